@@ -1,0 +1,52 @@
+# Everything from a checkout, on any machine with Python 3.11 or newer. `make help` lists it.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PORT ?= 3000
+STUDY ?= sample
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run replicate ui test lint bench lock clean
+
+help: ## This list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)$$/make \1|\2/' | column -t -s '|'
+
+setup: $(VENV)/.installed ## The virtual environment with the pinned requirements and the project
+
+$(VENV)/.installed: requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "dlbug needs Python 3.11 or newer; $(PYTHON) is `$(PYTHON) -V 2>&1`. Install one and run: make run PYTHON=python3.11" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@touch $@
+
+run: setup ## The whole graph of the synthetic study, offline
+	$(BIN)/dlbug run --study sample
+
+replicate: setup ## The 2019 paper recomputed from its authors' labels
+	$(BIN)/dlbug run --study islam2019
+
+ui: setup ## Dagster's UI and daemon on 127.0.0.1 (STUDY=..., PORT=...)
+	$(BIN)/dlbug ui --study $(STUDY) --port $(PORT)
+
+test: $(VENV)/.installed-dev ## The whole test suite
+	$(BIN)/ruff check dlbug_assets tests
+	$(BIN)/python -m pytest
+
+bench: $(VENV)/.installed-dev ## The benchmarks, as ratios in one run
+	$(BIN)/python -m benchmarks
+
+lock: ## Write the pinned requirements anew (needs uv)
+	uv pip compile pyproject.toml --group build --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --no-strip-extras --no-header --no-annotate -q -o requirements.txt
+	uv pip compile pyproject.toml --group build --group dev -c requirements.txt --universal --python-version 3.11 \
+	  --generate-hashes --no-emit-index-url --no-strip-extras --no-header --no-annotate -q -o requirements-dev.txt
+
+clean: ## Remove the virtual environment (generated data stays in warehouse/)
+	rm -rf $(VENV)

@@ -1,0 +1,70 @@
+-- one row per source and library (and `All`)
+with scopes as (
+    select sources.name as source, libraries.library, sources.position as source_position, libraries.position
+    from reference.taxonomy as sources
+    cross join (
+        select library, position from reference.libraries
+        union all
+        select 'All' as library, 1000000 as position
+    ) as libraries
+    where sources.dimension = 'source'
+),
+
+labels_of_the_study as (
+    select labels.*
+    from labeling.labels as labels
+    inner join reference.libraries as studied on labels.library = studied.library
+),
+
+per_triple as (
+    select
+        scopes.source,
+        scopes.library,
+        labels.link,
+        labels.bug_type,
+        labels.root_cause,
+        labels.effect,
+        count(*) as labels
+    from scopes
+    inner join labels_of_the_study as labels
+        on scopes.source = labels.source
+        and (scopes.library = 'All' or scopes.library = labels.library)
+    group by scopes.source, scopes.library, labels.link, labels.bug_type, labels.root_cause, labels.effect
+),
+
+per_link as (
+    select
+        source,
+        library,
+        link,
+        sum(labels) as labels,
+        -- without a link nothing can be said to be the same
+        case when link is null then 0 else sum(labels - 1) end as exact_repeats
+    from per_triple
+    group by source, library, link
+),
+
+per_scope as (
+    select
+        source,
+        library,
+        sum(labels) as labels,
+        count(link) as distinct_links,
+        count(link) filter (where labels > 1) as repeated_links,
+        sum(exact_repeats) as exact_repeats
+    from per_link
+    group by source, library
+)
+
+select
+    scopes.source,
+    scopes.library,
+    cast(coalesce(per_scope.labels, 0) as bigint) as labels,
+    cast(coalesce(per_scope.distinct_links, 0) as bigint) as distinct_links,
+    cast(coalesce(per_scope.repeated_links, 0) as bigint) as repeated_links,
+    cast(coalesce(per_scope.exact_repeats, 0) as bigint) as exact_repeats
+from scopes
+left join per_scope
+    on scopes.source = per_scope.source
+    and scopes.library = per_scope.library
+order by scopes.source_position, scopes.position

@@ -1,0 +1,1 @@
+"""dlbug: studies of bugs as living data pipelines on Dagster and DuckDB."""

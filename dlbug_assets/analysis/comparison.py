@@ -1,0 +1,133 @@
+"""Stack Overflow against GitHub: the paper's t-test per category (sections 3.4, 4.6, 5.4), and what is left of it.
+
+The test takes one share per library and source, so that with five libraries it compares five shares with five.
+"""
+
+import statistics
+from collections.abc import Mapping, Sequence
+
+import polars as pl
+
+from dlbug_assets.analysis.shares import whole_percent
+from dlbug_assets.taxonomy import GITHUB, STACK_OVERFLOW
+
+#: The paper's "95% significant level" (section 3.4).
+SIGNIFICANCE = 0.05
+
+_ALWAYS_COMPARED = ("bug_type", "root_cause", "effect", "stage")
+
+_SCHEMA = {
+    "dimension": pl.String,
+    "category": pl.String,
+    "mean_share_stack_overflow": pl.Float64,
+    "mean_share_github": pl.Float64,
+    "p_paper": pl.Float64,
+    "p_paper_rounded": pl.Float64,
+    "p_published": pl.Float64,
+    "p_holm": pl.Float64,
+    "rejects": pl.Boolean,
+    "undefined_reason": pl.String,
+}
+
+
+def student_t_test(first: Sequence[float], second: Sequence[float]) -> float | None:
+    """Two-sided P value of Student's t-test with pooled variance, None where neither sample varies.
+
+    The value of ``scipy.stats.ttest_ind(first, second, equal_var=True)``; means and deviations are taken exactly
+    before, because scipy warns of a loss of precision where one sample is constant.
+    """
+    from scipy.stats import ttest_ind_from_stats  # noqa: PLC0415 - slow to import
+
+    if len(set(first)) == 1 and len(set(second)) == 1:
+        return None
+    result = ttest_ind_from_stats(
+        statistics.mean(first), statistics.stdev(first), len(first),
+        statistics.mean(second), statistics.stdev(second), len(second),
+        equal_var=True,
+    )  # fmt: skip
+    return float(result.pvalue)
+
+
+def source_comparison(counts: pl.DataFrame, published_p: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
+    """The paper's test for every category of bug_type, root_cause, effect, stage (antipattern where both have any).
+
+    ``counts``: analysis.label_counts. ``published_p``: dimension -> frame with category and p_value (the P value
+    columns of Tables 2 to 4; dimensions without a printed table are left out).
+
+    Gives dimension, category, mean_share_stack_overflow and mean_share_github (means of the libraries' shares, 0..1),
+    p_paper (from exact shares), p_paper_rounded (from shares rounded to whole percent, halves away from zero, as the
+    printed ones), p_published, p_holm (Holm 1979, over every defined p_paper of every dimension), rejects
+    (p_paper < 0.05) and undefined_reason; what is undefined is NULL.
+    """
+    printed = {
+        (dimension, category): p
+        for dimension, frame in published_p.items()
+        for category, p in frame.select("category", "p_value").iter_rows()
+    }
+    per_library = counts.filter((pl.col("library") != "All") & pl.col("source").is_in([STACK_OVERFLOW, GITHUB]))
+    rows = []
+    for dimension in _compared_dimensions(counts):
+        of_dimension = per_library.filter(pl.col("dimension") == dimension)
+        missing = _missing_totals(of_dimension, dimension)
+        for (category,), cells in of_dimension.group_by(["category"], maintain_order=True):
+            row = _tested(cells, missing)
+            rows.append({"dimension": dimension, "category": category, **row,
+                         "p_published": printed.get((dimension, category))})  # fmt: skip
+    return _with_holm(pl.DataFrame(rows, schema={name: dtype for name, dtype in _SCHEMA.items() if name != "p_holm"}))
+
+
+def _compared_dimensions(counts: pl.DataFrame) -> list[str]:
+    sources = counts.filter(
+        (pl.col("dimension") == "antipattern") & (pl.col("library") == "All")
+        & pl.col("source").is_in([STACK_OVERFLOW, GITHUB]) & (pl.col("total") > 0)
+    )["source"].n_unique()  # fmt: skip
+    return [*_ALWAYS_COMPARED, *(["antipattern"] if sources == 2 else [])]  # noqa: PLR2004 - both sources
+
+
+def _missing_totals(cells: pl.DataFrame, dimension: str) -> str | None:
+    """Why the shares of a dimension can't be compared: a library without labels has no share."""
+    label = dimension.replace("_", " ")
+    without = cells.filter(pl.col("total") == 0).select("source", "library").unique(maintain_order=True)
+    if cells["total"].sum() == 0:
+        return f"no bug has a label in {label}"
+    if without.height:
+        names = ", ".join(f"{library} ({source})" for source, library in without.iter_rows())
+        return f"no bug has a label in {label}: {names}"
+    if cells["library"].n_unique() < 2:  # noqa: PLR2004
+        return "a t-test needs two libraries or more"
+    return None
+
+
+def _tested(cells: pl.DataFrame, missing: str | None) -> dict[str, object]:
+    if missing:
+        return {"undefined_reason": missing}
+    exact, rounded = {}, {}
+    for source in (STACK_OVERFLOW, GITHUB):
+        of_source = cells.filter(pl.col("source") == source).select("bugs", "total").rows()
+        exact[source] = [bugs / total for bugs, total in of_source]
+        rounded[source] = [whole_percent(bugs, total) for bugs, total in of_source]
+    p_paper = student_t_test(exact[STACK_OVERFLOW], exact[GITHUB])
+    p_rounded = student_t_test(rounded[STACK_OVERFLOW], rounded[GITHUB])
+    reason = None
+    if p_paper is None:
+        reason = "the shares do not vary within either source"
+    elif p_rounded is None:
+        reason = "p_paper_rounded: rounded to whole percent the shares do not vary within either source"
+    return {
+        "mean_share_stack_overflow": statistics.mean(exact[STACK_OVERFLOW]),
+        "mean_share_github": statistics.mean(exact[GITHUB]),
+        "p_paper": p_paper,
+        "p_paper_rounded": p_rounded,
+        "rejects": None if p_paper is None else p_paper < SIGNIFICANCE,
+        "undefined_reason": reason,
+    }
+
+
+def _with_holm(rows: pl.DataFrame) -> pl.DataFrame:
+    from statsmodels.stats.multitest import multipletests  # noqa: PLC0415 - slow to import
+
+    rows = rows.with_row_index("place")
+    tested = rows.filter(pl.col("p_paper").is_not_null())
+    adjusted = multipletests(tested["p_paper"].to_numpy(), method="holm")[1] if tested.height else []
+    holm = tested.select("place").with_columns(p_holm=pl.Series(adjusted, dtype=pl.Float64))
+    return rows.join(holm, on="place", how="left", maintain_order="left").select(list(_SCHEMA))

@@ -1,0 +1,137 @@
+"""The dlbug command: thin, calls Dagster and DuckDB."""
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from dlbug_assets.errors import DlbugError
+from dlbug_assets.study import PROJECT, load_study, shipped_studies
+from dlbug_assets.warehouse import Home
+
+_FORMATS = ("table", "csv", "json", "parquet")
+
+
+def _study_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    return click.option(
+        "--study",
+        "study_name",
+        envvar="DLBUG_STUDY",
+        default="sample",
+        show_default=True,
+        metavar="NAME|PATH",
+        help="A shipped study or the path of a TOML file.",
+    )(command)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="dlbug")
+def cli() -> None:
+    """Bug studies as living data pipelines: collect, label, agree, analyse, publish."""
+
+
+@cli.command()
+@_study_option
+@click.option("--select", metavar="SELECTION", help="Only these assets, in Dagster's selection syntax.")
+@click.option("--libraries", metavar="A,B", help="Collect for these libraries only.")
+def run(study_name: str, select: str | None, libraries: str | None) -> None:
+    """Materialize a study's tables and publish them."""
+    study = load_study(study_name)
+    # Dagster takes a second to import: only the commands that need it do.
+    from rich.console import Console  # noqa: PLC0415
+
+    from dlbug_assets.runs import run_study  # noqa: PLC0415
+    from dlbug_assets.summary import print_summary  # noqa: PLC0415
+
+    home = Home.of(study.name, os.environ)
+    click.echo(f"Study {study.name}: {study.study.title}", err=True)
+    wanted = [library.strip() for library in libraries.split(",")] if libraries else None
+    failures = run_study(study, os.environ, select=select, libraries=wanted)
+    if home.published.is_file():
+        print_summary(home, Console())
+    if failures:
+        for failure in failures:
+            click.echo(f"error: {failure.step}: {failure.message}", err=True)
+        before = "The published database is the one of before." if home.published.is_file() else "Nothing was published."
+        raise DlbugError(f"{len(failures)} step{'s' * (len(failures) > 1)} failed. {before}")
+
+
+@cli.command()
+@_study_option
+@click.option("--port", default=3000, show_default=True, help="Port on 127.0.0.1.")
+def ui(study_name: str, port: int) -> None:
+    """Open Dagster's UI and daemon for a study."""
+    from dlbug_assets.runs import prepare_instance  # noqa: PLC0415
+
+    study = load_study(study_name)
+    dagster_home = prepare_instance(Home.of(study.name, os.environ))
+    os.environ["DAGSTER_HOME"] = str(dagster_home)
+    os.environ["DLBUG_STUDY"] = study_name if study_name in shipped_studies() else str(Path(study_name).resolve())
+    click.echo(f"Study {study.name} at http://127.0.0.1:{port} (Ctrl+C ends it)", err=True)
+    arguments = ["dev", "-w", str(PROJECT / "workspace.yaml"), "-h", "127.0.0.1", "-p", str(port)]
+    # Replaces this process, so that Ctrl+C reaches Dagster itself.
+    os.execv(sys.executable, [sys.executable, "-m", "dagster", *arguments])  # noqa: S606
+
+
+@cli.command()
+@click.argument("query", required=False)
+@_study_option
+@click.option("--format", "output_format", type=click.Choice(_FORMATS), default="table", show_default=True)
+@click.option("--output", type=click.Path(path_type=Path), help="Write here instead of the terminal.")
+def sql(query: str | None, study_name: str, output_format: str, output: Path | None) -> None:
+    """Ask the published database; without QUERY, an interactive prompt."""
+    from dlbug_assets.queries import answer, prompt  # noqa: PLC0415
+
+    home = Home.of(load_study(study_name).name, os.environ)
+    if query is None:
+        prompt(home)
+    else:
+        answer(home, query, output_format, output)
+
+
+@cli.command()
+def studies() -> None:
+    """List the studies that ship."""
+    for name, path in shipped_studies().items():
+        study = load_study(path)
+        sources = study.sources
+        click.echo(
+            f"{name:10} {study.study.title} ({', '.join(study.library_names)}; "
+            f"posts: {sources.posts}, commits: {sources.commits}, labels: {sources.labels})"
+        )
+
+
+@cli.command()
+@_study_option
+def doctor(study_name: str) -> None:
+    """Check this machine; says what each failing line breaks and its cure."""
+    from dlbug_assets.doctor import examine  # noqa: PLC0415
+
+    failing = 0
+    for line in examine(Home.of(load_study(study_name).name, os.environ), os.environ):
+        failing += line.status == "FAIL"
+        click.echo(f"{line.status:5} {line.subject}: {line.text}")
+    if failing:
+        raise DlbugError(f"{failing} of these must be mended first")
+
+
+def main() -> None:
+    """Entry point: one message and exit code 1 for what a user can mend."""
+    try:
+        cli(standalone_mode=False)
+    except DlbugError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(1)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("stopped", err=True)
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,72 @@
+"""The front door: everything that Dagster sees of one study."""
+
+import functools
+import os
+from collections.abc import Iterator, Mapping
+
+import dagster as dg
+import polars as pl
+
+import dlbug_assets.analysis.assets
+import dlbug_assets.github.assets
+import dlbug_assets.labeling.assets
+import dlbug_assets.publishing.assets
+import dlbug_assets.stackoverflow.assets
+from dlbug_assets import artifact
+from dlbug_assets.automation import automation
+from dlbug_assets.errors import DlbugError
+from dlbug_assets.progress import progress
+from dlbug_assets.sql_models import load_models, seed_assets, sql_assets
+from dlbug_assets.study import Study, load_study
+from dlbug_assets.table_assets import TableAssets
+from dlbug_assets.table_specs import load_specs
+from dlbug_assets.taxonomy import load_taxonomy
+from dlbug_assets.warehouse import Home, Warehouse
+
+
+def build_defs(study: Study, environ: Mapping[str, str]) -> dg.Definitions:
+    """The definitions of a study; ``environ`` has DLBUG_HOME and DLBUG_ARTIFACT where they are set.
+
+    Raises :class:`DlbugError` for a model, description or taxonomy that cannot be used, naming file and line.
+    """
+    home = Home.of(study.name, environ)
+    specs = load_specs()
+    taxonomy = load_taxonomy(study)
+    tables = TableAssets(study, specs)
+
+    @functools.cache
+    def release() -> pl.DataFrame:
+        return artifact.read(artifact.locate(environ, home.folder / "artifact"), taxonomy)
+
+    @dg.resource(description="The study's DuckDB files, under the writer's lease from the first write to the run's end")
+    def warehouse(context: dg.InitResourceContext) -> Iterator[Warehouse]:
+        say = context.log.info if context.log else print
+        with Warehouse(home, f"run {context.run_id}", say) as opened:
+            yield opened
+
+    assets = [
+        seed_assets(tables, taxonomy),
+        *sql_assets(tables, load_models(specs)),
+        *dlbug_assets.stackoverflow.assets.assets(study, tables, release),
+        *dlbug_assets.github.assets.assets(study, tables, release),
+        *dlbug_assets.labeling.assets.assets(study, tables, taxonomy, release),
+        *dlbug_assets.analysis.assets.assets(tables),
+    ]
+    assets += dlbug_assets.publishing.assets.assets(study, home, tables)
+    unmade = sorted(set(specs) - tables.made)
+    if unmade:
+        raise DlbugError(f"{specs[unmade[0]].source}: {unmade[0]} is described, but nothing makes it")
+    tables_of_the_study = dg.Definitions(
+        assets=assets,
+        resources={"warehouse": warehouse},
+        loggers={"console": dg.colored_console_logger, "progress": progress},
+        # Steps share one writing connection under one lease: a process each would only make them wait for each other.
+        executor=dg.in_process_executor,
+    )
+    return dg.Definitions.merge(tables_of_the_study, automation())
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    """What `dagster dev`, `dg dev` and `dg launch` load: the study that DLBUG_STUDY names."""
+    return build_defs(load_study(os.environ.get("DLBUG_STUDY", "sample")), os.environ)

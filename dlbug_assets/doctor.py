@@ -1,0 +1,104 @@
+"""`dlbug doctor`: what this machine lacks, what that breaks and how to mend it."""
+
+import os
+import re
+import shutil
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, requires, version
+from pathlib import Path
+
+from packaging.requirements import Requirement
+
+from dlbug_assets import lease
+from dlbug_assets.study import PROJECT
+from dlbug_assets.warehouse import Home
+
+_OLDEST_PYTHON = (3, 11)
+_DISK_BYTES = 1 << 30
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of the report: 'ok', 'note' (something optional is missing) or 'FAIL', with the cure."""
+
+    status: str
+    subject: str
+    text: str
+
+
+def examine(home: Home, environ: Mapping[str, str]) -> Iterator[Line]:
+    """Look at Python, packages, disk, locks, clock, tokens and Java."""
+    yield _python()
+    yield _packages()
+    yield from _disk(home)
+    yield _lock(home)
+    yield _clock()
+    for name, what in (
+        ("GITHUB_TOKEN", "GitHub allows 60 requests an hour instead of 5,000"),
+        ("STACKEXCHANGE_KEY", "Stack Exchange allows 300 requests a day instead of 10,000"),
+    ):
+        if environ.get(name):
+            yield Line("ok", name, "set")
+        else:
+            yield Line("note", name, f"not set: {what}. Studies that run offline do not need it.")
+    yield _java(environ)
+
+
+def _python() -> Line:
+    found = ".".join(map(str, sys.version_info[:3]))
+    if sys.version_info < _OLDEST_PYTHON:
+        return Line("FAIL", "Python", f"{found} is too old: nothing runs. Install Python 3.11 or newer.")
+    return Line("ok", "Python", found)
+
+
+def _packages() -> Line:
+    problems = []
+    for text in requires("dlbug") or []:
+        requirement = Requirement(text)
+        try:
+            found = version(requirement.name)
+        except PackageNotFoundError:
+            problems.append(f"{requirement.name} is missing")
+            continue
+        if not requirement.specifier.contains(found):
+            problems.append(f"{requirement.name} is {found}, needed is {requirement.specifier}")
+    if problems:
+        return Line("FAIL", "packages", f"{'; '.join(problems)}. `make setup` installs the pinned ones.")
+    return Line("ok", "packages", "as pyproject.toml asks")
+
+
+def _disk(home: Home) -> Iterator[Line]:
+    folder = next(folder for folder in (home.root, *home.root.parents) if folder.exists())
+    if not os.access(folder, os.W_OK):
+        yield Line("FAIL", "folder", f"{folder} is not writable: no run can write. Change it or set DLBUG_HOME.")
+    free = shutil.disk_usage(folder).free
+    if free < _DISK_BYTES:
+        yield Line("FAIL", "disk", f"{free >> 20} MiB free at {folder}: runs may fail to write. Free 1 GiB.")
+    else:
+        yield Line("ok", "disk", f"{free >> 30} GiB free at {folder}")
+
+
+def _lock(home: Home) -> Line:
+    if lease.is_held(home.lock):
+        return Line(
+            "note", "lease", f"held by {lease.holder_of(home.lock)}: a run now waits until that one has ended"
+        )
+    return Line("ok", "lease", f"nobody is writing the study {home.study}")
+
+
+def _clock() -> Line:
+    newest = max(path.stat().st_mtime for path in Path(PROJECT / "dlbug_assets").glob("*.py"))
+    if time.time() < newest - 86_400:
+        return Line("FAIL", "clock", f"{time.ctime()} lies before the program's own files: set the clock (UTC).")
+    return Line("ok", "clock", time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()))
+
+
+def _java(environ: Mapping[str, str]) -> Line:
+    if shutil.which("java") or re.match(r"sc://", environ.get("DLBUG_SPARK", "")):
+        return Line("ok", "Java", "there, for Spark")
+    if environ.get("DLBUG_SPARK"):
+        return Line("FAIL", "Java", "not found, but DLBUG_SPARK is set: install Java 17 or unset DLBUG_SPARK.")
+    return Line("note", "Java", "not found: only Spark needs it")

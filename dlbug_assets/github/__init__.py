@@ -1,0 +1,1 @@
+"""GitHub: repositories that use the libraries, their fixing commits, and the sample of commits that is read."""

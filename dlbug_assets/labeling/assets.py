@@ -1,0 +1,69 @@
+"""The tables of labelling, from the queue of items to the agreed bugs."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import dagster as dg
+import polars as pl
+
+from dlbug_assets import artifact
+from dlbug_assets.labeling import agreement, decisions, rater_labels, units
+from dlbug_assets.labeling.items import order_queue, queue
+from dlbug_assets.labeling.sources import rater_rows
+from dlbug_assets.study import Study
+from dlbug_assets.table_assets import Rows, TableAssets
+from dlbug_assets.taxonomy import Taxonomy
+
+
+def assets(
+    study: Study, tables: TableAssets, taxonomy: Taxonomy, release: Callable[[], pl.DataFrame]
+) -> list[dg.AssetsDefinition]:
+    """The room's assets; ``release`` gives the rows of the authors' release, which has items and final labels but
+    no raters."""
+    is_released = study.sources.labels == "artifact"
+
+    @tables.whole(
+        "labeling.items",
+        reads={"candidates": "stackoverflow.candidate_posts", "commits": "github.sampled_commits"},
+    )
+    def items(candidates: pl.DataFrame, commits: pl.DataFrame) -> pl.DataFrame:
+        return order_queue(artifact.items(release()), study) if is_released else queue(candidates, commits, study)
+
+    @tables.whole("labeling.rater_labels", "labeling.rejected_labels", reads={"items": "labeling.items"})
+    def handed_in(items: pl.DataFrame) -> dict[str, Rows]:
+        labels, rejected = rater_labels.take(rater_rows(study, items), items, study, taxonomy)
+        seen_at = pl.lit(datetime.now(UTC).replace(tzinfo=None)).alias("seen_at")
+        return {"rater_labels": Rows(labels), "rejected_labels": Rows(rejected.with_columns(seen_at))}
+
+    @tables.whole("labeling.units", reads={"labels": "labeling.rater_labels", "items": "labeling.items"})
+    def frozen_units(labels: pl.DataFrame, items: pl.DataFrame) -> pl.DataFrame:
+        if is_released:
+            return artifact.units(artifact.labels(release()))
+        return units.freeze(labels, items, study)
+
+    @tables.whole(
+        "labeling.kappa_checkpoints",
+        "labeling.category_kappa",
+        reads={"labels": "labeling.rater_labels", "items": "labeling.items"},
+    )
+    def kappas(labels: pl.DataFrame, items: pl.DataFrame) -> dict[str, pl.DataFrame]:
+        return {
+            "kappa_checkpoints": agreement.kappa_checkpoints(labels, items, study),
+            "category_kappa": agreement.category_kappa(labels, items, study),
+        }
+
+    @tables.whole("labeling.disagreements", reads={"labels": "labeling.rater_labels", "frozen": "labeling.units"})
+    def disagreements(labels: pl.DataFrame, frozen: pl.DataFrame) -> pl.DataFrame:
+        return decisions.disagreements(labels, frozen, study)
+
+    @tables.whole(
+        "labeling.labels",
+        reads={"handed_in": "labeling.rater_labels", "frozen": "labeling.units", "items": "labeling.items"},
+    )
+    def labels(handed_in: pl.DataFrame, frozen: pl.DataFrame, items: pl.DataFrame) -> Rows:
+        if is_released:
+            rows = release()
+            return Rows(artifact.labels(rows), artifact.dirt(rows))
+        return Rows(decisions.decide(handed_in, frozen, items, study))
+
+    return [items, handed_in, frozen_units, kappas, disagreements, labels]

@@ -1,0 +1,102 @@
+"""The queue of items: which posts and commits raters read, and in which order.
+
+What belongs here: item ids, the order of the queue and its checkpoints. What doesn't: what raters say of an item
+(rater_labels.py) and which bugs it holds (units.py).
+"""
+
+import hashlib
+
+import polars as pl
+
+from dlbug_assets.study import Study
+from dlbug_assets.taxonomy import GITHUB, SOURCES, STACK_OVERFLOW
+
+#: The first round of a queue; what qualifies after it was frozen forms the next one.
+FIRST_ROUND = 1
+
+#: labeling.items
+ITEMS = pl.Schema(
+    {
+        "item_id": pl.String,
+        "source": pl.String,
+        "library": pl.String,
+        "title": pl.String,
+        "link": pl.String,
+        "round": pl.Int32,
+        "position": pl.Int32,
+        "checkpoint": pl.Int32,
+        "created_at": pl.Datetime("us"),
+        "year": pl.Int32,
+        "repository": pl.String,
+        "commit_sha": pl.String,
+        "post_id": pl.Int64,
+    }
+)
+_PLACED = ("round", "position", "checkpoint")
+
+
+def queue(candidates: pl.DataFrame, commits: pl.DataFrame, study: Study) -> pl.DataFrame:
+    """All items of a study, in queue order.
+
+    ``candidates`` are rows of stackoverflow.candidate_posts, ``commits`` of github.sampled_commits. Returns
+    labeling.items: one row per item, ``item_id`` being ``SO-<library>-<post_id>`` or ``GH-<library>-<sha>``;
+    ``created_at`` (UTC) and ``year`` are those of the post's creation and the commit's authoring.
+    """
+    missing = {"text": pl.lit(None, pl.String), "number": pl.lit(None, pl.Int64)}
+    posts = candidates.select(
+        item_id=pl.format("SO-{}-{}", "library", "post_id"),
+        source=pl.lit(STACK_OVERFLOW),
+        library="library",
+        title="title",
+        link="link",
+        created_at="created_at",
+        year="year",
+        repository=missing["text"],
+        commit_sha=missing["text"],
+        post_id="post_id",
+    )
+    changes = commits.select(
+        item_id=pl.format("GH-{}-{}", "library", "sha"),
+        source=pl.lit(GITHUB),
+        library="library",
+        title="title",
+        link="url",
+        created_at="authored_at",
+        year="year",
+        repository="full_name",
+        commit_sha="sha",
+        post_id=missing["number"],
+    )
+    unplaced = {name: dtype for name, dtype in ITEMS.items() if name not in _PLACED}
+    return order_queue(pl.concat([frame.cast(unplaced) for frame in (posts, changes)]), study)
+
+
+def order_queue(items: pl.DataFrame, study: Study) -> pl.DataFrame:
+    """Give items their round, position and checkpoint.
+
+    ``items`` has the columns of labeling.items but round, position and checkpoint (further columns are dropped).
+    Within a source the order is that of sha256(``seed|queue|item_id``): random, yet the same for every order of
+    arrival. ``checkpoint`` is the first percentage p of the study's with position <= ceil(p/100 * n), n being the
+    number of the source's items. Returns labeling.items, sorted by source (as the paper names them) and position.
+    """
+    seed = study.study.seed
+    ranks = [hashlib.sha256(f"{seed}|queue|{item_id}".encode()).hexdigest() for item_id in items["item_id"]]
+    source = pl.col("source").cast(pl.String)
+    placed = (
+        items.with_columns(
+            pl.Series("_rank", ranks, pl.String),
+            _source=source.replace_strict({name: i for i, name in enumerate(SOURCES)}, return_dtype=pl.Int32),
+        )
+        .sort("_source", "_rank", "item_id")
+        .with_columns(
+            round=pl.lit(FIRST_ROUND),
+            position=pl.int_range(1, pl.len() + 1).over("source"),
+            _n=pl.len().cast(pl.Int64).over("source"),
+        )
+    )
+    # ceil(p*n/100) in integers: 0.07 * 100 is 7.000000000000001 in floats, and its ceiling 8.
+    checkpoint = pl.coalesce(
+        pl.when(pl.col("position") <= (percent * pl.col("_n") + 99) // 100).then(percent)
+        for percent in study.labeling.checkpoints
+    )
+    return placed.with_columns(checkpoint=checkpoint).select(ITEMS.names()).cast(dict(ITEMS))

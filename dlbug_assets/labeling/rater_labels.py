@@ -1,0 +1,205 @@
+"""Taking in what raters hand in: every row is either a label or rejected with its reason, none is lost.
+
+What belongs here: the rules a handed-in row must obey, and revisions. What doesn't: reading files.
+"""
+
+import json
+
+import polars as pl
+
+from dlbug_assets.study import Study
+from dlbug_assets.taxonomy import DIMENSIONS, REQUIRED_DIMENSIONS, Taxonomy
+
+#: The two passes: first the bugs of an item are listed, then each frozen unit is rated.
+LIST_BUGS = "units"
+RATE_BUGS = "dimensions"
+PASSES = (LIST_BUGS, RATE_BUGS)
+
+#: What a reader of rater files yields, one row per row of a file.
+ROWS = pl.Schema(
+    {
+        "item_id": pl.String,
+        "rater": pl.String,
+        "batch": pl.Int32,
+        "pass": pl.String,
+        "bug_index": pl.Int32,
+        "is_bug": pl.Boolean,
+        **dict.fromkeys(DIMENSIONS, pl.String),
+        "place": pl.String,
+        "comment": pl.String,
+        "labelled_at": pl.Datetime("us"),
+        "file": pl.String,
+        "line": pl.Int32,
+    }
+)
+
+#: labeling.rater_labels
+RATER_LABELS = pl.Schema(
+    {
+        "item_id": pl.String,
+        "rater": pl.String,
+        "batch": pl.Int32,
+        "pass": pl.String,
+        "revision": pl.Int32,
+        "bug_index": pl.Int32,
+        "is_bug": pl.Boolean,
+        **dict.fromkeys(DIMENSIONS, pl.String),
+        "place": pl.String,
+        "comment": pl.String,
+        "labelled_at": pl.Datetime("us"),
+        "file": pl.String,
+        "line": pl.Int32,
+        "superseded": pl.Boolean,
+    }
+)
+
+#: labeling.rejected_labels, but for seen_at
+REJECTED = pl.Schema({"file": pl.String, "line": pl.Int32, "content": pl.String, "reason": pl.String})
+
+_SHEET = ["item_id", "rater", "batch", "pass"]
+_KEY = [*_SHEET, "bug_index"]
+_BLANKABLE = ("item_id", "rater", "pass", *DIMENSIONS, "place", "comment")
+
+
+def take(
+    rows: pl.DataFrame, items: pl.DataFrame, study: Study, taxonomy: Taxonomy
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Split handed-in rows into labels and rejected rows; ``len(labels) + len(rejected) == len(rows)``.
+
+    ``rows`` has the columns of :data:`ROWS`, in order of arrival; ``items`` needs ``item_id``. Returns
+
+    - labels: labeling.rater_labels, in order of arrival. Categories are the taxonomy's names, blanks are NULL.
+      ``revision`` counts from 1 per item, rater, batch, pass and bug_index. ``superseded`` is true where a later
+      revision exists, and where a later file turns the answer around: a row without a bug supersedes the bugs
+      that the same rater listed in the same batch and pass, a row with a bug the earlier "no bug".
+    - rejected: file, line, content (the row as compact JSON, as it was handed in), reason (for each column at
+      fault what was found and how to mend it, joined by ``; ``).
+    """
+    rows = rows.select(ROWS.names()).cast(dict(ROWS))
+    tidy = rows.with_columns(pl.col(*_BLANKABLE).str.strip_chars().replace("", None)).with_row_index("_row")
+    tidy = tidy.with_columns(_folded(tidy, dimension, taxonomy) for dimension in DIMENSIONS)
+    problems = _problems(items, study, taxonomy)
+    # NULL where no rule complains, so that a row is either taken or rejected, never both or neither.
+    judged = tidy.with_columns(_reason=pl.concat_str(problems, separator="; ", ignore_nulls=True).replace("", None))
+
+    good = judged.filter(pl.col("_reason").is_null())
+    labels = _with_revisions(good.with_columns(pl.col(f"_{name}").alias(name) for name in DIMENSIONS))
+    bad = judged.filter(pl.col("_reason").is_not_null())
+    rejected = pl.DataFrame(
+        {
+            "file": bad["file"],
+            "line": bad["line"],
+            "content": [_as_json(row) for row in rows[bad["_row"]].iter_rows(named=True)],
+            "reason": bad["_reason"],
+        },
+        schema=REJECTED,
+    )
+    return labels, rejected
+
+
+def _folded(tidy: pl.DataFrame, dimension: str, taxonomy: Taxonomy) -> pl.Expr:
+    """``_<dimension>``: the category of each written label, NULL where blank or unknown."""
+    written = tidy[dimension].drop_nulls().unique().to_list()
+    mapping = {spelling: taxonomy.fold(dimension, spelling) for spelling in written}
+    return pl.col(dimension).replace_strict(mapping, default=None, return_dtype=pl.String).alias(f"_{dimension}")
+
+
+def _problems(items: pl.DataFrame, study: Study, taxonomy: Taxonomy) -> list[pl.Expr]:
+    """One expression per rule: what is wrong with the row, or NULL."""
+    raters = [*study.labeling.raters, *([study.labeling.adjudicator] if study.labeling.adjudicator else [])]
+    checkpoints = list(study.labeling.checkpoints)
+    is_bug, bug_index = pl.col("is_bug"), pl.col("bug_index")
+    known_items = pl.col("item_id").is_in(items["item_id"].cast(pl.String).unique().implode())
+
+    problems = [
+        _one_of("item_id", known_items, "the queue has no such item; copy the item_id from the exported sheet"),
+        _one_of("rater", pl.col("rater").is_in(raters), f"use one of {', '.join(raters)}"),
+        _one_of("batch", pl.col("batch").is_in(checkpoints), f"use a checkpoint of the study: {_listed(checkpoints)}"),
+        _one_of("pass", pl.col("pass").is_in(PASSES), f"use {' or '.join(PASSES)}"),
+        pl.when(bug_index.is_null()).then(
+            pl.lit("bug_index: missing; number the item's bugs 1, 2, .. and write 0 where it holds none")
+        ),
+        pl.when(is_bug.is_null()).then(pl.lit("is_bug: missing; write true or false")),
+        pl.when(~is_bug & (bug_index != 0)).then(
+            pl.format("bug_index: is_bug is false, yet bug_index is {}; write 0, or true", bug_index)
+        ),
+        pl.when(is_bug & (bug_index < 1)).then(
+            pl.format(
+                "bug_index: is_bug is true, yet bug_index is {}; number the bugs 1, 2, .., or write false", bug_index
+            )
+        ),
+    ]
+    for dimension in DIMENSIONS:
+        names = ", ".join(taxonomy.names(dimension))
+        written, category = pl.col(dimension), pl.col(f"_{dimension}")
+        problems.append(
+            pl.when(written.is_not_null() & category.is_null()).then(
+                pl.format(
+                    "{}: unknown category '{}'; use one of {} (or add it to the study's taxonomy)",
+                    pl.lit(dimension), written, pl.lit(names),
+                )
+            )
+        )  # fmt: skip
+    rated = (pl.col("pass") == RATE_BUGS) & is_bug
+    for dimension in REQUIRED_DIMENSIONS:
+        names = ", ".join(taxonomy.names(dimension))
+        problems.append(
+            pl.when(rated & pl.col(dimension).is_null()).then(
+                pl.lit(f"{dimension}: missing; every bug of the dimensions pass needs one of {names}")
+            )
+        )
+
+    keyed = pl.all_horizontal(pl.col(*_KEY, "file").is_not_null())
+    first_line = pl.col("line").first().over(*_KEY, "file")
+    repeated = keyed & (pl.int_range(pl.len()).over(*_KEY, "file") > 0)
+    problems.append(
+        pl.when(repeated).then(
+            pl.format(
+                "bug_index: line {} of this file is about the same item, rater, batch, pass and bug {}; keep one",
+                first_line.cast(pl.String).fill_null("?"), bug_index,
+            )
+        )
+    )  # fmt: skip
+    says_both = (is_bug.any() & (~is_bug).any()).over(*_SHEET, "file")
+    problems.append(
+        pl.when(pl.all_horizontal(pl.col(*_SHEET, "file").is_not_null()) & is_bug.is_not_null() & says_both).then(
+            pl.lit("is_bug: this file says both that the item holds a bug and that it holds none; keep one answer")
+        )
+    )
+    return problems
+
+
+def _one_of(column: str, known: pl.Expr, cure: str) -> pl.Expr:
+    found = pl.col(column).cast(pl.String)
+    return (
+        pl.when(pl.col(column).is_null())
+        .then(pl.lit(f"{column}: missing; {cure}"))
+        .when(~known)
+        .then(pl.format("{}: unknown '{}'; {}", pl.lit(column), found, pl.lit(cure)))
+    )
+
+
+def _listed(values: list[int]) -> str:
+    return ", ".join(str(value) for value in values)
+
+
+def _with_revisions(good: pl.DataFrame) -> pl.DataFrame:
+    """Number the revisions of each key and mark what later rows supersede. ``good`` is in order of arrival."""
+    row = pl.col("_row").cast(pl.Int64)
+    last_bug = row.filter(pl.col("is_bug")).max().over(_SHEET).fill_null(-1)
+    last_no_bug = row.filter(~pl.col("is_bug")).max().over(_SHEET).fill_null(-1)
+    turned_around = pl.when(pl.col("is_bug")).then(last_no_bug > row).otherwise(last_bug > row)
+    return (
+        good.with_columns(
+            revision=pl.int_range(1, pl.len() + 1).over(_KEY),
+            superseded=(row < row.max().over(_KEY)) | turned_around,
+        )
+        .sort("_row")
+        .select(RATER_LABELS.names())
+        .cast(dict(RATER_LABELS))
+    )
+
+
+def _as_json(row: dict[str, object]) -> str:
+    kept = {name: value for name, value in row.items() if name not in ("file", "line")}
+    return json.dumps(kept, ensure_ascii=False, separators=(",", ":"), default=str)

@@ -1,0 +1,95 @@
+"""Units: the bugs of an item, frozen so that all raters rate the same things.
+
+What belongs here: when a bug counts as found. What doesn't: what kind of bug it is (decisions.py).
+"""
+
+import polars as pl
+
+from dlbug_assets.labeling.rater_labels import LIST_BUGS
+from dlbug_assets.study import Study
+
+AGREEMENT = "agreement"
+ADJUDICATION = "adjudication"
+
+#: labeling.units
+UNITS = pl.Schema(
+    {
+        "item_id": pl.String,
+        "bug_index": pl.Int32,
+        "place": pl.String,
+        "frozen_by": pl.String,
+        "frozen_in": pl.Int32,
+    }
+)
+
+
+def freeze(labels: pl.DataFrame, items: pl.DataFrame, study: Study) -> pl.DataFrame:
+    """The frozen bugs of every item, one row per (item_id, bug_index), in the order of ``items``.
+
+    ``labels`` is labeling.rater_labels; of it count the units pass and rows that are not superseded. Columns:
+    item_id, bug_index (1..), place (what shows the bug; NULL where nobody said), frozen_by (agreement,
+    adjudication), frozen_in (the batch, percent).
+
+    An item freezes in the first batch where either all raters of the study list exactly one bug each, at the same
+    place (blank at all of them is the same place: the item as a whole), or the adjudicator lists its bugs; where
+    both are in the same batch the raters' agreement counts. Later batches change nothing. An adjudicator's row
+    with bug_index 0 freezes the item without units. Where no rater sees a bug there are no units either, but
+    nothing is frozen: after a training the raters may find one.
+    """
+    counted = labels.filter((pl.col("pass") == LIST_BUGS) & ~pl.col("superseded")).with_columns(
+        # Two raters who copy the same line differ in its indentation at most.
+        place=pl.col("place").str.strip_chars().str.replace_all(r"\s+", " ").replace("", None)
+    )
+    agreed = _agreed(counted.filter(pl.col("rater").is_in(study.labeling.raters)), len(study.labeling.raters))
+    adjudicated = _adjudicated(counted.filter(pl.col("rater") == pl.lit(study.labeling.adjudicator, pl.String)))
+    frozen = (
+        pl.concat([agreed, adjudicated])
+        .sort("item_id", "frozen_in", "_rank")
+        .filter(
+            (pl.col("frozen_in") == pl.col("frozen_in").first().over("item_id"))
+            & (pl.col("frozen_by") == pl.col("frozen_by").first().over("item_id"))
+            & (pl.col("bug_index") > 0)
+        )
+    )
+    order = items.select("item_id", _order=pl.int_range(pl.len()))
+    return (
+        frozen.join(order, on="item_id", how="inner")
+        .sort("_order", "bug_index")
+        .select(UNITS.names())
+        .cast(dict(UNITS))
+    )
+
+
+def _agreed(counted: pl.DataFrame, raters: int) -> pl.DataFrame:
+    """Items and batches where every rater lists one bug, at the same place."""
+    return (
+        counted.group_by("item_id", "batch")
+        .agg(
+            place=pl.col("place").first(),
+            _places=pl.col("place").n_unique(),
+            _raters=pl.col("rater").n_unique(),
+            _rows=pl.len(),
+            _all_bugs=pl.col("is_bug").all(),
+        )
+        .filter((pl.col("_raters") == raters) & (pl.col("_rows") == raters) & (pl.col("_places") == 1), "_all_bugs")
+        .select(
+            "item_id",
+            bug_index=pl.lit(1, pl.Int32),
+            place="place",
+            frozen_by=pl.lit(AGREEMENT),
+            frozen_in=pl.col("batch").cast(pl.Int32),
+            _rank=pl.lit(0),
+        )
+    )
+
+
+def _adjudicated(counted: pl.DataFrame) -> pl.DataFrame:
+    """What the adjudicator lists, "no bug" (bug_index 0) included."""
+    return counted.select(
+        "item_id",
+        pl.col("bug_index").cast(pl.Int32),
+        "place",
+        frozen_by=pl.lit(ADJUDICATION),
+        frozen_in=pl.col("batch").cast(pl.Int32),
+        _rank=pl.lit(1),
+    )

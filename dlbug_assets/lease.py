@@ -1,0 +1,126 @@
+"""The writer's lease: at most one process writes a study's database; the others wait and say for whom.
+
+It is an advisory lock (flock) on a file of its own, so that neither copying nor replacing the database can drop it,
+and so that the kernel gives it back when its holder dies, however it dies.
+"""
+
+import fcntl
+import json
+import os
+import socket
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self
+
+from dlbug_assets.errors import DlbugError
+
+_POLL_SECONDS = 0.1
+_REMIND_SECONDS = 30.0
+
+
+class Lease:
+    """A context manager that holds the lease of ``path`` (writer.lock).
+
+    ``holder`` says who asks (a run's id, a command); ``say`` gets a line when waiting begins and every half minute.
+    Raises :class:`DlbugError` when ``patience`` seconds have passed or the file cannot be made.
+    """
+
+    def __init__(self, path: Path, holder: str, say: Callable[[str], None], patience: float = 3600.0) -> None:
+        self.path = path
+        self._holder = holder
+        self._say = say
+        self._patience = patience
+        self._file: IO[str] | None = None
+
+    def __enter__(self) -> Self:
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            file = self.path.open("a+", encoding="utf-8")
+        except OSError as error:
+            raise DlbugError(
+                f"cannot write {self.path}: {error.strerror}. "
+                "Make the folder writable or set DLBUG_HOME to one that is."
+            ) from None
+        try:
+            self._wait_for(file)
+            file.seek(0)
+            file.truncate()
+            json.dump(
+                {
+                    "holder": self._holder,
+                    "pid": os.getpid(),
+                    "host": socket.gethostname(),
+                    "since": datetime.now(UTC).isoformat(timespec="seconds"),
+                },
+                file,
+            )
+            file.flush()
+        except OSError as error:
+            file.close()
+            raise DlbugError(
+                f"cannot write {self.path}: {error.strerror}. Free some disk space and run again."
+            ) from None
+        except BaseException:
+            file.close()
+            raise
+        self._file = file
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._file is not None:
+            self._file.seek(0)
+            self._file.truncate()
+            self._file.close()
+            self._file = None
+
+    def _wait_for(self, file: IO[str]) -> None:
+        start = time.monotonic()
+        reminder = 0.0
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                waited = time.monotonic() - start
+                if waited >= self._patience:
+                    raise DlbugError(
+                        f"{self.path} is still held by {holder_of(self.path)} after {waited:.0f} s. "
+                        "Wait for that run to end, or end that process, and run again."
+                    ) from None
+                if waited >= reminder:
+                    self._say(f"waiting for the writer's lease, held by {holder_of(self.path)}")
+                    reminder += _REMIND_SECONDS
+                time.sleep(_POLL_SECONDS)
+            else:
+                return
+
+
+def holder_of(path: Path) -> str:
+    """Who holds the lease, in words; 'nobody' where it is free."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError:
+        return "nobody"
+    if not text:
+        return "nobody"
+    try:
+        holder = json.loads(text)
+    except json.JSONDecodeError:
+        return "a process that is just taking it"
+    return f"{holder['holder']} (process {holder['pid']} on {holder['host']}, since {holder['since']})"
+
+
+def is_held(path: Path) -> bool:
+    """Whether some process holds the lease now; a dead holder's entry in the file does not count."""
+    if not path.exists():
+        return False
+    with path.open("r", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        return False

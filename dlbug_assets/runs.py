@@ -1,0 +1,150 @@
+"""Runs from the command line: the same jobs that the UI launches, in this process, in the same instance."""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import dagster as dg
+
+from dlbug_assets.automation import WHOLE_GRAPH
+from dlbug_assets.definitions import build_defs
+from dlbug_assets.errors import DlbugError
+from dlbug_assets.study import Study
+from dlbug_assets.warehouse import Home
+
+_DAGSTER_YAML = """\
+telemetry: {enabled: false}
+nux: {enabled: false}
+concurrency:
+  runs: {max_concurrent_runs: 4}
+  pools: {default_limit: 1, granularity: op}
+run_retries: {enabled: true, max_retries: 1, retry_on_asset_or_op_failure: false}
+run_monitoring: {enabled: true}
+"""
+
+#: Dagster's tags for a run over the partitions from one to another.
+_RANGE_START = "dagster/asset_partition_range_start"
+_RANGE_END = "dagster/asset_partition_range_end"
+
+
+@dataclass(frozen=True)
+class StepFailure:
+    """A failed step and what it said."""
+
+    step: str
+    message: str
+
+
+def prepare_instance(home: Home) -> Path:
+    """Make the study's DAGSTER_HOME where it is missing; returns it. Raises :class:`DlbugError`."""
+    try:
+        home.dagster_home.mkdir(parents=True, exist_ok=True)
+        config = home.dagster_home / "dagster.yaml"
+        if not config.exists() or config.read_text(encoding="utf-8") != _DAGSTER_YAML:
+            config.write_text(_DAGSTER_YAML, encoding="utf-8")
+    except OSError as error:
+        raise DlbugError(
+            f"cannot write {home.dagster_home}: {error.strerror}. "
+            "Make the folder writable (or free disk space), or set DLBUG_HOME to another one."
+        ) from None
+    return home.dagster_home
+
+
+def run_study(
+    study: Study, environ: Mapping[str, str], *, select: str | None = None, libraries: Sequence[str] | None = None
+) -> list[StepFailure]:
+    """Materialize a study, or what ``select`` (Dagster's selection syntax) and ``libraries`` narrow it down to.
+
+    Publication always follows. Returns the failed steps; raises :class:`DlbugError` for a selection or library
+    that does not exist.
+    """
+    ranges = contiguous_ranges(study.library_names, libraries or study.library_names)
+    definitions = build_defs(study, environ)
+    instance = dg.DagsterInstance.from_config(str(prepare_instance(Home.of(study.name, environ))))
+    failures: list[StepFailure] = []
+    with instance:
+        for first, last in ranges[:-1]:
+            # Corpora only: what lies downstream waits for the last range.
+            corpora = dg.AssetSelection.groups("reference") | _corpora(definitions)
+            failures += _run(definitions, instance, "corpora", corpora, (first, last))
+        if select is None:
+            failures += _run(definitions, instance, WHOLE_GRAPH, None, ranges[-1])
+        else:
+            chosen = _parsed(select) | dg.AssetSelection.groups("publishing")
+            failures += _run(definitions, instance, "selection", chosen, ranges[-1])
+    return failures
+
+
+def contiguous_ranges(known: Sequence[str], wanted: Sequence[str]) -> list[tuple[str, str]]:
+    """The wanted libraries as (first, last) of the fewest runs of neighbours in the study's order.
+
+    Dagster runs ranges of partitions, so that libraries which are not neighbours need a run each.
+    """
+    unknown = [library for library in wanted if library not in known]
+    if unknown:
+        raise DlbugError(f"unknown library {unknown[0]!r}: this study has {', '.join(known)}")
+    positions = sorted({known.index(library) for library in wanted})
+    ranges: list[tuple[int, int]] = []
+    for position in positions:
+        if ranges and ranges[-1][1] == position - 1:
+            ranges[-1] = (ranges[-1][0], position)
+        else:
+            ranges.append((position, position))
+    return [(known[first], known[last]) for first, last in ranges]
+
+
+def _corpora(definitions: dg.Definitions) -> dg.AssetSelection:
+    keys = [spec.key for spec in definitions.resolve_all_asset_specs() if spec.partitions_def is not None]
+    return dg.AssetSelection.assets(*keys)
+
+
+def _parsed(select: str) -> dg.AssetSelection:
+    try:
+        return dg.AssetSelection.from_string(select)
+    except dg.DagsterInvariantViolationError as error:
+        raise DlbugError(f"--select {select!r}: {error}") from None
+
+
+def _run(
+    definitions: dg.Definitions,
+    instance: dg.DagsterInstance,
+    job_name: str,
+    selection: dg.AssetSelection | None,
+    libraries: tuple[str, str],
+) -> list[StepFailure]:
+    if selection is not None:
+        job = dg.define_asset_job(job_name, selection=selection)
+        definitions = dg.Definitions.merge(definitions, dg.Definitions(jobs=[job]))
+    try:
+        resolved = definitions.resolve_job_def(job_name)
+    except dg.DagsterInvalidSubsetError as error:
+        raise DlbugError(f"--select: {error}") from None
+    result = resolved.execute_in_process(
+        instance=instance,
+        run_config={"loggers": {"progress": {}}},
+        tags={_RANGE_START: libraries[0], _RANGE_END: libraries[1], "dlbug/process": str(os.getpid())},
+        raise_on_error=False,
+    )
+    return list(_failures(result))
+
+
+def _failures(result: dg.ExecuteInProcessResult) -> Iterator[StepFailure]:
+    for event in result.all_events:
+        if event.event_type == dg.DagsterEventType.STEP_FAILURE:
+            data = event.step_failure_data
+            if data.user_failure_data and data.user_failure_data.description:
+                message = data.user_failure_data.description
+            else:
+                error = data.error
+                while error and error.cause:
+                    error = error.cause
+                message = _without_class(error.message) if error else "no reason recorded"
+            yield StepFailure((event.step_key or "").replace("__", ".", 1), message)
+    if not result.success and not any(e.event_type == dg.DagsterEventType.STEP_FAILURE for e in result.all_events):
+        yield StepFailure("the run", "failed before its first step; see its log with `dlbug ui`")
+
+
+def _without_class(message: str) -> str:
+    """An error's text without the name of our own error class in front; others keep theirs, being unexpected."""
+    return message.strip().removeprefix(f"{DlbugError.__module__}.{DlbugError.__qualname__}: ")

@@ -1,0 +1,272 @@
+"""dbt_like_sql/*.sql and its seeds as assets.
+
+One .sql file is one table: a single query, plain DuckDB with real table names, that runs as it stands in any shell.
+Dependencies and column lineage are read from the query; descriptions, types and checks from schema.yml beside it.
+"""
+
+import graphlib
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import polars as pl
+import sqlglot
+from sqlglot import exp
+from sqlglot.errors import ParseError, SqlglotError, TokenError
+from sqlglot.lineage import lineage
+
+from dlbug_assets.errors import DlbugError
+from dlbug_assets.study import PROJECT
+from dlbug_assets.table_assets import TableAssets, asset_key, check_specs, column_schema, events
+from dlbug_assets.table_specs import MODELS, TableSpec
+from dlbug_assets.taxonomy import SEEDS, Taxonomy
+from dlbug_assets.warehouse import Warehouse
+
+_DIALECT = "duckdb"
+
+
+@dataclass(frozen=True)
+class Model:
+    """One .sql file: the table it makes, its query, and the tables it reads with the line of their first mention."""
+
+    table: str
+    file: Path
+    sql: str
+    reads: Mapping[str, int]
+
+    @property
+    def shown(self) -> str:
+        return _shown(self.file)
+
+
+def _shown(file: Path) -> str:
+    return str(file.relative_to(PROJECT)) if file.is_relative_to(PROJECT) else str(file)
+
+
+def load_models(known: Mapping[str, TableSpec], folder: Path = MODELS) -> list[Model]:
+    """Every model under ``folder``, in the order of their names.
+
+    ``known`` are the tables that schema.yml files describe. Raises :class:`DlbugError` naming file and line for
+    what is no single query, an unknown or unqualified table, a missing description, or a cycle.
+    """
+    models = [_read(file, known) for file in sorted(folder.glob("*/*.sql"))]
+    by_table = {model.table: model for model in models}
+    graph = {model.table: [table for table in model.reads if table in by_table] for model in models}
+    try:
+        graphlib.TopologicalSorter(graph).prepare()
+    except graphlib.CycleError as error:
+        cycle = list(reversed(error.args[1]))
+        first = by_table[cycle[0]]
+        raise DlbugError(
+            f"{first.shown}, line {first.reads[cycle[1]]}: a cycle, {' reads '.join(cycle)}; one of them has to go"
+        ) from None
+    return models
+
+
+def _read(file: Path, known: Mapping[str, TableSpec]) -> Model:
+    table = f"{file.parent.name}.{file.stem}"
+    sql = file.read_text(encoding="utf-8").strip()
+    if table not in known:
+        raise DlbugError(
+            f"{_shown(file)}, line 1: {table} has no description; add it to {_shown(file.parent / 'schema.yml')}"
+        )
+    query = _parse(file, sql)
+    ctes = {cte.alias for cte in query.find_all(exp.CTE)}
+    reads: dict[str, int] = {}
+    for mention in query.find_all(exp.Table):
+        if not isinstance(mention.this, exp.Identifier):  # a table function such as range()
+            continue
+        line = mention.this.meta.get("line", 1)
+        if not mention.db:
+            if mention.name not in ctes:
+                raise DlbugError(
+                    f"{_shown(file)}, line {line}: {mention.name!r} is no CTE here; write tables as schema.table"
+                )
+            continue
+        name = f"{mention.db}.{mention.name}"
+        if name not in known:
+            raise DlbugError(f"{_shown(file)}, line {line}: unknown table {name}; no schema.yml describes it")
+        if name == table:
+            raise DlbugError(f"{_shown(file)}, line {line}: a cycle, {table} reads itself")
+        reads.setdefault(name, line)
+    return Model(table, file, sql, dict(sorted(reads.items())))
+
+
+def _parse(file: Path, sql: str) -> exp.Query:
+    try:
+        tokens = sqlglot.tokenize(sql, read=_DIALECT)
+        for token, following in itertools.pairwise(tokens):
+            if token.token_type == sqlglot.TokenType.SEMICOLON:
+                raise DlbugError(
+                    f"{_shown(file)}, line {following.line}: a second statement; a model is a single query"
+                )
+        query = sqlglot.parse_one(sql, dialect=_DIALECT)
+    except TokenError as error:
+        raise DlbugError(f"{_shown(file)}: not SQL: {error}") from None
+    except ParseError as error:
+        where = error.errors[0] if error.errors else {}
+        line, found = where.get("line", 1), where.get("description", str(error))
+        raise DlbugError(f"{_shown(file)}, line {line}: not SQL: {found}") from None
+    if not isinstance(query, exp.Query):
+        raise DlbugError(f"{_shown(file)}, line 1: a {query.key} statement; a model is a single query (select or with)")
+    return query
+
+
+def column_origins(model: Model, specs: Mapping[str, TableSpec]) -> dict[str, list[tuple[str, str]]]:
+    """Column -> the (table, column) pairs it is computed from, sorted; empty where it comes from no column.
+
+    Columns that sqlglot cannot follow (PIVOT, table functions) have no entry.
+    """
+    schema: dict[str, dict[str, dict[str, str]]] = {}
+    for table in model.reads:
+        spec = specs[table]
+        schema.setdefault(spec.schema, {})[spec.name] = {column.name: column.data_type for column in spec.columns}
+    origins = {}
+    for name in specs[model.table].column_names:
+        try:
+            node = lineage(name, model.sql, schema=schema, dialect=_DIALECT)
+        except SqlglotError:
+            continue
+        leaves = set()
+        for leaf in node.walk():
+            if isinstance(leaf.source, exp.Table) and leaf.source.db:
+                leaves.add((f"{leaf.source.db}.{leaf.source.name}", leaf.name.split(".")[-1].strip('"')))
+        origins[name] = sorted(leaf for leaf in leaves if leaf[1] in specs[leaf[0]].column_names)
+    return origins
+
+
+def sql_assets(tables: TableAssets, models: Sequence[Model]) -> list[dg.AssetsDefinition]:
+    """One asset per model."""
+    return [_asset(tables, model) for model in models]
+
+
+def _asset(tables: TableAssets, model: Model) -> dg.AssetsDefinition:
+    spec = tables.claim(model.table)
+
+    @dg.multi_asset(
+        name=model.table.replace(".", "__"),
+        specs=[
+            tables.asset_spec(
+                spec,
+                list(model.reads),
+                {"sql", "duckdb"},
+                {"made_by": model.shown, "sql": dg.MetadataValue.md(f"```sql\n{model.sql}\n```")},
+                partitioned=False,
+            )
+        ],
+        check_specs=check_specs(spec),
+        required_resource_keys={"warehouse"},
+    )
+    def table(context: dg.AssetExecutionContext) -> Any:
+        warehouse: Warehouse = context.resources.warehouse
+        written = warehouse.replace(spec, model.sql)
+        origins = column_origins(model, tables.specs)
+        lineage_of_columns = {
+            column: [dg.TableColumnDep(asset_key(source), name) for source, name in leaves]
+            for column, leaves in origins.items()
+            if leaves
+        }
+        from_where = {
+            column: "from " + ", ".join(f"{source}.{name}" for source, name in leaves)
+            for column, leaves in origins.items()
+            if leaves
+        }
+        yield from events(
+            [
+                (
+                    written,
+                    {
+                        "dagster/column_lineage": dg.TableColumnLineage(lineage_of_columns),
+                        "dagster/column_schema": column_schema(spec, from_where),
+                    },
+                )
+            ]
+        )
+
+    return table
+
+
+def seed_frames(tables: TableAssets, taxonomy: Taxonomy) -> Iterator[tuple[TableSpec, pl.DataFrame]]:
+    """The rows of every table of the schema `reference`: the CSV facts, the taxonomy and the study's own protocol."""
+    study = tables.study
+    protocol = {
+        "name": study.name,
+        "title": study.study.title,
+        "seed": study.study.seed,
+        "hash": study.hash,
+        "is_synthetic": study.is_synthetic,
+        "posts_are_a_corpus": study.sources.posts != "artifact",
+        "commits_are_a_corpus": study.sources.commits != "artifact",
+        "min_score": study.selection.min_score,
+        "require_code": study.selection.require_code,
+        "created_from": study.selection.created_from,
+        "created_until": study.selection.created_until,
+        "commits_per_library": study.selection.commits_per_library,
+    }
+    computed = {
+        "reference.study": pl.DataFrame(
+            [protocol], schema_overrides={"created_from": pl.Date, "created_until": pl.Date}
+        ),
+        "reference.libraries": pl.DataFrame(
+            [
+                {"library": library.name, "position": position, "tags": list(library.tags)}
+                for position, library in enumerate(study.libraries, start=1)
+            ]
+        ),
+        "reference.taxonomy": _taxonomy_frame(taxonomy),
+    }
+    for table, spec in tables.specs.items():
+        if spec.schema == "reference":
+            yield spec, computed[table] if table in computed else _csv(spec)
+
+
+def _csv(spec: TableSpec) -> pl.DataFrame:
+    file = SEEDS / f"{spec.name}.csv"
+    if not file.is_file():
+        raise DlbugError(f"{spec.source}: {spec.table} is described, but {_shown(file)} is not there")
+    # Everything as text: DuckDB casts to the types that schema.yml says.
+    return pl.read_csv(file, infer_schema=False, missing_utf8_is_empty_string=False)
+
+
+def _taxonomy_frame(taxonomy: Taxonomy) -> pl.DataFrame:
+    rows = []
+    counts: dict[str, int] = {}
+    for category in taxonomy.categories:
+        counts[category.dimension] = counts.get(category.dimension, 0) + 1
+        rows.append(
+            {
+                "dimension": category.dimension,
+                "code": category.code or None,
+                "name": category.name,
+                "aliases": list(category.aliases),
+                "position": counts[category.dimension],
+                "origin": category.origin,
+            }
+        )
+    return pl.DataFrame(rows, infer_schema_length=None)
+
+
+def seed_assets(tables: TableAssets, taxonomy: Taxonomy) -> dg.AssetsDefinition:
+    """The schema `reference` as one multi-asset: its tables are small and always change together."""
+    specs = [tables.claim(table) for table, spec in tables.specs.items() if spec.schema == "reference"]
+
+    @dg.multi_asset(
+        name="reference",
+        specs=[
+            tables.asset_spec(spec, [], {"csv", "duckdb"}, {"made_by": "dbt_like_sql/seeds"}, partitioned=False)
+            for spec in specs
+        ],
+        check_specs=[check for spec in specs for check in check_specs(spec)],
+        required_resource_keys={"warehouse"},
+    )
+    def reference(context: dg.AssetExecutionContext) -> Any:
+        warehouse: Warehouse = context.resources.warehouse
+        written: list[tuple[Any, Mapping[str, Any]]] = [
+            (warehouse.replace(spec, frame), {}) for spec, frame in seed_frames(tables, taxonomy)
+        ]
+        yield from events(written)
+
+    return reference

@@ -1,0 +1,1 @@
+"""Stack Overflow: raw questions and answers, and the candidate posts among them."""

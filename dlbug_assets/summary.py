@@ -1,0 +1,84 @@
+"""What a run says at its end: table sizes beside the paper's, kappa, the findings, and where everything is."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import duckdb
+from rich.console import Console
+from rich.table import Table
+
+from dlbug_assets.warehouse import Home, open_published
+
+
+def print_summary(home: Home, console: Console) -> None:
+    """Print the published database's summary; raises :class:`DlbugError` where there is none."""
+    connection = open_published(home)
+    try:
+        info = dict(connection.execute("from publishing.study_info").fetchall())
+        if info["is_synthetic"] == "true":
+            console.print(f"\n[bold yellow]{info['notice']}[/]")
+        _dataset(connection, console)
+        _kappas(connection, console)
+        _findings(connection, console)
+        _differences(connection, console)
+    finally:
+        connection.close()
+    console.print(f"\nDatabase: {home.published}", soft_wrap=True)
+    console.print(f"Report:   {home.report / 'index.html'}", soft_wrap=True)
+    console.print(f'Ask it:   dlbug sql --study {home.study} "from analysis.findings"', soft_wrap=True)
+
+
+def _table(console: Console, title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """A table whose columns of numbers (names that begin with #) stand at the right."""
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    for column in columns:
+        table.add_column(column.removeprefix("#"), justify="right" if column.startswith("#") else "left")
+    for row in rows:
+        table.add_row(*("-" if value is None else str(value) for value in row))
+    console.print()
+    console.print(table)
+
+
+def _dataset(connection: duckdb.DuckDBPyConnection, console: Console) -> None:
+    rows = connection.execute(
+        "select library, posts, published_posts, post_bugs, published_post_bugs, "
+        "commits, published_commits, commit_bugs, published_commit_bugs from analysis.dataset_summary"
+    ).fetchall()
+    columns = ("Library", "#Posts", "#paper", "#Bugs", "#paper", "#Commits", "#paper", "#Bugs", "#paper")
+    _table(console, "Dataset (beside the paper's Table 1)", columns, rows)
+
+
+def _kappas(connection: duckdb.DuckDBPyConnection, console: Console) -> None:
+    rows = connection.execute(
+        "select checkpoint, units, round(kappa, 3), round(kappa_low, 3), round(kappa_high, 3), undefined_reason "
+        "from labeling.kappa_checkpoints where source = 'all' and dimension = 'bug_type' and scope = 'cumulative' "
+        "order by checkpoint"
+    ).fetchall()
+    if not rows:
+        console.print("\nInter-rater agreement: not testable, the source has final labels but no rater's own ones")
+        return
+    lines = [
+        (f"{checkpoint}%", units, kappa, reason or f"{low} to {high}")
+        for checkpoint, units, kappa, low, high, reason in rows
+    ]
+    _table(
+        console, "Cohen's kappa of bug types, both sources", ("#Checkpoint", "#Units", "#Kappa", "95% interval"), lines
+    )
+
+
+def _findings(connection: duckdb.DuckDBPyConnection, console: Console) -> None:
+    rows = connection.execute(
+        "select v.finding, v.verdict, (select f.claim from analysis.findings as f where f.finding = v.finding limit 1) "
+        "from analysis.finding_verdicts as v order by v.finding"
+    ).fetchall()
+    _table(console, "The paper's findings", ("#Finding", "Verdict", "Claim"), rows)
+
+
+def _differences(connection: duckdb.DuckDBPyConnection, console: Console) -> None:
+    rows = connection.execute(
+        "select reference, count(*), count(*) filter (same_when_rounded), "
+        "count(*) filter (not same_when_rounded), count(*) filter (computed is null) "
+        "from analysis.replication_diff group by reference order by reference"
+    ).fetchall()
+    columns = ("Reference", "#Numbers", "#Same", "#Differ", "#Not computed")
+    _table(console, "Against the printed tables (analysis.replication_diff)", columns, rows)

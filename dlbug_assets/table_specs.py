@@ -1,0 +1,238 @@
+"""What each table is: schema.yml -> one validated TableSpec per table, with the SQL of its checks.
+
+``dbt_like_sql/<schema>/schema.yml`` describes every table of a schema, whether a .sql file or Python makes it:
+columns with their types, the grain, tests. Descriptions, types and checks in DuckDB, in the UI and in the docs all
+come from here.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from dlbug_assets.errors import DlbugError
+from dlbug_assets.study import PROJECT, SCHEMAS
+
+MODELS = PROJECT / "dbt_like_sql"
+
+_LINE = "__line__"
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column: its name, DuckDB type and description."""
+
+    name: str
+    data_type: str
+    description: str
+
+
+@dataclass(frozen=True)
+class Check:
+    """A check: ``violations`` is a query whose rows break it. Blocking ones keep the table from changing."""
+
+    name: str
+    description: str
+    violations: str
+    blocking: bool = True
+
+
+@dataclass(frozen=True)
+class TableSpec:
+    """A table as schema.yml describes it. ``source`` is the yml's path and line."""
+
+    schema: str
+    name: str
+    description: str
+    grain: tuple[str, ...]
+    columns: tuple[Column, ...]
+    checks: tuple[Check, ...]
+    source: str
+
+    @property
+    def table(self) -> str:
+        return f"{self.schema}.{self.name}"
+
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        return tuple(column.name for column in self.columns)
+
+
+class _LoaderWithLines(yaml.SafeLoader):
+    """A safe loader whose mappings remember the line they begin at."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        mapping = super().construct_mapping(node, deep=deep)
+        mapping[_LINE] = node.start_mark.line + 1
+        return mapping
+
+
+class _Entry:
+    """One mapping of a yml file that complains about itself with file and line."""
+
+    def __init__(self, file: Path, content: Any, known: set[str], required: set[str], line: int = 1) -> None:
+        self.file = file
+        if not isinstance(content, dict):
+            raise DlbugError(f"{_shown(file)}, line {line}: expected `key: value` pairs, found {content!r}")
+        self.content = content
+        self.line = content.get(_LINE, line)
+        unknown = set(content) - known - {_LINE}
+        if unknown:
+            raise self.error(f"unknown key {sorted(unknown)[0]!r}; known are {', '.join(sorted(known))}")
+        for key in sorted(required):
+            if not content.get(key):
+                raise self.error(f"{content.get('name', 'this entry')!r} lacks a {key}")
+
+    def error(self, message: str) -> DlbugError:
+        return DlbugError(f"{_shown(self.file)}, line {self.line}: {message}")
+
+    def __getitem__(self, key: str) -> Any:
+        return self.content.get(key)
+
+
+def _shown(file: Path) -> str:
+    return str(file.relative_to(PROJECT)) if file.is_relative_to(PROJECT) else str(file)
+
+
+def load_specs(models: Path = MODELS) -> dict[str, TableSpec]:
+    """Every table that a schema.yml under ``models`` describes, by ``schema.table``.
+
+    The seeds' tables are in the schema ``reference``. Raises :class:`DlbugError` that names file and line.
+    """
+    specs: dict[str, TableSpec] = {}
+    for file in sorted(models.glob("*/schema.yml")):
+        schema = "reference" if file.parent.name == "seeds" else file.parent.name
+        if schema not in SCHEMAS:
+            raise DlbugError(f"{_shown(file)}: the folder {schema!r} is no stage; stages are {', '.join(SCHEMAS)}")
+        for spec in _read(file, schema):
+            if spec.table in specs:
+                raise DlbugError(f"{spec.source}: {spec.table} is described twice, first at {specs[spec.table].source}")
+            specs[spec.table] = spec
+    return specs
+
+
+def _read(file: Path, schema: str) -> Iterator[TableSpec]:
+    try:
+        # The loader is a SafeLoader: it makes plain values only.
+        content = yaml.load(file.read_text(encoding="utf-8"), Loader=_LoaderWithLines)  # noqa: S506
+    except yaml.YAMLError as error:
+        raise DlbugError(f"{_shown(file)}: not valid YAML: {error}") from None
+    top = _Entry(file, content, {"version", "models"}, {"models"})
+    for model in top["models"]:
+        keys = {"name", "description", "grain", "columns"}
+        entry = _Entry(file, model, keys | {"tests"}, keys, top.line)
+        columns = [
+            _Entry(file, column, {"name", "data_type", "description", "tests"}, {"name", "data_type", "description"})
+            for column in entry["columns"]
+        ]
+        names = [column["name"] for column in columns]
+        repeated = {name for name in names if names.count(name) > 1}
+        if repeated:
+            raise entry.error(f"{entry['name']} has two columns {sorted(repeated)[0]!r}")
+        missing = [name for name in entry["grain"] if name not in names]
+        if missing:
+            raise entry.error(f"the grain of {entry['name']} names {missing[0]!r}, which is no column of it")
+        table = f"{schema}.{entry['name']}"
+        checks = [*_grain_checks(table, entry["grain"])]
+        for column in columns:
+            for test in column["tests"] or []:
+                checks.append(_column_check(column, table, test))
+        for test in entry["tests"] or []:
+            checks.append(_table_check(entry, table, test))
+        unique = {check.name: check for check in checks}
+        yield TableSpec(
+            schema=schema,
+            name=entry["name"],
+            description=_one_line(entry["description"]),
+            grain=tuple(entry["grain"]),
+            columns=tuple(Column(c["name"], c["data_type"], _one_line(c["description"])) for c in columns),
+            checks=tuple(unique.values()),
+            source=f"{_shown(file)}, line {entry.line}",
+        )
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _literal(value: Any) -> str:
+    return "'" + str(value).replace("'", "''") + "'" if isinstance(value, str) else str(value)
+
+
+def _grain_checks(table: str, grain: list[str]) -> Iterator[Check]:
+    for name in grain:
+        yield _not_null(table, name)
+    yield _unique(table, grain)
+
+
+def _not_null(table: str, name: str) -> Check:
+    return Check(f"not_null_{name}", f"{name} is never missing", f"select * from {table} where {_quoted(name)} is null")
+
+
+def _unique(table: str, names: list[str]) -> Check:
+    columns = ", ".join(map(_quoted, names))
+    return Check(
+        f"unique_{'_'.join(names)}",
+        f"no two rows agree in {', '.join(names)}",
+        f"select {columns}, count(*) as rows from {table} group by all having count(*) > 1",
+    )
+
+
+def _column_check(column: _Entry, table: str, test: Any) -> Check:
+    name = column["name"]
+    if test == "not_null":
+        return _not_null(table, name)
+    if test == "unique":
+        return _unique(table, [name])
+    if isinstance(test, dict) and "accepted_values" in test:
+        options = _Entry(column.file, test["accepted_values"], {"values", "severity"}, {"values"}, column.line)
+        values = ", ".join(_literal(value) for value in options["values"])
+        return Check(
+            f"accepted_values_{name}",
+            f"{name} is one of {values}",
+            f"select * from {table} where {_quoted(name)} not in ({values})",
+            _blocking(options),
+        )
+    if isinstance(test, dict) and "relationships" in test:
+        options = _Entry(
+            column.file, test["relationships"], {"to", "field", "where", "severity"}, {"to", "field"}, column.line
+        )
+        where = f" where {options['where']}" if options["where"] else ""
+        return Check(
+            f"relationships_{name}",
+            f"every {name} stands in {options['to']}.{options['field']}{where}",
+            f"select * from {table} where {_quoted(name)} is not null and {_quoted(name)} not in "
+            f"(select {_quoted(options['field'])} from {options['to']}{where})",
+            _blocking(options),
+        )
+    raise column.error(
+        f"unknown test {test!r} of {name}; known are not_null, unique, accepted_values, relationships "
+        "(and expression, for the table)"
+    )
+
+
+def _table_check(entry: _Entry, table: str, test: Any) -> Check:
+    if isinstance(test, dict) and "expression" in test:
+        options = _Entry(entry.file, test["expression"], {"name", "sql", "severity"}, {"name", "sql"}, entry.line)
+        return Check(
+            options["name"],
+            f"{options['sql']} holds for every row",
+            f"select * from {table} where not ({options['sql']})",
+            _blocking(options),
+        )
+    if isinstance(test, dict) and "unique" in test:
+        return _unique(table, test["unique"])
+    raise entry.error(f"unknown test {test!r} of the table; known are expression and unique")
+
+
+def _blocking(options: _Entry) -> bool:
+    severity = options["severity"] or "error"
+    if severity not in ("error", "warn"):
+        raise options.error(f"severity is 'error' or 'warn', not {severity!r}")
+    return severity == "error"

@@ -1,0 +1,307 @@
+"""The warehouse: a study's DuckDB files. Only this module opens the working database for writing.
+
+Each table changes in one transaction, checks included, or not at all. What people open is a copy, the published
+database, that is only ever replaced whole.
+"""
+
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import duckdb
+import polars as pl
+
+from dlbug_assets.errors import DlbugError
+from dlbug_assets.lease import Lease
+from dlbug_assets.study import PROJECT, SCHEMAS
+from dlbug_assets.table_specs import Check, TableSpec
+
+#: Files of this storage version open in the DuckDB shells that people have today.
+STORAGE_VERSION = "v1.2.0"
+_SAMPLE_OF_VIOLATIONS = 5
+
+
+@dataclass(frozen=True)
+class Home:
+    """Where everything generated for one study goes."""
+
+    root: Path
+    study: str
+
+    @classmethod
+    def of(cls, study: str, environ: Mapping[str, str]) -> Self:
+        """The home of a study: DLBUG_HOME, or warehouse/ of the checkout."""
+        return cls(Path(environ.get("DLBUG_HOME") or PROJECT / "warehouse").absolute(), study)
+
+    @property
+    def published(self) -> Path:
+        return self.root / f"{self.study}.duckdb"
+
+    @property
+    def folder(self) -> Path:
+        return self.root / self.study
+
+    @property
+    def working(self) -> Path:
+        return self.folder / "working.duckdb"
+
+    @property
+    def lock(self) -> Path:
+        return self.folder / "writer.lock"
+
+    @property
+    def landing(self) -> Path:
+        return self.folder / "landing"
+
+    @property
+    def report(self) -> Path:
+        return self.folder / "report"
+
+    @property
+    def dagster_home(self) -> Path:
+        return self.folder / "dagster_home"
+
+
+@dataclass(frozen=True)
+class CheckOutcome:
+    """How a check went: the number of violating rows and the first few of them, as text."""
+
+    check: Check
+    violations: int
+    sample: str = ""
+
+    @property
+    def passed(self) -> bool:
+        return self.violations == 0
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a write did: rows in the table now, and the outcome of each check of it."""
+
+    spec: TableSpec
+    row_count: int
+    outcomes: tuple[CheckOutcome, ...] = field(default=())
+
+    @property
+    def is_in(self) -> bool:
+        """False where a blocking check failed: the table then stayed as it was."""
+        return all(outcome.passed or not outcome.check.blocking for outcome in self.outcomes)
+
+
+class Warehouse:
+    """A study's working database, opened (and the writer's lease taken) at the first use, closed on exit."""
+
+    def __init__(self, home: Home, holder: str, say: Callable[[str], None], patience: float = 3600.0) -> None:
+        self.home = home
+        self._lease = Lease(home.lock, holder, say, patience)
+        self._stack = ExitStack()
+        self._leased = False
+        self._connection: duckdb.DuckDBPyConnection | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._disconnect()
+        self._stack.close()
+        self._leased = False
+
+    @property
+    def connection(self) -> duckdb.DuckDBPyConnection:
+        """The one writing connection of this process; takes the lease first."""
+        if not self._leased:
+            self._stack.enter_context(self._lease)
+            self._leased = True
+        if self._connection is None:
+            self._connection = _open_for_writing(self.home.working)
+        return self._connection
+
+    def _disconnect(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def read(self, query: str, params: Mapping[str, Any] | None = None) -> pl.DataFrame:
+        """The rows of a query, or of a whole table given as ``schema.table``."""
+        sql = f"from {query}" if re.fullmatch(r"\w+\.\w+", query) else query
+        with _explained(f"reading {query}", self.home.working):
+            return self.connection.sql(sql, params=dict(params or {})).pl()
+
+    def has(self, table: str) -> bool:
+        """Whether a table was ever written."""
+        schema, name = table.split(".")
+        found = self.connection.execute(
+            "select 1 from duckdb_tables() where schema_name = ? and table_name = ?", [schema, name]
+        ).fetchall()
+        return bool(found)
+
+    def replace(self, spec: TableSpec, rows: pl.DataFrame | str) -> Written:
+        """Make the table exactly these rows (a frame, or a SELECT): one transaction with its comments and checks.
+
+        Frames are cast to the columns of the spec. Where a blocking check fails nothing changes (``is_in`` is
+        False). Raises :class:`DlbugError` for missing or unknown columns, values that do not fit, and full disks.
+        """
+        return self._write(spec, rows, lambda connection: _create(connection, spec))
+
+    def replace_part(self, spec: TableSpec, rows: pl.DataFrame, outdated: str, params: Sequence[Any]) -> Written:
+        """Replace those rows of the table that satisfy the condition ``outdated`` by these; the same rules hold."""
+
+        def swap(connection: duckdb.DuckDBPyConnection) -> None:
+            if not self.has(spec.table):
+                _create(connection, spec)
+                return
+            if _columns(connection, spec.table) != _columns(connection, "incoming"):
+                raise DlbugError(
+                    f"{spec.table} in {self.home.working} was made by another version of dlbug. Delete that file and "
+                    "run again: it is made anew."
+                )
+            connection.execute(f"delete from {spec.table} where {outdated}", list(params))
+            connection.execute(f"insert into {spec.table} by name select * from incoming")
+
+        return self._write(spec, rows, swap)
+
+    def _write(
+        self, spec: TableSpec, rows: pl.DataFrame | str, change: Callable[[duckdb.DuckDBPyConnection], None]
+    ) -> Written:
+        connection = self.connection
+        with _explained(f"writing {spec.table}", self.home.working):
+            connection.execute("begin transaction")
+            try:
+                _stage(connection, spec, rows)
+                change(connection)
+                outcomes = tuple(_check(connection, check) for check in spec.checks)
+                count = connection.execute(f"select count(*) from {spec.table}").fetchall()[0][0]
+                written = Written(spec, count, outcomes)
+                connection.execute("drop view incoming")
+                connection.execute("commit" if written.is_in else "rollback")
+            except BaseException:
+                _roll_back(connection)
+                raise
+        return written
+
+    def publish(self) -> Path:
+        """Replace the published database by a copy of the working one, atomically; returns its path.
+
+        Readers that have the old file open keep it, new ones see the new file; nobody ever sees half of one.
+        """
+        self.connection.execute("checkpoint")
+        # DuckDB's own lock is lost when a process copies a file that it has open itself: close first.
+        self._disconnect()
+        target = self.home.published
+        unfinished = target.with_suffix(".duckdb.unfinished")
+        try:
+            shutil.copyfile(self.home.working, unfinished)
+            with unfinished.open("rb+") as file:
+                os.fsync(file.fileno())
+            unfinished.replace(target)
+            _sync_folder(target.parent)
+        except OSError as error:
+            unfinished.unlink(missing_ok=True)
+            raise DlbugError(
+                f"cannot publish {target}: {error.strerror}. The published database before it is untouched. "
+                "Free some disk space (or make the folder writable) and run again."
+            ) from None
+        return target
+
+
+def open_published(home: Home) -> duckdb.DuckDBPyConnection:
+    """A read-only connection to the published database; raises :class:`DlbugError` where there is none yet."""
+    if not home.published.is_file():
+        raise DlbugError(f"{home.published} is not there yet. `dlbug run --study {home.study}` makes it.")
+    with _explained("opening the published database", home.published):
+        return duckdb.connect(str(home.published), read_only=True)
+
+
+def _open_for_writing(path: Path) -> duckdb.DuckDBPyConnection:
+    with _explained("opening the working database", path):
+        # Half a GiB is ample for a study of the paper's size; larger ones spill to disk beside the file.
+        connection = duckdb.connect(
+            str(path), config={"storage_compatibility_version": STORAGE_VERSION, "memory_limit": "512MiB"}
+        )
+        for schema in SCHEMAS:
+            connection.execute(f"create schema if not exists {schema}")
+        return connection
+
+
+def _stage(connection: duckdb.DuckDBPyConnection, spec: TableSpec, rows: pl.DataFrame | str) -> None:
+    """The incoming rows as a temporary view `incoming` with the columns, order and types of the spec."""
+    if isinstance(rows, str):
+        # A view, not a subquery, so that a model runs as it stands in its file.
+        connection.execute(f"create or replace temp view staged as {rows}")
+    else:
+        connection.register("staged", rows)
+    found = [name for name, _ in _columns(connection, "staged")]
+    missing = [name for name in spec.column_names if name not in found]
+    unknown = [name for name in found if name not in spec.column_names]
+    if missing or unknown:
+        problems = [f"lacks {', '.join(missing)}"] * bool(missing) + [f"has also {', '.join(unknown)}"] * bool(unknown)
+        raise DlbugError(f"{spec.table}: what was computed {' and '.join(problems)} (described in {spec.source})")
+    casts = ", ".join(f'cast("{c.name}" as {c.data_type}) as "{c.name}"' for c in spec.columns)
+    connection.execute(f"create or replace temp view incoming as select {casts} from staged")
+
+
+def _create(connection: duckdb.DuckDBPyConnection, spec: TableSpec) -> None:
+    connection.execute(f"create or replace table {spec.table} as from incoming")
+    connection.execute(f"comment on table {spec.table} is {_text(spec.description)}")
+    for column in spec.columns:
+        connection.execute(f'comment on column {spec.table}."{column.name}" is {_text(column.description)}')
+
+
+def _columns(connection: duckdb.DuckDBPyConnection, relation: str) -> list[tuple[str, str]]:
+    return [row[:2] for row in connection.execute(f"describe {relation}").fetchall()]
+
+
+def _text(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"
+
+
+def _check(connection: duckdb.DuckDBPyConnection, check: Check) -> CheckOutcome:
+    count = connection.execute(f"select count(*) from ({check.violations})").fetchall()[0][0]
+    if not count:
+        return CheckOutcome(check, 0)
+    rows = connection.sql(check.violations).limit(_SAMPLE_OF_VIOLATIONS)
+    names = rows.columns
+    sample = "; ".join(str(dict(zip(names, row, strict=True)))[:400] for row in rows.fetchall())
+    return CheckOutcome(check, count, sample)
+
+
+def _roll_back(connection: duckdb.DuckDBPyConnection) -> None:
+    # DuckDB ends a transaction by itself when its disk fails; there is then nothing to roll back.
+    try:
+        connection.execute("rollback")
+    except duckdb.TransactionException:
+        return
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _explained(doing: str, path: Path) -> Iterator[None]:
+    """Turn DuckDB's errors into one that says what was being done and what helps."""
+    try:
+        yield
+    except duckdb.IOException as error:
+        message = str(error).removeprefix("IO Error: ").split("\n")[0]
+        if "lock" in message:
+            holder = re.search(r"PID \d+", message)
+            who = f"another program ({holder.group()})" if holder else "another program"
+            raise DlbugError(f"{doing}: {path} is locked by {who}. Close that program and run again.") from None
+        cure = "Check that the disk has room, that the folder is writable and that nothing else wrote into the file."
+        raise DlbugError(f"{doing}: {message} ({path}). {cure}") from None
+    except duckdb.Error as error:
+        raise DlbugError(f"{doing}: {str(error).strip()}") from error

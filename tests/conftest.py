@@ -1,0 +1,1 @@
+"""What many tests share: small studies, an empty home, and where the authors' release is."""

@@ -1,0 +1,110 @@
+"""Small studies, queues and rater files, written by hand."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+import polars as pl
+import pytest
+
+from dlbug_assets.labeling.items import ITEMS
+from dlbug_assets.labeling.rater_labels import ROWS, take
+from dlbug_assets.study import Study
+from dlbug_assets.taxonomy import Taxonomy, load_taxonomy
+
+
+@pytest.fixture(scope="session")
+def make_study() -> Callable[..., Study]:
+    def make(raters: tuple[str, ...] = ("ann", "bob"), checkpoints: tuple[int, ...] = (5, 10, 100)) -> Study:
+        return Study.model_validate(
+            {
+                "study": {"name": "tiny", "title": "Tiny", "seed": 7},
+                "libraries": [{"name": "Keras", "tags": ["keras"], "repositories": "topic:keras"}],
+                "sources": {"posts": "api", "commits": "api", "labels": "files"},
+                "labeling": {"raters": raters, "adjudicator": "eve", "checkpoints": checkpoints},
+            }
+        )
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def study(make_study: Callable[..., Study]) -> Study:
+    return make_study()
+
+
+@pytest.fixture(scope="session")
+def taxonomy() -> Taxonomy:
+    return load_taxonomy()
+
+
+@pytest.fixture(scope="session")
+def make_items() -> Callable[..., pl.DataFrame]:
+    """Items by name -> checkpoint; posts, unless the name begins with GH."""
+
+    def make(checkpoints: dict[str, int]) -> pl.DataFrame:
+        rows = [
+            {
+                "item_id": name,
+                "source": "GitHub" if name.startswith("GH") else "Stack Overflow",
+                "library": "Keras",
+                "title": "Title",
+                "link": f"https://example.org/{name}",
+                "round": 1,
+                "position": position,
+                "checkpoint": checkpoint,
+                "created_at": datetime(2017, 3, 1),
+                "year": 2017,
+                "repository": "keras-team/keras" if name.startswith("GH") else None,
+                "commit_sha": "abc" if name.startswith("GH") else None,
+                "post_id": None if name.startswith("GH") else position,
+            }
+            for position, (name, checkpoint) in enumerate(checkpoints.items(), start=1)
+        ]
+        return pl.DataFrame(rows, schema=ITEMS)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def hand_in() -> Callable[..., dict[str, Any]]:
+    """One row of a rater's file. The pass is dimensions where a category is given, otherwise units."""
+
+    def row(item: str, rater: str, batch: int = 100, bug_index: int = 1, **rest: Any) -> dict[str, Any]:
+        rated = any(name in rest for name in ("bug_type", "root_cause", "effect", "stage", "antipattern"))
+        content = dict.fromkeys(ROWS.names()) | {
+            "item_id": item,
+            "rater": rater,
+            "batch": batch,
+            "pass": "dimensions" if rated else "units",
+            "bug_index": bug_index,
+            "is_bug": bug_index > 0,
+            "place": None if rated or not bug_index else "line 1",
+            "file": f"{batch}-{rater}.csv",
+            "line": 2,
+        }
+        if rated:
+            content |= {"bug_type": "API Bug", "root_cause": "API Misuse", "effect": "Crash"}
+        return content | rest
+
+    return row
+
+
+@pytest.fixture(scope="session")
+def as_rows() -> Callable[..., pl.DataFrame]:
+    def frame(rows: list[dict[str, Any]]) -> pl.DataFrame:
+        return pl.DataFrame(rows, schema=ROWS)
+
+    return frame
+
+
+@pytest.fixture(scope="session")
+def taken(taxonomy: Taxonomy, as_rows: Callable[..., pl.DataFrame]) -> Callable[..., pl.DataFrame]:
+    """The labels of rows that all must be good."""
+
+    def labels(rows: list[dict[str, Any]], items: pl.DataFrame, study: Study) -> pl.DataFrame:
+        good, rejected = take(as_rows(rows), items, study, taxonomy)
+        assert rejected.is_empty(), rejected["reason"].to_list()
+        return good
+
+    return labels

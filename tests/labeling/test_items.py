@@ -1,0 +1,94 @@
+import hashlib
+from datetime import datetime
+from math import ceil
+
+import polars as pl
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dlbug_assets.labeling.items import ITEMS, order_queue, queue
+
+WHEN = datetime(2017, 5, 4, 3, 2, 1)
+
+
+def posts(numbers):
+    return pl.DataFrame(
+        [
+            {"library": "Keras", "post_id": n, "title": f"Q{n}", "score": 9, "created_at": WHEN, "year": 2017,
+             "code_blocks": 1, "code_chars": 9, "accepted_answer_id": None, "link": f"https://so/{n}"}
+            for n in numbers
+        ],
+        schema={"library": pl.String, "post_id": pl.Int64, "title": pl.String, "score": pl.Int64,
+                "created_at": pl.Datetime("us"), "year": pl.Int32, "code_blocks": pl.Int32, "code_chars": pl.Int32,
+                "accepted_answer_id": pl.Int64, "link": pl.String},
+    )  # fmt: skip
+
+
+def commits(shas):
+    return pl.DataFrame(
+        [
+            {"library": "Keras", "full_name": "a/b", "sha": sha, "sample_rank": 1, "title": "fix", "authored_at": WHEN,
+             "year": 2017, "files_changed": 1, "additions": 1, "deletions": 0, "patch_excerpt": "+", "url": "https://gh"}
+            for sha in shas
+        ],
+        schema={"library": pl.String, "full_name": pl.String, "sha": pl.String, "sample_rank": pl.Int32,
+                "title": pl.String, "authored_at": pl.Datetime("us"), "year": pl.Int32, "files_changed": pl.Int32,
+                "additions": pl.Int32, "deletions": pl.Int32, "patch_excerpt": pl.String, "url": pl.String},
+    )  # fmt: skip
+
+
+def test_an_item_says_where_it_comes_from(study):
+    items = queue(posts([11]), commits(["abc"]), study)
+    assert items.schema == ITEMS
+    assert items.rows() == [
+        ("SO-Keras-11", "Stack Overflow", "Keras", "Q11", "https://so/11", 1, 1, 5, WHEN, 2017, None, None, 11),
+        ("GH-Keras-abc", "GitHub", "Keras", "fix", "https://gh", 1, 1, 5, WHEN, 2017, "a/b", "abc", None),
+    ]
+
+
+def test_the_order_is_that_of_a_seeded_hash(study):
+    items = queue(posts(range(20)), commits([]), study)
+    expected = sorted(
+        (f"SO-Keras-{n}" for n in range(20)), key=lambda item: hashlib.sha256(f"7|queue|{item}".encode()).hexdigest()
+    )
+    assert items["item_id"].to_list() == expected
+    assert items["position"].to_list() == list(range(1, 21))
+
+
+def test_checkpoints_are_counted_per_source_without_rounding_errors(make_study):
+    # 7% of 100 is 7, though 0.07 * 100 is more in floats.
+    items = queue(posts(range(100)), commits(["a", "b"]), make_study(checkpoints=(7, 50, 100)))
+    counted = items.group_by("source", "checkpoint").len().sort("source", "checkpoint")
+    assert counted.rows() == [
+        ("GitHub", 7, 1),
+        ("GitHub", 100, 1),
+        ("Stack Overflow", 7, 7),
+        ("Stack Overflow", 50, 43),
+        ("Stack Overflow", 100, 50),
+    ]
+
+
+def test_an_empty_study_has_an_empty_queue(study):
+    items = queue(posts([]), commits([]), study)
+    assert items.is_empty()
+    assert items.schema == ITEMS
+
+
+@given(st.permutations(range(12)))
+def test_the_queue_does_not_depend_on_the_order_of_arrival(study, numbers):
+    assert queue(posts(numbers), commits([]), study).equals(queue(posts(range(12)), commits([]), study))
+
+
+@given(st.integers(1, 300), st.integers(0, 60))
+def test_checkpoints_cover_all_items(study, n_posts, n_commits):
+    items = queue(posts(range(n_posts)), commits([str(n) for n in range(n_commits)]), study)
+    for source, n in (("Stack Overflow", n_posts), ("GitHub", n_commits)):
+        first = items.filter(pl.col("source") == source)["checkpoint"]
+        assert not first.null_count()
+        for percent in study.labeling.checkpoints:
+            assert (first <= percent).sum() == ceil(percent * n / 100)
+
+
+def test_ordering_again_changes_nothing(study):
+    items = queue(posts(range(30)), commits(["a", "b", "c"]), study)
+    assert order_queue(items.drop("round", "position", "checkpoint").reverse(), study).equals(items)
