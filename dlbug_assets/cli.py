@@ -55,8 +55,8 @@ def run(study_name: str, select: str | None, libraries: str | None) -> None:
     if failures:
         for failure in failures:
             click.echo(f"error: {failure.step}: {failure.message}", err=True)
-        before = "The published database is the one of before." if home.published.is_file() else "Nothing was published."
-        raise DlbugError(f"{len(failures)} step{'s' * (len(failures) > 1)} failed. {before}")
+        published = "The published database is untouched" if home.published.is_file() else "Nothing was published"
+        raise DlbugError(f"{len(failures)} of the run's steps failed. {published}.")
 
 
 @cli.command()

@@ -5,6 +5,7 @@ and so that the kernel gives it back when its holder dies, however it dies.
 """
 
 import fcntl
+import io
 import json
 import os
 import socket
@@ -13,7 +14,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Self
+from typing import Self
 
 from dlbug_assets.errors import DlbugError
 
@@ -33,12 +34,13 @@ class Lease:
         self._holder = holder
         self._say = say
         self._patience = patience
-        self._file: IO[str] | None = None
+        self._file: io.FileIO | None = None
 
     def __enter__(self) -> Self:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            file = self.path.open("a+", encoding="utf-8")
+            # Unbuffered, so that a full disk shows where we write and not where the file is closed.
+            file = os.fdopen(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644), "r+b", buffering=0)
         except OSError as error:
             raise DlbugError(
                 f"cannot write {self.path}: {error.strerror}. "
@@ -46,18 +48,14 @@ class Lease:
             ) from None
         try:
             self._wait_for(file)
-            file.seek(0)
-            file.truncate()
-            json.dump(
-                {
-                    "holder": self._holder,
-                    "pid": os.getpid(),
-                    "host": socket.gethostname(),
-                    "since": datetime.now(UTC).isoformat(timespec="seconds"),
-                },
-                file,
-            )
-            file.flush()
+            entry = {
+                "holder": self._holder,
+                "pid": os.getpid(),
+                "host": socket.gethostname(),
+                "since": datetime.now(UTC).isoformat(timespec="seconds"),
+            }
+            file.truncate(0)
+            file.write(json.dumps(entry).encode())
         except OSError as error:
             file.close()
             raise DlbugError(
@@ -73,12 +71,11 @@ class Lease:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._file is not None:
-            self._file.seek(0)
-            self._file.truncate()
+            self._file.truncate(0)
             self._file.close()
             self._file = None
 
-    def _wait_for(self, file: IO[str]) -> None:
+    def _wait_for(self, file: io.FileIO) -> None:
         start = time.monotonic()
         reminder = 0.0
         while True:

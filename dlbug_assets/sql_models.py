@@ -91,7 +91,7 @@ def _read(file: Path, known: Mapping[str, TableSpec]) -> Model:
             raise DlbugError(f"{_shown(file)}, line {line}: unknown table {name}; no schema.yml describes it")
         if name == table:
             raise DlbugError(f"{_shown(file)}, line {line}: a cycle, {table} reads itself")
-        reads.setdefault(name, line)
+        reads[name] = min(line, reads.get(name, line))
     return Model(table, file, sql, dict(sorted(reads.items())))
 
 

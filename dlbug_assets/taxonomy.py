@@ -114,7 +114,7 @@ def load_taxonomy(study: Study | None = None) -> Taxonomy:
                     f"{path}, line {number}: dimension must be one of {', '.join(DIMENSIONS)}, and name not empty"
                 )
             if (row["dimension"], row["name"]) in known:
-                raise DlbugError(f"{path}, line {number}: {row['name']!r} is already a {row['dimension']}")
+                raise DlbugError(f"{path}, line {number}: {row['name']!r} is already one of {row['dimension']}")
             categories.append(_category(row, "study"))
     return Taxonomy(categories, mappings)
 

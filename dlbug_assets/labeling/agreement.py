@@ -160,8 +160,8 @@ def ratings(labels: pl.DataFrame, study: Study, dimension: str, checkpoint: int 
         theirs = said.filter(pl.col("rater") == rater).select("item_id", "bug_index", pl.col("label").alias(name))
         wide = wide.join(theirs, on=["item_id", "bug_index"], how="left")
     if dimension not in (IS_BUG, *REQUIRED_DIMENSIONS):
-        wide = wide.filter(pl.any_horizontal(pl.col(*names).is_not_null()))
-    return wide.with_columns(pl.col(*names).fill_null(NONE)).sort("item_id", "bug_index")
+        wide = wide.filter(pl.any_horizontal(pl.col(names).is_not_null()))
+    return wide.with_columns(pl.col(names).fill_null(NONE)).sort("item_id", "bug_index")
 
 
 @dataclass(frozen=True)

@@ -58,6 +58,8 @@ def disagreements(labels: pl.DataFrame, units: pl.DataFrame, study: Study) -> pl
     nothing else is to be decided. ``none`` is what a rater says who left it blank or does not list the bug;
     an adjudicator's blank is ``none`` too. adjudicated_label and adjudicated_by are NULL while undecided.
     """
+    if not study.labeling.raters:  # the authors' release: nobody to differ
+        return pl.DataFrame(schema=DISAGREEMENTS)
     frames = []
     for dimension in (IS_BUG, *DIMENSIONS):
         wide = ratings(labels, study, dimension)
@@ -80,8 +82,6 @@ def disagreements(labels: pl.DataFrame, units: pl.DataFrame, study: Study) -> pl
                         "adjudicated_by",
                     )
                 )
-    if not frames:
-        return pl.DataFrame(schema=DISAGREEMENTS)
     order = pl.Enum([IS_BUG, *DIMENSIONS])
     return (
         pl.concat(frames)
@@ -127,6 +127,8 @@ def decide(labels: pl.DataFrame, units: pl.DataFrame, items: pl.DataFrame, study
     file and line of each row that decided, raters first. Times are UTC.
     """
     raters = study.labeling.raters
+    if not raters:
+        return pl.DataFrame(schema=LABELS)
     rows = _latest(labels, raters, RATE_BUGS).filter("is_bug")
     ruling = _latest(labels, (study.labeling.adjudicator,), RATE_BUGS).filter("is_bug")
     names = [f"label_{number}" for number in range(1, len(raters) + 1)]

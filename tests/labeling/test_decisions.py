@@ -1,7 +1,9 @@
 import pytest
 
+from dlbug_assets.labeling.agreement import category_kappa, kappa_checkpoints
 from dlbug_assets.labeling.decisions import DISAGREEMENTS, LABELS, decide, disagreements
 from dlbug_assets.labeling.units import freeze
+from dlbug_assets.study import load_study
 
 
 @pytest.fixture(scope="session")
@@ -124,3 +126,15 @@ def test_three_raters_make_three_pairs_in_alphabetical_order(room, found, hand_i
 
 def test_nothing_handed_in(room):
     assert room([]) == ([], [])
+
+
+def test_a_study_without_raters_has_nothing_to_decide(taken, make_items):
+    released = load_study("islam2019")
+    items = make_items({"SO-1": 5})
+    labels = taken([], items, released)
+    units = freeze(labels, items, released)
+    assert units.is_empty()
+    assert disagreements(labels, units, released).schema == DISAGREEMENTS
+    assert decide(labels, units, items, released).schema == LABELS
+    assert kappa_checkpoints(labels, items, released).is_empty()
+    assert category_kappa(labels, items, released).is_empty()

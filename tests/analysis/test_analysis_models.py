@@ -1,0 +1,183 @@
+"""The SQL models of the room, run as they stand: given rows, expected rows."""
+
+import polars as pl
+import pytest
+
+SO, GH = "Stack Overflow", "GitHub"
+
+
+def test_label_counts_are_dense_and_count_both_and_all(study):
+    small = study("Keras", "Caffe")
+    small.label(source=SO, library="Keras", bug_type="Data Bug", effect="Crash")
+    small.label(source=GH, library="Keras", bug_type="API Bug", effect=" ")
+    small.label(source=GH, library="Caffe", bug_type="Data Bug")
+    small.label(source=GH, library="Chainer", bug_type="Data Bug")  # no library of the study
+
+    rows = small.run("label_counts")
+
+    assert rows.height == 3 * 3 * (12 + 10 + 7 + 7 + 7)
+    assert not rows.select(pl.struct("source", "library", "dimension", "category")).is_duplicated().any()
+    data_bugs = rows.filter(dimension="bug_type", category="Data Bug").select("source", "library", "bugs", "total")
+    assert data_bugs.rows() == [
+        (SO, "Keras", 1, 1), (SO, "Caffe", 0, 0), (SO, "All", 1, 1),
+        (GH, "Keras", 0, 1), (GH, "Caffe", 1, 1), (GH, "All", 1, 2),
+        ("both", "Keras", 1, 2), ("both", "Caffe", 1, 1), ("both", "All", 2, 3),
+    ]  # fmt: skip
+    effect = rows.filter(source="both", library="All", dimension="effect")
+    assert effect["total"].unique().to_list() == [1]  # a blank label is none
+
+
+def test_label_counts_follow_study_and_taxonomy_order(study):
+    rows = study("Torch", "Caffe").run("label_counts")
+
+    assert rows["library"].unique(maintain_order=True).to_list() == ["Torch", "Caffe", "All"]
+    assert rows["dimension"].unique(maintain_order=True).to_list() == [
+        "bug_type", "root_cause", "effect", "stage", "antipattern"
+    ]  # fmt: skip
+
+
+def test_dataset_summary_beside_the_paper(study):
+    paper = study("Caffe", "Keras", "Tensorflow", "Theano", "Torch")
+    for post in ("('Caffe', 1)", "('Caffe', 2)", "('Torch', 1)"):
+        paper.connection.execute(f"insert into stackoverflow.candidate_posts values {post}")
+    paper.connection.execute("insert into github.sampled_commits values ('Keras', 'a')")
+    paper.label(source=SO, library="Caffe")
+    paper.label(source=GH, library="Keras")
+    paper.label(source=GH, library="Keras")
+
+    rows = paper.run("dataset_summary").rows()
+
+    assert rows[0] == ("Caffe", 2, 1, 0, 0, 183, 35, 100, 26)
+    assert rows[1] == ("Keras", 0, 0, 1, 2, 567, 162, 100, 348)
+    assert rows[-1] == ("Total", 3, 1, 1, 2, 2716, 415, 500, 555)
+
+
+def test_dataset_summary_does_not_say_what_it_cannot_know(study):
+    artifact = study("JAX", "Keras", corpus=False)
+
+    rows = artifact.run("dataset_summary").rows()
+
+    assert rows == [
+        ("JAX", None, 0, None, 0, None, None, None, None),
+        ("Keras", None, 0, None, 0, 567, 162, 100, 348),
+        ("Total", None, 0, None, 0, None, None, None, None),
+    ]
+
+
+def test_root_causes_within_a_bug_type(study):
+    small = study("Keras")
+    small.label(source=SO, library="Keras", bug_type="API Bug", root_cause="API Change")
+    small.label(source=SO, library="Keras", bug_type="API Bug", root_cause="API Misuse")
+    small.label(source=GH, library="Keras", bug_type="API Bug", root_cause="API Change")
+    small.label(source=GH, library="Keras", bug_type="API Bug")
+
+    rows = small.run("root_cause_by_bug_type")
+
+    assert rows.height == 3 * 12 * 10
+    change = rows.filter(bug_type="API Bug", root_cause="API Change").select("source", "bugs", "total", "share")
+    assert change.rows() == [(SO, 1, 2, 0.5), (GH, 1, 1, 1.0), ("both", 2, 3, pytest.approx(2 / 3))]
+    assert rows.filter(bug_type="Data Bug").select("share", "undefined_reason").unique().rows() == [
+        (None, "no bug of this type has a root cause")
+    ]
+
+
+def test_yearly_evolution_is_dense_where_there_are_bugs(study):
+    small = study("Keras", "Caffe")
+    small.label(source=SO, library="Keras", effect="Crash", year=2015)
+    small.label(source=SO, library="Keras", effect="Hang", year=2015)
+    small.label(source=GH, library="Caffe", effect="Crash", year=2017)
+    small.label(source=GH, library="Caffe", effect="Crash")  # no year
+
+    rows = small.run("yearly_evolution")
+
+    crash = rows.filter(category="Crash").select("source", "library", "year", "bugs", "total", "share")
+    assert crash.rows() == [
+        (SO, "Keras", 2015, 1, 2, 0.5), (SO, "All", 2015, 1, 2, 0.5),
+        (GH, "Caffe", 2017, 1, 1, 1.0), (GH, "All", 2017, 1, 1, 1.0),
+        ("both", "Keras", 2015, 1, 2, 0.5), ("both", "Caffe", 2017, 1, 1, 1.0),
+        ("both", "All", 2015, 1, 2, 0.5), ("both", "All", 2017, 1, 1, 1.0),
+    ]  # fmt: skip
+    assert rows.height == 8 * 7  # the seven effects, zeros included; no other dimension has a label
+
+
+def test_yearly_evolution_without_years_is_empty(study):
+    small = study("Keras")
+    small.label(source=SO, library="Keras", effect="Crash")
+
+    assert small.run("yearly_evolution").height == 0
+
+
+def test_the_least_favourable_verdict_decides(study):
+    small = study("Keras")
+    small.connection.execute(
+        """
+        create table analysis.findings as
+        from (values
+            (1, 1, 'A', 'reproduced', 'N1.'), (2, 1, 'B', 'underpowered', 'N2.'), (3, 1, 'C', 'not testable', 'N3.'),
+            (4, 2, 'D', 'reproduced differently', 'N4.'), (5, 2, 'E', 'reproduced', 'N5.'),
+            (6, 3, 'F', 'not reproduced', 'N6.'), (7, 3, 'G', 'not testable', 'N7.'), (8, 4, 'H', 'reproduced', 'N8.')
+        ) as rows (position, finding, claim, verdict, note)
+        """
+    )
+
+    assert small.run("finding_verdicts").rows() == [
+        (1, "not testable", "C: not testable (of 3 metrics 1 as printed, 0 with other numbers). N3.", 3),
+        (2, "reproduced differently",
+         "D: reproduced differently (of 2 metrics 1 as printed, 1 with other numbers). N4.", 2),
+        (3, "not reproduced", "F: not reproduced (of 2 metrics 0 as printed, 0 with other numbers). N6.", 2),
+        (4, "reproduced", "H: reproduced. N8.", 1),
+    ]  # fmt: skip
+
+
+def _diff(small, p_rows="('bug_type', 'API Bug', 0.32068)"):
+    small.run("label_counts")
+    small.connection.execute(
+        "create table analysis.source_comparison as "
+        f"from (values {p_rows}) as rows (dimension, category, p_paper_rounded)"
+    )
+    return small.run("replication_diff")
+
+
+def test_replication_diff_has_every_printed_cell_once(study):
+    rows = _diff(study("Caffe", "Keras", "Tensorflow", "Theano", "Torch"))
+
+    assert rows.group_by("reference").len().sort("reference").rows() == [
+        ("table2", 110), ("table2_p", 11), ("table3", 100), ("table3_p", 10), ("table4", 70), ("table4_p", 7)
+    ]  # fmt: skip
+    keys = rows.select(pl.struct("reference", "category", "library", "source"))
+    assert not keys.is_duplicated().any()
+    p = rows.filter(reference="table2_p", category="API Bug").row(0, named=True)
+    assert (p["library"], p["source"], p["published"], p["same_when_rounded"]) == ("All", "both", 0.3207, True)
+    assert rows.filter(reference="table2", library="Caffe")["computed"].null_count() == 22  # no labels, no share
+
+
+def test_a_half_percent_rounds_away_from_zero(study):
+    small = study("Caffe", "Keras", "Tensorflow", "Theano", "Torch")
+    for n in range(200):  # 11 of 200 are 5.5 percent; Table 2 prints 6
+        small.label(source=SO, library="Caffe", bug_type="API Bug" if n < 11 else "Data Bug")
+
+    cell = _diff(small).filter(reference="table2", category="API Bug", library="Caffe", source=SO).row(0, named=True)
+
+    assert (cell["published"], cell["computed"], cell["difference"]) == (6.0, 5.5, -0.5)
+    assert cell["same_when_rounded"] is True
+
+
+def test_p_values_of_other_libraries_replicate_nothing(study):
+    rows = _diff(study("Keras", "JAX"))
+
+    assert rows.filter(pl.col("reference").str.ends_with("_p"))["computed"].null_count() == 28
+    assert rows.filter(library="Torch")["computed"].null_count() == 56
+
+
+def test_repeats_are_reported(study):
+    small = study("Keras", "Caffe")
+    for library, link, effect in (
+        ("Keras", "a", "Crash"), ("Keras", "a", "Crash"), ("Keras", "a", "Hang"), ("Keras", "b", None),
+        ("Keras", "b", None), ("Caffe", "a", "Crash"), ("Caffe", None, "Crash"), ("Caffe", None, "Crash"),
+    ):  # fmt: skip
+        small.label(source=SO, library=library, link=link, bug_type="API Bug", root_cause="Others", effect=effect)
+
+    assert small.run("repeats").rows() == [
+        (SO, "Keras", 5, 2, 2, 2), (SO, "Caffe", 3, 1, 0, 0), (SO, "All", 8, 2, 2, 3),
+        (GH, "Keras", 0, 0, 0, 0), (GH, "Caffe", 0, 0, 0, 0), (GH, "All", 0, 0, 0, 0),
+    ]  # fmt: skip

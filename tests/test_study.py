@@ -1,0 +1,126 @@
+"""A study is one TOML file; whatever is wrong in it is said with its key."""
+
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from dlbug_assets.errors import DlbugError
+from dlbug_assets.study import SCHEMAS, load_study, shipped_studies
+
+MINIMAL = """
+[study]
+name = "tiny"
+title = "A tiny study"
+seed = 1
+
+[[libraries]]
+name = "Keras"
+tags = ["keras"]
+repositories = "topic:keras"
+
+[sources]
+posts = "sample"
+commits = "sample"
+labels = "sample"
+
+[labeling]
+raters = ["ann", "bob"]
+adjudicator = "eve"
+"""
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "study.toml"
+    path.write_text(textwrap.dedent(text), encoding="utf-8")
+    return path
+
+
+def error_of(folder: Path, text: str) -> str:
+    with pytest.raises(DlbugError) as caught:
+        load_study(write(folder, text))
+    return str(caught.value)
+
+
+def test_four_studies_ship_and_all_are_valid():
+    assert list(shipped_studies()) == ["islam2019", "live", "modern", "sample"]
+    assert {load_study(name).name for name in shipped_studies()} == set(shipped_studies())
+
+
+def test_defaults_are_the_papers_protocol(tmp_path):
+    study = load_study(write(tmp_path, MINIMAL))
+    assert study.selection.min_score == 6
+    assert study.selection.require_code is True
+    assert study.selection.commits_per_library == 100
+    assert study.labeling.checkpoints == (5, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100)
+    assert study.labeling.antipattern_posts_per_library == 30
+
+
+def test_the_modern_study_needs_no_code():
+    assert load_study("modern").library_names == ("PyTorch", "JAX", "scikit-learn")
+
+
+def test_only_the_sample_study_is_synthetic():
+    assert [name for name in shipped_studies() if load_study(name).is_synthetic] == ["sample"]
+
+
+def test_the_hash_depends_on_decisions_and_not_on_spelling(tmp_path):
+    study = load_study(write(tmp_path, MINIMAL))
+    spelled_out = load_study(write(tmp_path, MINIMAL.replace("[labeling]", "[selection]\nmin_score = 6\n[labeling]")))
+    decided = load_study(write(tmp_path, MINIMAL.replace("[labeling]", "[selection]\nmin_score = 7\n[labeling]")))
+    assert study.hash == spelled_out.hash
+    assert study.hash != decided.hash
+
+
+def test_paths_are_relative_to_the_file(tmp_path):
+    text = MINIMAL.replace('posts = "sample"', 'posts = "dump"\ndump_path = "dumps/Posts.xml"')
+    study = load_study(write(tmp_path, text.replace('labels = "sample"', 'labels = "files"')))
+    assert study.sources.dump_path == tmp_path / "dumps" / "Posts.xml"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("seed = 1", "seed = 1\ncolour = 3", "study.colour: unknown key"),
+        ("seed = 1", "", "study.seed: missing"),
+        ("seed = 1", 'seed = "one"', "study.seed: "),
+        ('name = "tiny"', 'name = "Tiny Study"', "study.name: use a small letter"),
+        ('tags = ["keras"]', "tags = []", "libraries.0.tags: "),
+        ('name = "Keras"', 'name = "All"', "libraries.0.name: 'All' stands for all libraries"),
+        ('posts = "sample"', 'posts = "rss"', "sources.posts: "),
+        ('posts = "sample"', 'posts = "dump"', "sources: posts = 'dump' needs dump_path"),
+        ('posts = "sample"', 'posts = "api"', "sources: labels = 'sample' come with their own posts"),
+        ('["ann", "bob"]', '["ann"]', "labeling.raters: agreement needs two raters"),
+        ('["ann", "bob"]', '["ann", "ann"]', "labeling.raters: two raters bear the same name"),
+        ('["ann", "bob"]', '["ann", "../bob"]', "labeling.raters: rater '../bob'"),
+        ('adjudicator = "eve"', "", "labeling.adjudicator: somebody has to decide"),
+        ('adjudicator = "eve"', 'adjudicator = "ann"', "labeling: adjudicator 'ann' is also a rater"),
+        ('adjudicator = "eve"', 'adjudicator = "eve"\ncheckpoints = [10, 5, 100]', "labeling.checkpoints: checkpoints"),
+        ('adjudicator = "eve"', 'adjudicator = "eve"\n[selection]\nfix_pattern = "("', "selection.fix_pattern: not a"),
+        (
+            'adjudicator = "eve"',
+            'adjudicator = "eve"\n[selection]\ncreated_from = 2020-01-01\ncreated_until = 2019-01-01',
+            "selection: created_from is after created_until",
+        ),
+    ],
+)
+def test_what_is_wrong_is_named_with_its_key(tmp_path, old, new, expected):
+    message = error_of(tmp_path, MINIMAL.replace(old, new))
+    assert message.startswith(f"{tmp_path / 'study.toml'}: ")
+    assert expected in message
+
+
+@pytest.mark.parametrize("schema", SCHEMAS)
+def test_a_study_may_not_bear_a_schemas_name(tmp_path, schema):
+    message = error_of(tmp_path, MINIMAL.replace('"tiny"', f'"{schema}"'))
+    assert f"study.name: '{schema}' is the name of a schema" in message
+
+
+def test_broken_toml_is_named_with_its_line(tmp_path):
+    assert "not valid TOML" in error_of(tmp_path, "[study\nname = 1")
+    assert "line 1" in error_of(tmp_path, "[study\nname = 1")
+
+
+def test_an_unknown_study_names_those_that_ship():
+    with pytest.raises(DlbugError, match="unknown study 'nope'.*islam2019, live, modern, sample"):
+        load_study("nope")

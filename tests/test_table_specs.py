@@ -1,0 +1,98 @@
+"""schema.yml says what a table is; what is wrong in it is said with file and line."""
+
+import textwrap
+
+import pytest
+
+from dlbug_assets.errors import DlbugError
+from dlbug_assets.table_specs import load_specs
+
+TABLE = """
+version: 2
+models:
+  - name: bugs
+    description: One row per bug.
+    grain: [library, bug]
+    columns:
+      - {name: library, data_type: VARCHAR, description: Its library}
+      - {name: bug, data_type: BIGINT, description: Its number}
+      - name: kind
+        data_type: VARCHAR
+        description: What it is
+        tests:
+          - accepted_values: {values: ["Crash", "it's slow"]}
+          - relationships: {to: reference.kinds, field: name, where: "origin = 'paper'"}
+    tests:
+      - expression: {name: bug_is_positive, sql: "bug > 0", severity: warn}
+"""
+
+
+def specs(folder, text):
+    (folder / "analysis").mkdir()
+    (folder / "analysis" / "schema.yml").write_text(textwrap.dedent(text), encoding="utf-8")
+    return load_specs(folder)
+
+
+def test_a_table_has_its_columns_in_order(tmp_path):
+    spec = specs(tmp_path, TABLE)["analysis.bugs"]
+    assert [(column.name, column.data_type) for column in spec.columns] == [
+        ("library", "VARCHAR"),
+        ("bug", "BIGINT"),
+        ("kind", "VARCHAR"),
+    ]
+    assert spec.grain == ("library", "bug")
+    assert spec.source == f"{tmp_path}/analysis/schema.yml, line 4"
+
+
+def test_the_grain_makes_not_null_and_unique_checks(tmp_path):
+    spec = specs(tmp_path, TABLE)["analysis.bugs"]
+    assert {check.name: check.blocking for check in spec.checks} == {
+        "not_null_library": True,
+        "not_null_bug": True,
+        "unique_library_bug": True,
+        "accepted_values_kind": True,
+        "relationships_kind": True,
+        "bug_is_positive": False,
+    }
+
+
+def test_values_are_quoted(tmp_path):
+    checks = {check.name: check.violations for check in specs(tmp_path, TABLE)["analysis.bugs"].checks}
+    assert "not in ('Crash', 'it''s slow')" in checks["accepted_values_kind"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("description: One row per bug.", "", "line 4: 'bugs' lacks a description"),
+        ("description: Its number", "description: ", "line 9: 'bug' lacks a description"),
+        ("grain: [library, bug]", "", "line 4: 'bugs' lacks a grain"),
+        ("grain: [library, bug]", "grain: [library, bog]", "line 4: the grain of bugs names 'bog'"),
+        ("data_type: BIGINT, ", "type: BIGINT, ", "line 9: unknown key 'type'"),
+        ("name: bug,", "name: library,", "line 4: bugs has two columns 'library'"),
+        ("severity: warn", "severity: mild", "severity is 'error' or 'warn', not 'mild'"),
+        ("accepted_values:", "acceptable:", "line 10: unknown test"),
+        ("      - expression:", "      - impression:", "line 4: unknown test"),
+        ("models:", "modules:", "line 2: unknown key 'modules'"),
+        ("    grain", "  grain", "not valid YAML"),
+    ],
+)
+def test_what_is_wrong_is_named_with_file_and_line(tmp_path, old, new, expected):
+    with pytest.raises(DlbugError) as caught:
+        specs(tmp_path, TABLE.replace(old, new))
+    assert str(caught.value).startswith(f"{tmp_path}/analysis/schema.yml")
+    assert expected in str(caught.value)
+
+
+def test_a_folder_that_is_no_stage_is_refused(tmp_path):
+    (tmp_path / "utils").mkdir()
+    (tmp_path / "utils" / "schema.yml").write_text(TABLE, encoding="utf-8")
+    with pytest.raises(DlbugError, match="the folder 'utils' is no stage"):
+        load_specs(tmp_path)
+
+
+def test_every_shipped_table_has_checks_on_its_grain():
+    for spec in load_specs().values():
+        names = {check.name for check in spec.checks}
+        assert {f"not_null_{column}" for column in spec.grain} <= names
+        assert f"unique_{'_'.join(spec.grain)}" in names
