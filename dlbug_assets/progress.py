@@ -19,6 +19,8 @@ class _StepLines(logging.Handler):
         meta = getattr(record, "dagster_meta", {})
         event = meta.get("dagster_event")
         if event is None:
+            if record.levelno != logging.INFO:  # Dagster's own remarks; ours are on this level
+                return
             line = f"  {'':8}{meta.get('orig_message', record.getMessage())}"
         elif event.event_type in _SHOWN:
             step = (event.step_key or "").replace("__", ".", 1)
@@ -35,6 +37,6 @@ class _StepLines(logging.Handler):
 def progress(init_context: dg.InitLoggerContext) -> logging.Logger:
     """A logger for the command line."""
     del init_context  # it has no options
-    logger = logging.Logger("dlbug.progress", logging.INFO)
+    logger = logging.Logger("dlbug.progress", logging.DEBUG)
     logger.addHandler(_StepLines())
     return logger

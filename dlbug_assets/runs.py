@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 
@@ -136,15 +137,19 @@ def _failures(result: dg.ExecuteInProcessResult) -> Iterator[StepFailure]:
             if data.user_failure_data and data.user_failure_data.description:
                 message = data.user_failure_data.description
             else:
-                error = data.error
-                while error and error.cause:
-                    error = error.cause
-                message = _without_class(error.message) if error else "no reason recorded"
+                message = _message(data.error)
             yield StepFailure((event.step_key or "").replace("__", ".", 1), message)
     if not result.success and not any(e.event_type == dg.DagsterEventType.STEP_FAILURE for e in result.all_events):
         yield StepFailure("the run", "failed before its first step; see its log with `dlbug ui`")
 
 
-def _without_class(message: str) -> str:
-    """An error's text without the name of our own error class in front; others keep theirs, being unexpected."""
-    return message.strip().removeprefix(f"{DlbugError.__module__}.{DlbugError.__qualname__}: ")
+def _message(error: Any) -> str:
+    """What our own error says, wherever it stands in the chain of causes; else the first cause with its class."""
+    ours = f"{DlbugError.__module__}.{DlbugError.__qualname__}: "
+    message = "no reason recorded"
+    while error:
+        message = error.message.strip()
+        if message.startswith(ours):
+            return message.removeprefix(ours)
+        error = error.cause
+    return message

@@ -228,7 +228,7 @@ def _csv(spec: TableSpec) -> pl.DataFrame:
     if not file.is_file():
         raise DlbugError(f"{spec.source}: {spec.table} is described, but {_shown(file)} is not there")
     # Everything as text: DuckDB casts to the types that schema.yml says.
-    return pl.read_csv(file, infer_schema=False, missing_utf8_is_empty_string=False)
+    return pl.read_csv(file, infer_schema=False)
 
 
 def _taxonomy_frame(taxonomy: Taxonomy) -> pl.DataFrame:

@@ -182,6 +182,8 @@ class Warehouse:
                 count = connection.execute(f"select count(*) from {spec.table}").fetchall()[0][0]
                 written = Written(spec, count, outcomes)
                 connection.execute("drop view incoming")
+                connection.execute("drop view staged")
+                connection.unregister("frame")
                 connection.execute("commit" if written.is_in else "rollback")
             except BaseException:
                 _roll_back(connection)
@@ -234,11 +236,10 @@ def _open_for_writing(path: Path) -> duckdb.DuckDBPyConnection:
 
 def _stage(connection: duckdb.DuckDBPyConnection, spec: TableSpec, rows: pl.DataFrame | str) -> None:
     """The incoming rows as a temporary view `incoming` with the columns, order and types of the spec."""
-    if isinstance(rows, str):
-        # A view, not a subquery, so that a model runs as it stands in its file.
-        connection.execute(f"create or replace temp view staged as {rows}")
-    else:
-        connection.register("staged", rows)
+    if isinstance(rows, pl.DataFrame):
+        connection.register("frame", rows)
+    # A view, not a subquery, so that a model runs as it stands in its file.
+    connection.execute(f"create temp view staged as {rows if isinstance(rows, str) else 'from frame'}")
     found = [name for name, _ in _columns(connection, "staged")]
     missing = [name for name in spec.column_names if name not in found]
     unknown = [name for name in found if name not in spec.column_names]
@@ -246,7 +247,7 @@ def _stage(connection: duckdb.DuckDBPyConnection, spec: TableSpec, rows: pl.Data
         problems = [f"lacks {', '.join(missing)}"] * bool(missing) + [f"has also {', '.join(unknown)}"] * bool(unknown)
         raise DlbugError(f"{spec.table}: what was computed {' and '.join(problems)} (described in {spec.source})")
     casts = ", ".join(f'cast("{c.name}" as {c.data_type}) as "{c.name}"' for c in spec.columns)
-    connection.execute(f"create or replace temp view incoming as select {casts} from staged")
+    connection.execute(f"create temp view incoming as select {casts} from staged")
 
 
 def _create(connection: duckdb.DuckDBPyConnection, spec: TableSpec) -> None:

@@ -33,7 +33,7 @@ models:
     grain: [bug]
     columns:
       - {name: bug, data_type: BIGINT, description: Its number}
-      - {name: library, data_type: VARCHAR, description: Its library, tests: [accepted_values: {values: [Keras, Torch]}]}
+      - {name: library, data_type: VARCHAR, description: Where, tests: [accepted_values: {values: [Keras, Torch]}]}
 """
 
 COUNTS = """

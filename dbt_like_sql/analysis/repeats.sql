@@ -21,15 +21,15 @@ per_triple as (
         scopes.source,
         scopes.library,
         labels.link,
-        labels.bug_type,
-        labels.root_cause,
-        labels.effect,
+        labels.bug_type_as_written,
+        labels.root_cause_as_written,
+        labels.effect_as_written,
         count(*) as labels
     from scopes
     inner join labels_of_the_study as labels
         on scopes.source = labels.source
         and (scopes.library = 'All' or scopes.library = labels.library)
-    group by scopes.source, scopes.library, labels.link, labels.bug_type, labels.root_cause, labels.effect
+    group by scopes.source, scopes.library, labels.link, labels.bug_type_as_written, labels.root_cause_as_written, labels.effect_as_written
 ),
 
 per_link as (

@@ -1,0 +1,74 @@
+"""Where the authors' release is: named by DLBUG_ARTIFACT, downloaded before, or downloaded now."""
+
+import hashlib
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from pathlib import Path
+
+from dlbug_assets.errors import DlbugError
+
+ADDRESS = "https://lab-design.github.io/papers/ESEC-FSE-19/dataset.zip"
+SHA256 = "0e5ef04fe9a00af9d3b1ce4ac6b315a373507dce213700e9ad91f9ceffe07012"
+SIZE = 194_840
+_FILE_NAME = "islam2019-dataset.zip"
+_TIMEOUT_SECONDS = 30
+
+
+def locate(environ: Mapping[str, str], folder: Path, address: str = ADDRESS) -> Path:
+    """The path of the release, checked by size and sha256.
+
+    DLBUG_ARTIFACT names it; without it the file of an earlier download in ``folder`` is taken, or it is downloaded
+    there from ``address``. Raises :class:`DlbugError` for a missing, cut or altered file and where there is no
+    network.
+    """
+    named = environ.get("DLBUG_ARTIFACT")
+    if named:
+        path = Path(named)
+        if not path.is_file():
+            raise DlbugError(f"DLBUG_ARTIFACT names {path}, which is not a file. {_by_hand(address)}")
+        _verify(path.read_bytes(), str(path), address)
+        return path
+    path = folder / _FILE_NAME
+    if path.is_file():
+        _verify(path.read_bytes(), str(path), address)
+        return path
+    content = _download(address)
+    _verify(content, address, address)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        unfinished = path.with_suffix(".unfinished")
+        unfinished.write_bytes(content)
+        unfinished.replace(path)
+    except OSError as error:
+        raise DlbugError(f"cannot write {path}: {error.strerror}. Free some disk space and run again.") from None
+    return path
+
+
+def _by_hand(address: str) -> str:
+    return f"Download it from {address} and set DLBUG_ARTIFACT to its path."
+
+
+def _download(address: str) -> bytes:
+    if not address.startswith(("https://", "http://")):
+        raise DlbugError(f"{address} is no web address: the authors' labels are downloaded by https or http only")
+    try:
+        with urllib.request.urlopen(address, timeout=_TIMEOUT_SECONDS) as reply:  # noqa: S310 - checked above
+            # One byte more than expected is enough to see that it is another file.
+            return reply.read(SIZE + 1)
+    except (urllib.error.URLError, OSError) as error:
+        reason = getattr(error, "reason", error)
+        raise DlbugError(
+            f"cannot download the authors' labels from {address}: {reason}. "
+            f"Is there a network? Otherwise get the file by other means and set DLBUG_ARTIFACT to its path."
+        ) from None
+
+
+def _verify(content: bytes, name: str, address: str) -> None:
+    found = hashlib.sha256(content).hexdigest()
+    if found != SHA256:
+        what = "cut short" if len(content) < SIZE else "altered"
+        raise DlbugError(
+            f"{name} is not the authors' release but {what}: {len(content)} bytes with sha256 {found}, expected are "
+            f"{SIZE} bytes with {SHA256}. Delete it. {_by_hand(address)}"
+        )
