@@ -1,0 +1,81 @@
+"""What is really wrong with a synthetic item: the bugs that raters are to find in it."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import polars as pl
+
+from dlbug_assets.sample.draw import Draw, digest
+from dlbug_assets.sample.published import (
+    antipattern_weights,
+    bug_type_weights,
+    label_weights,
+    root_cause_weights,
+    size,
+    stage_weights,
+)
+from dlbug_assets.study import Study
+from dlbug_assets.taxonomy import STACK_OVERFLOW
+
+_SECOND_BUG_IN_A_POST = 0.04
+
+
+@dataclass(frozen=True)
+class Bug:
+    """A bug of an item: where it shows, and its label in each dimension (antipattern where it is asked for)."""
+
+    place: str
+    labels: Mapping[str, str]
+
+
+def true_bugs(study: Study, items: pl.DataFrame) -> dict[str, list[Bug]]:
+    """item_id -> its bugs, for items with item_id, source, library and year."""
+    bugs = {row["item_id"]: _bugs(study, row) for row in items.iter_rows(named=True)}
+    asked = _asked_for_antipatterns(study, (row for row in items.iter_rows(named=True) if bugs[row["item_id"]]))
+    for item_id, library in asked.items():
+        draw = Draw(study.study.seed, "antipattern", item_id)
+        weights = antipattern_weights(library)
+        bugs[item_id] = [
+            Bug(bug.place, {**bug.labels, "antipattern": draw.weighted(weights)}) for bug in bugs[item_id]
+        ]
+    return bugs
+
+
+def _asked_for_antipatterns(study: Study, buggy: Iterable[Mapping[str, str]]) -> dict[str, str]:
+    """item_id -> library of the posts with bugs that are drawn for the antipattern study (section 7 of the paper)."""
+    asked: dict[str, str] = {}
+    posts = [row for row in buggy if row["source"] == STACK_OVERFLOW]
+    for library in study.library_names:
+        ids = [row["item_id"] for row in posts if row["library"] == library]
+        ids.sort(key=lambda item_id: digest(study.study.seed, "antipattern", item_id))
+        asked |= dict.fromkeys(ids[: study.labeling.antipattern_posts_per_library], library)
+    return asked
+
+
+def _bugs(study: Study, item: Mapping[str, object]) -> list[Bug]:
+    draw = Draw(study.study.seed, "truth", item["item_id"])
+    library, source = str(item["library"]), str(item["source"])
+    bugs: list[Bug] = []
+    for number in range(1, _count(draw, library, source) + 1):
+        bug_type = draw.weighted(bug_type_weights(library, source, int(str(item["year"]))))
+        place = f"code block {number}" if source == STACK_OVERFLOW else f"model.py:{draw.between(3, 400)}"
+        labels = {
+            "bug_type": bug_type,
+            "root_cause": draw.weighted(root_cause_weights(library, source, bug_type)),
+            "effect": draw.weighted(label_weights("effect", library, source)),
+            "stage": draw.weighted(stage_weights()),
+        }
+        bugs.append(Bug(place, labels))
+    return bugs
+
+
+def _count(draw: Draw, library: str, source: str) -> int:
+    """Bugs of an item: a post has one at most as a rule, a commit any number with the library's mean of Table 1."""
+    if source == STACK_OVERFLOW:
+        has_bug = draw.chance(size(library, "so_bugs") / size(library, "so_posts"))
+        return has_bug + (has_bug and draw.chance(_SECOND_BUG_IN_A_POST))
+    mean = size(library, "gh_bugs") / size(library, "gh_commits")
+    count = 0
+    while draw.chance(mean / (1 + mean)):  # a geometric number with that mean
+        count += 1
+    return count
