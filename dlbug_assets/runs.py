@@ -1,6 +1,7 @@
 """Runs from the command line: the same jobs that the UI launches, in this process, in the same instance."""
 
 import os
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,7 +73,7 @@ def run_study(
         if select is None:
             failures += _run(definitions, instance, WHOLE_GRAPH, None, ranges[-1])
         else:
-            chosen = _parsed(select) | dg.AssetSelection.groups("publishing")
+            chosen = _parsed(select, definitions) | dg.AssetSelection.groups("publishing")
             failures += _run(definitions, instance, "selection", chosen, ranges[-1])
     return failures
 
@@ -100,11 +101,18 @@ def _corpora(definitions: dg.Definitions) -> dg.AssetSelection:
     return dg.AssetSelection.assets(*keys)
 
 
-def _parsed(select: str) -> dg.AssetSelection:
+def _parsed(select: str, definitions: dg.Definitions) -> dg.AssetSelection:
     try:
-        return dg.AssetSelection.from_string(select)
-    except dg.DagsterInvariantViolationError as error:
+        with warnings.catch_warnings():
+            # Dagster's own parser of selections calls a function of Dagster that is in beta.
+            warnings.simplefilter("ignore", dg.BetaWarning)
+            selection = dg.AssetSelection.from_string(select)
+        keys = selection.resolve(definitions.resolve_asset_graph())
+    except dg.DagsterError as error:
         raise DlbugError(f"--select {select!r}: {error}") from None
+    if not keys:
+        raise DlbugError(f"--select {select!r} selects nothing. Examples: 'group:analysis', 'key:\"labeling/items\"+'")
+    return dg.AssetSelection.assets(*keys)
 
 
 def _run(
@@ -117,11 +125,7 @@ def _run(
     if selection is not None:
         job = dg.define_asset_job(job_name, selection=selection)
         definitions = dg.Definitions.merge(definitions, dg.Definitions(jobs=[job]))
-    try:
-        resolved = definitions.resolve_job_def(job_name)
-    except dg.DagsterInvalidSubsetError as error:
-        raise DlbugError(f"--select: {error}") from None
-    result = resolved.execute_in_process(
+    result = definitions.resolve_job_def(job_name).execute_in_process(
         instance=instance,
         run_config={"loggers": {"progress": {}}},
         tags={_RANGE_START: libraries[0], _RANGE_END: libraries[1], "dlbug/process": str(os.getpid())},

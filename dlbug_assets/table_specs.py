@@ -166,13 +166,17 @@ def _literal(value: Any) -> str:
 
 
 def _grain_checks(table: str, grain: list[str]) -> Iterator[Check]:
-    for name in grain:
-        yield _not_null(table, name)
+    yield _not_null(table, grain)
     yield _unique(table, grain)
 
 
-def _not_null(table: str, name: str) -> Check:
-    return Check(f"not_null_{name}", f"{name} is never missing", f"select * from {table} where {_quoted(name)} is null")
+def _not_null(table: str, names: list[str]) -> Check:
+    missing = " or ".join(f"{_quoted(name)} is null" for name in names)
+    return Check(
+        f"not_null_{'_'.join(names)}",
+        f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} never missing",
+        f"select * from {table} where {missing}",
+    )
 
 
 def _unique(table: str, names: list[str]) -> Check:
@@ -187,7 +191,7 @@ def _unique(table: str, names: list[str]) -> Check:
 def _column_check(column: _Entry, table: str, test: Any) -> Check:
     name = column["name"]
     if test == "not_null":
-        return _not_null(table, name)
+        return _not_null(table, [name])
     if test == "unique":
         return _unique(table, [name])
     if isinstance(test, dict) and "accepted_values" in test:
