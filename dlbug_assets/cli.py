@@ -50,13 +50,15 @@ def run(study_name: str, select: str | None, libraries: str | None) -> None:
     click.echo(f"Study {study.name}: {study.study.title}", err=True)
     wanted = [library.strip() for library in libraries.split(",")] if libraries else None
     failures = run_study(study, os.environ, select=select, libraries=wanted)
-    if home.published.is_file():
-        print_summary(home, Console())
     if failures:
         for failure in failures:
             click.echo(f"error: {failure.step}: {failure.message}", err=True)
         published = "The published database is untouched" if home.published.is_file() else "Nothing was published"
         raise DlbugError(f"{len(failures)} of the run's steps failed. {published}.")
+    if select is None:
+        print_summary(home, Console())
+    else:
+        click.echo(f"Database: {home.published}")
 
 
 @cli.command()

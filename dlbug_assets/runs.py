@@ -58,7 +58,7 @@ def run_study(
 ) -> list[StepFailure]:
     """Materialize a study, or what ``select`` (Dagster's selection syntax) and ``libraries`` narrow it down to.
 
-    Publication always follows. Returns the failed steps; raises :class:`DlbugError` for a selection or library
+    The published database is always replaced at the end. Returns the failed steps; raises :class:`DlbugError` for a selection or library
     that does not exist.
     """
     ranges = contiguous_ranges(study.library_names, libraries or study.library_names)
@@ -73,7 +73,7 @@ def run_study(
         if select is None:
             failures += _run(definitions, instance, WHOLE_GRAPH, None, ranges[-1])
         else:
-            chosen = _parsed(select, definitions) | dg.AssetSelection.groups("publishing")
+            chosen = _parsed(select, definitions) | dg.AssetSelection.assets("publishing/database")
             failures += _run(definitions, instance, "selection", chosen, ranges[-1])
     return failures
 

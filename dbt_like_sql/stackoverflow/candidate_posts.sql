@@ -1,11 +1,22 @@
 -- one row per library and question that passes the study's selection
-with blocks as (
+with pres as (
+    select
+        library,
+        post_id,
+        regexp_extract_all(body_html, '(?is)<pre(?:\s[^>]*)?>(.*?)</pre>', 1) as contents
+    from stackoverflow.raw_posts
+),
+
+blocks as (
     -- A code block is a pre with code in it, whatever attributes either carries; inline code alone is no snippet.
     select
         library,
         post_id,
-        regexp_extract_all(body_html, '(?is)<pre[^>]*>\s*<code[^>]*>(.*?)</code>\s*</pre>', 1) as codes
-    from stackoverflow.raw_posts
+        list_transform(
+            list_filter(contents, lambda content: regexp_matches(content, '(?is)<code(?:\s[^>]*)?>.*</code>')),
+            lambda content: regexp_extract(content, '(?is)<code(?:\s[^>]*)?>(.*)</code>', 1)
+        ) as codes
+    from pres
 ),
 
 measured as (

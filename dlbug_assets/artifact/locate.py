@@ -1,7 +1,8 @@
 """Where the authors' release is: named by DLBUG_ARTIFACT, downloaded before, or downloaded now."""
 
 import hashlib
-import urllib.error
+import http.client
+import tempfile
 import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,27 +20,29 @@ def locate(environ: Mapping[str, str], folder: Path, address: str = ADDRESS) -> 
     """The path of the release, checked by size and sha256.
 
     DLBUG_ARTIFACT names it; without it the file of an earlier download in ``folder`` is taken, or it is downloaded
-    there from ``address``. Raises :class:`DlbugError` for a missing, cut or altered file and where there is no
-    network.
+    there from ``address``. Raises :class:`DlbugError` for a missing, unreadable, cut or altered file and where
+    there is no network.
     """
     named = environ.get("DLBUG_ARTIFACT")
     if named:
         path = Path(named)
         if not path.is_file():
             raise DlbugError(f"DLBUG_ARTIFACT names {path}, which is not a file. {_by_hand(address)}")
-        _verify(path.read_bytes(), str(path), address)
+        _verify_file(path, address)
         return path
     path = folder / _FILE_NAME
     if path.is_file():
-        _verify(path.read_bytes(), str(path), address)
+        _verify_file(path, address)
         return path
     content = _download(address)
-    _verify(content, address, address)
+    _verify(content, f"the download from {address}", address)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_suffix(".unfinished")
-        unfinished.write_bytes(content)
-        unfinished.replace(path)
+        # A name of its own: two processes may download at the same time, and either's file will do.
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".unfinished-") as unfinished:
+            beside = Path(unfinished) / _FILE_NAME
+            beside.write_bytes(content)
+            beside.replace(path)
     except OSError as error:
         raise DlbugError(f"cannot write {path}: {error.strerror}. Free some disk space and run again.") from None
     return path
@@ -56,7 +59,7 @@ def _download(address: str) -> bytes:
         with urllib.request.urlopen(address, timeout=_TIMEOUT_SECONDS) as reply:  # noqa: S310 - checked above
             # One byte more than expected is enough to see that it is another file.
             return reply.read(SIZE + 1)
-    except (urllib.error.URLError, OSError) as error:
+    except (OSError, http.client.HTTPException, ValueError) as error:  # ValueError: an address that is no URL
         reason = getattr(error, "reason", error)
         raise DlbugError(
             f"cannot download the authors' labels from {address}: {reason}. "
@@ -64,11 +67,25 @@ def _download(address: str) -> bytes:
         ) from None
 
 
-def _verify(content: bytes, name: str, address: str) -> None:
+def _verify_file(path: Path, address: str) -> None:
+    try:
+        with path.open("rb") as file:
+            content = file.read(SIZE + 1)
+        size = path.stat().st_size
+    except OSError as error:
+        raise DlbugError(f"cannot read {path}: {error.strerror}. {_by_hand(address)}") from None
+    _verify(content, str(path), address, size)
+
+
+def _verify(content: bytes, name: str, address: str, size: int | None = None) -> None:
+    """Refuse what is not the release. Of a longer file, ``content`` is the beginning and ``size`` a file's length."""
     found = hashlib.sha256(content).hexdigest()
     if found != SHA256:
-        what = "cut short" if len(content) < SIZE else "altered"
+        if len(content) > SIZE:
+            what = f"altered: {size or f'more than {SIZE}'} bytes"
+        else:
+            what = f"{'cut short' if len(content) < SIZE else 'altered'}: {len(content)} bytes with sha256 {found}"
         raise DlbugError(
-            f"{name} is not the authors' release but {what}: {len(content)} bytes with sha256 {found}, expected are "
-            f"{SIZE} bytes with {SHA256}. Delete it. {_by_hand(address)}"
+            f"{name} is not the authors' release but {what}, expected are {SIZE} bytes with sha256 {SHA256}. "
+            f"{'' if size is None else 'Delete it. '}{_by_hand(address)}"
         )

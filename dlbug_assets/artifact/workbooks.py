@@ -1,9 +1,11 @@
 """Reading the release's ten workbooks as they are, dirt included."""
 
-import io
 import itertools
+import lzma
 import re
+import struct
 import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +28,10 @@ _FILES = [
 _LARGEST_MEMBER = 5 << 20
 _LINK = re.compile(r"https?://github\.com/([^/\s]+/[^/\s]+)/(?:commit|blob)/([0-9a-f]{40})(?![0-9a-f])\S*")
 _COMPLAINTS_SHOWN = 10
+#: What the standard library raises for damaged, encrypted or oddly compressed members.
+_ZIP_ERRORS = (
+    zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, OSError, RuntimeError, ValueError,
+)  # fmt: skip
 
 #: One row per label row of the release, in the order of the files.
 ROWS = pl.Schema(
@@ -49,12 +55,13 @@ ROWS = pl.Schema(
 
 @dataclass(frozen=True)
 class _Sheet:
-    """A label sheet: the strings of its first four columns, header left out."""
+    """A label sheet: the strings of its columns A to D, header left out, and the rows where a formula failed there."""
 
     file: str
     name: str
     source: str
     rows: list[tuple[str | None, ...]]
+    failed: frozenset[int]
 
     def place(self, row: int) -> str:
         return f"{self.file}, sheet {self.name}, row {row}"
@@ -76,6 +83,9 @@ def read(path: Path, taxonomy: Taxonomy) -> pl.DataFrame:
         sheet = _label_sheet(member, content, source)
         library = taxonomy.fold("library", abbreviation)
         for number, cells in enumerate(sheet.rows, start=2):
+            if number in sheet.failed:
+                complaints.append(f"{sheet.place(number)}: a cell holds an error value")
+                continue
             if all(cell is None for cell in cells):  # a formatted row below the data
                 continue
             record, complaint = _record(cells, sheet, number, taxonomy)
@@ -85,7 +95,10 @@ def read(path: Path, taxonomy: Taxonomy) -> pl.DataFrame:
     if complaints:
         more = len(complaints) - _COMPLAINTS_SHOWN
         shown = "; ".join(complaints[:_COMPLAINTS_SHOWN]) + (f"; and {more} more" if more > 0 else "")
-        raise DlbugError(f"{shown}. Add the spelling to dbt_like_sql/seeds/taxonomy.csv if it is a known category.")
+        raise DlbugError(
+            f"{shown}. Mend the cell; if it is a new spelling of a known category, add that to "
+            "dbt_like_sql/seeds/taxonomy.csv."
+        )
     return pl.DataFrame(records, schema=ROWS)
 
 
@@ -100,35 +113,49 @@ def _members(path: Path) -> Iterator[tuple[str, str, str, bytes]]:
                 yield member, abbreviation, source, archive.read(info)
     except KeyError as error:
         raise DlbugError(f"{path}: {error.args[0]}. Is it the authors' release?") from None
-    except (zipfile.BadZipFile, EOFError, OSError) as error:
+    except _ZIP_ERRORS as error:
         raise DlbugError(f"{path} cannot be read as a zip: {error}. Get it anew.") from None
 
 
 def _label_sheet(member: str, content: bytes, source: str) -> _Sheet:
     """The one sheet that has the labels' header: the workbooks hold working material in others."""
-    try:
-        workbook = fastexcel.read_excel(io.BytesIO(content).getvalue())
-        sheets = {
-            name: workbook.load_sheet(name, header_row=None, dtypes="string").to_polars()
-            for name in workbook.sheet_names
-        }
-    except fastexcel.FastExcelError as error:
-        raise DlbugError(f"{member} cannot be read as a workbook: {str(error).splitlines()[0]}") from None
     width = len(_HEADERS[source])
+    try:
+        workbook = fastexcel.read_excel(content)
+        sheets = {name: _cells(workbook, name, width) for name in workbook.sheet_names}
+    except fastexcel.FastExcelError as error:
+        raise DlbugError(f"{member} cannot be read as a workbook: {str(error).splitlines()[0]}. Get it anew.") from None
     matching = []
     headers = []
-    for name, frame in sheets.items():
-        rows = [row[:width] for row in frame.rows()]
+    for name, (rows, failed) in sheets.items():
         header = tuple((cell or "").strip() for cell in rows[0]) if rows else ()
         headers.append(f"{name}: {', '.join(header) or 'empty'}")
         if [cell.casefold() for cell in header] == [cell.casefold() for cell in _HEADERS[source]]:
-            matching.append(_Sheet(member, name, source, rows[1:]))
+            matching.append(_Sheet(member, name, source, rows[1:], failed))
     if len(matching) != 1:
         raise DlbugError(
             f"{member}: {len(matching) or 'no'} sheets have the header {', '.join(_HEADERS[source])} in their first "
             f"row, one should. Found: {'; '.join(headers)}"
         )
     return matching[0]
+
+
+def _cells(
+    workbook: fastexcel.ExcelReader, name: str, width: int
+) -> tuple[list[tuple[str | None, ...]], frozenset[int]]:
+    """The first ``width`` columns of a sheet from its cell A1 on, and the numbers of rows with a failed formula."""
+    # skip_rows=0: by default leading empty rows vanish, and with them the spreadsheet's row numbers.
+    sheet = workbook.load_sheet(name, header_row=None, skip_rows=0, dtypes="string")
+    columns = sheet.available_columns()
+    if not columns:
+        return [], frozenset()
+    # Leading empty columns vanish in any case.
+    left = columns[0].absolute_index
+    rows = [((None,) * left + row)[:width] for row in sheet.to_polars().rows()]
+    # An error value becomes None as an empty cell does; only here the two can be told apart.
+    _, errors = sheet.to_arrow_with_errors()
+    positions = [error.position for error in errors.errors] if errors else []
+    return rows, frozenset(row + 1 for row, column in positions if left + column < width)
 
 
 def _record(
@@ -140,12 +167,7 @@ def _record(
     where, problem = _identified(identity, sheet.source)
     order = _order(written, taxonomy)
     if order is None:
-        unknown = [
-            f"{dimension} {value!r}"
-            for dimension, value in zip(REQUIRED_DIMENSIONS, written, strict=True)
-            if value is not None and taxonomy.fold(dimension, value) is None
-        ]
-        problem = problem or f"nobody knows {', '.join(unknown)}"
+        problem = problem or _misfit(written, taxonomy)
         order = (0, 1, 2)
     labels = [written[position] for position in order]
     folded = {}
@@ -167,19 +189,34 @@ def _record(
     return record, f"{place}: {problem}" if problem else None
 
 
+def _misfit(written: list[str | None], taxonomy: Taxonomy) -> str:
+    """Why no order of these labels fits: some are of no dimension at all, else they stand where none explains them."""
+    columns = [(column, label) for column, label in zip(REQUIRED_DIMENSIONS, written, strict=True) if label is not None]
+    unknown = [
+        f"{column} {label!r}"
+        for column, label in columns
+        if all(taxonomy.fold(dimension, label) is None for dimension in REQUIRED_DIMENSIONS)
+    ]
+    if unknown:
+        return f"nobody knows {', '.join(unknown)}"
+    misplaced = [f"{column} {label!r}" for column, label in columns if taxonomy.fold(column, label) is None]
+    return f"of another column, and no swap explains it: {', '.join(misplaced)}"
+
+
 def _order(written: list[str | None], taxonomy: Taxonomy) -> tuple[int, ...] | None:
     """Which cell holds which dimension: as the header says where that fits, else the one order that does."""
-    fitting = [
-        order
+    fitting = {
+        # By labels, since orders that differ only in which empty cell goes where are one.
+        tuple(written[position] for position in order): order
         for order in itertools.permutations(range(len(written)))
         if all(
             written[position] is None or taxonomy.fold(dimension, written[position] or "") is not None
             for dimension, position in zip(REQUIRED_DIMENSIONS, order, strict=True)
         )
-    ]
-    if (0, 1, 2) in fitting:
+    }
+    if tuple(written) in fitting:
         return (0, 1, 2)
-    return fitting[0] if len(fitting) == 1 else None
+    return next(iter(fitting.values())) if len(fitting) == 1 else None
 
 
 def _identified(identity: str | None, source: str) -> tuple[dict[str, object], str | None]:

@@ -13,6 +13,7 @@ from dlbug_assets.taxonomy import DIMENSIONS, SEEDS, load_taxonomy
 SO, GH = "Stack Overflow", "GitHub"
 
 _LABEL_COLUMNS = ("source", "library", "bug_type", "root_cause", "effect", "stage", "antipattern", "year", "link")
+_WRITTEN = ("bug_type", "root_cause", "effect")
 
 
 class Study:
@@ -33,7 +34,8 @@ class Study:
         self.connection.execute("create table github.sampled_commits (library varchar, sha varchar)")
         self.connection.execute(
             "create table labeling.labels (source varchar, library varchar, bug_type varchar, root_cause varchar, "
-            "effect varchar, stage varchar, antipattern varchar, year integer, link varchar)"
+            "effect varchar, stage varchar, antipattern varchar, year integer, link varchar, "
+            "bug_type_as_written varchar, root_cause_as_written varchar, effect_as_written varchar)"
         )
         self.connection.execute(
             "create table reference.taxonomy (dimension varchar, code varchar, name varchar, position integer, "
@@ -51,10 +53,11 @@ class Study:
             self.connection.execute(f"create table reference.{seed} as from read_csv('{SEEDS / seed}.csv')")
 
     def label(self, **columns: object) -> None:
-        """One bug; what is not said is NULL."""
+        """One bug; what is not said is NULL, and what is not said to be written otherwise is written as it is."""
+        written = [columns.get(f"{name}_as_written", columns.get(name)) for name in _WRITTEN]
         self.connection.execute(
-            f"insert into labeling.labels values ({', '.join('?' * len(_LABEL_COLUMNS))})",
-            [columns.get(name) for name in _LABEL_COLUMNS],
+            f"insert into labeling.labels values ({', '.join('?' * (len(_LABEL_COLUMNS) + len(_WRITTEN)))})",
+            [*(columns.get(name) for name in _LABEL_COLUMNS), *written],
         )
 
     def run(self, model: str) -> pl.DataFrame:

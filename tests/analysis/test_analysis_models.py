@@ -169,6 +169,14 @@ def test_p_values_of_other_libraries_replicate_nothing(study):
     assert rows.filter(library="Torch")["computed"].null_count() == 56
 
 
+def test_a_repeat_is_exact_where_the_same_was_written(study):
+    small = study("Keras")
+    for written in ("Performance", "Performance", "Bad Performance"):
+        small.label(source=SO, library="Keras", link="a", effect="Bad Performance", effect_as_written=written)
+
+    assert small.run("repeats").filter(library="Keras", source=SO)["exact_repeats"].to_list() == [1]
+
+
 def test_repeats_are_reported(study):
     small = study("Keras", "Caffe")
     for library, link, effect in (

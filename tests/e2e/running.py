@@ -1,0 +1,52 @@
+"""Running the dlbug command as a user would, in a process of its own."""
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from dlbug_assets.warehouse import Home, open_published
+
+DLBUG = Path(sys.executable).parent / "dlbug"
+
+
+@dataclass(frozen=True)
+class Ran:
+    """A study that was run: where, and what the command said."""
+
+    home: Home
+    result: subprocess.CompletedProcess[str]
+
+    def query(self, sql: str) -> pl.DataFrame:
+        connection = open_published(self.home)
+        try:
+            return connection.sql(sql).pl()
+        finally:
+            connection.close()
+
+
+def environment(home: Path, **more: str) -> dict[str, str]:
+    """The environment of a user who has set nothing but DLBUG_HOME."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("DLBUG_", "DAGSTER_"))}
+    return kept | {"DLBUG_HOME": str(home), "COLUMNS": "120"} | more
+
+
+def command(home: Path, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+    """The dlbug command with these arguments, to its end; ``more`` are variables of its environment."""
+    return subprocess.run(
+        [DLBUG, *arguments],
+        env=environment(home, **more),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=240,
+        stdin=subprocess.DEVNULL,
+    )
+
+
+def ran(study: str, root: Path, **more: str) -> Ran:
+    """Run a study in a home."""
+    return Ran(Home(root, study), command(root, "run", "--study", study, **more))

@@ -1,0 +1,182 @@
+"""The paper recomputed from its authors' labels, end to end."""
+
+import pytest
+from release import release_path
+from running import Ran, ran
+from scipy.stats import ttest_ind
+
+
+@pytest.fixture(scope="module")
+def islam2019(tmp_path_factory) -> Ran:
+    done = ran("islam2019", tmp_path_factory.mktemp("islam2019"), DLBUG_ARTIFACT=str(release_path()))
+    assert done.result.returncode == 0, done.result.stderr
+    return done
+
+
+BUGS = {
+    ("Stack Overflow", "Caffe"): 35,
+    ("Stack Overflow", "Keras"): 162,
+    ("Stack Overflow", "Tensorflow"): 166,
+    ("Stack Overflow", "Theano"): 27,
+    ("Stack Overflow", "Torch"): 25,
+    ("GitHub", "Caffe"): 26,
+    ("GitHub", "Keras"): 350,
+    ("GitHub", "Tensorflow"): 100,
+    ("GitHub", "Theano"): 35,
+    ("GitHub", "Torch"): 46,
+}
+
+
+def test_every_label_row_of_the_release_is_a_bug(islam2019):
+    found = islam2019.query("select source, library, count(*) as n from labeling.labels group by all")
+    assert {(source, library): n for source, library, n in found.iter_rows()} == BUGS
+
+
+@pytest.mark.parametrize("dimension", ["bug_type", "root_cause", "effect"])
+def test_every_count_equals_the_labels_counted_by_hand(islam2019, dimension):
+    counted = islam2019.query(
+        f"select source, library, {dimension} as category, count(*) as n from labeling.labels "
+        f"where {dimension} is not null group by all"
+    )
+    expected = {(source, library, category): n for source, library, category, n in counted.iter_rows()}
+    found = islam2019.query(
+        f"select source, library, category, bugs from analysis.{dimension}_distribution "
+        "where source <> 'both' and library <> 'All' and bugs > 0"
+    )
+    assert {(source, library, category): n for source, library, category, n in found.iter_rows()} == expected
+
+
+def test_pooled_rows_add_up(islam2019):
+    totals = islam2019.query(
+        "select category, sum(bugs) filter (source <> 'both' and library <> 'All') as parts, "
+        "sum(bugs) filter (source = 'both' and library = 'All') as pooled "
+        "from analysis.bug_type_distribution group by category"
+    )
+    assert totals["parts"].to_list() == totals["pooled"].to_list()
+    assert totals["pooled"].sum() == 972
+
+
+@pytest.mark.parametrize("rounded", [False, True])
+def test_p_values_are_those_of_scipys_t_test(islam2019, rounded):
+    column = "p_paper_rounded" if rounded else "p_paper"
+    compared = islam2019.query(f"select dimension, category, {column} as p from analysis.source_comparison")
+    tested = 0
+    for dimension, category, p in compared.iter_rows():
+        if p is None:
+            continue
+        shares = islam2019.query(
+            f"select source, library, share from analysis.{dimension}_distribution "
+            f"where category = '{category}' and source <> 'both' and library <> 'All' order by library"
+        )
+        values = {
+            source: [round(100 * share + 1e-9) if rounded else share for share in rows["share"]]
+            for (source,), rows in shares.group_by("source")
+        }
+        assert p == pytest.approx(ttest_ind(values["Stack Overflow"], values["GitHub"]).pvalue, rel=1e-9)
+        tested += 1
+    # Coding Bug has one label: its share rounds to nothing, and a test of nothing has no P value.
+    assert tested == (28 if rounded else 29)
+
+
+def test_all_280_cells_and_28_p_values_are_compared_and_none_is_hidden(islam2019):
+    found = islam2019.query(
+        "select reference, count(*) as numbers, count(computed) as computed, "
+        "count(*) filter (same_when_rounded) as same, count(*) filter (not same_when_rounded) as differ "
+        "from analysis.replication_diff group by reference order by reference"
+    )
+    assert found.rows() == [
+        ("table2", 110, 110, 97, 13),
+        ("table2_p", 11, 11, 5, 6),
+        ("table3", 100, 100, 89, 11),
+        ("table3_p", 10, 10, 5, 5),
+        ("table4", 70, 70, 61, 9),
+        ("table4_p", 7, 7, 2, 5),
+    ]
+    hidden = islam2019.query(
+        "select * from analysis.replication_diff "
+        "where reference in ('table2', 'table3', 'table4') and same_when_rounded <> (abs(difference) <= 0.5)"
+    )
+    assert hidden.height == 0
+
+
+def test_the_two_torch_rows_that_the_paper_exchanged_show_as_differences(islam2019):
+    rows = islam2019.query(
+        "select category, published, computed from analysis.replication_diff "
+        "where library = 'Torch' and source = 'Stack Overflow' and abs(difference) = 20 order by category"
+    )
+    assert rows.rows() == [
+        ("Structural Initialization Bug", 20.0, 0.0),
+        ("Structural Logic Bug", 0.0, 20.0),
+    ]
+
+
+def test_what_was_written_is_kept_beside_what_it_counts_as(islam2019):
+    found = islam2019.query(
+        "select bug_type_as_written, bug_type, root_cause_as_written, root_cause, provenance from labeling.labels "
+        "where bug_type_as_written in ('Logic Bug', 'Coding Bug') order by provenance"
+    )
+    assert found.rows() == [
+        (
+            "Logic Bug",
+            "Structural Logic Bug",
+            "Absence of suggestions in chosing hyper parameters",
+            "Incorrect Model Parameter or Structure",
+            "Github/Keras_Github_Final.xlsx, sheet Sheet1, row 80",
+        ),
+        (
+            "Coding Bug",
+            "Coding Bug",
+            "Absence of the training process monitoring",
+            "Confusion with Computation Model",
+            "Github/Keras_Github_Final.xlsx, sheet Sheet1, row 81",
+        ),
+    ]
+
+
+def test_repeats_are_reported_and_not_removed(islam2019):
+    found = islam2019.query(
+        "select source, labels, distinct_links, exact_repeats from analysis.repeats where library = 'All' order by 1"
+    )
+    assert found.rows() == [("GitHub", 557, 405, 94), ("Stack Overflow", 415, 391, 5)]
+
+
+def test_what_the_release_lacks_is_empty_and_said_plainly(islam2019):
+    for table in ("rater_labels", "rejected_labels", "kappa_checkpoints", "category_kappa", "disagreements"):
+        assert islam2019.query(f"select count(*) as n from labeling.{table}")["n"][0] == 0
+    for table in ("analysis.yearly_evolution", "stackoverflow.candidate_posts", "stackoverflow.raw_answers"):
+        assert islam2019.query(f"select count(*) as n from {table}")["n"][0] == 0
+    read = islam2019.query("select count(posts) as posts, count(commits) as commits from analysis.dataset_summary")
+    assert read.rows() == [(0, 0)]
+    untestable = islam2019.query("select finding from analysis.finding_verdicts where verdict = 'not testable'")
+    assert set(untestable["finding"]) == {16, 17, 18, 20, 21}
+    assert "Inter-rater agreement: not testable" in islam2019.result.stdout
+
+
+def test_findings_have_a_verdict_a_number_and_a_reason_each(islam2019):
+    rows = islam2019.query("select verdict, computed, note from analysis.findings")
+    assert rows.height == 38
+    assert all(note for note in rows["note"])
+    assert all(computed for verdict, computed, _ in rows.iter_rows() if verdict != "not testable")
+
+
+def test_nothing_says_that_it_is_synthetic(islam2019):
+    assert "SYNTHETIC" not in islam2019.result.stdout
+    assert "SYNTHETIC" not in (islam2019.home.report / "index.html").read_text(encoding="utf-8")
+    info = dict(islam2019.query("from publishing.study_info").iter_rows())
+    assert info["is_synthetic"] == "false"
+
+
+def test_a_bad_release_is_one_message_and_leaves_the_publication_alone(islam2019, dlbug, tmp_path):
+    before = islam2019.home.published.read_bytes()
+    altered = tmp_path / "altered.zip"
+    altered.write_bytes(release_path().read_bytes()[:-1] + b"x")
+    cut = tmp_path / "cut.zip"
+    cut.write_bytes(release_path().read_bytes()[:1000])
+    for path, expected in ((altered, "altered"), (cut, "cut short"), (tmp_path / "nope.zip", "is not a file")):
+        result = dlbug("run", "--study", "islam2019", home=islam2019.home.root, DLBUG_ARTIFACT=str(path))
+        assert result.returncode == 1
+        assert expected in result.stderr
+        assert str(path) in result.stderr
+        assert "Traceback" not in result.stderr
+        assert result.stderr.endswith("The published database is untouched.\n")
+        assert islam2019.home.published.read_bytes() == before

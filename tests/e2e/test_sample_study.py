@@ -1,0 +1,196 @@
+"""The synthetic study end to end: one command, no network, every table, and the story of the paper's raters."""
+
+import subprocess
+import sys
+
+import polars as pl
+import pytest
+from running import environment, ran
+
+from dlbug_assets.table_specs import load_specs
+from dlbug_assets.warehouse import open_published
+
+#: Not the same from run to run, by contract.
+TIMES = {"retrieved_at", "seen_at", "frozen_at", "last_refresh"}
+
+
+def fingerprints(study) -> dict[str, int]:
+    """Per table, a number that depends on its rows but not on their order, times of retrieval left out."""
+    found = {}
+    connection = open_published(study.home)
+    for table, spec in load_specs().items():
+        if table == "publishing.study_info":
+            continue
+        columns = ", ".join(f'"{name}"' for name in spec.column_names if name not in TIMES)
+        query = f"select count(*), coalesce(sum(hash(({columns}))::hugeint), 0) from {table}"
+        found[table] = connection.execute(query).fetchall()[0]
+    connection.close()
+    return found
+
+
+def test_the_run_says_sizes_kappas_findings_and_where_things_are(sample):
+    said = sample.result.stdout
+    assert "SYNTHETIC" in said
+    assert "Dataset (beside the paper's Table 1)" in said
+    assert "Cohen's kappa of bug types, both sources" in said
+    assert sum(line.split()[0].isdigit() for line in said.splitlines() if line.strip()) == 21
+    assert f"Database: {sample.home.published}" in said
+    assert f"Report:   {sample.home.report / 'index.html'}" in said
+
+
+def test_every_described_table_is_published_with_comments(sample):
+    tables = sample.query(
+        "select schema_name || '.' || table_name as name, comment from duckdb_tables() where comment is not null"
+    )
+    assert set(tables["name"]) == set(load_specs())
+    uncommented = sample.query("select table_name from duckdb_columns() where not internal and comment is null")
+    assert uncommented.height == 0
+
+
+def test_its_size_is_about_the_papers(sample):
+    total = sample.query("from analysis.dataset_summary where library = 'Total'").row(0, named=True)
+    assert abs(total["posts"] - total["published_posts"]) < 0.03 * total["published_posts"]
+    assert total["commits"] == total["published_commits"]
+    assert abs(total["post_bugs"] - total["published_post_bugs"]) < 0.1 * total["published_post_bugs"]
+    assert abs(total["commit_bugs"] - total["published_commit_bugs"]) < 0.1 * total["published_commit_bugs"]
+
+
+def test_the_raters_agreement_moves_as_the_paper_tells(sample):
+    kappas = dict(
+        sample.query(
+            "select checkpoint, kappa from labeling.kappa_checkpoints "
+            "where source = 'all' and dimension = 'bug_type' and scope = 'cumulative'"
+        ).iter_rows()
+    )
+    assert list(kappas) == [5, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100]
+    assert abs(kappas[5]) <= 0.1
+    assert abs(kappas[10] - 0.82) <= 0.1
+    assert min(kappa for checkpoint, kappa in kappas.items() if checkpoint > 10) > 0.9
+
+
+def test_all_that_people_see_says_that_it_is_synthetic(sample):
+    info = dict(sample.query("from publishing.study_info").iter_rows())
+    assert info["is_synthetic"] == "true"
+    assert info["notice"].startswith("SYNTHETIC")
+    assert '<p class="notice">SYNTHETIC' in (sample.home.report / "index.html").read_text(encoding="utf-8")
+
+
+def test_undefined_numbers_are_null_and_never_nan(sample):
+    for table, spec in load_specs().items():
+        for column in spec.columns:
+            if column.data_type == "DOUBLE":
+                nans = sample.query(f'select count(*) as n from {table} where isnan("{column.name}")')["n"][0]
+                assert nans == 0, f"{table}.{column.name}"
+
+
+def test_stages_and_antipatterns_are_labelled(sample):
+    totals = dict(
+        sample.query(
+            "select dimension, max(total) from analysis.label_counts where source = 'Stack Overflow' group by dimension"
+        ).iter_rows()
+    )
+    assert totals["stage"] == totals["bug_type"]
+    assert 0 < totals["antipattern"] < totals["bug_type"]
+
+
+def test_a_second_run_gives_the_same_tables_beside_an_analyst_with_the_file_open(sample):
+    before = fingerprints(sample)
+    analyst = open_published(sample.home)
+    again = ran("sample", sample.home.root)
+    assert again.result.returncode == 0, again.result.stderr
+    assert analyst.execute("select count(*) from analysis.finding_verdicts").fetchall() == [(21,)]
+    analyst.close()
+    assert fingerprints(sample) == before
+
+
+def test_duckdbs_own_shell_opens_the_published_file(sample):
+    shell = sys.executable.replace("python", "duckdb").replace("duckdb3", "duckdb")
+    result = subprocess.run(
+        [shell, "-readonly", "-csv", sample.home.published, "select count(*) as findings from analysis.findings"],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert result.stdout.split() == ["findings", "38"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (("--format", "csv"), "library,posts\nCaffe,"),
+        (("--format", "json"), '[{"library":"Caffe","posts":'),
+        (("--format", "table"), "│ library │"),
+    ],
+)
+def test_sql_answers_in_several_formats(sample, dlbug, arguments, expected):
+    query = "select library, posts from analysis.dataset_summary limit 1"
+    result = dlbug("sql", query, *arguments, home=sample.home.root)
+    assert result.returncode == 0
+    assert expected in result.stdout
+
+
+def test_sql_writes_parquet(sample, dlbug, tmp_path):
+    target = tmp_path / "verdicts.parquet"
+    query = "from analysis.finding_verdicts"
+    result = dlbug("sql", query, "--format", "parquet", "--output", str(target), home=sample.home.root)
+    assert result.returncode == 0, result.stderr
+    assert pl.read_parquet(target).height == 21
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("delete from analysis.findings", 'Cannot execute statement of type "DELETE"'),
+        ("select * from analysis.nothing", "Table with name nothing does not exist"),
+        ("selec", "syntax error"),
+    ],
+)
+def test_sql_that_cannot_be_answered_is_one_message(sample, dlbug, query, expected):
+    result = dlbug("sql", query, home=sample.home.root)
+    assert result.returncode == 1
+    assert result.stderr.startswith("error: the query failed: ")
+    assert expected in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_the_sql_prompt_answers_until_its_input_ends(sample):
+    result = subprocess.run(
+        [sys.executable, "-m", "dlbug_assets.cli", "sql"],
+        env=environment(sample.home.root),
+        input="select count(*) as n\nfrom analysis.finding_verdicts;\nselect nonsense;\n.quit\n",
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert "21" in result.stdout
+    assert "error: the query failed" in result.stderr
+
+
+def test_two_runs_at_once_wait_for_each_other(sample):
+    command = [sys.executable, "-m", "dlbug_assets.cli", "run", "--select", "group:labeling"]
+    runs = [
+        subprocess.Popen(
+            command,
+            env=environment(sample.home.root),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(2)
+    ]
+    said = [run.communicate(timeout=240)[1] for run in runs]
+    assert [run.returncode for run in runs] == [0, 0], said
+    assert sum("waiting for the writer's lease, held by run " in text for text in said) == 1
+
+
+def test_some_libraries_can_be_collected_by_themselves(dlbug, tmp_path):
+    selection = "group:stackoverflow or group:reference"
+    result = dlbug("run", "--libraries", "Torch,Keras", "--select", selection)
+    assert result.returncode == 0, result.stderr
+    assert "stackoverflow.raw_posts: 650 rows of Keras" in result.stderr
+    assert result.stdout == f"Database: {tmp_path / 'home' / 'sample.duckdb'}\n"
+    found = dlbug("sql", "select distinct library from stackoverflow.raw_posts order by 1", "--format", "csv")
+    assert found.stdout.split() == ["library", "Keras", "Torch"]

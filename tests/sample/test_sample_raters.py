@@ -1,0 +1,215 @@
+"""Simulated raters: their agreement moves as the paper tells (section 2.3), through the pipeline's own functions."""
+
+from dataclasses import dataclass
+from functools import cache
+
+import polars as pl
+import pytest
+
+from dlbug_assets.github.sampling import bottom_k
+from dlbug_assets.labeling import agreement, decisions, rater_labels, units
+from dlbug_assets.labeling.items import queue
+from dlbug_assets.sample import commits, posts, raters
+from dlbug_assets.sample.truth import true_bugs
+from dlbug_assets.study import Study, load_study
+from dlbug_assets.taxonomy import load_taxonomy
+
+#: seed, number of raters
+STUDIES = [(2019, 2), (1, 2), (42, 2), (2019, 3)]
+TWO = (2019, 2)
+
+
+@dataclass(frozen=True)
+class Labelled:
+    study: Study
+    items: pl.DataFrame
+    rows: pl.DataFrame
+    labels: pl.DataFrame
+    rejected: pl.DataFrame
+    units: pl.DataFrame
+    decided: pl.DataFrame
+    disagreements: pl.DataFrame
+
+
+def year_of(column):
+    return pl.col(column).dt.year().alias("year")
+
+
+@cache
+def labelled(seed, number):
+    shipped = load_study("sample")
+    names = ("rater_a", "rater_b", "rater_c")[:number]
+    study = shipped.model_copy(
+        update={
+            "study": shipped.study.model_copy(update={"seed": seed}),
+            "labeling": shipped.labeling.model_copy(update={"raters": names}),
+        }
+    )
+    asked = pl.concat([posts.posts(study, library) for library in study.library_names])
+    candidates = asked.filter(pl.col("body_html").str.contains("<pre")).with_columns(year_of("created_at"))
+    fixes = pl.concat([commits.fix_commits(study, library) for library in study.library_names])
+    fixes = fixes.with_columns(year_of("authored_at"))
+    drawn = pl.concat([bottom_k(fixes, library, seed, 100) for library in study.library_names])
+    items = queue(candidates, drawn, study)
+    rows = raters.rater_rows(study, items)
+    labels, rejected = rater_labels.take(rows, items, study, load_taxonomy(study))
+    frozen = units.freeze(labels, items, study)
+    return Labelled(
+        study,
+        items,
+        rows,
+        labels,
+        rejected,
+        frozen,
+        decisions.decide(labels, frozen, items, study),
+        decisions.disagreements(labels, frozen, study),
+    )
+
+
+@cache
+def kappas(seed, number):
+    """checkpoint -> kappa of each dimension over all sources, cumulative; intervals are not what is shown here."""
+    made = labelled(seed, number)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(agreement, "RESAMPLES", 1)
+        patch.setattr(agreement, "DIMENSIONS", ("bug_type",))
+        table = agreement.kappa_checkpoints(made.labels, made.items, made.study)
+    table = table.filter((pl.col("source") == "all") & (pl.col("scope") == "cumulative"))
+    return {
+        dimension: dict(rows.select("checkpoint", "kappa").iter_rows())
+        for (dimension,), rows in table.group_by("dimension")
+    }
+
+
+@pytest.fixture(params=STUDIES, ids=lambda param: f"seed {param[0]}, {param[1]} raters")
+def made(request):
+    return labelled(*request.param)
+
+
+@pytest.mark.parametrize("dimension", ["bug_type", "is_bug"])
+@pytest.mark.parametrize(("seed", "number"), STUDIES)
+def test_kappa_is_near_nothing_then_good_after_the_training_and_nearly_perfect_from_then_on(seed, number, dimension):
+    kappa = kappas(seed, number)[dimension]
+    assert list(kappa) == [5, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100]
+    assert abs(kappa[5]) <= 0.1
+    assert abs(kappa[10] - 0.82) <= 0.1
+    assert min(kappa[checkpoint] for checkpoint in kappa if checkpoint > 10) > 0.9
+    assert max(kappa.values()) < 1
+
+
+def test_the_queue_holds_the_posts_and_a_hundred_commits_of_each_library():
+    sizes = labelled(*TWO).items.group_by("source", maintain_order=True).len()
+    assert sizes.rows() == [("Stack Overflow", pytest.approx(2716, rel=0.03)), ("GitHub", 500)]
+
+
+def test_every_row_is_accepted_and_stands_on_a_line_of_its_own(made):
+    assert made.rejected.is_empty()
+    assert made.labels.height == made.rows.height
+    assert made.rows.select("file", "line").is_duplicated().sum() == 0
+    for lines in made.rows.group_by("file").agg("line")["line"]:
+        assert sorted(lines) == list(range(2, 2 + len(lines)))
+    assert not made.labels["superseded"].any()
+
+
+def test_a_file_holds_one_batch_of_one_rater_and_pass(made):
+    files = made.rows.select("file", "batch", "rater", "pass").unique()
+    names = files.select(pl.format("sample/{}-{}-{}.csv", "batch", "rater", "pass")).to_series()
+    assert files["file"].to_list() == names.to_list()
+    assert made.rows["batch"].is_in(list(made.study.labeling.checkpoints)).all()
+
+
+def test_every_rater_reads_every_item_in_its_batch_or_the_one_after_the_training(made):
+    given = made.rows.filter((pl.col("pass") == "units") & pl.col("rater").is_in(made.study.labeling.raters))
+    read = given.select("item_id", "rater", "batch").unique()
+    asked = made.items.select("item_id", batch="checkpoint")
+    assert read.join(asked, on=["item_id", "batch"]).height == made.items.height * len(made.study.labeling.raters)
+    first = made.items.filter(pl.col("checkpoint") == 5)["item_id"]
+    for rater in made.study.labeling.raters:
+        theirs = read.filter(pl.col("rater") == rater)
+        assert set(first) <= set(theirs.filter(pl.col("batch") == 10)["item_id"])
+        again = theirs.filter(pl.col("batch") > 20)
+        assert again.join(asked, on=["item_id", "batch"]).height == again.height
+
+
+def test_the_frozen_units_are_the_bugs_that_are_really_there(made):
+    bugs = true_bugs(made.study, made.items)
+    there = {(item_id, index) for item_id, found in bugs.items() for index in range(1, len(found) + 1)}
+    assert set(made.units.select("item_id", "bug_index").iter_rows()) == there
+    assert set(made.units["frozen_by"]) == {"agreement", "adjudication"}
+    for item_id, index, place in made.units.select("item_id", "bug_index", "place").iter_rows():
+        assert place == bugs[item_id][index - 1].place
+
+
+def test_the_adjudicator_decides_exactly_the_units_on_which_raters_differ(made):
+    ruled = made.rows.filter((pl.col("rater") == "supervisor") & (pl.col("pass") == "dimensions"))
+    differing = made.disagreements.filter(pl.col("dimension") != "is_bug").select("item_id", "bug_index").unique()
+    assert ruled.select("item_id", "bug_index").is_duplicated().sum() == 0
+    assert set(ruled.select("item_id", "bug_index").iter_rows()) == set(differing.iter_rows())
+    assert ruled.height > 0
+    by = made.decided.filter(pl.col("decided_by") == "adjudication").select("item_id", "bug_index")
+    assert set(by.iter_rows()) == set(differing.iter_rows())
+
+
+def test_every_unit_ends_as_a_label(made):
+    assert made.decided["bug_id"].n_unique() == made.decided.height
+    assert made.decided.select("item_id", "bug_index").rows() == made.units.select("item_id", "bug_index").rows()
+    assert made.decided.select("bug_type", "root_cause", "effect", "stage").null_count().sum_horizontal().item() == 0
+
+
+def test_what_the_adjudicator_decides_is_what_is_true(made):
+    bugs = true_bugs(made.study, made.items)
+    decided = made.decided.filter(pl.col("decided_by") == "adjudication")
+    for row in decided.iter_rows(named=True):
+        labels = bugs[row["item_id"]][row["bug_index"] - 1].labels
+        # Where the raters agree in a dimension their label stands, right or wrong.
+        differing = made.disagreements.filter(
+            (pl.col("item_id") == row["item_id"]) & (pl.col("bug_index") == row["bug_index"])
+        )
+        for dimension in differing["dimension"]:
+            assert row[dimension] == labels.get(dimension)
+
+
+def test_antipatterns_are_labelled_for_the_papers_number_of_posts_per_library_only(made):
+    asked = made.decided.filter(pl.col("antipattern").is_not_null())
+    assert set(asked["source"]) == {"Stack Overflow"}
+    posts_with_bugs = (
+        made.decided.filter(pl.col("source") == "Stack Overflow").group_by("library").agg(pl.col("item_id").n_unique())
+    )
+    expected = {library: min(30, count) for library, count in posts_with_bugs.iter_rows()}
+    assert dict(asked.group_by("library").agg(pl.col("item_id").n_unique()).iter_rows()) == expected
+
+
+def test_bugs_are_about_as_many_as_the_paper_found():
+    counts = labelled(*TWO).decided.group_by("source").len()
+    # 415 in posts and 555 in commits (Table 1).
+    assert dict(counts.iter_rows()) == {
+        "Stack Overflow": pytest.approx(415, rel=0.2),
+        "GitHub": pytest.approx(555, rel=0.2),
+    }
+
+
+def test_the_order_of_the_items_does_not_matter():
+    made = labelled(*TWO)
+    again = raters.rater_rows(made.study, made.items.reverse())
+    assert again.equals(made.rows)
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 7])
+def test_a_tiny_queue_works_too(count):
+    made = labelled(*TWO)
+    few = made.items.head(count)
+    rows = raters.rater_rows(made.study, few)
+    labels, rejected = rater_labels.take(rows, few, made.study, load_taxonomy())
+    assert rejected.is_empty()
+    frozen = units.freeze(labels, few, made.study)
+    assert decisions.decide(labels, frozen, few, made.study).height == frozen.height
+
+
+def test_a_study_of_today_s_libraries_can_be_rated_as_well():
+    study = load_study("modern")
+    asked = posts.posts(study, "PyTorch").head(200).with_columns(year_of("created_at"))
+    drawn = bottom_k(commits.fix_commits(study, "PyTorch").with_columns(year_of("authored_at")), "PyTorch", 2026, 50)
+    items = queue(asked, drawn, study)
+    labels, rejected = rater_labels.take(raters.rater_rows(study, items), items, study, load_taxonomy(study))
+    assert rejected.is_empty()
+    assert set(labels["item_id"]) == set(items["item_id"])

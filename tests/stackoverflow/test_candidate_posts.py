@@ -1,0 +1,176 @@
+"""Candidate posts: the SQL that selects them, over posts written by hand; and the sources of posts."""
+
+from datetime import date, datetime
+
+import duckdb
+import polars as pl
+import pytest
+
+from dlbug_assets.errors import DlbugError
+from dlbug_assets.stackoverflow.sources import post_source
+from dlbug_assets.study import load_study
+from dlbug_assets.table_specs import MODELS, load_specs
+
+SQL = (MODELS / "stackoverflow" / "candidate_posts.sql").read_text(encoding="utf-8")
+SPECS = load_specs()
+CODE = "<pre><code>x</code></pre>"
+STUDY = {"min_score": 6, "require_code": True, "created_from": None, "created_until": None}
+
+
+def create(connection, table, rows):
+    spec = SPECS[table]
+    columns = ", ".join(f"{column.name} {column.data_type}" for column in spec.columns)
+    connection.execute(f"create schema if not exists {spec.schema}")
+    connection.execute(f"create table {table} ({columns})")
+    for row in rows:
+        values = [row.get(column) for column in spec.column_names]
+        connection.execute(f"insert into {table} values ({', '.join('?' * len(values))})", values)
+
+
+def select(*posts, **study):
+    """The candidates as dicts, of posts that are good in everything the test does not say."""
+    good = {"library": "Keras", "body_html": CODE, "score": 6, "created_at": datetime(2016, 5, 4), "in_scope": True}
+    with duckdb.connect() as connection:
+        create(connection, "reference.study", [{"name": "tiny", **STUDY, **study}])
+        rows = [good | {"post_id": number} | post for number, post in enumerate(posts, start=1)]
+        create(connection, "stackoverflow.raw_posts", rows)
+        cursor = connection.execute(SQL)
+        names = [column[0] for column in cursor.description]
+        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+
+def numbers(*posts, **study):
+    return [row["post_id"] for row in select(*posts, **study)]
+
+
+def blocks(body):
+    """code_blocks and code_chars of a body."""
+    (row,) = select({"body_html": body}, require_code=False)
+    return row["code_blocks"], row["code_chars"]
+
+
+def test_a_candidate_has_the_columns_that_are_described():
+    (row,) = select({"title": "T", "accepted_answer_id": 9, "link": "L", "created_at": datetime(2016, 12, 31, 23, 59)})
+    assert row == {
+        "library": "Keras",
+        "post_id": 1,
+        "title": "T",
+        "score": 6,
+        "created_at": datetime(2016, 12, 31, 23, 59),
+        "year": 2016,
+        "code_blocks": 1,
+        "code_chars": 1,
+        "accepted_answer_id": 9,
+        "link": "L",
+    }
+    assert list(row) == list(SPECS["stackoverflow.candidate_posts"].column_names)
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        pytest.param("<p>a</p>\n<pre><code>x = 1\n</code></pre>", (1, 6), id="old"),
+        pytest.param('<pre class="lang-py prettyprint-override"><code>xyz</code></pre>', (1, 3), id="hinted"),
+        pytest.param(
+            '<pre class="lang-py s-code-block"><code class="hljs language-py">xy</code></pre>', (1, 2), id="new"
+        ),
+        pytest.param('<pre\nclass="a"\n>\n  <code\n class="b">x</code>\n</pre>', (1, 1), id="newlines in attributes"),
+        pytest.param("<PRE CLASS='a'><Code>x</CODE></pRe>", (1, 1), id="capitals"),
+        pytest.param(f"{CODE}<p>then</p>{CODE}\n{CODE}", (3, 3), id="several"),
+        pytest.param("<pre><code></code></pre>", (1, 0), id="empty"),
+        pytest.param("<pre><code>a\n\nb</code></pre>", (1, 4), id="blank line"),
+        pytest.param("<pre><code>a &lt; b</code></pre>", (1, 8), id="entities as written"),
+        pytest.param('<pre><code><span class="k">if</span> x</code></pre>', (1, 4), id="tags left out"),
+        pytest.param(f"<p><code>inline</code></p>{CODE}<code>more</code>", (1, 1), id="inline beside a block"),
+        pytest.param(f"<blockquote><ul><li>{CODE}</li></ul></blockquote>", (1, 1), id="inside others"),
+        pytest.param("<p>call <code>fit(x)</code></p>", (0, 0), id="inline alone"),
+        pytest.param("<pre>x = 1</pre>", (0, 0), id="pre without code"),
+        pytest.param("<pre>x</pre><p><code>y</code></p>", (0, 0), id="pre, then inline code"),
+        pytest.param(f"<pre>log</pre><p><code>y</code></p>{CODE}", (1, 1), id="pre, inline code, then a block"),
+        pytest.param("&lt;pre&gt;&lt;code&gt;x&lt;/code&gt;&lt;/pre&gt;", (0, 0), id="escaped"),
+        pytest.param("<p>Größe</p><pre><code>größe</code></pre>", (1, 5), id="characters, not bytes"),
+        pytest.param("<pre>log: <code>x</code></pre>", (1, 1), id="code after text in a pre"),
+        pytest.param(f"<pre><code>a</code> b</pre><p>prose</p>{CODE}", (2, 2), id="text after code in a pre"),
+        pytest.param("<prefix><code>x</code></prefix><pre><codes>x</codes></pre>", (0, 0), id="tags that begin alike"),
+        pytest.param("", (0, 0), id="nothing"),
+    ],
+)
+def test_a_code_block_is_a_pre_with_code_in_it(body, expected):
+    assert blocks(body) == expected
+    assert numbers({"body_html": body}) == ([1] if expected[0] else [])
+
+
+def test_a_post_without_code_is_a_candidate_where_code_is_not_required():
+    assert numbers({"body_html": "<p>why?</p>"}, {}) == [2]
+    assert numbers({"body_html": "<p>why?</p>"}, {}, require_code=False) == [1, 2]
+
+
+def test_the_lowest_score_is_included_and_an_unknown_one_left_out():
+    assert numbers({"score": 5}, {"score": 6}, {"score": 7}, {"score": None}, {"score": -6}) == [2, 3]
+    assert numbers({"score": -1}, {"score": 0}, min_score=0) == [2]
+
+
+def test_both_days_are_included():
+    moments = (
+        datetime(2016, 2, 29, 23, 59, 59, 999999),
+        datetime(2016, 3, 1),
+        datetime(2016, 3, 31, 23, 59, 59, 999999),
+        datetime(2016, 4, 1),
+    )
+    posts = [{"created_at": moment} for moment in moments]
+    assert numbers(*posts, created_from=date(2016, 3, 1), created_until=date(2016, 3, 31)) == [2, 3]
+    assert numbers(*posts, created_from=date(2016, 3, 1)) == [2, 3, 4]
+    assert numbers(*posts, created_until=date(2016, 3, 31)) == [1, 2, 3]
+    assert numbers(*posts) == [1, 2, 3, 4]
+    assert numbers(*posts, created_from=date(2016, 4, 1), created_until=date(2016, 4, 1)) == [4]
+
+
+def test_a_post_that_is_out_of_scope_or_deleted_is_left_out():
+    assert numbers({"in_scope": False}, {"deleted_at": datetime(2020, 1, 1)}, {}) == [3]
+
+
+def test_a_post_whose_body_is_not_known_has_no_code():
+    assert numbers({"body_html": None}, {}) == [2]
+
+
+def test_a_post_of_two_libraries_is_a_candidate_of_both():
+    found = select({"library": "Theano"}, {"post_id": 1}, {"post_id": 0})
+    assert [(row["library"], row["post_id"]) for row in found] == [("Keras", 0), ("Keras", 1), ("Theano", 1)]
+
+
+RELEASE = pl.DataFrame(
+    {
+        "source": ["Stack Overflow", "Stack Overflow", "Stack Overflow", "GitHub"],
+        "library": ["Keras", "Keras", "Torch", "Keras"],
+        "post_id": [5, 5, 6, None],
+        "link": ["l5", "l5 again", "l6", "l7"],
+    }
+)
+
+
+@pytest.mark.parametrize("name", ["sample", "islam2019"])
+def test_every_source_gives_the_columns_of_the_raw_tables(name):
+    batches = list(post_source(load_study(name), lambda: RELEASE)("Keras"))
+    for table, frames in (
+        ("stackoverflow.raw_posts", [batch.posts for batch in batches]),
+        ("stackoverflow.raw_answers", [batch.answers for batch in batches]),
+    ):
+        for found in frames:
+            assert set(found.columns) == set(SPECS[table].column_names) - {"retrieved_at"}
+
+
+def test_the_release_knows_the_number_and_address_of_a_post_and_has_no_answers():
+    (batch,) = post_source(load_study("islam2019"), lambda: RELEASE)("Keras")
+    (post,) = batch.posts.to_dicts()
+    assert {name: value for name, value in post.items() if value is not None} == {
+        "library": "Keras",
+        "post_id": 5,
+        "link": "l5",
+        "in_scope": True,
+    }
+    assert batch.answers.is_empty()
+
+
+def test_a_source_that_cannot_be_read_is_named():
+    with pytest.raises(DlbugError, match="^sources.posts = 'api': this version of dlbug takes posts from sample"):
+        post_source(load_study("modern"), lambda: RELEASE)
