@@ -118,18 +118,18 @@ def _parse(file: Path, sql: str) -> exp.Query:
 def column_origins(model: Model, specs: Mapping[str, TableSpec]) -> dict[str, list[tuple[str, str]]]:
     """Column -> the (table, column) pairs it is computed from, sorted; empty where it comes from no column.
 
-    Columns that sqlglot cannot follow (PIVOT, table functions) have no entry.
+    A query that sqlglot cannot follow (PIVOT, table functions) gives nothing.
     """
     schema: dict[str, dict[str, dict[str, str]]] = {}
     for table in model.reads:
         spec = specs[table]
         schema.setdefault(spec.schema, {})[spec.name] = {column.name: column.data_type for column in spec.columns}
+    try:
+        nodes = lineage(None, model.sql, schema=schema, dialect=_DIALECT)
+    except SqlglotError:
+        return {}
     origins = {}
-    for name in specs[model.table].column_names:
-        try:
-            node = lineage(name, model.sql, schema=schema, dialect=_DIALECT)
-        except SqlglotError:
-            continue
+    for name, node in nodes.items():
         leaves = set()
         for leaf in node.walk():
             if isinstance(leaf.source, exp.Table) and leaf.source.db:
@@ -145,46 +145,35 @@ def sql_assets(tables: TableAssets, models: Sequence[Model]) -> list[dg.AssetsDe
 
 def _asset(tables: TableAssets, model: Model) -> dg.AssetsDefinition:
     spec = tables.claim(model.table)
+    origins = {column: leaves for column, leaves in column_origins(model, tables.specs).items() if leaves}
+    # The open-source UI shows descriptions of columns but not their lineage: it stands in both.
+    from_where = {
+        column: "from " + ", ".join(f"{source}.{name}" for source, name in leaves) for column, leaves in origins.items()
+    }
+    columns = {
+        "dagster/column_schema": column_schema(spec, from_where),
+        "dagster/column_lineage": dg.TableColumnLineage(
+            {
+                column: [dg.TableColumnDep(asset_key(source), name) for source, name in leaves]
+                for column, leaves in origins.items()
+            }
+        ),
+    }
+    shown = {
+        "made_by": model.shown,
+        "sql": dg.MetadataValue.md(f"```sql\n{model.sql}\n```"),
+        "dagster/column_schema": columns["dagster/column_schema"],
+    }
 
     @dg.multi_asset(
         name=model.table.replace(".", "__"),
-        specs=[
-            tables.asset_spec(
-                spec,
-                list(model.reads),
-                {"sql", "duckdb"},
-                {"made_by": model.shown, "sql": dg.MetadataValue.md(f"```sql\n{model.sql}\n```")},
-                partitioned=False,
-            )
-        ],
+        specs=[tables.asset_spec(spec, list(model.reads), {"sql", "duckdb"}, shown, partitioned=False)],
         check_specs=check_specs(spec),
         required_resource_keys={"warehouse"},
     )
     def table(context: dg.AssetExecutionContext) -> Any:
         warehouse: Warehouse = context.resources.warehouse
-        written = warehouse.replace(spec, model.sql)
-        origins = column_origins(model, tables.specs)
-        lineage_of_columns = {
-            column: [dg.TableColumnDep(asset_key(source), name) for source, name in leaves]
-            for column, leaves in origins.items()
-            if leaves
-        }
-        from_where = {
-            column: "from " + ", ".join(f"{source}.{name}" for source, name in leaves)
-            for column, leaves in origins.items()
-            if leaves
-        }
-        yield from events(
-            [
-                (
-                    written,
-                    {
-                        "dagster/column_lineage": dg.TableColumnLineage(lineage_of_columns),
-                        "dagster/column_schema": column_schema(spec, from_where),
-                    },
-                )
-            ]
-        )
+        yield from events([(warehouse.replace(spec, model.sql), columns)])
 
     return table
 

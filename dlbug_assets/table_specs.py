@@ -60,8 +60,8 @@ class TableSpec:
         return tuple(column.name for column in self.columns)
 
 
-class _LoaderWithLines(yaml.SafeLoader):
-    """A safe loader whose mappings remember the line they begin at."""
+class _LoaderWithLines(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """A safe loader (libyaml's where it is there, ten times as fast) whose mappings remember where they begin."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         mapping = super().construct_mapping(node, deep=deep)

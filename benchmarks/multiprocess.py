@@ -1,0 +1,46 @@
+"""The study `sample` as a Dagster project does it out of the box: a process per step."""
+
+import os
+from collections.abc import Mapping
+
+import dagster as dg
+
+from dlbug_assets.automation import WHOLE_GRAPH
+from dlbug_assets.definitions import build_defs
+from dlbug_assets.runs import prepare_instance
+from dlbug_assets.study import load_study
+from dlbug_assets.warehouse import Home
+
+
+def whole_graph() -> dg.JobDefinition:
+    """The job of the whole graph with the stock multiprocess executor; each step's process builds it anew."""
+    ours = build_defs(load_study("sample"), os.environ)
+    stock = dg.Definitions(
+        assets=ours.assets,
+        asset_checks=ours.asset_checks,
+        jobs=ours.jobs,
+        resources=ours.resources,
+        loggers=ours.loggers,
+        executor=dg.multiprocess_executor,
+    )
+    return stock.resolve_job_def(WHOLE_GRAPH)
+
+
+def execute(environ: Mapping[str, str]) -> None:
+    """Run it over all libraries in DLBUG_HOME; raises the first step's error where one fails."""
+    study = load_study("sample")
+    tags = {
+        "dagster/asset_partition_range_start": study.library_names[0],
+        "dagster/asset_partition_range_end": study.library_names[-1],
+    }
+    with (
+        dg.DagsterInstance.from_config(str(prepare_instance(Home.of(study.name, environ)))) as instance,
+        dg.execute_job(
+            dg.reconstructable(whole_graph),
+            instance,
+            run_config={"loggers": {"progress": {}}},
+            tags=tags,
+            raise_on_error=True,
+        ),
+    ):
+        pass

@@ -1,0 +1,91 @@
+"""The benchmarks' harness at a tiny size: its arithmetic, its table, and its refusal to time nonsense."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from benchmarks.comparisons import Sizes, prepare, quick_comparisons
+from benchmarks.harness import (
+    Comparison,
+    Outcome,
+    ResultsDifferError,
+    SideFailedError,
+    compare,
+    median,
+    mib_of_maxrss,
+    ratio,
+    run_side,
+    table_text,
+)
+
+
+def constant(*outcomes: Outcome):
+    """A side that comes to these outcomes, one per round."""
+    rounds = iter(outcomes)
+    return lambda: next(rounds)
+
+
+def test_median_and_ratio():
+    assert median([5.0, 1.0, 2.0]) == 2.0
+    assert ratio([1.0, 4.0, 3.0], [2.0, 2.0, 2.0]) == 1.5
+    with pytest.raises(ValueError, match="no measurement"):
+        median([])
+    with pytest.raises(ValueError, match="zip"):
+        ratio([1.0], [1.0, 2.0])
+
+
+def test_peak_memory_is_in_mib_everywhere():
+    assert mib_of_maxrss(2048, "linux") == mib_of_maxrss(2 * 1024 * 1024, "darwin") == 2.0
+
+
+def test_the_table_shows_medians_ratio_and_peaks():
+    ours = constant(Outcome(1.0, 10, {"t": 1}, 7.0), Outcome(3.0, 30, {"t": 1}, 7.0))
+    other = constant(Outcome(2.0, 50, {"t": 1}, 9.0), Outcome(4.0, 40, {"t": 1}, 9.0))
+    lines = table_text([compare(Comparison("copy", "cp", ours, other, rounds=2))]).splitlines()
+    assert lines[0].split("  ")[0] == "what"
+    assert lines[2].split() == ["copy", "2.00", "s", "3.00", "s", "0.62", "30", "/", "50", "MiB"]
+    assert lines[4] == "copy: the other is cp. Rounds: 2, results equal. Files: 7 / 9 MiB."
+
+
+def test_the_sides_take_turns():
+    order = []
+
+    def side(name: str):
+        def run() -> Outcome:
+            order.append(name)
+            return Outcome(1.0, 1.0, {"t": 1})
+
+        return run
+
+    compare(Comparison("turns", "x", side("ours"), side("other"), rounds=2))
+    assert order == ["ours", "other", "ours", "other"]
+
+
+@pytest.mark.parametrize(
+    ("ours", "other", "complaint"),
+    [
+        ({"a.b": [1, "7"]}, {"a.b": [1, "8"]}, r"a.b: ours \[1, '7'\], the other \[1, '8'\]"),
+        ({"a.b": 1, "a.c": 2}, {"a.b": 1}, "a.c: ours 2, the other missing"),
+        ({}, {}, "nothing to compare"),
+    ],
+)
+def test_results_that_differ_fail_loudly(ours, other, complaint):
+    comparison = Comparison("wrong", "x", constant(Outcome(1, 1, ours)), constant(Outcome(2, 1, other)))
+    with pytest.raises(ResultsDifferError, match=complaint):
+        compare(comparison)
+
+
+def test_a_side_that_fails_says_why(tmp_path: Path):
+    with pytest.raises(SideFailedError, match="(?s)ended with 1:.*IO Error"):
+        run_side(["benchmarks.sides", "fingerprint", str(tmp_path / "absent.duckdb")], os.environ)
+
+
+def test_the_comparisons_of_the_warehouse_at_a_tiny_size(tmp_path: Path):
+    prepare(tmp_path, Sizes(published_rows=50, loaded_rows=60))
+    rows = [compare(comparison) for comparison in quick_comparisons(tmp_path, rounds=1)]
+    published, loaded = (row.ours[0].result for row in rows)
+    assert {counted[0] for counted in published.values()} == {"50"}
+    assert len(published) == 3
+    assert loaded["stackoverflow.loaded"][0] == "60"
+    assert all(outcome.peak_mib > 10 for row in rows for outcome in (*row.ours, *row.other))

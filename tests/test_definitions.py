@@ -1,0 +1,159 @@
+"""What Dagster sees: a snapshot of keys, dependencies, checks and jobs; and what a violated check stops."""
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import dagster as dg
+import polars as pl
+import pytest
+
+from dlbug_assets.definitions import build_defs
+from dlbug_assets.study import SCHEMAS, load_study, shipped_studies
+from dlbug_assets.table_assets import TableAssets
+from dlbug_assets.table_specs import load_specs
+from dlbug_assets.warehouse import Home, Warehouse
+
+SPECS = load_specs()
+SNAPSHOT = Path(__file__).parent / "definitions.json"
+
+#: The tables that users rely on, whatever else there is.
+CONTRACT = """
+stackoverflow.raw_posts stackoverflow.raw_answers stackoverflow.candidate_posts
+github.repositories github.fix_commits github.sampled_commits
+labeling.items labeling.units labeling.rater_labels labeling.rejected_labels labeling.kappa_checkpoints
+labeling.category_kappa labeling.disagreements labeling.labels
+analysis.dataset_summary analysis.bug_type_distribution analysis.root_cause_distribution analysis.effect_distribution
+analysis.stage_distribution analysis.antipattern_distribution analysis.source_comparison
+analysis.root_cause_by_bug_type analysis.library_correlation analysis.yearly_evolution analysis.findings
+analysis.finding_verdicts analysis.replication_diff publishing.study_info
+""".split()  # noqa: SIM905 - one line each would be longer
+
+
+@pytest.fixture(scope="module")
+def definitions(tmp_path_factory) -> dg.Definitions:
+    return build_defs(load_study("sample"), {"DLBUG_HOME": str(tmp_path_factory.mktemp("home"))})
+
+
+def described(definitions: dg.Definitions) -> dict[str, object]:
+    graph = definitions.resolve_asset_graph()
+    assets = {
+        spec.key.to_user_string(): {
+            "group": spec.group_name,
+            "kinds": sorted(spec.kinds),
+            "deps": sorted(dep.asset_key.to_user_string() for dep in spec.deps),
+            "partitioned": spec.partitions_def is not None,
+            "checks": sorted(key.name for key in graph.asset_check_keys if key.asset_key == spec.key),
+        }
+        for spec in sorted(definitions.resolve_all_asset_specs(), key=lambda spec: spec.key)
+    }
+    return {"assets": assets, "jobs": sorted(job.name for job in definitions.resolve_all_job_defs())}
+
+
+def test_the_definitions_are_those_of_the_snapshot(definitions):
+    found = described(definitions)
+    if os.environ.get("DLBUG_WRITE_SNAPSHOT"):
+        SNAPSHOT.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    assert found == json.loads(SNAPSHOT.read_text(encoding="utf-8")), (
+        "the graph changed; if it was meant to, write the snapshot anew with DLBUG_WRITE_SNAPSHOT=1"
+    )
+
+
+def test_they_load_with_warnings_as_errors():
+    program = (
+        "import os; from dlbug_assets.definitions import build_defs; from dlbug_assets.study import load_study; "
+        "import dagster as dg; dg.Definitions.validate_loadable(build_defs(load_study('sample'), os.environ))"
+    )
+    subprocess.run([sys.executable, "-W", "error", "-c", program], check=True, timeout=120)
+
+
+@pytest.mark.parametrize("study", shipped_studies())
+def test_every_shipped_study_loads(study, tmp_path):
+    dg.Definitions.validate_loadable(build_defs(load_study(study), {"DLBUG_HOME": str(tmp_path)}))
+
+
+def test_every_asset_is_described_owned_and_in_the_group_of_its_schema(definitions):
+    for spec in definitions.resolve_all_asset_specs():
+        assert spec.description
+        assert spec.owners == ["team:dlbug"]
+        assert spec.kinds
+        assert spec.group_name == spec.key.path[0]
+        assert spec.group_name in SCHEMAS
+
+
+def test_every_table_of_the_contract_is_made(definitions):
+    made = {".".join(spec.key.path) for spec in definitions.resolve_all_asset_specs()}
+    assert set(CONTRACT) <= made
+
+
+def test_the_published_database_waits_for_every_table(definitions):
+    specs = {spec.key.to_user_string(): spec for spec in definitions.resolve_all_asset_specs()}
+    awaited = {dep.asset_key.to_user_string() for dep in specs["publishing/database"].deps}
+    assert awaited == set(specs) - {"publishing/database", "publishing/report"}
+
+
+@pytest.mark.parametrize("table", CONTRACT)
+@pytest.mark.parametrize("violation", ["missing grain", "repeated row"])
+def test_a_violation_in_a_table_stops_the_run_there(table, violation, tmp_path):
+    """Plant a row that breaks the grain; nothing downstream may run, and the table stays as it was."""
+    spec = SPECS[table]
+    tables = TableAssets(load_study("sample"), {table: spec, **_upstream(spec)})
+    home = Home(tmp_path, "tiny")
+    good = _one_row(spec)
+    if violation == "missing grain":
+        planted = good.with_columns(pl.lit(None).alias(name) for name in spec.grain)
+        expected = f"not_null_{'_'.join(spec.grain)}"
+    else:
+        planted = pl.concat([good, good])
+        expected = f"unique_{'_'.join(spec.grain)}"
+
+    @dg.resource
+    def warehouse(_):
+        with Warehouse(home, "a test", say=print) as opened:
+            yield opened
+
+    @tables.whole(table)
+    def broken():
+        return planted
+
+    reached = []
+
+    @dg.asset(deps=[dg.AssetKey(table.split("."))])
+    def downstream():
+        reached.append(table)
+
+    with Warehouse(home, "a test", say=print) as opened:
+        for other in _upstream(spec).values():
+            opened.replace(dataclasses.replace(other, checks=()), _one_row(other))
+    result = dg.materialize(
+        [broken, downstream],
+        resources={"warehouse": warehouse},
+        raise_on_error=False,
+        run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+    )
+    assert not result.success
+    assert reached == []
+    failed = {check.check_name for check in result.get_asset_check_evaluations() if not check.passed}
+    assert expected in failed
+    with Warehouse(home, "a test", say=print) as opened:
+        assert not opened.has(table)
+
+
+def _upstream(spec):
+    """The tables that the checks of a table look into."""
+    return {
+        name: other
+        for name, other in SPECS.items()
+        if name != spec.table and any(f"from {name}" in check.violations for check in spec.checks)
+    }
+
+
+_VALUES = {"VARCHAR": "x", "DOUBLE": 0.5, "BOOLEAN": True, "BIGINT": 1, "INTEGER": 1, "VARCHAR[]": ["x"]}
+
+
+def _one_row(spec) -> pl.DataFrame:
+    """A row with something in every column; only the grain matters here."""
+    return pl.DataFrame({column.name: [_VALUES.get(column.data_type)] for column in spec.columns})
