@@ -58,8 +58,8 @@ def run_study(
 ) -> list[StepFailure]:
     """Materialize a study, or what ``select`` (Dagster's selection syntax) and ``libraries`` narrow it down to.
 
-    The published database is always replaced at the end. Returns the failed steps; raises :class:`DlbugError` for a selection or library
-    that does not exist.
+    The published database is always replaced at the end. Returns the failed steps; raises :class:`DlbugError` for
+    a selection or library that does not exist.
     """
     ranges = contiguous_ranges(study.library_names, libraries or study.library_names)
     definitions = build_defs(study, environ)

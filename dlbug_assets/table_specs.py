@@ -136,9 +136,12 @@ def _read(file: Path, schema: str) -> Iterator[TableSpec]:
             raise entry.error(f"the grain of {entry['name']} names {missing[0]!r}, which is no column of it")
         table = f"{schema}.{entry['name']}"
         checks = [*_grain_checks(table, entry["grain"])]
+        # One check for all columns beside the grain that may not be missing: a table has enough of them to look at.
+        filled = [column["name"] for column in columns if "not_null" in (column["tests"] or [])]
+        if filled:
+            checks.append(_not_null(table, filled))
         for column in columns:
-            for test in column["tests"] or []:
-                checks.append(_column_check(column, table, test))
+            checks += [_column_check(column, table, test) for test in column["tests"] or [] if test != "not_null"]
         for test in entry["tests"] or []:
             checks.append(_table_check(entry, table, test))
         unique = {check.name: check for check in checks}
@@ -190,8 +193,6 @@ def _unique(table: str, names: list[str]) -> Check:
 
 def _column_check(column: _Entry, table: str, test: Any) -> Check:
     name = column["name"]
-    if test == "not_null":
-        return _not_null(table, [name])
     if test == "unique":
         return _unique(table, [name])
     if isinstance(test, dict) and "accepted_values" in test:

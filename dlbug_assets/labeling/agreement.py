@@ -8,6 +8,7 @@ interval, Fleiss, Cohen & Everitt 1969; the percentile bootstrap, Efron 1979, dr
 item are not independent; alpha, Krippendorff 2004 ("Content Analysis", chapter 11), nominal.
 """
 
+import functools
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -171,9 +172,22 @@ class _Part:
     key: dict[str, Any]  # source, dimension, checkpoint, scope
     categories: list[str]
     codes: np.ndarray  # unit x rater -> position in categories
-    patterns: np.ndarray  # pattern -> number of items that show it (see _prepared)
-    pattern_units: list[np.ndarray]  # pattern -> codes of its units
+    frame: pl.DataFrame  # what _prepared gives, of the items in scope
     raters: tuple[str, ...]
+
+    @functools.cached_property
+    def _patterns(self) -> tuple[np.ndarray, list[np.ndarray]]:
+        return _patterns(self.frame, self.codes)
+
+    @property
+    def patterns(self) -> np.ndarray:
+        """Pattern -> number of items that show it (see _prepared)."""
+        return self._patterns[0]
+
+    @property
+    def pattern_units(self) -> list[np.ndarray]:
+        """Pattern -> codes of its units."""
+        return self._patterns[1]
 
     @property
     def pairs(self) -> list[tuple[int, int]]:
@@ -250,8 +264,7 @@ def _prepared(
 def _part(key: dict[str, Any], frame: pl.DataFrame, categories: list[str], raters: tuple[str, ...]) -> _Part:
     names = [f"label_{number}" for number in range(1, len(raters) + 1)]
     codes = frame.select(names).to_numpy().astype(np.int64).reshape(-1, len(raters))
-    patterns, units = _patterns(frame, codes)
-    return _Part(key, categories, codes, patterns, units, raters)
+    return _Part(key, categories, codes, frame, raters)
 
 
 def _patterns(frame: pl.DataFrame, codes: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]]:
@@ -308,7 +321,8 @@ def _kappa(table: np.ndarray) -> tuple[float, float, float] | None:
 
     if _has_one_category(table):
         return None
-    # Where raters agree throughout, rounding can make the variance negative and its root NaN: it is 0 then.
+    if np.trace(table) == table.sum():  # raters who agree throughout: the variance is 0, but for rounding
+        return 1.0, 1.0, 1.0
     with np.errstate(invalid="ignore", divide="ignore"):
         result = cohens_kappa(table)
     kappa = float(result.kappa)
