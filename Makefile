@@ -36,7 +36,7 @@ ui: setup ## Dagster's UI and daemon on 127.0.0.1 (STUDY=..., PORT=...)
 	$(BIN)/dlbug ui --study $(STUDY) --port $(PORT)
 
 test: $(VENV)/.installed-dev ## The whole test suite
-	$(BIN)/ruff check dlbug_assets tests
+	$(BIN)/ruff check dlbug_assets tests benchmarks
 	$(BIN)/python -m pytest
 
 bench: $(VENV)/.installed-dev ## The benchmarks, as ratios in one run

@@ -20,7 +20,7 @@ from sqlglot.lineage import lineage
 
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.study import PROJECT
-from dlbug_assets.table_assets import TableAssets, asset_key, check_specs, column_schema, events
+from dlbug_assets.table_assets import TableAssets, asset_key, check_specs, column_schema, events, selected
 from dlbug_assets.table_specs import MODELS, TableSpec
 from dlbug_assets.taxonomy import SEEDS, Taxonomy
 from dlbug_assets.warehouse import Warehouse
@@ -250,12 +250,13 @@ def seed_assets(tables: TableAssets, taxonomy: Taxonomy) -> dg.AssetsDefinition:
         ],
         check_specs=[check for spec in specs for check in check_specs(spec)],
         required_resource_keys={"warehouse"},
+        can_subset=True,
     )
     def reference(context: dg.AssetExecutionContext) -> Any:
         warehouse: Warehouse = context.resources.warehouse
-        written: list[tuple[Any, Mapping[str, Any]]] = [
-            (warehouse.replace(spec, frame), {}) for spec, frame in seed_frames(tables, taxonomy)
-        ]
-        yield from events(written)
+        chosen = selected(context, specs)
+        yield from events(
+            [(warehouse.replace(spec, frame), {}) for spec, frame in seed_frames(tables, taxonomy) if spec in chosen]
+        )
 
     return reference

@@ -97,11 +97,11 @@ class TableAssets:
         def make(function: Callable[..., Any]) -> dg.AssetsDefinition:
             specs = [self.claim(table) for table in tables]
 
-            def run(_: dg.AssetExecutionContext, warehouse: Warehouse) -> Events:
+            def run(context: dg.AssetExecutionContext, warehouse: Warehouse) -> Events:
                 made = function(**{name: warehouse.read(table) for name, table in inputs.items()})
                 by_name = {specs[0].name: made} if len(specs) == 1 else made
                 written = []
-                for spec in specs:
+                for spec in selected(context, specs):
                     rows = by_name[spec.name]
                     rows = rows if isinstance(rows, Rows) else Rows(rows)
                     written.append((warehouse.replace(spec, rows.frame), rows.metadata))
@@ -123,17 +123,20 @@ class TableAssets:
 
             def run(context: dg.AssetExecutionContext, warehouse: Warehouse) -> Events:
                 frames = {name: warehouse.read(table) for name, table in inputs.items()}
+                chosen = selected(context, specs)
                 written: dict[str, Written] = {}
-                collected: dict[str, dict[str, int]] = {spec.table: {} for spec in specs}
+                collected: dict[str, dict[str, int]] = {spec.table: {} for spec in chosen}
                 for library in context.partition_keys:
                     made = function(library=library, **frames)
                     by_name = {specs[0].name: made} if len(specs) == 1 else made
-                    for spec in specs:
+                    for spec in chosen:
                         part = by_name[spec.name]
                         written[spec.table] = warehouse.replace_part(spec, part.frame, part.outdated, part.params)
                         collected[spec.table][library] = part.frame.height
                         context.log.info(f"{spec.table}: {part.frame.height} rows of {library}")
-                yield from events([(written[spec.table], {"rows_by_library": collected[spec.table]}) for spec in specs])
+                yield from events(
+                    [(written[spec.table], {"rows_by_library": collected[spec.table]}) for spec in chosen]
+                )
 
             return self._multi_asset(function, specs, list(inputs.values()), set(kinds), run, partitioned=True)
 
@@ -158,12 +161,18 @@ class TableAssets:
             ],
             check_specs=[check for spec in specs for check in check_specs(spec)],
             required_resource_keys={"warehouse"},
+            can_subset=len(specs) > 1,
             backfill_policy=dg.BackfillPolicy.single_run() if partitioned else None,
         )
         def table(context: dg.AssetExecutionContext) -> Any:
             yield from run(context, context.resources.warehouse)
 
         return table
+
+
+def selected(context: dg.AssetExecutionContext, specs: Sequence[TableSpec]) -> list[TableSpec]:
+    """Those of a step's tables that the run asks for: tables made together can be materialized one by one."""
+    return [spec for spec in specs if asset_key(spec.table) in context.selected_asset_keys]
 
 
 def check_specs(spec: TableSpec) -> list[dg.AssetCheckSpec]:

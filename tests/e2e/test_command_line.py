@@ -1,0 +1,146 @@
+"""The command line as a user meets it: what can go wrong is one message that names it and its cure."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from running import environment
+
+from dlbug_assets.runs import contiguous_ranges
+from dlbug_assets.study import PROJECT
+
+
+def only_message(result) -> str:
+    """The one message of a failed command."""
+    assert result.returncode == 1
+    assert "Traceback" not in result.stderr + result.stdout
+    return result.stderr
+
+
+def test_studies_lists_those_that_ship(dlbug):
+    result = dlbug("studies")
+    assert result.returncode == 0
+    assert [line.split()[0] for line in result.stdout.splitlines()] == ["islam2019", "live", "modern", "sample"]
+
+
+def test_doctor_says_what_is_well_and_what_is_optional(dlbug):
+    result = dlbug("doctor")
+    assert result.returncode == 0
+    lines = dict(line[6:].split(": ", 1) for line in result.stdout.splitlines())
+    assert lines["Python"] == ".".join(map(str, sys.version_info[:3]))
+    assert lines["lease"] == "nobody is writing the study sample"
+    assert lines["GITHUB_TOKEN"].startswith("not set: ")
+
+
+def test_doctor_fails_with_the_cure(dlbug):
+    result = dlbug("doctor", DLBUG_SPARK="local[2]", PATH="/nowhere")
+    assert "FAIL  Java: not found, but DLBUG_SPARK is set: install Java 17 or unset DLBUG_SPARK." in result.stdout
+    assert "error: 1 of these must be mended first" in only_message(result)
+
+
+def test_doctor_never_shows_a_token(dlbug):
+    result = dlbug("doctor", **dict.fromkeys(("GITHUB_TOKEN", "STACKEXCHANGE_KEY"), "planted-secret"))
+    assert result.stdout.count(": set\n") == 2
+    assert "planted-secret" not in result.stdout + result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (("run", "--study", "nope"), "error: unknown study 'nope': it is neither a file nor one of islam2019,"),
+        (("run", "--libraries", "Keras,Chainer"), "error: unknown library 'Chainer': this study has Caffe, Keras,"),
+        (("run", "--select", "group:nope"), "error: --select 'group:nope' selects nothing"),
+        (("run", "--select", "group:("), "error: --select 'group:(': "),
+        (("sql", "select 1"), "sample.duckdb is not there yet. `dlbug run --study sample` makes it."),
+        (("sql", "select 1", "--format", "parquet"), "error: parquet is binary: say where to with --output FILE"),
+    ],
+)
+def test_what_cannot_be_done_is_one_message(dlbug, arguments, expected):
+    assert expected in only_message(dlbug(*arguments))
+
+
+def test_a_study_with_an_unknown_key_is_named(dlbug, tmp_path):
+    study = tmp_path / "mine.toml"
+    text = (PROJECT / "dlbug_assets" / "studies" / "sample.toml").read_text(encoding="utf-8")
+    study.write_text(text.replace("seed = 2019", "seed = 2019\nsead = 1"), encoding="utf-8")
+    assert only_message(dlbug("run", "--study", str(study))) == f"error: {study}: study.sead: unknown key\n"
+
+
+def test_a_source_that_this_version_lacks_is_said_plainly(dlbug):
+    message = only_message(dlbug("run", "--study", "live"))
+    assert "error: stackoverflow.raw_posts: sources.posts = 'api': this version of dlbug takes posts from" in message
+    assert message.endswith("error: 2 of the run's steps failed. Nothing was published.\n")
+
+
+def test_a_home_that_cannot_be_written_is_named(dlbug, tmp_path):
+    (tmp_path / "file").write_text("in the way", encoding="utf-8")
+    message = only_message(dlbug("run", home=tmp_path / "file"))
+    assert f"error: cannot write {tmp_path}/file/sample/dagster_home: Not a directory." in message
+    assert "set DLBUG_HOME to another one" in message
+
+
+def test_a_release_that_cannot_be_had_is_said_with_its_address(dlbug, tmp_path):
+    message = only_message(dlbug("run", "--study", "islam2019", DLBUG_ARTIFACT=str(tmp_path / "nope.zip")))
+    assert "DLBUG_ARTIFACT names " in message
+    assert "https://lab-design.github.io/papers/ESEC-FSE-19/dataset.zip" in message
+
+
+def test_make_says_when_python_is_too_old(tmp_path):
+    old = tmp_path / "python3"
+    old.write_text('#!/bin/sh\n[ "$1" = -V ] && echo "Python 3.9.2" && exit 0\nexit 1\n', encoding="utf-8")
+    old.chmod(0o755)
+    result = subprocess.run(
+        ["make", "-f", PROJECT / "Makefile", "run", f"PYTHON={old}", f"VENV={tmp_path / 'venv'}"],
+        cwd=PROJECT,
+        env=environment(tmp_path),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert result.returncode != 0
+    assert "dlbug needs Python 3.11 or newer" in result.stderr
+    assert "Python 3.9.2" in result.stderr
+    assert not (tmp_path / "venv").exists()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["dg", "check", "defs"],
+        ["dg", "launch", "--assets", "key:reference/taxonomy"],
+        ["dagster", "definitions", "validate", "-w", "workspace.yaml"],
+    ],
+    ids=lambda command: " ".join(command[:3]),
+)
+def test_dagsters_own_commands_work_from_the_checkout(command, tmp_path):
+    program = Path(sys.executable).parent / command[0]
+    (tmp_path / "dagster_home").mkdir()
+    # As in an activated environment.
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    result = subprocess.run(
+        [program, *command[1:]],
+        cwd=PROJECT,
+        env=environment(tmp_path / "home", DAGSTER_HOME=str(tmp_path / "dagster_home"), PATH=path),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=180,
+        stdin=subprocess.DEVNULL,
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+@pytest.mark.parametrize(
+    ("wanted", "ranges"),
+    [
+        (["a", "b", "c", "d"], [("a", "d")]),
+        (["b"], [("b", "b")]),
+        (["d", "a"], [("a", "a"), ("d", "d")]),
+        (["d", "a", "b"], [("a", "b"), ("d", "d")]),
+    ],
+)
+def test_libraries_that_are_neighbours_share_a_run(wanted, ranges):
+    assert contiguous_ranges(["a", "b", "c", "d"], wanted) == ranges
