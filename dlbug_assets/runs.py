@@ -1,5 +1,6 @@
 """Runs from the command line: the same jobs that the UI launches, in this process, in the same instance."""
 
+import errno
 import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+from sqlalchemy.exc import SQLAlchemyError
 
 from dlbug_assets.automation import WHOLE_GRAPH
 from dlbug_assets.definitions import build_defs
@@ -45,6 +47,8 @@ def prepare_instance(home: Home) -> Path:
         config = home.dagster_home / "dagster.yaml"
         if not config.exists() or config.read_text(encoding="utf-8") != _DAGSTER_YAML:
             config.write_text(_DAGSTER_YAML, encoding="utf-8")
+        if not os.access(home.dagster_home, os.W_OK):
+            raise PermissionError(errno.EROFS, os.strerror(errno.EROFS))
     except OSError as error:
         raise DlbugError(
             f"cannot write {home.dagster_home}: {error.strerror}. "
@@ -63,18 +67,26 @@ def run_study(
     """
     ranges = contiguous_ranges(study.library_names, libraries or study.library_names)
     definitions = build_defs(study, environ)
-    instance = dg.DagsterInstance.from_config(str(prepare_instance(Home.of(study.name, environ))))
+    chosen = None
+    if select is not None:
+        chosen = _parsed(select, definitions) | dg.AssetSelection.assets("publishing/database")
+    # Corpora only: what lies downstream waits for the last range.
+    corpora = dg.AssetSelection.groups("reference") | _corpora(definitions)
+    dagster_home = prepare_instance(Home.of(study.name, environ))
     failures: list[StepFailure] = []
-    with instance:
-        for first, last in ranges[:-1]:
-            # Corpora only: what lies downstream waits for the last range.
-            corpora = dg.AssetSelection.groups("reference") | _corpora(definitions)
-            failures += _run(definitions, instance, "corpora", corpora, (first, last))
-        if select is None:
-            failures += _run(definitions, instance, WHOLE_GRAPH, None, ranges[-1])
-        else:
-            chosen = _parsed(select, definitions) | dg.AssetSelection.assets("publishing/database")
-            failures += _run(definitions, instance, "selection", chosen, ranges[-1])
+    try:
+        with dg.DagsterInstance.from_config(str(dagster_home)) as instance:
+            for libraries_of_run in ranges[:-1]:
+                failures += _run(definitions, instance, "corpora", corpora, libraries_of_run)
+            job = WHOLE_GRAPH if chosen is None else "selection"
+            failures += _run(definitions, instance, job, chosen, ranges[-1])
+    except (SQLAlchemyError, OSError) as error:
+        # Dagster writes down what happens as it happens; where it cannot, a run cannot go on.
+        reason = str(getattr(error, "orig", error))
+        raise DlbugError(
+            f"cannot write the history of runs in {dagster_home}: {reason}. The published database is untouched. "
+            "Free some disk space or make the folder writable (or set DLBUG_HOME to another one), and run again."
+        ) from None
     return failures
 
 

@@ -16,10 +16,10 @@ import pytest
 
 from dlbug_assets import artifact
 from dlbug_assets.errors import DlbugError
-from dlbug_assets.taxonomy import SEEDS, load_taxonomy
+from dlbug_assets.taxonomy import SEEDS, Category, Taxonomy, load_taxonomy
 from tests import workbooks
 from tests.release import raw_cells, release_path
-from tests.workbooks import COMMIT, LABELS, POST_HEADER, SHA, ErrorValue, Number, label_sheet, workbook
+from tests.workbooks import COMMIT, LABELS, POST_HEADER, SHA, ErrorValue, Formatted, Number, label_sheet, workbook
 
 TAXONOMY = load_taxonomy()
 KERAS_SO = "SO/Keras_SO_Final.xlsx"
@@ -272,6 +272,31 @@ def test_swapped_columns_are_recognised_by_their_values(tmp_path, order):
     assert rows["swapped"].to_list() == [True, False]
 
 
+def test_a_sheet_that_is_swapped_throughout_is_put_right_alone(tmp_path):
+    bug_type, root_cause, effect = LABELS
+    commits = [(f"{COMMIT}#L{line}", effect, root_cause, bug_type) for line in range(1, 6)]
+    changes = {
+        KERAS_SO: label_sheet(KERAS_SO, (7, *LABELS)),
+        TORCH_GITHUB: label_sheet(TORCH_GITHUB, *commits),
+    }
+    rows = artifact.read(workbooks.release(tmp_path, changes), TAXONOMY)
+    assert rows.select("bug_type", "root_cause", "effect").rows() == [LABELS] * 6
+    assert rows["swapped"].to_list() == [False, *[True] * 5]
+
+
+def test_a_row_that_two_swaps_explain_is_refused(tmp_path):
+    both = [Category(dimension, "", name) for dimension in ("bug_type", "effect") for name in ("Race", "Leak")]
+    taxonomy = Taxonomy([*TAXONOMY.categories, *both], TAXONOMY.mappings)
+    as_headed = workbooks.release(tmp_path, {KERAS_SO: label_sheet(KERAS_SO, (1, "Race", "API Change", "Leak"))})
+    rows = artifact.read(as_headed, taxonomy)
+    assert rows.select("bug_type", "effect", "swapped").rows() == [("Race", "Leak", False)]
+    either = workbooks.release(tmp_path, {KERAS_SO: label_sheet(KERAS_SO, (1, "Race", "Leak", "API Change"))})
+    with pytest.raises(DlbugError) as caught:
+        artifact.read(either, taxonomy)
+    assert str(caught.value).startswith(f"{KERAS_SO}, sheet Sheet1, row 2: ")
+    assert "root_cause 'Leak', effect 'API Change'" in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("cells", "labels", "swapped"),
     [
@@ -334,6 +359,19 @@ def test_many_unknown_labels_are_listed_up_to_ten(tmp_path):
     assert "3 more" in said
 
 
+def test_unknown_labels_of_several_files_are_listed_together(tmp_path):
+    changes = {
+        KERAS_SO: label_sheet(KERAS_SO, (1, "Gremlin", "Cosmic Ray", "Crash"), (2, *LABELS)),
+        TORCH_GITHUB: label_sheet(TORCH_GITHUB, (COMMIT, *LABELS), (COMMIT, *LABELS[:2], "Smoke")),
+    }
+    with pytest.raises(DlbugError) as caught:
+        artifact.read(workbooks.release(tmp_path, changes), TAXONOMY)
+    assert str(caught.value).startswith(
+        f"{KERAS_SO}, sheet Sheet1, row 2: nobody knows bug_type 'Gremlin', root_cause 'Cosmic Ray'; "
+        f"{TORCH_GITHUB}, sheet Sheet1, row 3: nobody knows effect 'Smoke'. "
+    )
+
+
 def test_a_failed_formula_is_no_empty_cell(tmp_path):
     said = refusal(tmp_path, KERAS_SO, label_sheet(KERAS_SO, (1, "API Bug", "API Change", ErrorValue("#N/A"))))
     assert f"{KERAS_SO}, sheet Sheet1, row 2" in said
@@ -342,6 +380,17 @@ def test_a_failed_formula_is_no_empty_cell(tmp_path):
 def test_rows_are_numbered_as_in_the_spreadsheet(tmp_path):
     rows = read_posts(tmp_path, (1, *LABELS), (), (None, None), (2, *LABELS))
     assert rows["row"].to_list() == [2, 5]
+
+
+def test_formatted_cells_without_values_are_no_rows(tmp_path):
+    rows = read_posts(tmp_path, (1, *LABELS), *[(Formatted(),) * 4] * 3, (None, None, None, None, Formatted()))
+    assert rows["row"].to_list() == [2]
+
+
+@pytest.mark.parametrize("change", [str.upper, str.lower, lambda name: f" {name} "])
+def test_a_header_is_known_in_any_case_and_between_blanks(tmp_path, change):
+    content = workbook({"Sheet1": [tuple(change(name) for name in POST_HEADER), (1, *LABELS)]})
+    assert read(tmp_path, KERAS_SO, content)["post_id"].to_list() == [1]
 
 
 def test_columns_beside_the_labels_are_ignored(tmp_path):
@@ -855,6 +904,16 @@ def test_released_rows_that_repeat(released):  # [21]
     again = commits.filter(~pl.struct("library", "link").is_first_distinct())
     assert counts(exact, "library") == {"Keras": 94}
     assert counts(again, "library") == {"Keras": 150, "Caffe": 2}
+    triples = commits.select("library", "link", *WRITTEN).unique().group_by("library", "link").len()
+    assert counts(triples.filter(pl.col("len") > 1), "library") == {"Keras": 55, "Caffe": 1}
+
+
+def test_released_rows_per_commit(released):  # [22]
+    commits = released.filter(pl.col("source") == "GitHub")
+    sizes = commits.group_by("library", "repository", "commit_sha").len().sort("len", descending=True)
+    assert (sizes["len"].min(), sizes["len"].max()) == (1, 66)
+    largest = sizes.head(4)
+    assert (set(largest["library"]), largest["len"].sum()) == ({"Keras"}, 193)
 
 
 def test_released_kinds_of_link(released):  # [23]
@@ -884,5 +943,13 @@ def test_released_dirt_and_tables(released):
     labels = artifact.labels(released)
     assert labels.height == labels["bug_id"].n_unique() == 972
     # 391 posts, 20 of them in two libraries, and 142 shas, none of them in two libraries.
-    assert artifact.items(released).height == 391 + 20 + 142
+    assert counts(artifact.items(released), "source") == {"Stack Overflow": 391 + 20, "GitHub": 142}
+    assert {library: artifact.posts(released, library).shape for library in TAXONOMY.names("library")} == {
+        "Caffe": (35, 16),
+        "Keras": (160, 16),
+        "Tensorflow": (164, 16),
+        "Theano": (27, 16),
+        "Torch": (25, 16),
+    }
+    assert {artifact.commits(released, library).width for library in TAXONOMY.names("library")} == {4}
     assert artifact.units(labels).select("item_id", "bug_index").n_unique() == 972

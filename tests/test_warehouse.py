@@ -9,6 +9,7 @@ from pathlib import Path
 import duckdb
 import polars as pl
 import pytest
+from small_disks import mount, unmount
 
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.table_specs import Check, Column, TableSpec
@@ -265,25 +266,9 @@ def test_an_analyst_with_the_file_open_neither_blocks_a_run_nor_is_broken_by_it(
         assert analyst.returncode == 0, complaints
 
 
-def mounted(folder: Path, *options: str):
-    """A small file system of its own, where this user may mount one; skips elsewhere."""
-    folder.mkdir(parents=True, exist_ok=True)
-    command = ["mount", "-t", "tmpfs", *options, "tmpfs", str(folder)]
-    try:
-        result = subprocess.run(command, capture_output=True, text=True, check=False)
-    except FileNotFoundError:
-        pytest.skip("there is no mount program here")
-    if result.returncode:
-        pytest.skip(f"this user may not mount a file system: {result.stderr.strip()}")
-
-
-def unmount(folder: Path) -> None:
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
-
-
 def test_a_full_disk_is_said_and_the_old_publication_stays(tmp_path):
     home = Home(tmp_path / "disk", "tiny")
-    mounted(home.root, "-o", "size=8m")
+    mount(home.root, "size=8m")
     try:
         with Warehouse(home, "a test", say=print) as warehouse:
             warehouse.replace(SPEC, bugs((1, "Keras")))
@@ -312,12 +297,12 @@ def test_a_full_disk_is_said_and_the_old_publication_stays(tmp_path):
 
 def test_a_read_only_folder_is_said_and_the_old_publication_stays(tmp_path):
     home = Home(tmp_path / "disk", "tiny")
-    mounted(home.root)
+    mount(home.root)
     try:
         with Warehouse(home, "a test", say=print) as warehouse:
             warehouse.replace(SPEC, bugs((1, "Keras")))
             warehouse.publish()
-        subprocess.run(["mount", "-o", "remount,ro", str(home.root)], check=True)
+        mount(home.root, "remount,ro")
         with (
             pytest.raises(DlbugError, match="Read-only file system. Make the folder writable or set DLBUG_HOME"),
             Warehouse(home, "a test", say=print) as warehouse,

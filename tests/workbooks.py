@@ -38,7 +38,12 @@ class ErrorValue:
     text: str
 
 
-Cell = str | int | Number | ErrorValue | None
+@dataclass(frozen=True)
+class Formatted:
+    """A cell that has a format but no value, as people leave them below and beside their data."""
+
+
+Cell = str | int | Number | ErrorValue | Formatted | None
 Rows = Sequence[Sequence[Cell]]
 
 
@@ -89,6 +94,8 @@ def _cell(place: str, cell: Cell) -> str:
             return f'<c r="{place}"><v>{text}</v></c>'
         case ErrorValue(text):
             return f'<c r="{place}" t="e"><v>{escape(text)}</v></c>'
+        case Formatted():
+            return f'<c r="{place}" s="0"/>'
         case _:
             return f'<c r="{place}" t="inlineStr"><is><t xml:space="preserve">{escape(cell)}</t></is></c>'
 

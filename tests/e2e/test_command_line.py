@@ -1,12 +1,14 @@
 """The command line as a user meets it: what can go wrong is one message that names it and its cure."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from running import environment
+from small_disks import mount, unmount
 
 from dlbug_assets.runs import contiguous_ranges
 from dlbug_assets.study import PROJECT
@@ -79,6 +81,30 @@ def test_a_home_that_cannot_be_written_is_named(dlbug, tmp_path):
     message = only_message(dlbug("run", home=tmp_path / "file"))
     assert f"error: cannot write {tmp_path}/file/sample/dagster_home: Not a directory." in message
     assert "set DLBUG_HOME to another one" in message
+
+
+@pytest.fixture
+def disk(tmp_path):
+    """A file system of its own as DLBUG_HOME."""
+    mount(tmp_path / "disk", "size=200m")
+    yield tmp_path / "disk"
+    unmount(tmp_path / "disk")
+
+
+@pytest.mark.parametrize("trouble", ["full", "read-only"])
+def test_a_disk_that_takes_nothing_more_is_said_and_the_publication_stays(dlbug, disk, trouble):
+    assert dlbug("run", "--select", "group:reference", home=disk).returncode == 0
+    before = (disk / "sample.duckdb").read_bytes()
+    if trouble == "full":
+        mount(disk, f"remount,size={shutil.disk_usage(disk).used // 1024 + 64}k")
+        expected = f"error: cannot write the history of runs in {disk}/sample/dagster_home: "
+    else:
+        mount(disk, "remount,ro")
+        expected = f"error: cannot write {disk}/sample/dagster_home: Read-only file system. Make the folder writable"
+    message = only_message(dlbug("run", home=disk))
+    assert expected in message
+    assert "free" in message.lower()
+    assert (disk / "sample.duckdb").read_bytes() == before
 
 
 def test_a_release_that_cannot_be_had_is_said_with_its_address(dlbug, tmp_path):
