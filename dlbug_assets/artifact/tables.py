@@ -123,5 +123,5 @@ def dirt(rows: pl.DataFrame) -> dict[str, int]:
         "labels_mapped": rows["mapped"].drop_nulls().str.split("; ").list.len().sum(),
         "distinct_items": _with_item_ids(rows)["item_id"].n_unique(),
         "rows_that_repeat_a_link": rows.height - rows.select(links).n_unique(),
-        "rows_that_repeat_link_and_labels": rows.height - rows.select(*links, *REQUIRED_DIMENSIONS).n_unique(),
+        "rows_that_repeat_link_and_labels": rows.height - rows.select(*links, *written).n_unique(),
     }

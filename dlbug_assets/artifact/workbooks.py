@@ -200,7 +200,7 @@ def _misfit(written: list[str | None], taxonomy: Taxonomy) -> str:
     if unknown:
         return f"nobody knows {', '.join(unknown)}"
     misplaced = [f"{column} {label!r}" for column, label in columns if taxonomy.fold(column, label) is None]
-    return f"of another column, and no swap explains it: {', '.join(misplaced)}"
+    return f"of another column, and no single swap explains it: {', '.join(misplaced)}"
 
 
 def _order(written: list[str | None], taxonomy: Taxonomy) -> tuple[int, ...] | None:
