@@ -10,6 +10,7 @@ item are not independent; alpha, Krippendorff 2004 ("Content Analysis", chapter 
 
 import functools
 import hashlib
+import operator
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import combinations
@@ -166,18 +167,36 @@ def ratings(labels: pl.DataFrame, study: Study, dimension: str, checkpoint: int 
 
 
 @dataclass(frozen=True)
-class _Part:
-    """The ratings that one row of the table is about."""
+class _Rated:
+    """The ratings in a dimension at a checkpoint, unit by unit."""
 
-    key: dict[str, Any]  # source, dimension, checkpoint, scope
+    frame: pl.DataFrame  # item_id and _pattern (see _prepared)
     categories: list[str]
     codes: np.ndarray  # unit x rater -> position in categories
-    frame: pl.DataFrame  # what _prepared gives, of the items in scope
+    sources: np.ndarray
+    starts: np.ndarray  # the first checkpoint that includes the unit's item
+
+
+@dataclass(frozen=True)
+class _Part:
+    """The ratings that one row of the table is about: those of ``rated`` that are ``chosen``."""
+
+    key: dict[str, Any]  # source, dimension, checkpoint, scope
+    rated: _Rated
+    chosen: np.ndarray
     raters: tuple[str, ...]
+
+    @property
+    def categories(self) -> list[str]:
+        return self.rated.categories
+
+    @functools.cached_property
+    def codes(self) -> np.ndarray:
+        return self.rated.codes[self.chosen]
 
     @functools.cached_property
     def _patterns(self) -> tuple[np.ndarray, list[np.ndarray]]:
-        return _patterns(self.frame, self.codes)
+        return _patterns(self.rated.frame.filter(self.chosen), self.codes)
 
     @property
     def patterns(self) -> np.ndarray:
@@ -227,23 +246,27 @@ def _parts(labels: pl.DataFrame, items: pl.DataFrame, study: Study, scopes: tupl
         if checkpoint <= (handed_in["batch"].max() or 0)
     }
     for source in (*SOURCES, ALL_SOURCES):
-        of_source = pl.lit(True) if source == ALL_SOURCES else pl.col("source") == source
-        batches = handed_in.filter(of_source)
+        batches = handed_in if source == ALL_SOURCES else handed_in.filter(pl.col("source") == source)
         last = batches["batch"].max() or 0
+        first_of = dict(batches.group_by("_from").agg(pl.col("batch").min()).iter_rows())
         for dimension in (IS_BUG, *DIMENSIONS):
             for checkpoint in study.labeling.checkpoints:
                 for scope in scopes:
-                    in_scope = pl.col("_from") == checkpoint if scope == INCREMENT else pl.col("_from") <= checkpoint
-                    if checkpoint > last or batches.filter(in_scope & (pl.col("batch") <= checkpoint)).is_empty():
+                    in_scope = operator.eq if scope == INCREMENT else operator.le
+                    seen = any(in_scope(start, checkpoint) and batch <= checkpoint for start, batch in first_of.items())
+                    if checkpoint > last or not seen:
                         continue
-                    frame, categories = prepared[dimension, checkpoint]
+                    rated = prepared[dimension, checkpoint]
+                    chosen = in_scope(rated.starts, checkpoint)
+                    if source != ALL_SOURCES:
+                        chosen = chosen & (rated.sources == source)
                     key = {"source": source, "dimension": dimension, "checkpoint": checkpoint, "scope": scope}
-                    yield _part(key, frame.filter(of_source & in_scope), categories, study.labeling.raters)
+                    yield _Part(key, rated, chosen, study.labeling.raters)
 
 
 def _prepared(
     labels: pl.DataFrame, placed: pl.DataFrame, study: Study, dimension: str, checkpoint: int
-) -> tuple[pl.DataFrame, list[str]]:
+) -> _Rated:
     """The ratings at a checkpoint with their items' places, as codes, and the pattern of each item.
 
     An item's pattern is what was said on all its units. The statistics see nothing else of an item, so a resample
@@ -258,13 +281,15 @@ def _prepared(
         pl.concat_str(names, separator="\x1f").alias("_said"),
         *(pl.col(name).replace_strict(codes, return_dtype=pl.Int64) for name in names),
     )
-    return frame.with_columns(_pattern=pl.col("_said").sort().str.join("\x1e").over("item_id")), categories
-
-
-def _part(key: dict[str, Any], frame: pl.DataFrame, categories: list[str], raters: tuple[str, ...]) -> _Part:
-    names = [f"label_{number}" for number in range(1, len(raters) + 1)]
-    codes = frame.select(names).to_numpy().astype(np.int64).reshape(-1, len(raters))
-    return _Part(key, categories, codes, frame, raters)
+    frame = frame.with_columns(_pattern=pl.col("_said").sort().str.join("\x1e").over("item_id"))
+    codes_of = frame.select(names).to_numpy().astype(np.int64).reshape(-1, len(names))
+    return _Rated(
+        frame.select("item_id", "_pattern"),
+        categories,
+        codes_of,
+        frame["source"].to_numpy(),
+        frame["_from"].to_numpy(),
+    )
 
 
 def _patterns(frame: pl.DataFrame, codes: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]]:

@@ -65,7 +65,9 @@ def write_report(folder: Path, page: str) -> Path:
         unfinished.write_text(page, encoding="utf-8")
         unfinished.replace(target)
     except OSError as error:
-        raise DlbugError(f"cannot write {target}: {error.strerror}. Free some disk space and run again.") from None
+        raise DlbugError(
+            f"cannot write {target}: {error.strerror}. Make the folder writable or free some disk space, and run again."
+        ) from None
     return target
 
 
