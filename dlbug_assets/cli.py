@@ -51,8 +51,10 @@ def run(study_name: str, select: str | None, libraries: str | None) -> None:
     wanted = [library.strip() for library in libraries.split(",")] if libraries else None
     failures = run_study(study, os.environ, select=select, libraries=wanted)
     if failures:
-        for failure in failures:
-            click.echo(f"error: {failure.step}: {failure.message}", err=True)
+        # Steps that met the same obstacle say so once.
+        for message in dict.fromkeys(failure.message for failure in failures):
+            steps = ", ".join(failure.step for failure in failures if failure.message == message)
+            click.echo(f"error: {steps}: {message}", err=True)
         published = "The published database is untouched" if home.published.is_file() else "Nothing was published"
         raise DlbugError(f"{len(failures)} of the run's steps failed. {published}.")
     if select is None:

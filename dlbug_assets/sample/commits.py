@@ -3,7 +3,7 @@
 import functools
 import re
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import datetime, time, timedelta
 
 import polars as pl
 
@@ -81,16 +81,17 @@ def commit_details(study: Study, library: str, shas: list[str]) -> pl.DataFrame:
     rows = []
     for sha in shas:
         draw = Draw(study.study.seed, "details", library, sha)
-        files = draw.between(1, 4)
-        patches = [texts.patch(draw, library, texts.changed_file(draw)) for _ in range(min(files, 2))]
+        files = texts.changed_files(draw, draw.between(1, 4))
+        patches = [texts.patch(draw, library, path) for path in files[:2]]
         rows.append(
             {
                 "library": library,
                 "sha": sha,
-                "files_changed": files,
-                "additions": files * draw.between(1, 40),
-                "deletions": files * draw.between(0, 20),
-                "patch_excerpt": "\n".join(patches),
+                "files_changed": len(files),
+                # At least the line that each file's patch replaces.
+                "additions": len(files) * draw.between(1, 40),
+                "deletions": len(files) * draw.between(1, 20),
+                "patch_excerpt": "".join(patches),
             }
         )
     return pl.DataFrame(rows, schema=_DETAIL_COLUMNS)
@@ -100,6 +101,9 @@ def commit_details(study: Study, library: str, shas: list[str]) -> pl.DataFrame:
 def _corpus(study: Study, library: str) -> _Corpus:
     place = study.library_names.index(library)
     known = study.libraries[place]
+    first, last = span(study, library)
+    if first > last:
+        return _Corpus((), ())
     found: list[dict[str, object]] = []
     commits: list[dict[str, object]] = []
     for number in range(min(_REPOSITORIES, known.max_repositories)):
@@ -142,7 +146,8 @@ def _repository(draw: Draw, study: Study, library: Library, number: int) -> dict
 
 def _own_commits(draw: Draw, study: Study, library: str, repository: dict[str, object]) -> list[dict[str, object]]:
     pattern = re.compile(study.selection.fix_pattern)
-    last: date = span(study, library)[1]
+    last = span(study, library)[1]
+    end = datetime.combine(last, time(23, 59, 59))
     created_at = repository["created_at"]
     assert isinstance(created_at, datetime)  # noqa: S101 - tells the type checker what _repository made
     moments = sorted(moment_within(draw, created_at.date(), last) for _ in range(draw.between(*_COMMITS)))
@@ -161,7 +166,7 @@ def _own_commits(draw: Draw, study: Study, library: str, repository: dict[str, o
                 "title": title,
                 "message": f"{title}\n\nFound while training on more data.\n" if draw.chance(0.3) else f"{title}\n",
                 "authored_at": authored_at,
-                "committed_at": authored_at + timedelta(minutes=draw.between(0, 600)),
+                "committed_at": min(authored_at + timedelta(minutes=draw.between(0, 600)), end),
                 "is_merge": draw.chance(0.04),
                 "author_hash": digest(study.study.seed, "author", repository["repository_id"], draw.between(1, 4)),
                 "url": f"https://github.com/{repository['full_name']}/commit/{sha}",

@@ -84,6 +84,9 @@ def _corpus(study: Study) -> _Corpus:
     sizes = {library.name: size(library.name, "so_posts") for library in study.libraries}
     questions: list[tuple[tuple[str, ...], datetime, Draw, bool]] = []
     for library in study.libraries:
+        first, last = span(study, library.name)
+        if first > last:
+            continue
         arriving = sum(
             _SHARED * sizes[other] * sizes[library.name] / (sum(sizes.values()) - sizes[other])
             for other in sizes
@@ -124,8 +127,11 @@ class _Numbers:
 
 
 def span(study: Study, library: str) -> tuple[date, date]:
-    """The first and last day on which something can happen around a library, within the study's selection."""
-    first = study.selection.created_from or _SITE_OPENED
+    """The first and last day on which something can happen around a library, within the study's selection.
+
+    The first is after the last where the selection ends before the site opened: nothing can happen then.
+    """
+    first = max(study.selection.created_from or _SITE_OPENED, _SITE_OPENED)
     last = study.selection.created_until or max(_LAST_DAY, first)
     began = date(_FIRST_YEARS[library], 1, 1) if library in _FIRST_YEARS else first
     return (began if first < began <= last else first), last

@@ -136,9 +136,9 @@ def fix_title(draw: Draw, library: str) -> str:
     return _filled(draw, draw.one(_FIXES).replace("{what}", draw.one(_WHATS)), library)
 
 
-def changed_file(draw: Draw) -> str:
-    """The path of a file that a commit touches."""
-    return draw.one(_FILES)
+def changed_files(draw: Draw, count: int) -> list[str]:
+    """The paths of the files that a commit touches, each once."""
+    return draw.some(_FILES, count)
 
 
 def patch(draw: Draw, library: str, path: str) -> str:
