@@ -54,7 +54,7 @@ class TableAssets:
         self.made: set[str] = set()
 
     def spec(self, table: str) -> TableSpec:
-        """The spec of a table; raises :class:`DlbugError` where no schema.yml describes it or two make it."""
+        """The spec of a table; raises :class:`DlbugError` where no schema.yml describes it."""
         if table not in self.specs:
             schema = table.split(".", maxsplit=1)[0]
             raise DlbugError(f"{table} has no description: add it to dbt_like_sql/{schema}/schema.yml")

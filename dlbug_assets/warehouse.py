@@ -56,10 +56,6 @@ class Home:
         return self.folder / "writer.lock"
 
     @property
-    def landing(self) -> Path:
-        return self.folder / "landing"
-
-    @property
     def report(self) -> Path:
         return self.folder / "report"
 
