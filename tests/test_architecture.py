@@ -10,8 +10,8 @@ import dlbug_assets
 PACKAGE = Path(dlbug_assets.__file__).parent
 
 GROUND_FLOOR = {
-    "errors", "study", "taxonomy", "table_specs", "lease", "warehouse", "table_assets", "sql_models", "artifact",
-    "sample",
+    "errors", "clock", "study", "taxonomy", "table_specs", "lease", "privacy", "quota", "landing", "warehouse",
+    "table_assets", "sql_models", "artifact", "sample",
 }  # fmt: skip
 ROOMS = ["stackoverflow", "github", "labeling", "analysis", "publishing"]
 #: Assembles and launches; no room may know it.
