@@ -1,14 +1,22 @@
-"""Jobs: the whole graph, and each group by itself."""
+"""Jobs, the whole graph and each group by itself; and the schedules that keep a live corpus fresh."""
 
 import dagster as dg
 
-from dlbug_assets.study import SCHEMAS
+from dlbug_assets.study import SCHEMAS, Study
 
 WHOLE_GRAPH = "whole_graph"
 
+#: Dagster's tags for a run over the partitions from one to another.
+RANGE_START = "dagster/asset_partition_range_start"
+RANGE_END = "dagster/asset_partition_range_end"
 
-def automation() -> dg.Definitions:
-    """One job for everything and one per stage, each followed by publication so that nobody reads stale tables."""
+
+def automation(study: Study, collecting: str) -> dg.Definitions:
+    """One job for everything and one per stage, each followed by publication so that nobody reads stale tables.
+
+    A study that follows an API has two schedules: what changed, daily, and everything, weekly. ``collecting`` is the
+    name of the step that can be told to sweep.
+    """
     everything = dg.define_asset_job(
         WHOLE_GRAPH, selection=dg.AssetSelection.all(), description="Every table of the study, then its publication"
     )
@@ -20,4 +28,28 @@ def automation() -> dg.Definitions:
         )
         for schema in SCHEMAS
     ]
-    return dg.Definitions(jobs=[everything, *stages])
+    schedules = []
+    if study.sources.posts == "api":
+        schedules = [_schedule(study, collecting, sweep=False), _schedule(study, collecting, sweep=True)]
+    return dg.Definitions(jobs=[everything, *stages], schedules=schedules)
+
+
+def _schedule(study: Study, collecting: str, *, sweep: bool) -> dg.ScheduleDefinition:
+    request = dg.RunRequest(
+        tags={RANGE_START: study.library_names[0], RANGE_END: study.library_names[-1]},
+        run_config={"ops": {collecting: {"config": {"sweep": sweep}}}},
+    )
+
+    @dg.schedule(
+        name="sweep" if sweep else "refresh",
+        cron_schedule=study.schedule.sweep if sweep else study.schedule.refresh,
+        execution_timezone="UTC",
+        job_name=WHOLE_GRAPH,
+        description="The full question again: scores that changed by votes alone, deletions"
+        if sweep
+        else "What changed since the last time, and what follows from it",
+    )
+    def schedule() -> dg.RunRequest:
+        return request
+
+    return schedule

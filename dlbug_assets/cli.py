@@ -37,7 +37,8 @@ def cli() -> None:
 @_study_option
 @click.option("--select", metavar="SELECTION", help="Only these assets, in Dagster's selection syntax.")
 @click.option("--libraries", metavar="A,B", help="Collect for these libraries only.")
-def run(study_name: str, select: str | None, libraries: str | None) -> None:
+@click.option("--sweep", is_flag=True, help="Ask the sources in full again, instead of for what changed.")
+def run(study_name: str, select: str | None, libraries: str | None, sweep: bool) -> None:
     """Materialize a study's tables and publish them."""
     study = load_study(study_name)
     # Dagster takes a second to import: only the commands that need it do.
@@ -49,18 +50,28 @@ def run(study_name: str, select: str | None, libraries: str | None) -> None:
     home = Home.of(study.name, os.environ)
     click.echo(f"Study {study.name}: {study.study.title}", err=True)
     wanted = [library.strip() for library in libraries.split(",")] if libraries else None
-    failures = run_study(study, os.environ, select=select, libraries=wanted)
+    before = _version_of(home.published)
+    failures = run_study(study, os.environ, select=select, libraries=wanted, sweep=sweep)
+    is_published = _version_of(home.published) != before
+    if select is None and is_published:
+        print_summary(home, Console())
     if failures:
         # Steps that met the same obstacle say so once.
         for message in dict.fromkeys(failure.message for failure in failures):
             steps = ", ".join(failure.step for failure in failures if failure.message == message)
             click.echo(f"error: {steps}: {message}", err=True)
-        published = "The published database is untouched" if home.published.is_file() else "Nothing was published"
+        if is_published:
+            published = "What could be done is published"
+        else:
+            published = "The published database is untouched" if before else "Nothing was published"
         raise DlbugError(f"{len(failures)} of the run's steps failed. {published}.")
-    if select is None:
-        print_summary(home, Console())
-    else:
+    if select is not None:
         click.echo(f"Database: {home.published}")
+
+
+def _version_of(path: Path) -> int | None:
+    """What changes when a file is replaced; None where there is none."""
+    return path.stat().st_ino if path.is_file() else None
 
 
 @cli.command()

@@ -17,6 +17,9 @@ from dlbug_assets.automation import automation
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.progress import progress
 from dlbug_assets.sql_models import load_models, seed_assets, sql_assets
+from dlbug_assets.stackoverflow.api import Api
+from dlbug_assets.stackoverflow.assets import LANDING
+from dlbug_assets.stackoverflow.sources import post_source
 from dlbug_assets.study import Study, load_study
 from dlbug_assets.table_assets import TableAssets
 from dlbug_assets.table_specs import load_specs
@@ -47,7 +50,11 @@ def build_defs(study: Study, environ: Mapping[str, str]) -> dg.Definitions:
     assets = [
         seed_assets(tables, taxonomy),
         *sql_assets(tables, load_models(specs)),
-        *dlbug_assets.stackoverflow.assets.assets(study, tables, release),
+        *dlbug_assets.stackoverflow.assets.assets(
+            post_source(study, home.landing / "stackoverflow", home.secret_key, Api.of(environ, home.quota), release),
+            home.landing / "stackoverflow.lock",
+            tables,
+        ),
         *dlbug_assets.github.assets.assets(study, tables, release),
         *dlbug_assets.labeling.assets.assets(study, tables, taxonomy, release),
         *dlbug_assets.analysis.assets.assets(tables),
@@ -63,7 +70,7 @@ def build_defs(study: Study, environ: Mapping[str, str]) -> dg.Definitions:
         # Steps share one writing connection under one lease: a process each would only make them wait for each other.
         executor=dg.in_process_executor,
     )
-    return dg.Definitions.merge(tables_of_the_study, automation())
+    return dg.Definitions.merge(tables_of_the_study, automation(study, LANDING.replace(".", "__")))
 
 
 @dg.definitions

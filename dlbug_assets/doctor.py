@@ -13,6 +13,8 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 from dlbug_assets import lease
+from dlbug_assets.clock import Clock
+from dlbug_assets.quota import Ledger, described
 from dlbug_assets.study import PROJECT
 from dlbug_assets.warehouse import Home
 
@@ -30,7 +32,7 @@ class Line:
 
 
 def examine(home: Home, environ: Mapping[str, str]) -> Iterator[Line]:
-    """Look at Python, packages, disk, locks, clock, tokens and Java."""
+    """Look at Python, packages, disk, locks, clock, tokens, quotas and Java."""
     yield _python()
     yield _packages()
     yield from _disk(home)
@@ -44,6 +46,7 @@ def examine(home: Home, environ: Mapping[str, str]) -> Iterator[Line]:
             yield Line("ok", name, "set")
         else:
             yield Line("note", name, f"not set: {what}. Studies that run offline do not need it.")
+    yield from _quota(home)
     yield _java(environ)
 
 
@@ -83,9 +86,7 @@ def _disk(home: Home) -> Iterator[Line]:
 
 def _lock(home: Home) -> Line:
     if lease.is_held(home.lock):
-        return Line(
-            "note", "lease", f"held by {lease.holder_of(home.lock)}: a run now waits until that one has ended"
-        )
+        return Line("note", "lease", f"held by {lease.holder_of(home.lock)}: a run now waits until that one has ended")
     return Line("ok", "lease", f"nobody is writing the study {home.study}")
 
 
@@ -94,6 +95,13 @@ def _clock() -> Line:
     if time.time() < newest - 86_400:
         return Line("FAIL", "clock", f"{time.ctime()} lies before the program's own files: set the clock (UTC).")
     return Line("ok", "clock", time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()))
+
+
+def _quota(home: Home) -> Iterator[Line]:
+    ledger = Ledger(home.quota, Clock())
+    for service in ledger.services():
+        standing = ledger.standing(service)
+        yield Line("note" if standing.holds else "ok", "quota", f"{service}: {described(standing)}")
 
 
 def _java(environ: Mapping[str, str]) -> Line:

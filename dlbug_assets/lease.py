@@ -29,8 +29,16 @@ class Lease:
     Raises :class:`DlbugError` when ``patience`` seconds have passed or the file cannot be made.
     """
 
-    def __init__(self, path: Path, holder: str, say: Callable[[str], None], patience: float = 3600.0) -> None:
+    def __init__(
+        self,
+        path: Path,
+        holder: str,
+        say: Callable[[str], None],
+        patience: float = 3600.0,
+        what: str = "writer's lease",
+    ) -> None:
         self.path = path
+        self._what = what
         self._holder = holder
         self._say = say
         self._patience = patience
@@ -89,7 +97,7 @@ class Lease:
                         "Wait for that run to end, or end that process, and run again."
                     ) from None
                 if waited >= reminder:
-                    self._say(f"waiting for the writer's lease, held by {holder_of(self.path)}")
+                    self._say(f"waiting for the {self._what}, held by {holder_of(self.path)}")
                     reminder += _REMIND_SECONDS
                 time.sleep(_POLL_SECONDS)
             else:

@@ -11,10 +11,12 @@ from typing import Any
 import dagster as dg
 from sqlalchemy.exc import SQLAlchemyError
 
-from dlbug_assets.automation import WHOLE_GRAPH
+from dlbug_assets.automation import RANGE_END, RANGE_START, WHOLE_GRAPH
 from dlbug_assets.definitions import build_defs
 from dlbug_assets.errors import DlbugError
+from dlbug_assets.stackoverflow.assets import LANDING
 from dlbug_assets.study import Study
+from dlbug_assets.table_assets import asset_key
 from dlbug_assets.warehouse import Home
 
 _DAGSTER_YAML = """\
@@ -26,10 +28,6 @@ concurrency:
 run_retries: {enabled: true, max_retries: 1, retry_on_asset_or_op_failure: false}
 run_monitoring: {enabled: true}
 """
-
-#: Dagster's tags for a run over the partitions from one to another.
-_RANGE_START = "dagster/asset_partition_range_start"
-_RANGE_END = "dagster/asset_partition_range_end"
 
 
 @dataclass(frozen=True)
@@ -58,12 +56,18 @@ def prepare_instance(home: Home) -> Path:
 
 
 def run_study(
-    study: Study, environ: Mapping[str, str], *, select: str | None = None, libraries: Sequence[str] | None = None
+    study: Study,
+    environ: Mapping[str, str],
+    *,
+    select: str | None = None,
+    libraries: Sequence[str] | None = None,
+    sweep: bool = False,
 ) -> list[StepFailure]:
-    """Materialize a study, or what ``select`` (Dagster's selection syntax) and ``libraries`` narrow it down to.
+    """Materialize a study, or what ``select`` (Dagster's selection syntax) and ``libraries`` narrow it down to;
+    ``sweep`` lets the sources be asked in full.
 
-    The published database is always replaced at the end. Returns the failed steps; raises :class:`DlbugError` for
-    a selection or library that does not exist.
+    The published database is always replaced at the end. Where a library could not be collected, the others go on to
+    the end. Returns the failed steps; raises :class:`DlbugError` for a selection or library that does not exist.
     """
     ranges = contiguous_ranges(study.library_names, libraries or study.library_names)
     definitions = build_defs(study, environ)
@@ -76,10 +80,11 @@ def run_study(
     failures: list[StepFailure] = []
     try:
         with dg.DagsterInstance.from_config(str(dagster_home)) as instance:
+            runs = _Runs(definitions, instance, study.library_names, sweep=sweep)
             for libraries_of_run in ranges[:-1]:
-                failures += _run(definitions, instance, "corpora", corpora, libraries_of_run)
+                failures += runs.run("corpora", corpora, libraries_of_run, then_downstream=False)
             job = WHOLE_GRAPH if chosen is None else "selection"
-            failures += _run(definitions, instance, job, chosen, ranges[-1])
+            failures += runs.run(job, chosen, ranges[-1], then_downstream=True)
     except (SQLAlchemyError, OSError) as error:
         # Dagster writes down what happens as it happens; where it cannot, a run cannot go on.
         reason = str(getattr(error, "orig", error))
@@ -127,23 +132,69 @@ def _parsed(select: str, definitions: dg.Definitions) -> dg.AssetSelection:
     return dg.AssetSelection.assets(*keys)
 
 
-def _run(
-    definitions: dg.Definitions,
-    instance: dg.DagsterInstance,
-    job_name: str,
-    selection: dg.AssetSelection | None,
-    libraries: tuple[str, str],
-) -> list[StepFailure]:
-    if selection is not None:
-        job = dg.define_asset_job(job_name, selection=selection)
-        definitions = dg.Definitions.merge(definitions, dg.Definitions(jobs=[job]))
-    result = definitions.resolve_job_def(job_name).execute_in_process(
-        instance=instance,
-        run_config={"loggers": {"progress": {}}},
-        tags={_RANGE_START: libraries[0], _RANGE_END: libraries[1], "dlbug/process": str(os.getpid())},
-        raise_on_error=False,
-    )
-    return list(_failures(result))
+class _Runs:
+    """The runs of one command, one after the other."""
+
+    def __init__(
+        self, definitions: dg.Definitions, instance: dg.DagsterInstance, libraries: Sequence[str], *, sweep: bool
+    ) -> None:
+        self._definitions = definitions
+        self._instance = instance
+        self._libraries = libraries
+        self._sweep = sweep
+        self._has_collected = False
+
+    def run(
+        self, job_name: str, selection: dg.AssetSelection | None, libraries: tuple[str, str], *, then_downstream: bool
+    ) -> list[StepFailure]:
+        """Run a job for a range of libraries. Where some of them could not be collected, what follows from the others
+        is run on its own; what lies downstream of the corpora only for ``then_downstream``."""
+        result = self._execute(job_name, selection, libraries)
+        failures = list(_failures(result))
+        collected = _collected(result)
+        failed_to_collect = any(failure.step == LANDING for failure in failures)
+        if not failed_to_collect:
+            self._has_collected = True
+            return failures
+        self._has_collected = self._has_collected or bool(collected)
+        if not self._has_collected:
+            return failures
+        landing = dg.AssetSelection.assets(asset_key(LANDING))
+        rest = landing.downstream(include_self=False) & (selection or dg.AssetSelection.all())
+        corpora = rest & _corpora(self._definitions)
+        ranges = contiguous_ranges(self._libraries, collected) if collected else []
+        for libraries_of_run in ranges:
+            failures += _failures(self._execute("go_on", corpora, libraries_of_run))
+        if then_downstream:
+            failures += _failures(self._execute("go_on", rest - corpora, libraries))
+        return failures
+
+    def _execute(
+        self, job_name: str, selection: dg.AssetSelection | None, libraries: tuple[str, str]
+    ) -> dg.ExecuteInProcessResult:
+        definitions = self._definitions
+        if selection is not None:
+            job = dg.define_asset_job(job_name, selection=selection)
+            definitions = dg.Definitions.merge(definitions, dg.Definitions(jobs=[job]))
+        collects = selection is None or asset_key(LANDING) in selection.resolve(definitions.resolve_asset_graph())
+        config: dict[str, Any] = {"loggers": {"progress": {}}}
+        if self._sweep and collects:
+            config["ops"] = {LANDING.replace(".", "__"): {"config": {"sweep": True}}}
+        return definitions.resolve_job_def(job_name).execute_in_process(
+            instance=self._instance,
+            run_config=config,
+            tags={RANGE_START: libraries[0], RANGE_END: libraries[1], "dlbug/process": str(os.getpid())},
+            raise_on_error=False,
+        )
+
+
+def _collected(result: dg.ExecuteInProcessResult) -> list[str]:
+    """The libraries whose posts landed in a run."""
+    return [
+        str(event.partition)
+        for event in result.all_events
+        if event.event_type == dg.DagsterEventType.ASSET_MATERIALIZATION and event.asset_key == asset_key(LANDING)
+    ]
 
 
 def _failures(result: dg.ExecuteInProcessResult) -> Iterator[StepFailure]:

@@ -20,7 +20,15 @@ from sqlglot.lineage import lineage
 
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.study import PROJECT
-from dlbug_assets.table_assets import TableAssets, asset_key, check_specs, column_schema, events, selected
+from dlbug_assets.table_assets import (
+    TableAssets,
+    asset_key,
+    check_specs,
+    column_schema,
+    events,
+    markdown_table,
+    selected,
+)
 from dlbug_assets.table_specs import MODELS, TableSpec
 from dlbug_assets.taxonomy import SEEDS, Taxonomy
 from dlbug_assets.warehouse import Warehouse
@@ -173,7 +181,9 @@ def _asset(tables: TableAssets, model: Model) -> dg.AssetsDefinition:
     )
     def table(context: dg.AssetExecutionContext) -> Any:
         warehouse: Warehouse = context.resources.warehouse
-        yield from events([(warehouse.replace(spec, model.sql), columns)])
+        written = warehouse.replace(spec, model.sql)
+        shown = {"rows": markdown_table(warehouse.read(spec.table))} if spec.preview else {}
+        yield from events([(written, {**columns, **shown})])
 
     return table
 

@@ -5,7 +5,7 @@ rows gets the frames it reads as arguments and returns frames. Checks run in the
 transaction: where a blocking one fails, the table stays as it was and the step fails.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,11 +32,63 @@ class Rows:
 
 @dataclass(frozen=True)
 class Part:
-    """The rows of one library: they replace those that satisfy ``outdated`` (a condition with ? for ``params``)."""
+    """The rows of one library: they replace those that satisfy ``outdated`` (a condition with ? for ``params``).
 
-    frame: pl.DataFrame
+    ``counts`` and ``notes`` are shown per library in the UI; counts are also added up.
+    """
+
+    frame: pl.DataFrame | Iterable[pl.DataFrame]
     outdated: str
     params: Sequence[Any]
+    counts: Mapping[str, int] = field(default_factory=dict)
+    notes: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Some columns of a table: what a function reads that does not need all of it."""
+
+    table: str
+    names: Sequence[str]
+
+    def __str__(self) -> str:
+        return f"select {', '.join(self.names)} from {self.table}"
+
+
+#: The rows of a table that is being made, as they are before: table, condition with ?, parameters.
+Own = Callable[[str, str, Sequence[Any]], pl.DataFrame]
+
+
+@dataclass
+class _Corpus:
+    """What was written of a table, library by library."""
+
+    shown: dict[str, dict[str, Any]] = field(default_factory=dict)
+    totals: dict[str, int] = field(default_factory=dict)
+
+    def take(self, library: str, part: Part, written: Written) -> None:
+        counts = {"rows written": written.received, **part.counts}
+        self.shown[library] = {**counts, **part.notes}
+        for name, value in counts.items():
+            self.totals[name] = self.totals.get(name, 0) + value
+        self.last = written
+
+    def metadata(self) -> dict[str, Any]:
+        return library_metadata(self.shown, self.totals)
+
+
+def library_metadata(shown: Mapping[str, Mapping[str, Any]], totals: Mapping[str, int]) -> dict[str, Any]:
+    """What there is to say per library, as a table for the UI, and totals, which the UI plots over time."""
+    plotted = {name.replace(" ", "_"): value for name, value in totals.items()}
+    rows = [{"library": library, **of_library} for library, of_library in shown.items()]
+    return {**plotted, "by_library": markdown_table(pl.DataFrame(rows, infer_schema_length=None, strict=False))}
+
+
+def markdown_table(rows: pl.DataFrame) -> dg.MarkdownMetadataValue:
+    """Rows as a table in Markdown, which the UI shows."""
+    lines = [rows.columns, ["---"] * rows.width]
+    lines += [["" if value is None else str(value) for value in row] for row in rows.iter_rows()]
+    return dg.MetadataValue.md("\n".join(f"| {' | '.join(line)} |" for line in lines))
 
 
 def asset_key(table: str) -> dg.AssetKey:
@@ -88,17 +140,21 @@ class TableAssets:
         )
 
     def whole(
-        self, *tables: str, reads: Mapping[str, str] | None = None, kinds: frozenset[str] = frozenset({"python"})
+        self,
+        *tables: str,
+        reads: Mapping[str, str | Columns] | None = None,
+        kinds: frozenset[str] = frozenset({"python"}),
     ) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
-        """Decorator: the function gets each table of ``reads`` as the frame of that argument's name and returns the
-        rows of the one table (a frame or :class:`Rows`), or a mapping of table name (without schema) to rows."""
+        """Decorator: the function gets each table of ``reads`` (or some columns of it) as the frame of that
+        argument's name and returns the rows of the one table (a frame or :class:`Rows`), or a mapping of table name
+        (without schema) to rows."""
         inputs = dict(reads or {})
 
         def make(function: Callable[..., Any]) -> dg.AssetsDefinition:
             specs = [self.claim(table) for table in tables]
 
             def run(context: dg.AssetExecutionContext, warehouse: Warehouse) -> Events:
-                made = function(**{name: warehouse.read(table) for name, table in inputs.items()})
+                made = function(**{name: warehouse.read(str(source)) for name, source in inputs.items()})
                 by_name = {specs[0].name: made} if len(specs) == 1 else made
                 written = []
                 for spec in selected(context, specs):
@@ -107,15 +163,21 @@ class TableAssets:
                     written.append((warehouse.replace(spec, rows.frame), rows.metadata))
                 yield from events(written)
 
-            return self._multi_asset(function, specs, list(inputs.values()), set(kinds), run, partitioned=False)
+            read = [source.table if isinstance(source, Columns) else source for source in inputs.values()]
+            return self._multi_asset(function, specs, read, set(kinds), run, partitioned=False)
 
         return make
 
     def by_library(
-        self, *tables: str, reads: Mapping[str, str] | None = None, kinds: frozenset[str] = frozenset({"python"})
+        self,
+        *tables: str,
+        reads: Mapping[str, str] | None = None,
+        after: Sequence[str] = (),
+        kinds: frozenset[str] = frozenset({"python"}),
     ) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
         """Decorator for corpora, which are partitioned by library: the function is called once per library of the
-        run, with ``library`` and the frames of ``reads``, and returns a :class:`Part` (or a mapping of them)."""
+        run, with ``library``, ``own`` (an :data:`Own`) and the frames of ``reads``, and returns a :class:`Part` (or
+        a mapping of them). ``after`` are assets it needs that are no tables."""
         inputs = dict(reads or {})
 
         def make(function: Callable[..., Any]) -> dg.AssetsDefinition:
@@ -123,22 +185,24 @@ class TableAssets:
 
             def run(context: dg.AssetExecutionContext, warehouse: Warehouse) -> Events:
                 frames = {name: warehouse.read(table) for name, table in inputs.items()}
-                chosen = selected(context, specs)
-                written: dict[str, Written] = {}
-                collected: dict[str, dict[str, int]] = {spec.table: {} for spec in chosen}
-                for library in context.partition_keys:
-                    made = function(library=library, **frames)
-                    by_name = {specs[0].name: made} if len(specs) == 1 else made
-                    for spec in chosen:
-                        part = by_name[spec.name]
-                        written[spec.table] = warehouse.replace_part(spec, part.frame, part.outdated, part.params)
-                        collected[spec.table][library] = part.frame.height
-                        context.log.info(f"{spec.table}: {part.frame.height} rows of {library}")
-                yield from events(
-                    [(written[spec.table], {"rows_by_library": collected[spec.table]}) for spec in chosen]
-                )
+                corpora = {spec.table: _Corpus() for spec in selected(context, specs)}
 
-            return self._multi_asset(function, specs, list(inputs.values()), set(kinds), run, partitioned=True)
+                def own(table: str, condition: str, params: Sequence[Any]) -> pl.DataFrame:
+                    return warehouse.own(self.spec(table), condition, params)
+
+                for library in context.partition_keys:
+                    made = function(library=library, own=own, **frames)
+                    for table, corpus in corpora.items():
+                        spec = self.spec(table)
+                        part: Part = made if len(specs) == 1 else made[spec.name]
+                        corpus.take(library, part, warehouse.replace_part(spec, part.frame, part.outdated, part.params))
+                    written = [f"{corpus.last.received} rows into {table}" for table, corpus in corpora.items()]
+                    context.log.info(f"{library}: {', '.join(written)}")
+                    if not all(corpus.last.is_in for corpus in corpora.values()):
+                        break  # the step fails; the libraries after this one keep what they have
+                yield from events([(corpus.last, corpus.metadata()) for corpus in corpora.values()])
+
+            return self._multi_asset(function, specs, [*inputs.values(), *after], set(kinds), run, partitioned=True)
 
         return make
 

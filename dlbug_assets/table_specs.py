@@ -41,7 +41,8 @@ class Check:
 
 @dataclass(frozen=True)
 class TableSpec:
-    """A table as schema.yml describes it. ``source`` is the yml's path and line."""
+    """A table as schema.yml describes it. ``source`` is the yml's path and line; of a small table with ``preview``
+    the rows are shown with each materialization."""
 
     schema: str
     name: str
@@ -50,6 +51,7 @@ class TableSpec:
     columns: tuple[Column, ...]
     checks: tuple[Check, ...]
     source: str
+    preview: bool = False
 
     @property
     def table(self) -> str:
@@ -122,7 +124,7 @@ def _read(file: Path, schema: str) -> Iterator[TableSpec]:
     top = _Entry(file, content, {"version", "models"}, {"models"})
     for model in top["models"]:
         keys = {"name", "description", "grain", "columns"}
-        entry = _Entry(file, model, keys | {"tests"}, keys, top.line)
+        entry = _Entry(file, model, keys | {"tests", "preview"}, keys, top.line)
         columns = [
             _Entry(file, column, {"name", "data_type", "description", "tests"}, {"name", "data_type", "description"})
             for column in entry["columns"]
@@ -153,6 +155,7 @@ def _read(file: Path, schema: str) -> Iterator[TableSpec]:
             columns=tuple(Column(c["name"], c["data_type"], _one_line(c["description"])) for c in columns),
             checks=tuple(unique.values()),
             source=f"{_shown(file)}, line {entry.line}",
+            preview=bool(entry["preview"]),
         )
 
 

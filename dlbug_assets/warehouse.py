@@ -7,7 +7,7 @@ database, that is only ever replaced whole.
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -56,6 +56,19 @@ class Home:
         return self.folder / "writer.lock"
 
     @property
+    def landing(self) -> Path:
+        return self.folder / "landing"
+
+    @property
+    def secret_key(self) -> Path:
+        return self.folder / "secret.key"
+
+    @property
+    def quota(self) -> Path:
+        """The ledger of requests: of all studies, because services count by credential and not by study."""
+        return self.root / "quota.sqlite"
+
+    @property
     def report(self) -> Path:
         return self.folder / "report"
 
@@ -77,11 +90,16 @@ class CheckOutcome:
         return self.violations == 0
 
 
+#: Rows as a frame, as frames one after the other (for what should not be in memory at once), or as a SELECT.
+Rows = pl.DataFrame | Iterable[pl.DataFrame] | str
+
+
 @dataclass(frozen=True)
 class Written:
-    """What a write did: rows in the table now, and the outcome of each check of it."""
+    """What a write did: rows that came, rows in the table now, and the outcome of each check of it."""
 
     spec: TableSpec
+    received: int
     row_count: int
     outcomes: tuple[CheckOutcome, ...] = field(default=())
 
@@ -140,15 +158,25 @@ class Warehouse:
         ).fetchall()
         return bool(found)
 
-    def replace(self, spec: TableSpec, rows: pl.DataFrame | str) -> Written:
-        """Make the table exactly these rows (a frame, or a SELECT): one transaction with its comments and checks.
+    def own(self, spec: TableSpec, condition: str, params: Sequence[Any]) -> pl.DataFrame:
+        """The rows of a table that satisfy a condition with ? for ``params``; none where it was never written."""
+        with _explained(f"reading {spec.table}", self.home.working):
+            if self.has(spec.table):
+                relation = self.connection.sql(f"from {spec.table} where {condition}", params=list(params))
+            else:
+                columns = ", ".join(f'null::{column.data_type} as "{column.name}"' for column in spec.columns)
+                relation = self.connection.sql(f"select {columns} where false")
+            return relation.pl()
+
+    def replace(self, spec: TableSpec, rows: Rows) -> Written:
+        """Make the table exactly these rows: one transaction with its comments and checks.
 
         Frames are cast to the columns of the spec. Where a blocking check fails nothing changes (``is_in`` is
         False). Raises :class:`DlbugError` for missing or unknown columns, values that do not fit, and full disks.
         """
         return self._write(spec, rows, lambda connection: _create(connection, spec))
 
-    def replace_part(self, spec: TableSpec, rows: pl.DataFrame, outdated: str, params: Sequence[Any]) -> Written:
+    def replace_part(self, spec: TableSpec, rows: Rows, outdated: str, params: Sequence[Any]) -> Written:
         """Replace those rows of the table that satisfy the condition ``outdated`` by these; the same rules hold."""
 
         def swap(connection: duckdb.DuckDBPyConnection) -> None:
@@ -165,20 +193,20 @@ class Warehouse:
 
         return self._write(spec, rows, swap)
 
-    def _write(
-        self, spec: TableSpec, rows: pl.DataFrame | str, change: Callable[[duckdb.DuckDBPyConnection], None]
-    ) -> Written:
+    def _write(self, spec: TableSpec, rows: Rows, change: Callable[[duckdb.DuckDBPyConnection], None]) -> Written:
         connection = self.connection
         with _explained(f"writing {spec.table}", self.home.working):
             connection.execute("begin transaction")
             try:
                 _stage(connection, spec, rows)
+                received = connection.execute("select count(*) from incoming").fetchall()[0][0]
                 change(connection)
                 outcomes = tuple(_check(connection, check) for check in spec.checks)
                 count = connection.execute(f"select count(*) from {spec.table}").fetchall()[0][0]
-                written = Written(spec, count, outcomes)
+                written = Written(spec, received, count, outcomes)
                 connection.execute("drop view incoming")
                 connection.execute("drop view staged")
+                connection.execute("drop table if exists arrived")
                 connection.unregister("frame")
                 connection.execute("commit" if written.is_in else "rollback")
             except BaseException:
@@ -230,12 +258,18 @@ def _open_for_writing(path: Path) -> duckdb.DuckDBPyConnection:
         return connection
 
 
-def _stage(connection: duckdb.DuckDBPyConnection, spec: TableSpec, rows: pl.DataFrame | str) -> None:
+def _stage(connection: duckdb.DuckDBPyConnection, spec: TableSpec, rows: Rows) -> None:
     """The incoming rows as a temporary view `incoming` with the columns, order and types of the spec."""
-    if isinstance(rows, pl.DataFrame):
+    if isinstance(rows, str):
+        query = rows
+    elif isinstance(rows, pl.DataFrame):
         connection.register("frame", rows)
+        query = "from frame"
+    else:
+        _gather(connection, rows)
+        query = "from arrived"
     # A view, not a subquery, so that a model runs as it stands in its file.
-    connection.execute(f"create temp view staged as {rows if isinstance(rows, str) else 'from frame'}")
+    connection.execute(f"create temp view staged as {query}")
     found = [name for name, _ in _columns(connection, "staged")]
     missing = [name for name in spec.column_names if name not in found]
     unknown = [name for name in found if name not in spec.column_names]
@@ -244,6 +278,15 @@ def _stage(connection: duckdb.DuckDBPyConnection, spec: TableSpec, rows: pl.Data
         raise DlbugError(f"{spec.table}: what was computed {' and '.join(problems)} (described in {spec.source})")
     casts = ", ".join(f'cast("{c.name}" as {c.data_type}) as "{c.name}"' for c in spec.columns)
     connection.execute(f"create temp view incoming as select {casts} from staged")
+
+
+def _gather(connection: duckdb.DuckDBPyConnection, frames: Iterable[pl.DataFrame]) -> None:
+    """Frames as the temporary table `arrived`, which DuckDB moves to disk where memory is short."""
+    statement = "create temp table arrived as from frame"
+    for frame in frames:
+        connection.register("frame", frame)
+        connection.execute(statement)
+        statement = "insert into arrived by name from frame"
 
 
 def _create(connection: duckdb.DuckDBPyConnection, spec: TableSpec) -> None:

@@ -1,9 +1,12 @@
 -- one row per corpus
 select
     'posts' as corpus,
-    count(*) as rows,
-    max(retrieved_at) as last_refresh
-from stackoverflow.raw_posts
+    (select count(*) from stackoverflow.raw_posts) as rows,
+    -- a collection that found nothing new is a refresh, too
+    greatest(
+        (select max(retrieved_at) from stackoverflow.raw_posts),
+        (select max(finished_at) from stackoverflow.collections)
+    ) as last_refresh
 union all
 select
     'commits' as corpus,

@@ -8,10 +8,10 @@ import polars as pl
 
 from dlbug_assets import artifact
 from dlbug_assets.labeling import agreement, decisions, rater_labels, units
-from dlbug_assets.labeling.items import order_queue, queue
+from dlbug_assets.labeling.items import completed, dated, order_queue, queue
 from dlbug_assets.labeling.sources import rater_rows
 from dlbug_assets.study import Study
-from dlbug_assets.table_assets import Rows, TableAssets
+from dlbug_assets.table_assets import Columns, Rows, TableAssets
 from dlbug_assets.taxonomy import Taxonomy
 
 
@@ -24,10 +24,16 @@ def assets(
 
     @tables.whole(
         "labeling.items",
-        reads={"candidates": "stackoverflow.candidate_posts", "commits": "github.sampled_commits"},
+        reads={
+            "candidates": "stackoverflow.candidate_posts",
+            "commits": "github.sampled_commits",
+            "posts": Columns("stackoverflow.raw_posts", ("library", "post_id", "title", "created_at")),
+        },
     )
-    def items(candidates: pl.DataFrame, commits: pl.DataFrame) -> pl.DataFrame:
-        return order_queue(artifact.items(release()), study) if is_released else queue(candidates, commits, study)
+    def items(candidates: pl.DataFrame, commits: pl.DataFrame, posts: pl.DataFrame) -> pl.DataFrame:
+        if is_released:
+            return order_queue(completed(artifact.items(release()), posts), study)
+        return queue(candidates, commits, study)
 
     @tables.whole("labeling.rater_labels", "labeling.rejected_labels", reads={"items": "labeling.items"})
     def handed_in(items: pl.DataFrame) -> dict[str, Rows]:
@@ -63,7 +69,7 @@ def assets(
     def labels(handed_in: pl.DataFrame, frozen: pl.DataFrame, items: pl.DataFrame) -> Rows:
         if is_released:
             rows = release()
-            return Rows(artifact.labels(rows), artifact.dirt(rows))
+            return Rows(dated(artifact.labels(rows), items), artifact.dirt(rows))
         return Rows(decisions.decide(handed_in, frozen, items, study))
 
     return [items, handed_in, frozen_units, kappas, disagreements, labels]

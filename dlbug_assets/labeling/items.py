@@ -71,6 +71,24 @@ def queue(candidates: pl.DataFrame, commits: pl.DataFrame, study: Study) -> pl.D
     return order_queue(pl.concat([frame.cast(unplaced) for frame in (posts, changes)]), study)
 
 
+def completed(items: pl.DataFrame, posts: pl.DataFrame) -> pl.DataFrame:
+    """Items of the authors' release with what the site says of their posts: title, created_at and year.
+
+    ``posts`` has library, post_id, title and created_at; NULL where nobody could be asked.
+    """
+    known = posts.select(
+        "library", "post_id", "title", "created_at", pl.col("created_at").dt.year().cast(pl.Int32).alias("year")
+    )
+    return items.drop("title", "created_at", "year").join(known, on=["library", "post_id"], how="left")
+
+
+def dated(labels: pl.DataFrame, items: pl.DataFrame) -> pl.DataFrame:
+    """Labels of the authors' release with the dates (UTC) of their items."""
+    return labels.drop("created_at", "year").join(
+        items.select("item_id", "created_at", "year"), on="item_id", how="left", maintain_order="left"
+    )
+
+
 def order_queue(items: pl.DataFrame, study: Study) -> pl.DataFrame:
     """Give items their round, position and checkpoint.
 

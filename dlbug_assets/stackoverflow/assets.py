@@ -1,31 +1,93 @@
-"""The tables raw_posts and raw_answers, partitioned by library. candidate_posts is SQL."""
+"""Collecting posts into landing, and loading raw_posts and raw_answers from there, partitioned by library.
 
-from collections.abc import Callable
-from datetime import UTC, datetime
+candidate_posts and the funnel are SQL.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 import dagster as dg
-import polars as pl
+from pydantic import Field
 
-from dlbug_assets.stackoverflow.sources import post_source
-from dlbug_assets.study import Study
-from dlbug_assets.table_assets import Part, TableAssets
+from dlbug_assets.lease import Lease
+from dlbug_assets.stackoverflow.sources import PostSource
+from dlbug_assets.table_assets import OWNERS, Part, TableAssets, asset_key, library_metadata
+
+LANDING = "stackoverflow.landing"
 
 
-def assets(study: Study, tables: TableAssets, release: Callable[[], pl.DataFrame]) -> list[dg.AssetsDefinition]:
-    """The room's Python assets; ``release`` gives the rows of the authors' release."""
+class Collecting(dg.Config):
+    """What a run may ask of collecting."""
+
+    sweep: bool = Field(
+        default=False,
+        description="Ask the full question again instead of only what changed: finds scores that changed by votes "
+        "alone, and deletions",
+    )
+
+
+def assets(source: PostSource, lock: Path, tables: TableAssets) -> list[dg.AssetsDefinition]:
+    """The room's Python assets; ``lock`` lets one process at a time collect for a study."""
+
+    @dg.multi_asset(
+        name=LANDING.replace(".", "__"),
+        specs=[
+            dg.AssetSpec(
+                asset_key(LANDING),
+                group_name="stackoverflow",
+                description="Raw replies of the source, kept as they came: everything in stackoverflow can be made of "
+                "them again",
+                kinds={"python", "json"},
+                owners=OWNERS,
+                partitions_def=tables.partitions,
+                metadata={"made_by": f"{PostSource.__module__}.PostSource.collect"},
+            )
+        ],
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        # Before whatever writes: collecting takes its time, and meanwhile others may have the database.
+        op_tags={"dagster/priority": "1"},
+    )
+    def landing(context: dg.AssetExecutionContext, config: Collecting) -> Any:
+        shown: dict[str, dict[str, Any]] = {}
+        failures = {}
+        with Lease(lock, f"run {context.run_id}", context.log.info, what="collector's lease"):
+            for collected in source.collect(context.partition_keys, context.log.info, sweep=config.sweep):
+                if collected.failure is None:
+                    shown[collected.library] = dict(collected.notes)
+                    context.log.info(f"{collected.library}: {_line(collected.notes)}")
+                else:
+                    failures[collected.library] = str(collected.failure)
+        requests = sum(notes.get("requests", 0) for notes in shown.values())
+        metadata = library_metadata(shown, {"requests": requests})
+        if failures:
+            for library in shown:  # these are done, and what follows from them may go on
+                yield dg.AssetMaterialization(asset_key(LANDING), metadata=metadata, partition=library)
+            reasons = dict.fromkeys(failures.values())
+            raise dg.Failure(
+                "; ".join(
+                    f"{', '.join(library for library in failures if failures[library] == reason)}: {reason}"
+                    for reason in reasons
+                ),
+                allow_retries=False,
+            )
+        yield dg.MaterializeResult(asset_key=asset_key(LANDING), metadata=metadata)
 
     @tables.by_library(
-        "stackoverflow.raw_posts", "stackoverflow.raw_answers", reads={"libraries": "reference.libraries"}
+        "stackoverflow.raw_posts",
+        "stackoverflow.raw_answers",
+        "stackoverflow.collections",
+        "stackoverflow.irregularities",
+        reads={"libraries": "reference.libraries"},
+        after=[LANDING],
     )
-    def raw_posts(library: str, **_: pl.DataFrame) -> dict[str, Part]:
-        batches = list(post_source(study, release)(library))
-        now = pl.lit(datetime.now(UTC).replace(tzinfo=None)).alias("retrieved_at")
-        posts = pl.concat([batch.posts for batch in batches]).with_columns(now)
-        answers = pl.concat([batch.answers for batch in batches]).with_columns(now)
-        return {
-            "raw_posts": Part(posts, "library = ?", [library]),
-            # An answer belongs to a question, whatever the libraries that the question is filed under.
-            "raw_answers": Part(answers, "answer_id in (select answer_id from incoming)", []),
-        }
+    def raw_posts(library: str, own: Any, **_: Any) -> dict[str, Part]:
+        return source.load(library, own)
 
-    return [raw_posts]
+    return [landing, raw_posts]
+
+
+def _line(notes: Mapping[str, Any]) -> str:
+    """What there is to say of a collection on the terminal."""
+    counted = [f"{notes[name]} {name}" for name in ("requests", "items", "questions", "answers") if name in notes]
+    return ", ".join([str(notes["kind"]), *counted, *([str(notes["note"])] if "note" in notes else [])])

@@ -10,6 +10,8 @@ import polars as pl
 
 from dlbug_assets.warehouse import Home, open_published
 
+#: An address where nobody answers: no test asks the real API.
+NOBODY = "http://127.0.0.1:9"
 DLBUG = Path(sys.executable).parent / "dlbug"
 
 
@@ -29,9 +31,9 @@ class Ran:
 
 
 def environment(home: Path, **more: str) -> dict[str, str]:
-    """The environment of a user who has set nothing but DLBUG_HOME."""
+    """The environment of a user who has set nothing but DLBUG_HOME, on a machine without a network."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("DLBUG_", "DAGSTER_"))}
-    return kept | {"DLBUG_HOME": str(home), "COLUMNS": "120"} | more
+    return kept | {"DLBUG_HOME": str(home), "DLBUG_STACKEXCHANGE_URL": NOBODY, "COLUMNS": "120"} | more
 
 
 def command(home: Path, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:

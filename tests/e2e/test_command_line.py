@@ -71,9 +71,9 @@ def test_a_study_with_an_unknown_key_is_named(dlbug, tmp_path):
 
 
 def test_a_source_that_this_version_lacks_is_said_plainly(dlbug):
-    message = only_message(dlbug("run", "--study", "live"))
-    assert "error: stackoverflow.raw_posts: sources.posts = 'api': this version of dlbug takes posts from" in message
-    assert message.endswith("error: 2 of the run's steps failed. Nothing was published.\n")
+    message = only_message(dlbug("run", "--study", "live", "--select", "group:github"))
+    assert "error: github.repositories: sources.commits = 'api': this version of dlbug takes commits from" in message
+    assert message.endswith("error: 1 of the run's steps failed. Nothing was published.\n")
 
 
 def test_a_home_that_cannot_be_written_is_named(dlbug, tmp_path):

@@ -1,17 +1,12 @@
-"""Candidate posts: the SQL that selects them, over posts written by hand; and the sources of posts."""
+"""Screening: the SQL that judges posts, selects the candidates and counts what is left, over posts written by hand."""
 
 from datetime import date, datetime
 
 import duckdb
-import polars as pl
 import pytest
 
-from dlbug_assets.errors import DlbugError
-from dlbug_assets.stackoverflow.sources import post_source
-from dlbug_assets.study import load_study
 from dlbug_assets.table_specs import MODELS, load_specs
 
-SQL = (MODELS / "stackoverflow" / "candidate_posts.sql").read_text(encoding="utf-8")
 SPECS = load_specs()
 CODE = "<pre><code>x</code></pre>"
 STUDY = {"min_score": 6, "require_code": True, "created_from": None, "created_until": None}
@@ -27,14 +22,24 @@ def create(connection, table, rows):
         connection.execute(f"insert into {table} values ({', '.join('?' * len(values))})", values)
 
 
-def select(*posts, **study):
-    """The candidates as dicts, of posts that are good in everything the test does not say."""
+def model(table):
+    return (MODELS / table.replace(".", "/")).with_suffix(".sql").read_text(encoding="utf-8")
+
+
+def select(*posts, table="stackoverflow.candidate_posts", **study):
+    """The rows of a table as dicts, of posts that are good in everything the test does not say."""
     good = {"library": "Keras", "body_html": CODE, "score": 6, "created_at": datetime(2016, 5, 4), "in_scope": True}
     with duckdb.connect() as connection:
         create(connection, "reference.study", [{"name": "tiny", **STUDY, **study}])
         rows = [good | {"post_id": number} | post for number, post in enumerate(posts, start=1)]
         create(connection, "stackoverflow.raw_posts", rows)
-        cursor = connection.execute(SQL)
+        create(
+            connection,
+            "reference.libraries",
+            [{"library": "Keras", "position": 1}, {"library": "Torch", "position": 2}],
+        )
+        connection.execute(f"create table stackoverflow.screening as {model('stackoverflow.screening')}")
+        cursor = connection.execute(model(table))
         names = [column[0] for column in cursor.description]
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
@@ -45,7 +50,7 @@ def numbers(*posts, **study):
 
 def blocks(body):
     """code_blocks and code_chars of a body."""
-    (row,) = select({"body_html": body}, require_code=False)
+    (row,) = select({"body_html": body}, table="stackoverflow.screening")
     return row["code_blocks"], row["code_chars"]
 
 
@@ -138,39 +143,24 @@ def test_a_post_of_two_libraries_is_a_candidate_of_both():
     assert [(row["library"], row["post_id"]) for row in found] == [("Keras", 0), ("Keras", 1), ("Theano", 1)]
 
 
-RELEASE = pl.DataFrame(
-    {
-        "source": ["Stack Overflow", "Stack Overflow", "Stack Overflow", "GitHub"],
-        "library": ["Keras", "Keras", "Torch", "Keras"],
-        "post_id": [5, 5, 6, None],
-        "link": ["l5", "l5 again", "l6", "l7"],
-    }
-)
-
-
-@pytest.mark.parametrize("name", ["sample", "islam2019"])
-def test_every_source_gives_the_columns_of_the_raw_tables(name):
-    batches = list(post_source(load_study(name), lambda: RELEASE)("Keras"))
-    for table, frames in (
-        ("stackoverflow.raw_posts", [batch.posts for batch in batches]),
-        ("stackoverflow.raw_answers", [batch.answers for batch in batches]),
-    ):
-        for found in frames:
-            assert set(found.columns) == set(SPECS[table].column_names) - {"retrieved_at"}
-
-
-def test_the_release_knows_the_number_and_address_of_a_post_and_has_no_answers():
-    (batch,) = post_source(load_study("islam2019"), lambda: RELEASE)("Keras")
-    (post,) = batch.posts.to_dicts()
-    assert {name: value for name, value in post.items() if value is not None} == {
+def test_what_is_not_known_of_a_post_does_not_pass_and_is_no_error():
+    unknown = {"body_html": None, "score": None, "created_at": None}
+    (row,) = select(unknown, table="stackoverflow.screening")
+    assert row == {
         "library": "Keras",
-        "post_id": 5,
-        "link": "l5",
-        "in_scope": True,
+        "post_id": 1,
+        "is_in_scope": False,
+        "has_code": False,
+        "is_candidate": False,
+        "code_blocks": 0,
+        "code_chars": 0,
     }
-    assert batch.answers.is_empty()
 
 
-def test_a_source_that_cannot_be_read_is_named():
-    with pytest.raises(DlbugError, match="^sources.posts = 'api': this version of dlbug takes posts from sample"):
-        post_source(load_study("modern"), lambda: RELEASE)
+@pytest.mark.parametrize(("require_code", "candidates"), [(True, 2), (False, 3)])
+def test_the_funnel_counts_what_is_left_after_each_step(require_code, candidates):
+    posts = [{}, {}, {"body_html": "<p>why?</p>"}, {"score": 5}, {"deleted_at": datetime(2020, 1, 1)}]
+    assert select(*posts, table="stackoverflow.funnel", require_code=require_code) == [
+        {"library": "Keras", "collected": 5, "in_scope": 3, "with_code": 2, "candidates": candidates},
+        {"library": "Torch", "collected": 0, "in_scope": 0, "with_code": 0, "candidates": 0},
+    ]

@@ -1,0 +1,175 @@
+"""Posts from the live API: collections land library by library, and are merged into the tables from there."""
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+from dlbug_assets.clock import Clock
+from dlbug_assets.landing import Collection, Landing
+from dlbug_assets.quota import Ledger, Standing
+from dlbug_assets.stackoverflow import asking
+from dlbug_assets.stackoverflow.asking import Question, Tally
+from dlbug_assets.stackoverflow.client import Conversation, StackExchange
+from dlbug_assets.stackoverflow.transport import Patience, Transport, service_name
+from dlbug_assets.study import Study
+
+PUBLIC_ROOT = "https://api.stackexchange.com"
+FULL, REFRESH, LOOK_UP = "full", "refresh", "look-up"
+#: Kinds that follow a library; look-ups only ever ask for given numbers.
+FOLLOWING = (FULL, REFRESH)
+
+#: An unfinished collection that is older would mix what is too far apart.
+_STALE = timedelta(days=7)
+
+
+@dataclasses.dataclass(frozen=True)
+class Api:
+    """How the API is reached: its root, the key if there is one, the ledger, and how patient to be."""
+
+    root: str
+    key: str | None
+    ledger: Ledger
+    clock: Clock
+    patience: Patience = dataclasses.field(default_factory=Patience)
+
+    @classmethod
+    def of(cls, environ: Mapping[str, str], ledger: Path) -> "Api":
+        """As DLBUG_STACKEXCHANGE_URL and STACKEXCHANGE_KEY say."""
+        clock = Clock()
+        root = environ.get("DLBUG_STACKEXCHANGE_URL") or PUBLIC_ROOT
+        return cls(root, environ.get("STACKEXCHANGE_KEY") or None, Ledger(ledger, clock), clock)
+
+    def standing(self) -> Standing:
+        """How things stand with its quota."""
+        return self.ledger.standing(service_name(self.root, self.key))
+
+    def client(self, say: Callable[[str], None]) -> StackExchange:
+        """A client of Stack Overflow there."""
+        return StackExchange(
+            Transport(self.root, self.key, self.ledger, self.clock, say=say, patience=self.patience), self.ledger
+        )
+
+
+class Collector:
+    """Collects from the API into landing; one request at a time, whatever the number of libraries."""
+
+    def __init__(self, study: Study, landing: Landing, api: Api, say: Callable[[str], None]) -> None:
+        self._study = study
+        self._landing = landing
+        self._api = api
+        self._say = say
+
+    @cached_property
+    def _client(self) -> StackExchange:
+        return self._api.client(self._say)
+
+    def collect(self, library: str, *, sweep: bool) -> dict[str, Any]:
+        """Bring a library's landing up to date: everything at the first time, after a change of the study's selection
+        and for a ``sweep``, else what was active since the last time. Returns what there is to say of it.
+
+        Raises what :class:`Transport` raises; what has landed until then is kept and not asked for again.
+        """
+        question = questions(self._study)[library]
+        asked = {"question": dataclasses.asdict(question)}
+        done = self._landing.done(library, FOLLOWING)
+        same = bool(done) and done[-1].begun.get("question") == _plain(asked)["question"]
+        kind = REFRESH if same and not sweep else FULL
+        collection = self._to_go_on_with(library, asked, {kind, FULL}) or self._landing.begin(library, kind, asked)
+        talk = Conversation(self._client, collection)
+        ask = partial(self._told, library, talk)
+        known = _in_scope(done)
+        now = _seconds(collection.begun_at)
+        if collection.kind == FULL:
+            tally = asking.full(ask, question, known, now)
+            state: dict[str, Any] = {"in_scope": sorted(tally.in_scope)}
+        else:
+            tally = asking.refresh(ask, question, known, done[-1].done["cursors"], now)
+            state = {"entered": sorted(tally.in_scope - known), "left": sorted(known - tally.in_scope)}
+        return self._finish(collection, talk, tally, state)
+
+    def look_up(self, library: str, numbers: Sequence[int], *, again: bool) -> dict[str, Any]:
+        """Land questions by their numbers, with their answers; those that landed before only ``again``."""
+        question = Question((), 0, None, None)
+        looked_up = {number for past in self._landing.done(library, {LOOK_UP}) for number in past.begun["numbers"]}
+        wanted = sorted(set(numbers) if again else set(numbers) - looked_up)
+        if not wanted:
+            return {"kind": LOOK_UP, "note": "all looked up before"}
+        asked = {"numbers": wanted}
+        collection = self._to_go_on_with(library, asked, {LOOK_UP}) or self._landing.begin(library, LOOK_UP, asked)
+        talk = Conversation(self._client, collection)
+        tally = Tally(question, set(wanted))
+        asking.look_up(partial(self._told, library, talk), tally, wanted, _seconds(collection.begun_at))
+        return self._finish(collection, talk, tally, {})
+
+    def _to_go_on_with(self, library: str, asked: Mapping[str, Any], kinds: set[str]) -> Collection | None:
+        """The collection that was begun last, where it is not done and asked the same not too long ago."""
+        last = self._landing.unfinished(library)
+        if last is None or last.kind not in kinds or last.begun != _plain(asked):
+            return None
+        return last if self._api.clock.now().replace(tzinfo=None) - last.begun_at < _STALE else None
+
+    def _told(self, library: str, talk: Conversation, method: str, **params: Any) -> Any:
+        page = talk.ask(method, **params)
+        left = self._api.standing().quota_left
+        self._say(
+            f"{library}: request {talk.requests}, {len(page.items)} items" + (f", quota left {left}" if left else "")
+        )
+        return page
+
+    def _finish(
+        self, collection: Collection, talk: Conversation, tally: Tally, state: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        now = self._api.clock.now().replace(tzinfo=None)
+        # Nothing that changed since this began may lie before the cursor, and the newest moment seen may be younger
+        # than that; so it goes back by as long as this took. No clock but the site's own counts.
+        took = int((now - collection.begun_at).total_seconds()) + 1
+        back = took if collection.kind == FULL else 0
+        began = _seconds(collection.begun_at - timedelta(days=1))
+        cursors = {tag: tally.newest[tag] - back if tag in tally.newest else began for tag in tally.question.tags}
+        newest = max(tally.newest.values(), default=None)
+        summary = {
+            "finished_at": now.isoformat(),
+            "requests": talk.requests,
+            "items": tally.items,
+            "cursors": cursors,
+            "newest_activity": None if newest is None else _moment(newest).isoformat(),
+            "quota_left": self._api.standing().quota_left,
+        }
+        collection.finish({**summary, **state})
+        return {"kind": collection.kind, **summary}
+
+
+def questions(study: Study) -> dict[str, Question]:
+    """What is asked for each library of the study."""
+    return {library.name: Question.of(library, study.selection) for library in study.libraries}
+
+
+def _in_scope(done: Sequence[Collection]) -> set[int]:
+    """The questions in scope after these collections."""
+    numbers: set[int] = set()
+    for collection in done:
+        summary = collection.done
+        if "in_scope" in summary:
+            numbers = set(summary["in_scope"])
+        else:
+            numbers = (numbers | set(summary["entered"])) - set(summary["left"])
+    return numbers
+
+
+def _plain(value: Mapping[str, Any]) -> dict[str, Any]:
+    """A value as it comes back from JSON."""
+    return {
+        name: _plain(entry) if isinstance(entry, Mapping) else list(entry) if isinstance(entry, tuple) else entry
+        for name, entry in value.items()
+    }
+
+
+def _seconds(moment: datetime) -> int:
+    return int(moment.replace(tzinfo=UTC).timestamp())
+
+
+def _moment(seconds: int) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None)

@@ -1,0 +1,309 @@
+"""The study `live` against the stand-in of the API, by the command itself: collected, refreshed, killed, refused."""
+
+import json
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote, quote_plus
+
+import dagster as dg
+import pytest
+from running import DLBUG, Ran, command, environment
+from servers.stackexchange import Fault, StackExchange, corpus, question
+from small_disks import mount, unmount
+
+from dlbug_assets import lease
+from dlbug_assets.clock import Clock
+from dlbug_assets.definitions import build_defs
+from dlbug_assets.quota import Ledger
+from dlbug_assets.stackoverflow.api import questions
+from dlbug_assets.study import load_study
+from dlbug_assets.warehouse import Home
+
+KEY = "pl4nted((key*with+odd&characters"
+POSTS = "group:reference or group:stackoverflow"
+LOADING = 'group:reference or (group:stackoverflow and not key:"stackoverflow/landing")'
+SIZES = {"caffe": 15, "keras": 130, "tensorflow": 40, "theano": 12, "torch": 10}
+LIVE = load_study("live")
+
+
+@dataclass
+class Live:
+    """The study `live` in a home, and the stand-in that it asks."""
+
+    api: StackExchange
+    root: Path
+
+    @property
+    def home(self):
+        return Home(self.root, "live")
+
+    def environment(self, **more):
+        return {"DLBUG_STACKEXCHANGE_URL": self.api.url, "STACKEXCHANGE_KEY": KEY, **more}
+
+    def run(self, *arguments, select=POSTS, **more):
+        return command(self.root, "run", "--study", "live", "--select", select, *arguments, **self.environment(**more))
+
+    def killed(self, where, count):
+        """Run in a process that ends itself by SIGKILL at a point: the count-th call of a function."""
+        return subprocess.run(
+            [sys.executable, "-c", _DYING, where, str(count), "run", "--study", "live", "--select", POSTS],
+            env=environment(self.root, **self.environment()),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=240,
+        )
+
+    def query(self, sql):
+        return Ran(self.home, None).query(sql)
+
+    def rows(self):
+        """What the tables say: library -> number -> score, title, answers, of the questions in scope."""
+        found = {library: {} for library in LIVE.library_names}
+        answers = dict(
+            self.query("select post_id, list_sort(list(answer_id)) from stackoverflow.raw_answers group by 1").rows()
+        )
+        posts = self.query("select library, post_id, score, title from stackoverflow.raw_posts where in_scope").rows()
+        for library, number, score, title in posts:
+            found[library][number] = (score, title, answers.get(number, []))
+        return found
+
+    def truth(self):
+        """What the site says."""
+        return {
+            library: {
+                number: (item.score, item.title, sorted(answer.answer_id for answer in item.answers))
+                for number, item in self.api.truth.items()
+                if asked.is_answered_by(vars(item))
+            }
+            for library, asked in questions(LIVE).items()
+        }
+
+    def tables(self):
+        """Every table of the corpus, all rows."""
+        names = ("raw_posts", "raw_answers", "collections", "irregularities", "screening", "candidate_posts", "funnel")
+        return {name: self.query(f"from stackoverflow.{name} order by all").rows() for name in names}
+
+    def proves_secrecy(self, *results):
+        forms = {KEY, quote(KEY), quote_plus(KEY), json.dumps(KEY)[1:-1]}
+        for text in [part for result in results for part in (result.stdout, result.stderr)]:
+            assert not any(form in text for form in forms)
+        for path in self.root.rglob("*"):
+            if path.is_file():
+                content = path.read_bytes()
+                assert not any(form.encode() in content for form in forms), path
+
+    def proves_count(self):
+        ledger = Ledger(self.home.quota, Clock())
+        assert [ledger.standing(service).requests for service in ledger.services()] == [len(self.api.log)]
+
+
+_DYING = """
+import os, signal, sys
+from dlbug_assets.cli import main
+from dlbug_assets.landing import Collection
+from dlbug_assets.warehouse import Warehouse
+
+where, count = sys.argv[1], int(sys.argv[2])
+owner, name, is_before = {
+    "received": (Collection, "land", True),
+    "landed": (Collection, "land", False),
+    "moved": (Collection, "finish", False),
+    "loaded": (Warehouse, "replace_part", False),
+}[where]
+original, calls = getattr(owner, name), 0
+
+
+def deadly(*arguments, **options):
+    global calls
+    calls += 1
+    if calls == count and is_before:
+        os.kill(os.getpid(), signal.SIGKILL)
+    result = original(*arguments, **options)
+    if calls == count:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return result
+
+
+setattr(owner, name, deadly)
+sys.argv[1:3] = []
+main()
+"""
+
+
+@pytest.fixture
+def live(tmp_path):
+    with StackExchange(corpus(SIZES, seed=3, low_scored=0.3)) as api:
+        api.key = KEY
+        yield Live(api, tmp_path / "home")
+
+
+def keras(live, *, low=False):
+    """Numbers of questions of Keras, oldest activity first."""
+    items = [item for item in live.api.truth.values() if "keras" in item.tags and (item.score < 6) == low]
+    return [item.question_id for item in sorted(items, key=lambda item: item.last_activity_date)]
+
+
+def test_it_goes_through_to_candidates_and_two_refreshes_end_in_the_truth(live):
+    first = live.run()
+    assert first.returncode == 0, first.stderr
+    assert live.rows() == live.truth()
+    funnel = live.query("select library, collected, candidates from stackoverflow.funnel").rows()
+    assert funnel == [(library.capitalize(), size, size) for library, size in SIZES.items()]
+    assert "Keras: full, 4 requests, " in first.stderr
+
+    old, high = keras(live), keras(live, low=True)
+    live.api.edit(old[0], title="Edited", score=40)
+    live.api.answer(old[1])
+    live.api.add(question(10**7, tags=["keras", "theano"], created=live.api.now()))
+    live.api.edit(high[0], score=9)
+    asked = len(live.api.log)
+    second = live.run()
+    assert second.returncode == 0, second.stderr
+    assert len(live.api.log) - asked == 5
+    assert live.rows() == live.truth()
+
+    live.api.vote(high[1], 6)
+    live.api.vote(old[5], 1)
+    live.api.delete(old[6])
+    live.api.edit(old[0], title="Edited again")
+    third = live.run("--sweep")
+    assert third.returncode == 0, third.stderr
+    assert live.rows() == live.truth()
+    gone = live.query(
+        "select post_id, in_scope, deleted_at is not null from stackoverflow.raw_posts where not in_scope"
+    )
+    assert sorted(gone.rows()) == sorted([(old[5], False, False), (old[6], False, True)])
+
+    # Without a network, from landing alone, the same tables.
+    before = live.tables()
+    live.home.working.unlink()
+    again = live.run(select=LOADING, DLBUG_STACKEXCHANGE_URL="http://127.0.0.1:9")
+    assert again.returncode == 0, again.stderr
+    assert live.tables() == before
+    live.proves_count()
+    live.proves_secrecy(first, second, third, again)
+
+    doctor = command(live.root, "doctor", "--study", "live", **live.environment())
+    line = next(line for line in doctor.stdout.splitlines() if " quota: " in line)
+    assert line == (
+        f"ok    quota: {live.api.url} with a key: {len(live.api.log)} requests in the last 24 hours, "
+        f"{live.api.quota_remaining} of 10000 left at {line[-20:]}"
+    )
+
+
+def test_one_library_that_fails_leaves_the_others_done_and_followed(live):
+    live.api.fail(Fault("caller_error", tagged="keras", times=None))
+    result = live.run()
+    assert result.returncode == 1
+    assert "error: stackoverflow.landing: Keras: Stack Exchange refused questions: error 400" in result.stderr
+    assert result.stderr.endswith("error: 1 of the run's steps failed. What could be done is published.\n")
+    live.api.faults.clear()
+    expected = live.truth()
+    assert live.rows() == expected | {"Keras": {}}
+    funnel = dict(live.query("select library, candidates from stackoverflow.funnel").rows())
+    assert funnel == {library.capitalize(): 0 if library == "keras" else size for library, size in SIZES.items()}
+    assert live.run().returncode == 0
+    assert live.rows() == expected
+
+
+def test_a_refresh_that_is_deferred_says_until_when_and_leaves_everything_as_it_was(live):
+    assert live.run().returncode == 0
+    before = live.home.published.read_bytes()
+    live.api.fail(Fault("throttle", seconds=46_472))
+    result = live.run()
+    assert result.returncode == 1
+    assert "nothing is asked before " in result.stderr
+    assert result.stderr.endswith("error: 1 of the run's steps failed. The published database is untouched.\n")
+    assert live.home.published.read_bytes() == before
+    doctor = command(live.root, "doctor", "--study", "live")
+    assert "note  quota: " in doctor.stdout
+    assert "nothing before " in doctor.stdout
+    live.proves_secrecy(result, doctor)
+
+
+@pytest.mark.parametrize(
+    ("where", "count"), [("received", 3), ("landed", 3), ("moved", 2), ("loaded", 5)], ids=str
+)
+def test_row_39_a_run_killed_at_any_point_is_made_good_by_the_next(live, where, count):
+    assert live.killed(where, count).returncode == -signal.SIGKILL
+    live.api.edit(keras(live)[0], title="Edited meanwhile")
+    result = live.run()
+    assert result.returncode == 0, result.stderr
+    # What landed before is not asked for again, so an edit meanwhile may take until the next refresh.
+    assert live.run().returncode == 0
+    assert live.rows() == live.truth()
+    assert not live.query("select library, post_id from stackoverflow.raw_posts").is_duplicated().any()
+    live.proves_count()
+    before = live.tables()
+    live.home.working.unlink()
+    assert live.run(select=LOADING).returncode == 0
+    assert live.tables() == before
+
+
+def test_row_40_two_runs_at_once_collect_one_after_the_other(live):
+    arguments = [DLBUG, "run", "--study", "live", "--select", POSTS]
+    runs = [
+        subprocess.Popen(
+            arguments,
+            env=environment(live.root, **live.environment()),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(2)
+    ]
+    said = [run.communicate(timeout=240)[1] for run in runs]
+    assert [run.returncode for run in runs] == [0, 0], said
+    assert live.rows() == live.truth()
+    # The second one only asks for what changed.
+    kinds = live.query("select library, kind from stackoverflow.collections order by all").rows()
+    assert kinds == [(library, kind) for library in LIVE.library_names for kind in ("full", "refresh")]
+    live.proves_count()
+
+
+def test_collecting_leaves_the_database_to_others(live):
+    held = []
+    live.api.before = lambda request: held.append(lease.is_held(live.home.lock))
+    assert live.run().returncode == 0
+    assert set(held) == {False}
+
+
+def test_row_40_a_full_disk_stops_collecting_and_the_cursor_stays(live, tmp_path):
+    mount(tmp_path / "disk", "size=200m")
+    try:
+        small = Live(live.api, tmp_path / "disk")
+        assert small.run().returncode == 0
+        before = small.home.published.read_bytes()
+        folder = small.home.landing / "stackoverflow"
+        done = sorted(path for path in folder.rglob("done.json"))
+        mount(folder, "size=64k")
+        for library in LIVE.library_names:
+            (folder / library).mkdir()
+        (folder / "ballast").write_bytes(b"x" * 60_000)
+        live.api.edit(keras(live)[0], title="Edited")
+        result = small.run()
+        assert result.returncode == 1
+        assert "No space left on device. What was collected before is kept" in result.stderr
+        unmount(folder)
+        assert sorted(path for path in folder.rglob("done.json")) == done
+        assert small.home.published.read_bytes() == before
+        assert small.run().returncode == 0
+        assert small.rows() == small.truth()
+    finally:
+        unmount(tmp_path / "disk")
+
+
+def test_the_schedules_ask_for_what_changed_daily_and_for_everything_weekly():
+    definitions = build_defs(LIVE, {})
+    found = {}
+    for name in ("refresh", "sweep"):
+        schedule = definitions.resolve_schedule_def(name)
+        request = schedule.evaluate_tick(dg.build_schedule_context()).run_requests[0]
+        found[name] = (schedule.cron_schedule, request.run_config["ops"]["stackoverflow__landing"]["config"]["sweep"])
+        assert request.tags["dagster/asset_partition_range_start"] == "Caffe"
+        assert request.tags["dagster/asset_partition_range_end"] == "Torch"
+    assert found == {"refresh": ("0 3 * * *", False), "sweep": ("0 4 * * 0", True)}
