@@ -3,7 +3,8 @@
 A *collection* is one conversation with an API that answers one question as a whole, such as "which questions of Keras
 changed since the last time". It is a folder: ``begun.json`` (what was asked for), one file per reply, and, once every
 reply is there, ``done.json`` (what it came to, and the cursor for the next one). Only collections that are done count;
-the last one that is not is taken up again, and its replies are not asked for a second time. Nothing is ever changed.
+the last one that is not is taken up again, and its replies are not asked for a second time, unless ``abandoned.json``
+says that they make no sense. Nothing is ever changed.
 
 Folders and replies are named by the moment of their arrival, which never repeats and never runs backwards, whatever
 the machine's clock does: their order is the order of their names.
@@ -27,6 +28,7 @@ _STAMP = "%Y%m%dT%H%M%S%f"
 _REPLY = ".json.gz"
 _BEGUN = "begun.json"
 _DONE = "done.json"
+_ABANDONED = "abandoned.json"
 _UNFINISHED = ".unfinished-"
 
 
@@ -71,6 +73,11 @@ class Collection:
         return (self.folder / _DONE).exists()
 
     @property
+    def is_open(self) -> bool:
+        """Whether it may be gone on with."""
+        return not self.is_done and not (self.folder / _ABANDONED).exists()
+
+    @property
     def done(self) -> dict[str, Any]:
         """What it came to."""
         return _load(self.folder / _DONE)
@@ -97,6 +104,10 @@ class Collection:
         """Mark it as done: from now on it counts."""
         _write(self.folder / _DONE, json.dumps(dict(summary), indent=1, sort_keys=True).encode())
 
+    def abandon(self, reason: str) -> None:
+        """Mark it as never to be gone on with: what landed in it makes no sense."""
+        _write(self.folder / _ABANDONED, json.dumps({"reason": reason}, indent=1).encode())
+
 
 class Landing:
     """The collections of a corpus, per part (a library); ``root`` is the corpus's folder."""
@@ -110,9 +121,9 @@ class Landing:
         return [collection for collection in self._all(part) if collection.kind in kinds and collection.is_done]
 
     def unfinished(self, part: str) -> Collection | None:
-        """The collection of a part that was begun last, where it is not done."""
+        """The collection of a part that was begun last, where it may be gone on with."""
         last = next(reversed(self._all(part)), None)
-        return last if last and not last.is_done else None
+        return last if last and last.is_open else None
 
     def discard_unfinished(self, part: str) -> None:
         """Remove a collection that never counted: where it can be made again, it would only fill the disk."""

@@ -51,6 +51,12 @@ def test_an_unfinished_collection_never_counts_once_another_was_begun(landing):
     assert landing.unfinished("Keras") is None
 
 
+def test_an_abandoned_collection_is_not_gone_on_with(landing):
+    landing.begin("Keras", "full", {}).abandon("its replies contradict each other")
+    assert landing.unfinished("Keras") is None
+    assert landing.done("Keras", {"full"}) == []
+
+
 def test_parts_are_apart_but_their_moments_never_repeat(tmp_path, clock):
     landing = Landing(tmp_path / "landing", clock)
     first = landing.begin("Keras", "full", {})

@@ -23,6 +23,7 @@ REPORT_TABLES = (
     "analysis.replication_diff",
     "analysis.repeats",
     "labeling.kappa_checkpoints",
+    "stackoverflow.funnel",
 )
 
 _MISSING = "-"
@@ -41,6 +42,7 @@ def render(tables: Mapping[str, pl.DataFrame]) -> str:
     return environment.get_template("report.html.j2").render(
         info=info,
         summary=tables["analysis.dataset_summary"].to_dicts(),
+        funnel=tables["stackoverflow.funnel"].to_dicts(),
         kappas=tables["labeling.kappa_checkpoints"].filter(pl.col("scope") == "cumulative").to_dicts(),
         distributions={
             dimension: _cross_table(tables[f"analysis.{dimension}_distribution"]) for dimension in DIMENSIONS

@@ -11,7 +11,7 @@ from dlbug_assets.clock import Clock
 from dlbug_assets.landing import Collection, Landing
 from dlbug_assets.quota import Ledger, Standing
 from dlbug_assets.stackoverflow import asking
-from dlbug_assets.stackoverflow.asking import Question, Tally
+from dlbug_assets.stackoverflow.asking import HeedlessError, Question, Tally
 from dlbug_assets.stackoverflow.client import Conversation, StackExchange
 from dlbug_assets.stackoverflow.transport import Patience, Transport, service_name
 from dlbug_assets.study import Study
@@ -82,12 +82,16 @@ class Collector:
         ask = partial(self._told, library, talk)
         known = _in_scope(done)
         now = _seconds(collection.begun_at)
-        if collection.kind == FULL:
-            tally = asking.full(ask, question, known, now)
-            state: dict[str, Any] = {"in_scope": sorted(tally.in_scope)}
-        else:
-            tally = asking.refresh(ask, question, known, done[-1].done["cursors"], now)
-            state = {"entered": sorted(tally.in_scope - known), "left": sorted(known - tally.in_scope)}
+        try:
+            if collection.kind == FULL:
+                tally = asking.full(ask, question, known, now)
+                state: dict[str, Any] = {"in_scope": sorted(tally.in_scope)}
+            else:
+                tally = asking.refresh(ask, question, known, done[-1].done["cursors"], now)
+                state = {"entered": sorted(tally.in_scope - known), "left": sorted(known - tally.in_scope)}
+        except HeedlessError as error:
+            collection.abandon(str(error))
+            raise
         return self._finish(collection, talk, tally, state)
 
     def look_up(self, library: str, numbers: Sequence[int], *, again: bool) -> dict[str, Any]:

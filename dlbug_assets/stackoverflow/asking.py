@@ -36,6 +36,10 @@ _GUESSED_TOTAL = 250
 _LAST_PAGE = 25
 
 
+class HeedlessError(MalformedError):
+    """Replies that are not to what was asked: together they make no sense, however sound each of them looks."""
+
+
 @dataclass(frozen=True)
 class Question:
     """What is asked of the site for one library: any of the tags, a score, and moments of creation (UTC seconds,
@@ -109,7 +113,7 @@ def full(ask: Ask, question: Question, known: Iterable[int], now: int) -> Tally:
     """Ask for everything in scope; look up by number what was ``known`` and did not come. ``now`` is in UTC seconds,
     and need not be exact.
 
-    The tally's in_scope are the questions in scope now. Raises :class:`MalformedError` for replies that make no sense.
+    The tally's in_scope are the questions in scope now. Raises :class:`HeedlessError` for replies that make no sense.
     """
     tally = Tally(question, set())
     for tag in question.tags:
@@ -213,7 +217,7 @@ def rising(ask: Ask, key: str, low: int, question: Question, now: int) -> Iterat
         page = ask(min=low)
         seen = _insist(page, key, low, None)
         if seen != sorted(seen):
-            raise MalformedError(
+            raise HeedlessError(
                 f"the API was asked for a rising {key} and sent another order. Nothing of this is used."
             )
         yield page
@@ -238,7 +242,7 @@ def _further_pages(ask: Ask, first: Page) -> Iterator[Page]:
         yield page
         if not page.has_more:
             return
-    raise MalformedError(
+    raise HeedlessError(
         "the API says there is ever more, but shows the same: it does not heed what it is asked. Nothing of this "
         "collection is used; run again later."
     )
@@ -253,7 +257,7 @@ def _insist(page: Page, key: str, low: int, high: int | None) -> list[int]:
     ever, and what it sends would be taken for something else."""
     values = [item[key] for item in page.items if isinstance(item.get(key), int)]
     if any(value < low or (high is not None and value > high) for value in values):
-        raise MalformedError(
+        raise HeedlessError(
             f"the API was asked for {key} from {low} to {high or 'now'} and sent others: it does not heed what it is "
             "asked. Nothing of this collection is used; run again later."
         )

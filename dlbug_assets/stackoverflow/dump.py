@@ -124,7 +124,7 @@ def extract(
     ``questions-00001.parquet`` and so on with the columns of :data:`QUESTIONS`, in the same way ``answers`` and
     ``irregularities``, each at least once. Taken are questions with one of the tags, of ``min_score`` or more, created
     on a UTC day from ``created_from`` to ``created_until``, both included. In memory there is a batch of each kind and
-    some 200 bytes per question.
+    some 200 bytes per question or answer.
 
     A question without a readable Id, Score or CreationDate is left out, and so is a second post with an Id; any other
     field that cannot be read is NULL. All this is noted, for every library where it cannot be told which one it is.

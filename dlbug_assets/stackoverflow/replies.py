@@ -183,7 +183,9 @@ class _Reader:
                 continue
             row[spec.column], is_sound = spec.read(value)
             if not is_sound:
-                self.note(position, post_id, name, f"is not as described; read as {row[spec.column]!r}", value)
+                # Whatever stands in the place of an account may name a person.
+                shown = f"a {type(value).__name__}" if name == "owner" else value
+                self.note(position, post_id, name, f"is not as described; read as {row[spec.column]!r}", shown)
         for name in item.keys() - fields.keys() - known - {"is_accepted"}:
             if name not in self._unknown:
                 self._unknown.add(name)

@@ -1,9 +1,12 @@
 """The paper recomputed from its authors' labels, end to end."""
 
+from datetime import UTC, datetime
+
 import pytest
 from release import release_path
 from running import Ran, ran
 from scipy.stats import ttest_ind
+from servers.stackexchange import StackExchange, question
 
 
 @pytest.fixture(scope="module")
@@ -180,3 +183,39 @@ def test_a_bad_release_is_one_message_and_leaves_the_publication_alone(islam2019
         assert "Traceback" not in result.stderr
         assert result.stderr.endswith("The published database is untouched.\n")
         assert islam2019.home.published.read_bytes() == before
+
+
+def test_with_a_network_posts_gain_titles_dates_and_years(islam2019, tmp_path):
+    posts = islam2019.query("select distinct post_id, lower(library) from stackoverflow.raw_posts order by all").rows()
+    asked = islam2019.query("select count(*) from stackoverflow.raw_posts").item()
+    made = [question(number, tags=[tag], created=1_400_000_000 + 3 * number % 10**8) for number, tag in posts]
+    gone = made.pop()
+    with StackExchange(made) as api:
+        api.key = "k"
+        done = ran(
+            "islam2019",
+            tmp_path,
+            DLBUG_ARTIFACT=str(release_path()),
+            DLBUG_STACKEXCHANGE_URL=api.url,
+            STACKEXCHANGE_KEY="k",
+        )
+    assert done.result.returncode == 0, done.result.stderr
+    # One request creates the filter; a library's posts are asked for a hundred at a time.
+    assert sum(len(request.ids) for request in api.log) == asked
+    assert len(api.log) == 1 + 1 + 2 + 2 + 1 + 1
+    titles = dict(done.query("select post_id, title from labeling.items where source = 'Stack Overflow'").rows())
+    assert titles == {item.question_id: item.title for item in made} | {gone.question_id: None}
+    years = done.query("select distinct i.post_id, l.year from labeling.labels l join labeling.items i using (item_id)")
+    known = {number: year for number, year in years.rows() if number is not None}
+    expected = {item.question_id: datetime.fromtimestamp(item.creation_date, UTC).year for item in made}
+    assert known == expected | {gone.question_id: None}
+    assert done.query("select distinct source from analysis.yearly_evolution").to_series().sort().to_list() == [
+        "Stack Overflow",
+        "both",
+    ]
+    deleted = done.query("select distinct post_id from stackoverflow.raw_posts where deleted_at is not null")
+    assert deleted.to_series().to_list() == [gone.question_id]
+    # What the labels say does not depend on it.
+    for table in ("analysis.bug_type_distribution", "analysis.source_comparison", "analysis.replication_diff"):
+        rows = f"from {table} order by all"
+        assert done.query(rows).equals(islam2019.query(rows)), table

@@ -222,3 +222,8 @@ def test_a_study_with_synthetic_posts_and_real_labels_is_synthetic_too():
     modern = load_study("modern")
     mixed = modern.model_copy(update={"sources": modern.sources.model_copy(update={"posts": "sample"})})
     assert notice(mixed).startswith("SYNTHETIC")
+
+
+def test_the_funnel_is_shown_for_each_library():
+    page = render(tables(funnel=[{"library": "Keras", "collected": 9, "in_scope": 7, "with_code": 5, "candidates": 4}]))
+    assert cells(page) == ["Keras", "9", "7", "5", "4"]

@@ -94,7 +94,7 @@ class Request:
     """A request that arrived; ``method`` is the path with ids replaced, ``at`` on the monotonic clock."""
 
     method: str
-    path: str
+    written: str
     params: dict[str, str]
     ids: list[int]
     at: float
@@ -212,6 +212,9 @@ class StackExchange:
         self.faults: list[Fault] = []
         self.before: Callable[[Request], None] | None = None
         self.punished = 0
+        self.methods = {
+            "sites", "filters/create", "questions", "questions/{ids}", "questions/{ids}/answers", "answers/{ids}"
+        }  # fmt: skip
         self.filters: dict[str, tuple[set[str], bool]] = {name: (fields, True) for name, fields in _BUILT_IN.items()}
         self._not_before: dict[str, float] = {}
         self.stopping = threading.Event()
@@ -293,6 +296,10 @@ class StackExchange:
             return {"items": [self._created_filter(request.params)], "has_more": False, **self._quota()}
         return self._listed(request, fault)
 
+    def hold(self, method: str, seconds: float) -> None:
+        """Punish whoever calls a method before so many seconds have passed."""
+        self._not_before[method] = time.monotonic() + seconds
+
     def _quota(self) -> dict[str, int]:
         return {"quota_max": self.quota_max, "quota_remaining": self.quota_remaining}
 
@@ -340,7 +347,7 @@ class StackExchange:
         }
         if fault and fault.kind == "backoff":
             reply[".backoff"] = fault.options["seconds"]
-            self._not_before[request.method] = time.monotonic() + fault.options["seconds"]
+            self.hold(request.method, fault.options["seconds"])
         return {key.removeprefix("."): value for key, value in reply.items() if key in fields}
 
     def _found(self, request: Request, params: Mapping[str, str], key: str) -> list[Any]:
@@ -410,7 +417,7 @@ class _Handler(BaseHTTPRequestHandler):
         path = parts.path.removeprefix("/2.3/").strip("/")
         ids = [int(number) for group in re.findall(r"(?<=/)[\d;]+", path) for number in group.split(";") if number]
         method = re.sub(r"(?<=/)[\d;]+", "{ids}", path)
-        request = Request(method, path, dict(parse_qsl(parts.query)), ids, time.monotonic())
+        request = Request(method, parts.path, dict(parse_qsl(parts.query)), ids, time.monotonic())
         with api.lock:
             api.log.append(request)
             fault = api.take_fault(request)
@@ -419,19 +426,14 @@ class _Handler(BaseHTTPRequestHandler):
             if api.before:
                 api.before(request)
             try:
-                known = (
-                    "sites",
-                    "filters/create",
-                    "questions",
-                    "questions/{ids}",
-                    "questions/{ids}/answers",
-                    "answers/{ids}",
-                )
-                _refuse(fault, is_known=method in known)
+                _refuse(fault, is_known=method in api.methods)
                 content, status = api.answered(request, fault), 200
             except _ApiError as error:
                 status = 400
                 content = {"error_id": error.number, "error_name": _ERRORS[error.number], "error_message": str(error)}
+                if fault and "backoff" in fault.options:
+                    content["backoff"] = fault.options["backoff"]
+                    api.hold(method, fault.options["backoff"])
             request.status = status
         self.send(status, _spoilt(content, fault), fault)
 
@@ -508,6 +510,8 @@ def _spoilt(content: dict[str, Any], fault: Fault | None) -> Any:
         return content
     if fault.kind == "hollow":
         return {}
+    if fault.kind == "wrong_wrapper":
+        return [content]
     if fault.kind == "wrong_type":
         return content | {"items": {"0": "?"}}
     if fault.kind == "drift" and len(content["items"]) > 4:

@@ -1,5 +1,6 @@
 """Collecting from the stand-in and loading into a warehouse, as the assets do it, and the proofs that it went well."""
 
+import dataclasses
 import itertools
 import json
 import traceback
@@ -46,6 +47,22 @@ class ShiftedClock(Clock):
         return super().now() + self.ahead
 
 
+def stored(warehouse, source, libraries):
+    """Load libraries into a warehouse; returns the tables."""
+    for library in libraries:
+        parts = source.load(library, lambda table, where, params: warehouse.own(SPECS[table], where, params))
+        for table in TABLES:
+            part = parts[table]
+            spec = SPECS[f"stackoverflow.{table}"]
+            # This little database has no schema reference: its libraries cannot be looked up there.
+            checks = tuple(check for check in spec.checks if "reference." not in check.violations)
+            written = warehouse.replace_part(
+                dataclasses.replace(spec, checks=checks), part.frame, part.outdated, part.params
+            )
+            assert written.is_in, written.outcomes
+    return {table: warehouse.read(f"from stackoverflow.{table} order by all") for table in TABLES}
+
+
 @dataclass
 class Collecting:
     """A study that follows the stand-in ``api``, in the folder ``root``."""
@@ -72,10 +89,13 @@ class Collecting:
     def landing(self):
         return Landing(self.home.landing / "stackoverflow", self.clock)
 
-    def source(self, home=None):
+    @property
+    def api_access(self):
+        return Api(self.api.url, self.key, self.ledger, self.clock, self.patience)
+
+    def source(self):
         """A source as a new process makes it: what it knows is on disk."""
-        api = Api(self.api.url, self.key, self.ledger, self.clock, self.patience)
-        return Live(self.study, self.landing, (home or self.home).secret_key, api)
+        return Live(self.study, self.landing, self.home.secret_key, self.api_access)
 
     def collect(self, *, sweep=False):
         """Collect every library; returns the failures by library."""
@@ -87,19 +107,7 @@ class Collecting:
     def load(self, home=None):
         home = home or self.home
         with Warehouse(home, "a test", say=lambda _: None) as warehouse:
-            for library in self.study.library_names:
-                parts = self.source().load(
-                    library, lambda table, where, params: warehouse.own(SPECS[table], where, params)
-                )
-                for table in TABLES:
-                    part = parts[table]
-                    spec = SPECS[f"stackoverflow.{table}"]
-                    # The libraries' names are not in this little database: that check has no table to look into.
-                    checks = tuple(check for check in spec.checks if "reference." not in check.violations)
-                    written = warehouse.replace_part(
-                        type(spec)(**{**vars(spec), "checks": checks}), part.frame, part.outdated, part.params
-                    )
-                    assert written.is_in, written.outcomes
+            stored(warehouse, self.source(), self.study.library_names)
 
     def refresh(self, *, sweep=False):
         """Collect and load; nothing may fail."""

@@ -16,6 +16,7 @@ from collecting import KEY, STUDY, Collecting
 from servers.stackexchange import Fault, StackExchange, corpus, question
 
 from dlbug_assets.quota import DeferredError
+from dlbug_assets.stackoverflow.asking import HeedlessError
 from dlbug_assets.stackoverflow.transport import MalformedError, Patience, RefusedError, UnreachableError
 from dlbug_assets.study import Study
 
@@ -173,7 +174,7 @@ def test_row_07_the_reserve_of_the_quota_is_not_touched(api, study):
     study.proves_truth()
 
 
-@pytest.mark.parametrize("kind", ["hollow", "wrong_type"])
+@pytest.mark.parametrize("kind", ["hollow", "wrong_type", "wrong_wrapper"])
 def test_row_08_a_hollow_reply_is_no_empty_answer(api, study, kind):
     study.refresh()
     before = study.cursors()
@@ -190,7 +191,7 @@ def test_row_09_an_endless_list_is_not_followed(api, study):
     before, asked = study.cursors(), len(api.log)
     api.fail(Fault("endless", method="questions", times=None))
     failures = study.collect(sweep=True)
-    assert {type(error) for error in failures.values()} == {MalformedError}
+    assert {type(error) for error in failures.values()} == {HeedlessError}
     assert "it does not heed what it is asked" in str(failures["Keras"])
     assert len(api.log) - asked <= 6
     proves_that_nothing_moved(study, before)

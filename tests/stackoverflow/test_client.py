@@ -1,0 +1,91 @@
+"""The client between stackapi and the transport: filters, identity of requests, and secrets."""
+
+import dataclasses
+
+import pytest
+import stackapi.stackapi
+from collecting import KEY, Collecting
+from servers.stackexchange import StackExchange, question
+
+from dlbug_assets.errors import DlbugError
+from dlbug_assets.stackoverflow.client import FIELDS, Conversation
+from dlbug_assets.stackoverflow.transport import service_name
+
+
+@pytest.fixture
+def api():
+    with StackExchange([question(number, tags=["keras"], created=1_500_000_000) for number in range(1, 4)]) as server:
+        server.key = KEY
+        yield server
+
+
+@pytest.fixture
+def study(api, tmp_path):
+    return Collecting(api, tmp_path)
+
+
+@pytest.fixture
+def talk(study):
+    return Conversation(study.api_access.client(study.said.append), study.landing.begin("Keras", "full", {}))
+
+
+def test_the_filter_is_created_once_for_ever(api, study, talk):
+    talk.ask("questions", tagged="keras", sort="votes")
+    talk.ask("questions", tagged="torch", sort="votes")
+    again = Conversation(study.api_access.client(study.said.append), study.landing.begin("Torch", "full", {}))
+    again.ask("questions", tagged="torch", sort="votes")
+    assert [request.method for request in api.log] == ["filters/create", "questions", "questions", "questions"]
+    (name,) = {request.params["filter"] for request in api.log[1:]}
+    assert api.filters[name] == (set(FIELDS), True)
+
+
+def test_a_server_without_custom_filters_is_asked_with_bodies(api, talk):
+    api.methods.remove("filters/create")
+    page = talk.ask("questions", tagged="keras", sort="votes")
+    assert [item["body"] is not None for item in page.items] == [True] * 3
+    assert api.log[-1].params["filter"] == "withbody"
+
+
+def test_what_has_landed_is_not_asked_for_again(api, study, talk):
+    asked = {"tagged": "keras", "sort": "votes", "todate": None}
+    first = talk.ask("questions", **asked)
+    again = Conversation(talk._client, talk._collection)
+    assert again.ask("questions", **asked) == first
+    assert (again.requests, len(api.log)) == (0, 2)
+    again.ask("questions/{ids}", ids=[1], sort="votes")
+    again.ask("questions/{ids}", ids=[2], sort="votes")
+    assert [request.ids for request in api.log[2:]] == [[1], [2]]
+
+
+def test_a_reply_lands_as_it_came_and_without_the_key(api, study, talk):
+    page = talk.ask("questions", tagged="keras", sort="votes", min=6)
+    (reply,) = talk._collection.replies()
+    assert reply.request == {"method": "questions", "ids": [], "params": {"min": 6, "sort": "votes", "tagged": "keras"}}
+    assert b'"has_more": false' in reply.body
+    assert (len(page.items), page.has_more, page.total) == (3, False, 3)
+
+
+def test_stackapi_knows_no_key_and_its_module_stays_as_it_is(study):
+    before = dict(vars(stackapi.stackapi))
+    client = study.api_access.client(study.said.append)
+    assert KEY not in repr(client._stackapi) + str(vars(client._stackapi))
+    assert vars(stackapi.stackapi) == before
+
+
+def test_addresses_end_without_a_slash(api, talk):
+    talk.ask("questions", tagged="keras", sort="votes")
+    assert [request.written for request in api.log] == ["/2.3/filters/create", "/2.3/questions"]
+
+
+@pytest.mark.parametrize("root", ["", "/", "/2.3", "/2.3/"])
+def test_the_root_may_be_written_in_several_ways(api, study, root):
+    access = dataclasses.replace(study.api_access, root=api.url + root)
+    talk = Conversation(access.client(study.said.append), study.landing.begin("Keras", "full", {}))
+    assert len(talk.ask("questions", tagged="keras", sort="votes").items) == 3
+    assert study.ledger.services() == [service_name(api.url, KEY)] == [f"{api.url} with a key"]
+
+
+@pytest.mark.parametrize("root", ["api.example.org", "ftp://example.org", "http://"])
+def test_a_root_that_is_no_address_is_named(study, root):
+    with pytest.raises(DlbugError, match="DLBUG_STACKEXCHANGE_URL is .*give the API's root, as in https://host"):
+        dataclasses.replace(study.api_access, root=root).client(study.said.append)
