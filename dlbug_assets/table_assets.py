@@ -32,7 +32,8 @@ class Rows:
 
 @dataclass(frozen=True)
 class Part:
-    """The rows of one library: they replace those that satisfy ``outdated`` (a condition with ? for ``params``).
+    """Rows of one library: they replace those with the same key, and those that satisfy ``outdated`` (a condition
+    with ? for ``params``). Frames that come one after the other need not be in memory at once.
 
     ``counts`` and ``notes`` are shown per library in the UI; counts are also added up.
     """
@@ -72,6 +73,11 @@ class _Corpus:
         for name, value in counts.items():
             self.totals[name] = self.totals.get(name, 0) + value
         self.last = written
+
+    def line(self, library: str) -> str:
+        """What was written of a library, for the terminal."""
+        counts = {name: value for name, value in self.shown[library].items() if name in self.totals}
+        return f"{self.last.spec.name}: {', '.join(f'{value} {name}' for name, value in counts.items())}"
 
     def metadata(self) -> dict[str, Any]:
         return library_metadata(self.shown, self.totals)
@@ -196,8 +202,8 @@ class TableAssets:
                         spec = self.spec(table)
                         part: Part = made if len(specs) == 1 else made[spec.name]
                         corpus.take(library, part, warehouse.replace_part(spec, part.frame, part.outdated, part.params))
-                    written = [f"{corpus.last.received} rows into {table}" for table, corpus in corpora.items()]
-                    context.log.info(f"{library}: {', '.join(written)}")
+                    lines = [corpus.line(library) for corpus in corpora.values() if corpus.last.received]
+                    context.log.info(f"{library}: {'; '.join(lines) or 'nothing to write'}")
                     if not all(corpus.last.is_in for corpus in corpora.values()):
                         break  # the step fails; the libraries after this one keep what they have
                 yield from events([(corpus.last, corpus.metadata()) for corpus in corpora.values()])

@@ -90,10 +90,6 @@ class CheckOutcome:
         return self.violations == 0
 
 
-#: Rows as a frame, as frames one after the other (for what should not be in memory at once), or as a SELECT.
-Rows = pl.DataFrame | Iterable[pl.DataFrame] | str
-
-
 @dataclass(frozen=True)
 class Written:
     """What a write did: rows that came, rows in the table now, and the outcome of each check of it."""
@@ -168,46 +164,80 @@ class Warehouse:
                 relation = self.connection.sql(f"select {columns} where false")
             return relation.pl()
 
-    def replace(self, spec: TableSpec, rows: Rows) -> Written:
-        """Make the table exactly these rows: one transaction with its comments and checks.
+    def replace(self, spec: TableSpec, rows: pl.DataFrame | str) -> Written:
+        """Make the table exactly these rows (a frame, or a SELECT): one transaction with its comments and checks.
 
         Frames are cast to the columns of the spec. Where a blocking check fails nothing changes (``is_in`` is
         False). Raises :class:`DlbugError` for missing or unknown columns, values that do not fit, and full disks.
         """
-        return self._write(spec, rows, lambda connection: _create(connection, spec))
 
-    def replace_part(self, spec: TableSpec, rows: Rows, outdated: str, params: Sequence[Any]) -> Written:
-        """Replace those rows of the table that satisfy the condition ``outdated`` by these; the same rules hold."""
-
-        def swap(connection: duckdb.DuckDBPyConnection) -> None:
-            if not self.has(spec.table):
+        def fill(connection: duckdb.DuckDBPyConnection) -> int:
+            with _staged(connection, spec, rows) as received:
                 _create(connection, spec)
-                return
-            if _columns(connection, spec.table) != _columns(connection, "incoming"):
-                raise DlbugError(
-                    f"{spec.table} in {self.home.working} was made by another version of dlbug. Delete that file and "
-                    "run again: it is made anew."
-                )
-            connection.execute(f"delete from {spec.table} where {outdated}", list(params))
-            connection.execute(f"insert into {spec.table} by name select * from incoming")
+            return received
 
-        return self._write(spec, rows, swap)
+        return self._write(spec, fill)
 
-    def _write(self, spec: TableSpec, rows: Rows, change: Callable[[duckdb.DuckDBPyConnection], None]) -> Written:
+    def replace_part(
+        self, spec: TableSpec, rows: pl.DataFrame | Iterable[pl.DataFrame], outdated: str, params: Sequence[Any]
+    ) -> Written:
+        """Replace rows of the table: those that satisfy the condition ``outdated`` (with ? for ``params``), and those
+        with the key (the grain) of one that comes. The same rules hold.
+
+        Of frames that come one after the other, one is in memory at a time; there must be at least one.
+        """
+        key = ", ".join(f'"{column}"' for column in spec.grain)
+
+        def fill(connection: duckdb.DuckDBPyConnection) -> int:
+            with _staged(connection, spec, rows if isinstance(rows, pl.DataFrame) else "from arrived") as received:
+                self._prepare(spec)
+                connection.execute(f"delete from {spec.table} where {outdated}", list(params))
+                connection.execute(f"delete from {spec.table} where ({key}) in (select ({key}) from incoming)")
+                connection.execute(f"insert into {spec.table} by name select * from incoming")
+            return received
+
+        if isinstance(rows, pl.DataFrame):
+            return self._write(spec, fill)
+        with self._arrived(spec, rows):
+            return self._write(spec, fill)
+
+    @contextmanager
+    def _arrived(self, spec: TableSpec, frames: Iterable[pl.DataFrame]) -> Iterator[None]:
+        """Frames as the temporary table `arrived`, which DuckDB moves to disk where memory is short.
+
+        Outside of a transaction: within one, DuckDB would keep every frame until its end.
+        """
+        connection = self.connection
+        statement = "create or replace temp table arrived as from frame"
+        with _explained(f"writing {spec.table}", self.home.working):
+            for frame in frames:
+                connection.register("frame", frame)
+                connection.execute(statement)
+                connection.unregister("frame")
+                statement = "insert into arrived by name from frame"
+        yield
+        connection.execute("drop table arrived")
+
+    def _prepare(self, spec: TableSpec) -> None:
+        """Make a table that is missing, empty; refuse one with other columns than what comes."""
+        if not self.has(spec.table):
+            _create(self.connection, spec)
+            self.connection.execute(f"truncate {spec.table}")
+        elif _columns(self.connection, spec.table) != _columns(self.connection, "incoming"):
+            raise DlbugError(
+                f"{spec.table} in {self.home.working} was made by another version of dlbug. Delete that file and "
+                "run again: it is made anew."
+            )
+
+    def _write(self, spec: TableSpec, fill: Callable[[duckdb.DuckDBPyConnection], int]) -> Written:
         connection = self.connection
         with _explained(f"writing {spec.table}", self.home.working):
             connection.execute("begin transaction")
             try:
-                _stage(connection, spec, rows)
-                received = connection.execute("select count(*) from incoming").fetchall()[0][0]
-                change(connection)
+                received = fill(connection)
                 outcomes = tuple(_check(connection, check) for check in spec.checks)
                 count = connection.execute(f"select count(*) from {spec.table}").fetchall()[0][0]
                 written = Written(spec, received, count, outcomes)
-                connection.execute("drop view incoming")
-                connection.execute("drop view staged")
-                connection.execute("drop table if exists arrived")
-                connection.unregister("frame")
                 connection.execute("commit" if written.is_in else "rollback")
             except BaseException:
                 _roll_back(connection)
@@ -249,27 +279,26 @@ def open_published(home: Home) -> duckdb.DuckDBPyConnection:
 
 def _open_for_writing(path: Path) -> duckdb.DuckDBPyConnection:
     with _explained("opening the working database", path):
-        # Half a GiB is ample for a study of the paper's size; larger ones spill to disk beside the file.
-        connection = duckdb.connect(
-            str(path), config={"storage_compatibility_version": STORAGE_VERSION, "memory_limit": "512MiB"}
+        # This is ample for a study of the paper's size; larger ones spill to disk beside the file. Rows of posts
+        # are long, so that row groups of the usual 122,880 rows would take most of it.
+        options = {"memory_limit": "384MiB", "temp_directory": f"{path}.tmp"}
+        connection = duckdb.connect(":memory:", config=options)
+        connection.execute(
+            f"attach {_text(str(path))} as working (storage_version '{STORAGE_VERSION}', row_group_size 16384)"
         )
+        connection.execute("use working")
         for schema in SCHEMAS:
             connection.execute(f"create schema if not exists {schema}")
         return connection
 
 
-def _stage(connection: duckdb.DuckDBPyConnection, spec: TableSpec, rows: Rows) -> None:
-    """The incoming rows as a temporary view `incoming` with the columns, order and types of the spec."""
-    if isinstance(rows, str):
-        query = rows
-    elif isinstance(rows, pl.DataFrame):
+@contextmanager
+def _staged(connection: duckdb.DuckDBPyConnection, spec: TableSpec, rows: pl.DataFrame | str) -> Iterator[int]:
+    """The incoming rows as a temporary view `incoming` with the columns, order and types of the spec; how many."""
+    if isinstance(rows, pl.DataFrame):
         connection.register("frame", rows)
-        query = "from frame"
-    else:
-        _gather(connection, rows)
-        query = "from arrived"
     # A view, not a subquery, so that a model runs as it stands in its file.
-    connection.execute(f"create temp view staged as {query}")
+    connection.execute(f"create temp view staged as {rows if isinstance(rows, str) else 'from frame'}")
     found = [name for name, _ in _columns(connection, "staged")]
     missing = [name for name in spec.column_names if name not in found]
     unknown = [name for name in found if name not in spec.column_names]
@@ -278,15 +307,10 @@ def _stage(connection: duckdb.DuckDBPyConnection, spec: TableSpec, rows: Rows) -
         raise DlbugError(f"{spec.table}: what was computed {' and '.join(problems)} (described in {spec.source})")
     casts = ", ".join(f'cast("{c.name}" as {c.data_type}) as "{c.name}"' for c in spec.columns)
     connection.execute(f"create temp view incoming as select {casts} from staged")
-
-
-def _gather(connection: duckdb.DuckDBPyConnection, frames: Iterable[pl.DataFrame]) -> None:
-    """Frames as the temporary table `arrived`, which DuckDB moves to disk where memory is short."""
-    statement = "create temp table arrived as from frame"
-    for frame in frames:
-        connection.register("frame", frame)
-        connection.execute(statement)
-        statement = "insert into arrived by name from frame"
+    yield connection.execute("select count(*) from incoming").fetchall()[0][0]
+    connection.execute("drop view incoming")
+    connection.execute("drop view staged")
+    connection.unregister("frame")
 
 
 def _create(connection: duckdb.DuckDBPyConnection, spec: TableSpec) -> None:

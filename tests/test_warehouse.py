@@ -95,8 +95,40 @@ def test_a_part_replaces_the_outdated_rows_only(warehouse):
 
 def test_a_part_that_violates_a_check_changes_nothing(warehouse):
     warehouse.replace_part(SPEC, bugs((1, "Keras")), "library = ?", ["Keras"])
-    assert warehouse.replace_part(SPEC, bugs((1, "Torch")), "library = ?", ["Torch"]).is_in is False
+    assert warehouse.replace_part(SPEC, bugs((2, "Torch"), (2, "Torch")), "library = ?", ["Torch"]).is_in is False
     assert content(warehouse) == [(1, "Keras")]
+
+
+def test_a_row_with_the_key_of_one_that_comes_is_replaced(warehouse):
+    warehouse.replace_part(SPEC, bugs((1, "Keras"), (2, "Keras")), "false", [])
+    warehouse.replace_part(SPEC, bugs((2, "Torch")), "false", [])
+    assert content(warehouse) == [(1, "Keras"), (2, "Torch")]
+
+
+def test_frames_may_come_one_after_the_other(warehouse):
+    warehouse.replace_part(SPEC, bugs((1, "Keras"), (9, "Keras")), "false", [])
+    frames = (bugs((number, "Keras")) for number in (1, 2, 3))
+    written = warehouse.replace_part(SPEC, frames, "library = ?", ["Keras"])
+    assert (written.received, written.row_count) == (3, 3)
+    assert content(warehouse) == [(1, "Keras"), (2, "Keras"), (3, "Keras")]
+
+
+def test_frames_that_stop_half_way_change_nothing(warehouse):
+    warehouse.replace_part(SPEC, bugs((1, "Keras")), "false", [])
+
+    def frames():
+        yield bugs((2, "Keras"))
+        raise DlbugError("the source broke off")
+
+    with pytest.raises(DlbugError, match="the source broke off"):
+        warehouse.replace_part(SPEC, frames(), "library = ?", ["Keras"])
+    assert content(warehouse) == [(1, "Keras")]
+
+
+def test_rows_of_a_table_that_is_being_made_can_be_asked_for(warehouse):
+    assert warehouse.own(SPEC, "bug in (select unnest(?))", [[1]]).rows() == []
+    warehouse.replace_part(SPEC, bugs((1, "Keras"), (2, "Keras")), "false", [])
+    assert warehouse.own(SPEC, "bug in (select unnest(?))", [[2, 3]]).rows() == [(2, "Keras")]
 
 
 def test_a_table_of_another_version_is_not_mixed_with_this_ones(warehouse):

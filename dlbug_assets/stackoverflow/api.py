@@ -143,7 +143,8 @@ class Collector:
             "quota_left": self._api.standing().quota_left,
         }
         collection.finish({**summary, **state})
-        return {"kind": collection.kind, **summary}
+        shown = ("requests", "items", "quota_left", "newest_activity")
+        return {"kind": collection.kind, **{name: summary[name] for name in shown}}
 
 
 def questions(study: Study) -> dict[str, Question]:

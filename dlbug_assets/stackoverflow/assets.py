@@ -3,7 +3,7 @@
 candidate_posts and the funnel are SQL.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -58,8 +58,7 @@ def assets(source: PostSource, lock: Path, tables: TableAssets) -> list[dg.Asset
                     context.log.info(f"{collected.library}: {_line(collected.notes)}")
                 else:
                     failures[collected.library] = str(collected.failure)
-        requests = sum(notes.get("requests", 0) for notes in shown.values())
-        metadata = library_metadata(shown, {"requests": requests})
+        metadata = {**_totals(shown), **library_metadata(shown, {})}
         if failures:
             for library in shown:  # these are done, and what follows from them may go on
                 yield dg.AssetMaterialization(asset_key(LANDING), metadata=metadata, partition=library)
@@ -85,6 +84,17 @@ def assets(source: PostSource, lock: Path, tables: TableAssets) -> list[dg.Asset
         return source.load(library, own)
 
     return [landing, raw_posts]
+
+
+def _totals(shown: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """What a run's collections come to, for the UI to plot: requests, quota left, newest activity (where known)."""
+    known: dict[str, list[Any]] = {}
+    for notes in shown.values():
+        for name in ("requests", "quota_left", "newest_activity"):
+            if notes.get(name) is not None:
+                known.setdefault(name, []).append(notes[name])
+    ways: dict[str, Callable[[list[Any]], Any]] = {"requests": sum, "quota_left": min, "newest_activity": max}
+    return {name: ways[name](values) for name, values in known.items()}
 
 
 def _line(notes: Mapping[str, Any]) -> str:

@@ -29,11 +29,10 @@ from dlbug_assets.table_assets import Own, Part
 _DUMP = "dump"
 _NEVER = datetime(1970, 1, 1)
 _ALL_OF_LIBRARY = "library = ?"
+_NOTHING = "false"
 #: An answer belongs to a question, whatever the libraries that the question is filed under.
-_OLD_ANSWERS = (
-    "answer_id in (select answer_id from incoming) or post_id in (select unnest(?)) "
-    "or post_id not in (select post_id from stackoverflow.raw_posts)"
-)
+_ORPHANS = "post_id not in (select post_id from stackoverflow.raw_posts)"
+_ANSWERS_OF_LIBRARY = f"post_id in (select post_id from stackoverflow.raw_posts where library = ?) or {_ORPHANS}"
 _COLLECTIONS = {
     "library": pl.String,
     "collection": pl.String,
@@ -141,20 +140,19 @@ class Live:
 
         sightings = _Sightings(added)
         merged = merge(known, sightings, library, questions(self.study), secret_key(self.key_file))
-        outdated = "(library, post_id) in (select library, post_id from incoming)"
         return {
             "raw_posts": Part(
                 merged.posts,
-                f"{outdated} or library = ?" if is_anew else outdated,
+                _ALL_OF_LIBRARY if is_anew else _NOTHING,
                 [library] if is_anew else [],
                 *_shown(merged, added),
             ),
-            "raw_answers": Part(merged.answers, _OLD_ANSWERS, [merged.answered]),
+            "raw_answers": Part(merged.answers, f"post_id in (select unnest(?)) or {_ORPHANS}", [merged.answered]),
             "collections": _collections(library, done),
             "irregularities": Part(
                 _irregularities(library, sightings.irregularities),
-                "library = ?" if is_anew else "library = ? and collection in (select collection from incoming)",
-                [library],
+                _ALL_OF_LIBRARY if is_anew else _NOTHING,
+                [library] if is_anew else [],
             ),
         }
 
@@ -208,7 +206,7 @@ class Release:
             .otherwise(pl.lit(datetime.now(UTC).replace(tzinfo=None))),
         )
         irregular = _irregularities(library, sightings.irregularities)
-        return _replaced(library, posts, merged.answers, done, irregular, answered=merged.answered)
+        return _replaced(library, posts, merged.answers, done, irregular)
 
 
 @dataclass(frozen=True)
@@ -267,12 +265,11 @@ class Dump:
             raise DlbugError(f"nothing of {library} has landed yet: materialize stackoverflow/landing first")
         loaded = own("stackoverflow.collections", _ALL_OF_LIBRARY, [library])["collection"].to_list()
         if loaded == [done[0].name]:
-            nothing = "false"
             return {
-                "raw_posts": Part(pl.DataFrame(schema=POSTS), nothing, []),
-                "raw_answers": Part(pl.DataFrame(schema=POST_ANSWERS), nothing, []),
+                "raw_posts": Part(pl.DataFrame(schema=POSTS), _NOTHING, []),
+                "raw_answers": Part(pl.DataFrame(schema=POST_ANSWERS), _NOTHING, []),
                 "collections": _collections(library, done),
-                "irregularities": Part(_irregularities(library, []), nothing, []),
+                "irregularities": Part(_irregularities(library, []), _NOTHING, []),
             }
         key = secret_key(self.key_file)
         at = pl.lit(done[0].begun_at).alias("retrieved_at")
@@ -339,13 +336,11 @@ def _replaced(
     answers: pl.DataFrame | Iterator[pl.DataFrame],
     done: Sequence[Collection],
     irregularities: pl.DataFrame,
-    *,
-    answered: Sequence[int] = (),
 ) -> dict[str, Part]:
     """A library's rows as these and no others."""
     return {
         "raw_posts": Part(posts, _ALL_OF_LIBRARY, [library]),
-        "raw_answers": Part(answers, _OLD_ANSWERS, [list(answered)]),
+        "raw_answers": Part(answers, _ANSWERS_OF_LIBRARY, [library]),
         "collections": _collections(library, done),
         "irregularities": Part(irregularities, _ALL_OF_LIBRARY, [library]),
     }
