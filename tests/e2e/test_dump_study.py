@@ -87,7 +87,7 @@ def test_the_archive_goes_through_to_candidates_and_is_read_once(study, tmp_path
     note = first.query("select note from stackoverflow.collections where library = 'Keras'").item()
     assert '"planted posts dropped": 1' in note
     odd = first.query("select library, position, reason from stackoverflow.irregularities order by all").rows()
-    assert odd == [("Keras", 9, "is cut: it has no end"), ("Torch", 9, "is cut: it has no end")]
+    assert odd == [("Keras", 9, "is cut, or longer than any post"), ("Torch", 9, "is cut, or longer than any post")]
     second = study("posts.7z")
     assert second.result.returncode == 0
     assert "Keras: dump, this dump has been read before" in second.result.stderr
