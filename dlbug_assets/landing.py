@@ -15,7 +15,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -119,6 +119,11 @@ class Landing:
     def done(self, part: str, kinds: Container[str]) -> list[Collection]:
         """The collections of a part that are done and of these kinds, oldest first."""
         return [collection for collection in self._all(part) if collection.kind in kinds and collection.is_done]
+
+    def lacks(self, part: str, names: Iterable[str]) -> list[str]:
+        """Those of these collections that are not there."""
+        known = {collection.name for collection in self._all(part)}
+        return [name for name in names if name not in known]
 
     def unfinished(self, part: str) -> Collection | None:
         """The collection of a part that was begun last, where it may be gone on with."""

@@ -191,22 +191,30 @@ class TableAssets:
 
             def run(context: dg.AssetExecutionContext, warehouse: Warehouse) -> Events:
                 frames = {name: warehouse.read(table) for name, table in inputs.items()}
-                corpora = {spec.table: _Corpus() for spec in selected(context, specs)}
+                # All of them, whichever the run selects: tables that are made together tell of each other.
+                corpora = {spec.table: _Corpus() for spec in specs}
 
                 def own(table: str, condition: str, params: Sequence[Any]) -> pl.DataFrame:
                     return warehouse.own(self.spec(table), condition, params)
 
                 for library in context.partition_keys:
                     made = function(library=library, own=own, **frames)
-                    for table, corpus in corpora.items():
-                        spec = self.spec(table)
+                    for spec in specs:
                         part: Part = made if len(specs) == 1 else made[spec.name]
-                        corpus.take(library, part, warehouse.replace_part(spec, part.frame, part.outdated, part.params))
+                        written = warehouse.replace_part(spec, part.frame, part.outdated, part.params)
+                        corpora[spec.table].take(library, part, written)
                     lines = [corpus.line(library) for corpus in corpora.values() if corpus.last.received]
                     context.log.info(f"{library}: {'; '.join(lines) or 'nothing to write'}")
                     if not all(corpus.last.is_in for corpus in corpora.values()):
                         break  # the step fails; the libraries after this one keep what they have
-                yield from events([(corpus.last, corpus.metadata()) for corpus in corpora.values()])
+                chosen = selected(context, specs)
+                yield from events(
+                    [
+                        (corpora[spec.table].last, corpora[spec.table].metadata())
+                        for spec in specs
+                        if spec in chosen or not corpora[spec.table].last.is_in
+                    ]
+                )
 
             return self._multi_asset(function, specs, [*inputs.values(), *after], set(kinds), run, partitioned=True)
 

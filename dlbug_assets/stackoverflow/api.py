@@ -143,8 +143,11 @@ class Collector:
             "quota_left": self._api.standing().quota_left,
         }
         collection.finish({**summary, **state})
-        shown = ("requests", "items", "quota_left", "newest_activity")
-        return {"kind": collection.kind, **{name: summary[name] for name in shown}}
+        told = {name: summary[name] for name in ("requests", "items", "quota_left", "newest_activity")}
+        waits = [
+            f"{hold.method} until {hold.until:%H:%M:%S} UTC ({hold.reason})" for hold in self._api.standing().holds
+        ]
+        return {"kind": collection.kind, **told, **({"waits": "; ".join(waits)} if waits else {})}
 
 
 def questions(study: Study) -> dict[str, Question]:

@@ -130,7 +130,7 @@ class Live:
         """Merge the collections that are not in the tables yet; all of them where the tables are not made of these."""
         done = self.landing.done(library, FOLLOWING)
         names = [collection.name for collection in done]
-        loaded = own("stackoverflow.collections", _ALL_OF_LIBRARY, [library])["collection"].sort().to_list()
+        loaded = _loaded(self.landing, library, own)
         is_anew = loaded != names[: len(loaded)] or not loaded
         added = done if is_anew else done[len(loaded) :]
 
@@ -188,7 +188,7 @@ class Release:
 
     def load(self, library: str, own: Own) -> dict[str, Part]:
         """All rows of the library: those of the release, with what was looked up."""
-        del own
+        _loaded(self.landing, library, own)
         done = self.landing.done(library, {LOOK_UP})
         released = artifact.posts(self.release(), library).with_columns(pl.lit(_NEVER).alias("retrieved_at"))
         released = released.select(list(POSTS)).cast(POSTS)
@@ -246,6 +246,8 @@ class Dump:
             for library in due:
                 yield Collected(library, {}, error)
             return
+        if not reading.complete:
+            say(f"{path} ends in the middle: what stands before is used. Get it anew to have all of it.")
         for library, collection in begun.items():
             notes = {
                 "rows read": reading.rows,
@@ -263,7 +265,7 @@ class Dump:
         done = self.landing.done(library, {_DUMP})[-1:]
         if not done:
             raise DlbugError(f"nothing of {library} has landed yet: materialize stackoverflow/landing first")
-        loaded = own("stackoverflow.collections", _ALL_OF_LIBRARY, [library])["collection"].to_list()
+        loaded = _loaded(self.landing, library, own)
         if loaded == [done[0].name]:
             return {
                 "raw_posts": Part(pl.DataFrame(schema=POSTS), _NOTHING, []),
@@ -328,6 +330,20 @@ class _Sightings:
             seen = observed(collection)
             self.irregularities.append(seen.irregularities)
             yield seen
+
+
+def _loaded(landing: Landing, library: str, own: Own) -> list[str]:
+    """The collections that the tables are made of. Raises :class:`DlbugError` where landing lost one: made of the rest,
+    the tables would lose it, too."""
+    loaded = own("stackoverflow.collections", _ALL_OF_LIBRARY, [library])["collection"].sort().to_list()
+    lost = landing.lacks(library, loaded)
+    if lost:
+        raise DlbugError(
+            f"{landing.root / library} lacks {lost[0]}{f' and {len(lost) - 1} more' * (len(lost) > 1)}, which the "
+            "tables are made of. Restore it from a backup; or, to go on with what is there, delete working.duckdb "
+            "beside landing: the tables are made anew."
+        )
+    return loaded
 
 
 def _replaced(

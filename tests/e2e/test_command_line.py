@@ -71,7 +71,7 @@ def test_a_study_with_an_unknown_key_is_named(dlbug, tmp_path):
 
 
 def test_a_source_that_this_version_lacks_is_said_plainly(dlbug):
-    message = only_message(dlbug("run", "--study", "live", "--select", "group:github"))
+    message = only_message(dlbug("run", "--study", "live", "--select", "group:reference or group:github"))
     assert "error: github.repositories: sources.commits = 'api': this version of dlbug takes commits from" in message
     assert message.endswith("error: 1 of the run's steps failed. Nothing was published.\n")
 
@@ -109,7 +109,7 @@ def test_a_disk_that_takes_nothing_more_is_said_and_the_publication_stays(dlbug,
 
 def test_a_release_that_cannot_be_had_is_said_with_its_address(dlbug, tmp_path):
     message = only_message(dlbug("run", "--study", "islam2019", DLBUG_ARTIFACT=str(tmp_path / "nope.zip")))
-    assert "error: github.repositories, stackoverflow.raw_posts: DLBUG_ARTIFACT names " in message
+    assert "error: stackoverflow.landing, github.repositories: DLBUG_ARTIFACT names " in message
     assert message.count("https://lab-design.github.io/papers/ESEC-FSE-19/dataset.zip") == 1
 
 

@@ -190,7 +190,7 @@ def test_some_libraries_can_be_collected_by_themselves(dlbug, tmp_path):
     selection = "group:stackoverflow or group:reference"
     result = dlbug("run", "--libraries", "Torch,Keras", "--select", selection)
     assert result.returncode == 0, result.stderr
-    assert "stackoverflow.raw_posts: 650 rows of Keras" in result.stderr
+    assert "Keras: raw_posts: 650 rows written" in result.stderr
     assert result.stdout == f"Database: {tmp_path / 'home' / 'sample.duckdb'}\n"
     found = dlbug("sql", "select distinct library from stackoverflow.raw_posts order by 1", "--format", "csv")
     assert found.stdout.split() == ["library", "Keras", "Torch"]

@@ -59,6 +59,16 @@ def test_windows_stay_within_the_studys_dates():
     assert {params["todate"] <= question.created_until for _, params in site.asked} == {True}
 
 
+def test_a_refresh_stays_within_the_studys_dates():
+    site = Site(*(post(number, created=OPENED + number * DAY) for number in range(1000)))
+    question = Question(("keras",), 6, OPENED + 10 * DAY, OPENED + 19 * DAY)
+    for number in range(1000):
+        site.change(number)
+    tally = refresh(site.ask, question, (), {"keras": OPENED}, NOW)
+    assert tally.in_scope == set(range(10, 20))
+    assert len(site.asked) == 1
+
+
 def test_ranks_that_drift_between_requests_lose_nothing():
     site = Site(*(post(number, created=OPENED + number * DAY, score=6 + number % 50) for number in range(1, 900)))
 

@@ -80,9 +80,11 @@ def test_row_01_a_backoff_in_the_middle_is_waited_out(api, study):
 def test_row_02_a_backoff_on_the_last_page_binds_the_next_process(api, study):
     study.refresh()
     api.fail(Fault("backoff", method="questions", seconds=1))
-    study.source().collect(["Torch"], study.said.append, sweep=False).__next__()
+    (first,) = study.source().collect(["Torch"], study.said.append, sweep=False)
+    assert "(asked to back off for 1 seconds)" in first.notes["waits"]
     before = len(api.log)
-    study.source().collect(["Torch"], study.said.append, sweep=False).__next__()
+    (second,) = study.source().collect(["Torch"], study.said.append, sweep=False)
+    assert "waits" not in second.notes
     assert api.log[before].at - api.log[before - 1].at >= 1
     assert api.punished == 0
 

@@ -266,3 +266,18 @@ def test_a_library_whose_rows_are_from_another_source_is_made_anew(api, reached,
     assert tables["raw_posts"].select("library", "post_id").rows() == [("Keras", 9), ("Torch", 1)]
     assert tables["collections"].select("library", "kind").rows() == [("Keras", "full"), ("Torch", "dump")]
     assert tables["irregularities"].is_empty()
+
+
+def test_tables_are_not_made_of_half_a_landing(api, reached, warehouse):
+    api.add(question(9, tags=["keras"], created=1_450_000_000))
+    for _ in range(3):
+        list(reached.source().collect(["Keras"], print, sweep=False))
+    before = stored(warehouse, reached.source(), ["Keras"])
+    first, second, _ = (collection.folder for collection in reached.landing.done("Keras", {"full", "refresh"}))
+    for folder in (first, second):
+        shutil.rmtree(folder)
+    with pytest.raises(
+        DlbugError, match=rf"Keras lacks {first.name} and 1 more, which the tables are made of\. Restore"
+    ):
+        reached.source().load("Keras", own_of(warehouse))
+    assert warehouse.read("from stackoverflow.raw_posts").equals(before["raw_posts"])
