@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from dlbug_assets.collecting import LANDINGS, step_name
 from dlbug_assets.study import SCHEMAS, Study
 
 WHOLE_GRAPH = "whole_graph"
@@ -11,11 +12,10 @@ RANGE_START = "dagster/asset_partition_range_start"
 RANGE_END = "dagster/asset_partition_range_end"
 
 
-def automation(study: Study, collecting: str) -> dg.Definitions:
+def automation(study: Study) -> dg.Definitions:
     """One job for everything and one per stage, each followed by publication so that nobody reads stale tables.
 
-    A study that follows an API has two schedules: what changed, daily, and everything, weekly. ``collecting`` is the
-    name of the step that can be told to sweep.
+    A study that follows a source has two schedules: what changed, daily, and everything, weekly.
     """
     everything = dg.define_asset_job(
         WHOLE_GRAPH, selection=dg.AssetSelection.all(), description="Every table of the study, then its publication"
@@ -29,15 +29,15 @@ def automation(study: Study, collecting: str) -> dg.Definitions:
         for schema in SCHEMAS
     ]
     schedules = []
-    if study.sources.posts == "api":
-        schedules = [_schedule(study, collecting, sweep=False), _schedule(study, collecting, sweep=True)]
+    if study.sources.posts == "api" or study.sources.commits in ("api", "clone"):
+        schedules = [_schedule(study, sweep=False), _schedule(study, sweep=True)]
     return dg.Definitions(jobs=[everything, *stages], schedules=schedules)
 
 
-def _schedule(study: Study, collecting: str, *, sweep: bool) -> dg.ScheduleDefinition:
+def _schedule(study: Study, *, sweep: bool) -> dg.ScheduleDefinition:
     request = dg.RunRequest(
         tags={RANGE_START: study.library_names[0], RANGE_END: study.library_names[-1]},
-        run_config={"ops": {collecting: {"config": {"sweep": sweep}}}},
+        run_config={"ops": {step_name(landing): {"config": {"sweep": sweep}} for landing in LANDINGS}},
     )
 
     @dg.schedule(

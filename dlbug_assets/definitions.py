@@ -14,11 +14,13 @@ import dlbug_assets.publishing.assets
 import dlbug_assets.stackoverflow.assets
 from dlbug_assets import artifact
 from dlbug_assets.automation import automation
+from dlbug_assets.clock import Clock
 from dlbug_assets.errors import DlbugError
+from dlbug_assets.github.sources import commit_source
+from dlbug_assets.landing import Landing
 from dlbug_assets.progress import progress
 from dlbug_assets.sql_models import load_models, seed_assets, sql_assets
 from dlbug_assets.stackoverflow.api import Api
-from dlbug_assets.stackoverflow.assets import LANDING
 from dlbug_assets.stackoverflow.sources import post_source
 from dlbug_assets.study import Study, load_study
 from dlbug_assets.table_assets import TableAssets
@@ -55,7 +57,12 @@ def build_defs(study: Study, environ: Mapping[str, str]) -> dg.Definitions:
             home.landing / "stackoverflow.lock",
             tables,
         ),
-        *dlbug_assets.github.assets.assets(study, tables, release),
+        *dlbug_assets.github.assets.assets(
+            study,
+            commit_source(study, Landing(home.landing / "github", Clock()), home.clones, home.secret_key, release),
+            home.landing / "github.lock",
+            tables,
+        ),
         *dlbug_assets.labeling.assets.assets(study, tables, taxonomy, release),
         *dlbug_assets.analysis.assets.assets(tables),
     ]
@@ -70,7 +77,7 @@ def build_defs(study: Study, environ: Mapping[str, str]) -> dg.Definitions:
         # Steps share one writing connection under one lease: a process each would only make them wait for each other.
         executor=dg.in_process_executor,
     )
-    return dg.Definitions.merge(tables_of_the_study, automation(study, LANDING.replace(".", "__")))
+    return dg.Definitions.merge(tables_of_the_study, automation(study))
 
 
 @dg.definitions

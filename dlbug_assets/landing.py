@@ -15,7 +15,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -30,6 +30,19 @@ _BEGUN = "begun.json"
 _DONE = "done.json"
 _ABANDONED = "abandoned.json"
 _UNFINISHED = ".unfinished-"
+
+
+#: Where a source says what it is doing, a line at a time.
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Collected:
+    """How collecting went for one library: what there is to show, or why it failed."""
+
+    library: str
+    notes: Mapping[str, Any]
+    failure: DlbugError | None = None
 
 
 @dataclass(frozen=True)

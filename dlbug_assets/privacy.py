@@ -14,6 +14,8 @@ _KEY_BYTES = 32
 #: An address as people write it. It rather takes too much (a matrix product such as w@self.bias) than too little.
 _E_MAIL = r"[A-Za-z0-9._%+'-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*\.[A-Za-z]{2,}"
 BLANKED = "<e-mail>"
+#: A line such as `Signed-off-by: Jane Doe`, in a message or a patch: it names a person even without an address.
+_TRAILER = r"(?im)^([-+\s]*(?:signed-off|co-authored|reviewed|acked|tested|reported|suggested)-by:)[^\n]*"
 
 
 def secret_key(path: Path) -> bytes:
@@ -60,5 +62,5 @@ def hashed(key: bytes, accounts: pl.Series) -> pl.Series:
 
 
 def blanked(texts: pl.Expr) -> pl.Expr:
-    """Texts with every e-mail address replaced by `<e-mail>`."""
-    return texts.str.replace_all(_E_MAIL, BLANKED)
+    """Texts with every e-mail address, and what follows `Signed-off-by:` and the like, replaced by `<e-mail>`."""
+    return texts.str.replace_all(_E_MAIL, BLANKED).str.replace_all(_TRAILER, f"$1 {BLANKED}")

@@ -1,6 +1,8 @@
 """Runs from the command line: the same jobs that the UI launches, in this process, in the same instance."""
 
 import errno
+import functools
+import operator
 import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,9 +14,9 @@ import dagster as dg
 from sqlalchemy.exc import SQLAlchemyError
 
 from dlbug_assets.automation import RANGE_END, RANGE_START, WHOLE_GRAPH
+from dlbug_assets.collecting import LANDINGS, step_name
 from dlbug_assets.definitions import build_defs
 from dlbug_assets.errors import DlbugError
-from dlbug_assets.stackoverflow.assets import LANDING
 from dlbug_assets.study import Study
 from dlbug_assets.table_assets import asset_key
 from dlbug_assets.warehouse import Home
@@ -76,6 +78,8 @@ def run_study(
         chosen = _parsed(select, definitions) | dg.AssetSelection.assets("publishing/database")
     # Corpora only: what lies downstream waits for the last range.
     corpora = dg.AssetSelection.groups("reference") | _corpora(definitions)
+    if chosen is not None:
+        corpora &= chosen
     dagster_home = prepare_instance(Home.of(study.name, environ))
     failures: list[StepFailure] = []
     try:
@@ -142,7 +146,7 @@ class _Runs:
         self._instance = instance
         self._libraries = libraries
         self._sweep = sweep
-        self._has_collected = False
+        self._collected: dict[str, set[str]] = {landing: set() for landing in LANDINGS}
 
     def run(
         self, job_name: str, selection: dg.AssetSelection | None, libraries: tuple[str, str], *, then_downstream: bool
@@ -151,22 +155,25 @@ class _Runs:
         is run on its own; what lies downstream of the corpora only for ``then_downstream``."""
         result = self._execute(job_name, selection, libraries)
         failures = list(_failures(result))
-        collected = _collected(result)
-        failed_to_collect = any(failure.step == LANDING for failure in failures)
-        if not failed_to_collect:
-            self._has_collected = True
+        failed = [landing for landing in LANDINGS if any(failure.step == landing for failure in failures)]
+        collected = {landing: _collected(result, landing) for landing in LANDINGS}
+        for landing, names in collected.items():
+            self._collected[landing] |= set(names)
+        # Downstream needs something of each corpus; where nothing of one could be had, there is nothing to go on with.
+        if not failed or not all(self._collected[landing] for landing in failed):
             return failures
-        self._has_collected = self._has_collected or bool(collected)
-        if not self._has_collected:
-            return failures
-        landing = dg.AssetSelection.assets(asset_key(LANDING))
-        rest = landing.downstream(include_self=False) & (selection or dg.AssetSelection.all())
-        corpora = rest & _corpora(self._definitions)
-        ranges = contiguous_ranges(self._libraries, collected) if collected else []
-        for libraries_of_run in ranges:
-            failures += _failures(self._execute("go_on", corpora, libraries_of_run))
+        everything = selection or dg.AssetSelection.all()
+        follows = [
+            dg.AssetSelection.assets(asset_key(landing)).downstream(include_self=False) & everything
+            for landing in failed
+        ]
+        corpora = _corpora(self._definitions)
+        for landing, following in zip(failed, follows, strict=True):
+            for libraries_of_run in contiguous_ranges(self._libraries, collected[landing]):
+                failures += _failures(self._execute("go_on", following & corpora, libraries_of_run))
         if then_downstream:
-            failures += _failures(self._execute("go_on", rest - corpora, libraries))
+            rest = functools.reduce(operator.or_, follows) - corpora
+            failures += _failures(self._execute("go_on", rest, libraries))
         return failures
 
     def _execute(
@@ -176,10 +183,11 @@ class _Runs:
         if selection is not None:
             job = dg.define_asset_job(job_name, selection=selection)
             definitions = dg.Definitions.merge(definitions, dg.Definitions(jobs=[job]))
-        collects = selection is None or asset_key(LANDING) in selection.resolve(definitions.resolve_asset_graph())
         config: dict[str, Any] = {"loggers": {"progress": {}}}
-        if self._sweep and collects:
-            config["ops"] = {LANDING.replace(".", "__"): {"config": {"sweep": True}}}
+        if self._sweep:
+            keys = (selection or dg.AssetSelection.all()).resolve(definitions.resolve_asset_graph())
+            collecting = [landing for landing in LANDINGS if asset_key(landing) in keys]
+            config["ops"] = {step_name(landing): {"config": {"sweep": True}} for landing in collecting}
         return definitions.resolve_job_def(job_name).execute_in_process(
             instance=self._instance,
             run_config=config,
@@ -188,12 +196,12 @@ class _Runs:
         )
 
 
-def _collected(result: dg.ExecuteInProcessResult) -> list[str]:
-    """The libraries whose posts landed in a run."""
+def _collected(result: dg.ExecuteInProcessResult, landing: str) -> list[str]:
+    """The libraries that landed in a run."""
     return [
         str(event.partition)
         for event in result.all_events
-        if event.event_type == dg.DagsterEventType.ASSET_MATERIALIZATION and event.asset_key == asset_key(LANDING)
+        if event.event_type == dg.DagsterEventType.ASSET_MATERIALIZATION and event.asset_key == asset_key(landing)
     ]
 
 

@@ -76,12 +76,26 @@ class Selection(_Section):
 
 
 class Library(_Section):
-    """[[libraries]]: one library under study and how to find it in both sources."""
+    """[[libraries]]: one library under study and how to find it in both sources.
+
+    ``repositories`` are qualifiers of GitHub's search, or a list of repositories (owner/name, addresses, paths).
+    """
 
     name: str = Field(min_length=1)
     tags: tuple[str, ...] = Field(min_length=1)
-    repositories: str = Field(min_length=1)
+    repositories: str | tuple[str, ...]
     max_repositories: int = Field(default=1000, ge=1)
+
+    @field_validator("repositories", mode="before")
+    @classmethod
+    def _are_a_search_or_a_list(cls, repositories: Any) -> Any:
+        listed = [repositories] if isinstance(repositories, str) else repositories
+        is_right = isinstance(listed, list | tuple) and all(isinstance(entry, str) and entry for entry in listed)
+        if not is_right or not listed:
+            raise ValueError("use a search such as 'topic:keras', or a list of repositories such as ['owner/name']")
+        if any(re.match(r"\w+://[^/@]*:[^/@]*@", entry) for entry in listed):
+            raise ValueError("an address holds a password; a study is published: use ssh, or a public address")
+        return repositories
 
     @field_validator("name")
     @classmethod
@@ -238,6 +252,13 @@ def _with_absolute_paths(content: dict[str, Any], folder: Path) -> dict[str, Any
         table = content.get(section)
         if isinstance(table, dict) and isinstance(table.get(key), str):
             table[key] = str((folder / table[key]).resolve())
+    for library in content.get("libraries", []):
+        listed = library.get("repositories") if isinstance(library, dict) else None
+        if isinstance(listed, list):
+            library["repositories"] = [
+                str((folder / address).resolve()) if isinstance(address, str) and address.startswith(".") else address
+                for address in listed
+            ]
     return content
 
 
@@ -249,6 +270,6 @@ def _explain(problem: Any) -> str:
         message = "unknown key"
     elif problem["type"] == "missing":
         message = "missing"
-    elif problem["type"] != "value_error":
+    elif problem["type"] != "value_error" and not isinstance(problem["input"], dict | list | tuple):
         message = f"{message}, not {problem['input']!r}"
     return f"{key}: {message}" if key else message

@@ -60,6 +60,11 @@ class Home:
         return self.folder / "landing"
 
     @property
+    def clones(self) -> Path:
+        """Histories: what landed of git repositories."""
+        return self.landing / "clones"
+
+    @property
     def secret_key(self) -> Path:
         return self.folder / "secret.key"
 

@@ -11,14 +11,14 @@ PACKAGE = Path(dlbug_assets.__file__).parent
 
 GROUND_FLOOR = {
     "errors", "clock", "study", "taxonomy", "table_specs", "lease", "privacy", "quota", "landing", "warehouse",
-    "table_assets", "sql_models", "artifact", "sample",
+    "table_assets", "collecting", "sql_models", "artifact", "sample",
 }  # fmt: skip
 ROOMS = ["stackoverflow", "github", "labeling", "analysis", "publishing"]
 #: Assembles and launches; no room may know it.
 FRONT = {"definitions", "automation", "cli", "runs", "summary", "progress", "queries", "doctor"}
 
 #: The modules that know Dagster; everything else is plain functions on frames.
-DAGSTER = {"table_assets", "sql_models", "automation", "definitions", "progress", "runs"}
+DAGSTER = {"table_assets", "collecting", "sql_models", "automation", "definitions", "progress", "runs"}
 
 
 def modules():

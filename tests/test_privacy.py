@@ -63,6 +63,12 @@ def test_no_account_no_hash():
         ("W @ x.T + b", "W @ x.T + b"),
         ("w@x.T", "w@x.T"),
         ("user@localhost", "user@localhost"),
+        (
+            "Fix\n\nSigned-off-by: Jane Doe\nCo-Authored-By: Bob <b@x.org>\nend",
+            "Fix\n\nSigned-off-by: <e-mail>\nCo-Authored-By: <e-mail>\nend",
+        ),
+        ("+  Reviewed-by: Jane", "+  Reviewed-by: <e-mail>"),
+        ("It was signed-off-by: nobody", "It was signed-off-by: nobody"),
         (None, None),
     ],
 )

@@ -116,6 +116,19 @@ def test_a_study_may_not_bear_a_schemas_name(tmp_path, schema):
     assert f"study.name: '{schema}' is the name of a schema" in message
 
 
+def test_repositories_are_a_search_or_a_list_whose_paths_are_relative_to_the_file(tmp_path):
+    listed = MINIMAL.replace('repositories = "topic:keras"', 'repositories = ["a/b", "./c", "https://h/d.git"]')
+    path = tmp_path / "study.toml"
+    path.write_text(listed, encoding="utf-8")
+    assert load_study(path).libraries[0].repositories == ("a/b", str(tmp_path / "c"), "https://h/d.git")
+    secret = listed.replace("https://h/d.git", "https://jane:s3cret@h/d.git")
+    assert "an address holds a password" in error_of(tmp_path, secret)
+    assert "s3cret" not in error_of(tmp_path, secret)
+    for wrong in ("[]", '""', '["a/b", 1]', "7"):
+        said = error_of(tmp_path, MINIMAL.replace('repositories = "topic:keras"', f"repositories = {wrong}"))
+        assert "repositories: use a search such as 'topic:keras', or a list of repositories such as" in said
+
+
 def test_broken_toml_is_named_with_its_line(tmp_path):
     assert "not valid TOML" in error_of(tmp_path, "[study\nname = 1")
     assert "line 1" in error_of(tmp_path, "[study\nname = 1")

@@ -14,7 +14,7 @@ import polars as pl
 from dlbug_assets import artifact
 from dlbug_assets.clock import Clock
 from dlbug_assets.errors import DlbugError
-from dlbug_assets.landing import Collection, Landing
+from dlbug_assets.landing import Collected, Collection, Landing, Say
 from dlbug_assets.privacy import blanked, secret_key
 from dlbug_assets.quota import DeferredError
 from dlbug_assets.sample import posts as sample
@@ -45,17 +45,6 @@ _COLLECTIONS = {
     "newest_activity": pl.Datetime("us"),
     "note": pl.String,
 }
-
-Say = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Collected:
-    """How collecting went for one library: what there is to show, or why it failed."""
-
-    library: str
-    notes: Mapping[str, Any]
-    failure: DlbugError | None = None
 
 
 class PostSource(Protocol):

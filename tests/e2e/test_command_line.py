@@ -72,7 +72,7 @@ def test_a_study_with_an_unknown_key_is_named(dlbug, tmp_path):
 
 def test_a_source_that_this_version_lacks_is_said_plainly(dlbug):
     message = only_message(dlbug("run", "--study", "live", "--select", "group:reference or group:github"))
-    assert "error: github.repositories: sources.commits = 'api': this version of dlbug takes commits from" in message
+    assert "error: github.landing: Caffe, Keras, Tensorflow, Theano, Torch: sources.commits = 'api': this" in message
     assert message.endswith("error: 1 of the run's steps failed. Nothing was published.\n")
 
 

@@ -225,9 +225,7 @@ def test_a_refresh_that_is_deferred_says_until_when_and_leaves_everything_as_it_
     live.proves_secrecy(result, doctor)
 
 
-@pytest.mark.parametrize(
-    ("where", "count"), [("received", 3), ("landed", 3), ("moved", 2), ("loaded", 5)], ids=str
-)
+@pytest.mark.parametrize(("where", "count"), [("received", 3), ("landed", 3), ("moved", 2), ("loaded", 5)], ids=str)
 def test_row_39_a_run_killed_at_any_point_is_made_good_by_the_next(live, where, count):
     assert live.killed(where, count).returncode == -signal.SIGKILL
     live.api.edit(keras(live)[0], title="Edited meanwhile")

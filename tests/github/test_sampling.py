@@ -1,26 +1,19 @@
-"""Sampling of commits: a bottom-k hash sample, and the sources that commits come from."""
+"""Sampling of commits: a bottom-k hash sample."""
 
 import hashlib
 from collections import Counter
 
 import polars as pl
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
-from dlbug_assets.errors import DlbugError
 from dlbug_assets.github.sampling import bottom_k
-from dlbug_assets.github.sources import commit_source
-from dlbug_assets.study import load_study
-from dlbug_assets.table_specs import load_specs
-
-SPECS = load_specs()
 
 
 def frame(rows):
     schema = {"library": pl.String, "repository_id": pl.Int64, "full_name": pl.String, "sha": pl.String}
-    return pl.DataFrame(rows, schema=schema, orient="row")
+    return pl.DataFrame(rows, schema=schema, orient="row").with_columns(is_reachable=pl.lit(value=True))
 
 
 def commits(shas, library="Keras"):
@@ -48,7 +41,7 @@ def test_the_first_k_in_the_order_of_their_hashes_are_drawn():
     drawn = bottom_k(commits(shas), "Keras", 7, 20)
     assert drawn["sha"].to_list() == sorted(shas, key=rank)[:20]
     assert drawn["sample_rank"].to_list() == list(range(1, 21))
-    assert drawn.columns == ["sample_rank", "library", "repository_id", "full_name", "sha"]
+    assert drawn.columns == ["sample_rank", "library", "repository_id", "full_name", "sha", "is_reachable"]
 
 
 @settings(max_examples=100, deadline=None)
@@ -80,7 +73,7 @@ def test_a_smaller_sample_is_the_beginning_of_a_larger_one(rows, k):
 
 def test_a_sha_of_several_repositories_counts_once_in_the_one_with_the_lowest_number():
     rows = [("Keras", 9, "fork/b", "s1"), ("Keras", 3, "z/origin", "s1"), ("Keras", 10, "a/fork", "s1")]
-    assert bottom_k(frame(rows), "Keras", 7, 10).rows() == [(1, "Keras", 3, "z/origin", "s1")]
+    assert bottom_k(frame(rows), "Keras", 7, 10).rows() == [(1, "Keras", 3, "z/origin", "s1", True)]
 
 
 def test_without_numbers_the_first_name_counts_and_a_number_goes_before_none():
@@ -122,55 +115,6 @@ def test_every_commit_has_the_same_chance():
     assert chisquare([drawn[sha] for sha in shas]).pvalue > 0.001
 
 
-RELEASE = pl.DataFrame(
-    {
-        "source": ["GitHub", "GitHub", "GitHub", "Stack Overflow"],
-        "library": ["Keras", "Keras", "Torch", "Keras"],
-        "repository": ["a/a", "a/a", "b/b", None],
-        "commit_sha": ["s1", "s1", "s2", None],
-        "post_id": [None, None, None, 5],
-        "link": ["l1", "l1", "l2", "l3"],
-    }
-)
-
-
-def raw(table, *without):
-    return set(SPECS[table].column_names) - set(without)
-
-
-@pytest.mark.parametrize("name", ["sample", "islam2019"])
-def test_every_source_gives_the_columns_of_the_raw_tables(name):
-    source = commit_source(load_study(name), lambda: RELEASE)
-    assert set(source.repositories("Keras").columns) == raw("github.repositories", "retrieved_at")
-    found = source.commits("Keras")
-    assert set(found.columns) == raw("github.fix_commits", "retrieved_at", "year")
-    assert found["authored_at"].dtype == pl.Datetime("us")
-    drawn = bottom_k(found, "Keras", 7, 3)
-    details = source.details("Keras", drawn["sha"].to_list())
-    joined = drawn.join(details, on=["library", "sha"], how="left").with_columns(year=pl.col("authored_at").dt.year())
-    assert raw("github.sampled_commits") <= set(joined.columns)
-
-
-def test_the_release_knows_the_repository_and_hash_of_a_commit_and_nothing_else():
-    source = commit_source(load_study("islam2019"), lambda: RELEASE)
-    (commit,) = source.commits("Keras").to_dicts()
-    assert {name: value for name, value in commit.items() if value is not None} == {
-        "library": "Keras",
-        "full_name": "a/a",
-        "sha": "s1",
-        "url": "https://github.com/a/a/commit/s1",
-    }
-    assert source.repositories("Keras").select("library", "full_name").rows() == [("Keras", "a/a")]
-    assert source.details("Keras", ["s1"]).height == 0
-
-
-def test_the_release_is_not_opened_for_the_sample():
-    def nothing():
-        raise AssertionError("the release was opened")
-
-    assert commit_source(load_study("sample"), nothing).commits("Keras").height > 0
-
-
-def test_a_source_that_cannot_be_read_is_named():
-    with pytest.raises(DlbugError, match="^sources.commits = 'api': this version of dlbug takes commits from sample"):
-        commit_source(load_study("modern"), lambda: RELEASE)
+def test_what_nothing_reaches_any_more_is_not_drawn():
+    rows = commits(["a", "b", "c"]).with_columns(is_reachable=pl.Series([True, False, None]))
+    assert set(bottom_k(rows, "Keras", 7, 3)["sha"]) == {"a", "c"}

@@ -1,0 +1,224 @@
+"""Histories by git itself: bare partial clones that are fetched again, and what their commits say.
+
+Nothing but ``git`` is run, with arguments that no address can turn into options, without hooks, prompts, configuration
+of this machine, or protocols other than https, ssh and file. A clone has commits only; trees and blobs come when a
+commit's changes are asked for.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from dlbug_assets.errors import DlbugError
+
+HEAD = "refs/dlbug/head"
+_NO_COMMIT = "0" * 40
+_SECONDS = 1800
+_OPTIONS = (
+    "-c", "core.hooksPath=/dev/null", "-c", "credential.helper=", "-c", "core.fsmonitor=false", "-c", "gc.auto=0",
+    "-c", "maintenance.auto=false", "-c", "protocol.allow=never", "-c", "protocol.https.allow=always",
+    "-c", "protocol.ssh.allow=always", "-c", "protocol.file.allow=always", "-c", "safe.directory=*",
+)  # fmt: skip
+#: What git says of repositories that are not there (any more), and of those that may not be seen.
+_GONE = re.compile(r"not found|does not exist|does not appear to be a git repository|could not read Username", re.I)
+_BLOCKED = re.compile(r"\b(403|451)\b|access denied|permission denied", re.I)
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a look at a remote repository found: its state (ok, gone, empty, blocked), and its head if it has one."""
+
+    state: str
+    branch: str | None = None
+    sha: str | None = None
+
+
+@dataclass(frozen=True)
+class Commit:
+    """A commit as git stores it; times in UTC, without zone; ``author`` is its author's e-mail address."""
+
+    sha: str
+    parents: tuple[str, ...]
+    author: str
+    authored_at: datetime | None
+    committed_at: datetime | None
+    message: str
+
+    @property
+    def title(self) -> str:
+        """The first line of its message."""
+        return next((line.strip() for line in self.message.splitlines() if line.strip()), "")
+
+
+@dataclass(frozen=True)
+class Change:
+    """What a commit changes, against its first parent: files, lines, and the beginning of its patch."""
+
+    files: int
+    additions: int
+    deletions: int
+    excerpt: str
+
+
+class GitError(DlbugError):
+    """git failed; the message quotes it."""
+
+
+@dataclass(frozen=True)
+class Clone:
+    """A bare clone in ``folder`` of the repository at ``address`` (an address or a path)."""
+
+    folder: Path
+    address: str
+
+    def look(self) -> Look:
+        """Ask the remote for its head, and nothing else."""
+        try:
+            said = _git("ls-remote", "--symref", "--", self._remote, "HEAD").decode(errors="replace")
+        except GitError as error:
+            if _BLOCKED.search(str(error)):
+                return Look("blocked")
+            if _GONE.search(str(error)):
+                return Look("gone")
+            raise
+        branch = re.search(r"^ref: refs/heads/(\S+)\tHEAD$", said, re.M)
+        sha = re.search(r"^([0-9a-f]{40})\tHEAD$", said, re.M)
+        if sha is None:
+            return Look("empty", branch and branch.group(1))
+        return Look("ok", branch and branch.group(1), sha.group(1))
+
+    def head(self) -> str | None:
+        """The head that was fetched last."""
+        if not (self.folder / "config").exists():
+            return None
+        try:
+            return self._run("rev-parse", "--verify", "--quiet", HEAD).decode().strip()
+        except GitError:
+            return None
+
+    def fetch(self, sha: str) -> bool:
+        """Fetch the history up to a head that :meth:`look` found; true where what was fetched before is not part of
+        it any more (the branch was rewritten). What was fetched before is kept in any case."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for lock in self.folder.rglob("*.lock"):  # of a process that was killed: there is only one at a time
+            lock.unlink()
+        if not (self.folder / "config").exists():
+            _git("init", "--quiet", "--bare", "--", str(self.folder))
+            self._run("config", "remote.origin.url", self._remote)
+        before = self.head()
+        self._run("fetch", "--quiet", "--no-tags", "--force", "--filter=tree:0", "origin", f"+{sha}:{HEAD}")
+        if before is None or before == sha or self._is_ancestor(before, sha):
+            return False
+        self._run("update-ref", f"refs/dlbug/rewritten/{before}", before)
+        return True
+
+    def commits(self, head: str, known: Sequence[str] = ()) -> Iterator[Commit]:
+        """Every commit that ``head`` reaches and that no ``known`` one does, in git's order."""
+        shas = self._run("rev-list", "--end-of-options", head, *(f"^{sha}" for sha in known))
+        stored = self._run("cat-file", "--batch", stdin=shas)
+        position = 0
+        while position < len(stored):
+            end = stored.index(b"\n", position)
+            sha, _, size = stored[position:end].decode().split(" ")
+            yield _commit(sha, stored[end + 1 : end + 1 + int(size)])
+            position = end + 1 + int(size) + 1
+
+    def change(self, sha: str, longest: int) -> Change:
+        """What a commit changes; ``longest`` is the length of the excerpt in characters."""
+        options = ("--no-renames", "--no-ext-diff", "--no-textconv", "--root", "--no-commit-id", "-r")
+        parent = self._run("rev-list", "--parents", "-n", "1", "--end-of-options", sha).decode().split()[1:2]
+        numbers = self._run("diff-tree", *options, "--numstat", "-z", "--end-of-options", *parent, sha)
+        patch = self._run("diff-tree", *options, "-p", "--end-of-options", *parent, sha).decode("utf-8", "replace")
+        rows = [row.split(b"\t", 2) for row in numbers.split(b"\0") if row]
+        return Change(
+            len(rows),
+            sum(int(row[0]) for row in rows if row[0] != b"-"),
+            sum(int(row[1]) for row in rows if row[1] != b"-"),
+            patch.replace("\0", "\N{REPLACEMENT CHARACTER}")[:longest],
+        )
+
+    @property
+    def _remote(self) -> str:
+        """The address as git takes it: a path becomes file://, so that filters apply and nothing is linked."""
+        if re.match(r"(https|ssh|file)://", self.address):
+            return self.address
+        if "://" in self.address or "::" in self.address:
+            raise DlbugError(f"{self.address}: repositories are fetched by https, ssh or from a path, nothing else")
+        return f"file://{Path(self.address).absolute()}"
+
+    def _is_ancestor(self, older: str, newer: str) -> bool:
+        try:
+            self._run("merge-base", "--is-ancestor", "--", older, newer)
+        except GitError:
+            return False
+        return True
+
+    def _run(self, *arguments: str, stdin: bytes = b"") -> bytes:
+        return _git(f"--git-dir={self.folder}", *arguments, stdin=stdin)
+
+
+def _git(*arguments: str, stdin: bytes = b"") -> bytes:
+    program = shutil.which("git")
+    if program is None:
+        raise DlbugError("git is not installed: histories are read with it. Install the package git.")
+    environment = {
+        **{name: os.environ[name] for name in ("PATH", "HOME", "SSH_AUTH_SOCK", "TMPDIR") if name in os.environ},
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_CONFIG_GLOBAL": os.devnull,
+        "GIT_TERMINAL_PROMPT": "0",
+        "GIT_ASKPASS": "",
+        "GIT_SSH_COMMAND": "ssh -oBatchMode=yes",
+        "GIT_NO_REPLACE_OBJECTS": "1",
+        "LC_ALL": "C",
+    }
+    try:
+        done = subprocess.run(  # noqa: S603 - no shell; what is not ours stands behind -- or --end-of-options
+            [program, *_OPTIONS, *arguments], input=stdin, env=environment, capture_output=True, check=False,
+            timeout=_SECONDS,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        raise GitError(f"git {arguments[0]} took longer than {_SECONDS} seconds and was ended") from None
+    if done.returncode:
+        lines = done.stderr.decode(errors="replace").splitlines()
+        said = "; ".join(line for line in lines if line.startswith(("fatal: ", "error: ", "remote: ")))
+        raise GitError(f"git {' '.join(arguments[:2])}: {said or f'exit code {done.returncode}'}")
+    return done.stdout
+
+
+def _commit(sha: str, content: bytes) -> Commit:
+    header, _, body = content.partition(b"\n\n")
+    fields: dict[bytes, list[bytes]] = {}
+    for line in header.split(b"\n"):
+        name, _, value = line.partition(b" ")
+        fields.setdefault(name, []).append(value)
+    encoding = fields.get(b"encoding", [b"utf-8"])[0].decode("ascii", "replace")
+    author, committer = fields.get(b"author", [b""])[0], fields.get(b"committer", [b""])[0]
+    address = re.search(rb"<([^<>]*)>", author)
+    return Commit(
+        sha,
+        tuple(parent.decode() for parent in fields.get(b"parent", [])),
+        _text(address.group(1) if address else author, encoding),
+        _moment(author),
+        _moment(committer),
+        _text(body, encoding).replace("\0", "\N{REPLACEMENT CHARACTER}"),
+    )
+
+
+def _text(content: bytes, encoding: str) -> str:
+    try:
+        return content.decode(encoding, "replace")
+    except LookupError:  # an encoding that nobody knows
+        return content.decode("utf-8", "replace")
+
+
+def _moment(person: bytes) -> datetime | None:
+    told = re.search(rb"> (-?\d+) [+-]\d{4}$", person)
+    try:
+        return datetime.fromtimestamp(int(told.group(1)), UTC).replace(tzinfo=None) if told else None
+    except (OverflowError, ValueError, OSError):
+        return None

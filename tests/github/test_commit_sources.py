@@ -1,0 +1,241 @@
+"""Where commits come from: every source fills the same tables; clones, from real repositories."""
+
+from datetime import UTC, datetime
+
+import polars as pl
+import pytest
+from clocks import TurnedClock
+from repositories import Repository
+
+from dlbug_assets.errors import DlbugError
+from dlbug_assets.github.cloned import full_name
+from dlbug_assets.github.sampling import bottom_k
+from dlbug_assets.github.sources import commit_source
+from dlbug_assets.landing import Landing
+from dlbug_assets.privacy import keyed_hash, secret_key
+from dlbug_assets.study import Study, load_study
+from dlbug_assets.table_specs import load_specs
+
+SPECS = load_specs()
+TABLES = ("repositories", "fix_commits", "collections")
+RELEASE = pl.DataFrame(
+    {
+        "source": ["GitHub", "GitHub", "GitHub", "Stack Overflow"],
+        "library": ["Keras", "Keras", "Torch", "Keras"],
+        "repository": ["a/a", "a/a", "b/b", None],
+        "commit_sha": ["s1", "s1", "s2", None],
+        "post_id": [None, None, None, 5],
+        "link": ["l1", "l1", "l2", "l3"],
+    }
+)
+
+
+def own_of(warehouse):
+    return lambda table, where, params: warehouse.own(SPECS[table], where, params)
+
+
+@pytest.fixture
+def landing(tmp_path):
+    return Landing(tmp_path / "landing" / "github", TurnedClock(datetime(2026, 3, 1, tzinfo=UTC)))
+
+
+def source(study, landing, release=lambda: RELEASE):
+    root = landing.root.parent
+    return commit_source(study, landing, root / "clones", root.parent / "secret.key", release)
+
+
+def listing(*repositories, **selection):
+    """A study that lists repositories."""
+    return Study.model_validate(
+        {
+            "study": {"name": "tiny", "title": "Tiny", "seed": 7},
+            "selection": selection,
+            "libraries": [{"name": "Keras", "tags": ["keras"], "repositories": list(map(str, repositories))}],
+            "sources": {"posts": "api", "commits": "clone", "labels": "files"},
+            "labeling": {"raters": ["a", "b"], "adjudicator": "c"},
+        }
+    )
+
+
+@pytest.fixture
+def remote(tmp_path):
+    made = Repository(tmp_path / "remote")
+    made.commit("Initial", {"a.py": "1\n"})
+    made.commit("Fix the loss\n\nAsk jane@example.org\nSigned-off-by: Jane Doe <jane@example.org>\n", {"a.py": "2\n"})
+    made.commit("prefix the names", {"a.py": "3\n"})
+    made.commit("Bugfix: shapes", {"b.py": "4\n"})
+    return made
+
+
+def collected(study, landing):
+    (outcome,) = source(study, landing).collect(["Keras"], lambda _: None, sweep=False)
+    assert outcome.failure is None
+    return outcome.notes
+
+
+def rows(study, landing, warehouse, table="fix_commits"):
+    return source(study, landing).load("Keras", own_of(warehouse))[table].frame
+
+
+@pytest.mark.parametrize("name", ["sample", "islam2019"])
+def test_every_source_gives_the_columns_of_the_tables(name, landing, warehouse):
+    known = source(load_study(name), landing)
+    parts = known.load("Keras", own_of(warehouse))
+    for table in TABLES:
+        assert set(parts[table].frame.columns) == set(SPECS[f"github.{table}"].column_names), table
+    drawn = bottom_k(parts["fix_commits"].frame, "Keras", 7, 3)
+    details = known.details("Keras", drawn["sha"].to_list())
+    joined = drawn.join(details, on=["library", "sha"], how="left")
+    assert set(SPECS["github.sampled_commits"].column_names) <= set(joined.columns)
+    assert [outcome.failure for outcome in known.collect(["Keras"], print, sweep=False)] == [None]
+
+
+def test_the_release_knows_the_repository_and_hash_of_a_commit_and_nothing_else(landing, warehouse):
+    (commit,) = rows(load_study("islam2019"), landing, warehouse).to_dicts()
+    assert {name: value for name, value in commit.items() if value is not None} == {
+        "library": "Keras",
+        "full_name": "a/a",
+        "sha": "s1",
+        "url": "https://github.com/a/a/commit/s1",
+    }
+    assert source(load_study("islam2019"), landing).details("Keras", ["s1"]).height == 0
+
+
+def test_the_release_is_not_opened_for_the_sample(landing, warehouse):
+    def nothing():
+        raise AssertionError("the release was opened")
+
+    known = source(load_study("sample"), landing, nothing)
+    assert known.load("Keras", own_of(warehouse))["fix_commits"].frame.height > 0
+
+
+def test_a_source_that_this_version_lacks_is_named(landing, warehouse):
+    known = source(load_study("live"), landing)
+    (outcome,) = known.collect(["Keras"], print, sweep=False)
+    assert "sources.commits = 'api': this version of dlbug takes commits from sample" in str(outcome.failure)
+    with pytest.raises(DlbugError, match="takes commits from sample, artifact or clone only"):
+        known.load("Keras", own_of(warehouse))
+
+
+def test_a_search_cannot_be_cloned(landing):
+    study = listing("a/b").model_copy(update={"libraries": (load_study("live").libraries[1],)})
+    (outcome,) = source(study, landing).collect(["Keras"], print, sweep=False)
+    assert "libraries.Keras.repositories is the search 'topic:keras': this version clones" in str(outcome.failure)
+
+
+def test_clones_give_the_commits_whose_titles_say_that_they_fix(remote, landing, warehouse):
+    study = listing(remote.path)
+    notes = collected(study, landing)
+    assert notes == {"kind": "clone", "repositories": 1, "commits": 2, "drawn": 2}
+    found = rows(study, landing, warehouse)
+    assert sorted(found["title"]) == ["Bugfix: shapes", "Fix the loss"]
+    row = found.filter(pl.col("title") == "Fix the loss").row(0, named=True)
+    key = secret_key(landing.root.parent.parent / "secret.key")
+    assert row["author_hash"] == keyed_hash(key, "jane.doe@example.org")
+    assert row["message"] == "Fix the loss\n\nAsk <e-mail>\nSigned-off-by: <e-mail>\n"
+    assert (row["authored_at"], row["year"]) == (datetime(2017, 7, 14, 2, 40), 2017)
+    assert (row["is_merge"], row["is_reachable"], row["url"]) == (False, True, None)
+    (repository,) = rows(study, landing, warehouse, "repositories").to_dicts()
+    assert (repository["state"], repository["default_branch"]) == ("ok", "main")
+    assert repository["head_sha"] == remote.git("rev-parse", "HEAD")
+    assert repository["full_name"] == str(remote.path)
+
+
+def test_only_drawn_commits_get_details_and_their_patches_name_nobody(remote, landing, warehouse):
+    remote.commit("fix contact", {"README": "+Signed-off-by: Jane\nmail jane@example.org\n"})
+    study = listing(remote.path, commits_per_library=2)
+    assert collected(study, landing)["drawn"] == 2
+    drawn = bottom_k(rows(study, landing, warehouse), "Keras", 7, 2)
+    known = source(study, landing)
+    details = known.details("Keras", drawn["sha"].to_list())
+    assert sorted(details["sha"]) == sorted(drawn["sha"])
+    everything = listing(remote.path, commits_per_library=100)
+    collected(everything, landing)
+    found = rows(everything, landing, warehouse)
+    contact = found.filter(pl.col("title") == "fix contact")["sha"].to_list()
+    (change,) = source(everything, landing).details("Keras", contact).to_dicts()
+    assert (change["files_changed"], change["additions"], change["deletions"]) == (1, 2, 0)
+    assert "jane" not in change["patch_excerpt"].lower()
+    assert "mail <e-mail>" in change["patch_excerpt"]
+
+
+def test_a_look_that_finds_nothing_new_lands_nothing(remote, landing):
+    study = listing(remote.path)
+    collected(study, landing)
+    assert collected(study, landing)["note"] == "nothing new"
+    assert len(landing.done("Keras", {"clone"})) == 1
+    remote.commit("Fix again")
+    assert collected(study, landing)["commits"] == 3
+    assert len(landing.done("Keras", {"clone"})) == 2
+
+
+def test_a_side_branch_merged_late_is_found(remote, landing, warehouse):
+    study = listing(remote.path)
+    collected(study, landing)
+    remote.git("checkout", "-q", "-b", "side", "HEAD~2")
+    remote.commit("fix from long ago", at=1_300_000_000)
+    remote.git("checkout", "-q", "main")
+    remote.merge("side", "Merge branch side: fixes", at=1_600_000_000)
+    collected(study, landing)
+    found = rows(study, landing, warehouse)
+    assert found.filter(pl.col("is_merge"))["title"].to_list() == ["Merge branch side: fixes"]
+    assert "fix from long ago" in found["title"].to_list()
+
+
+def test_a_rewritten_branch_keeps_what_was_there_and_says_so(remote, landing, warehouse):
+    study = listing(remote.path)
+    collected(study, landing)
+    remote.git("reset", "-q", "--hard", "HEAD~1")
+    remote.commit("Fix shapes, anew")
+    for _ in range(2):
+        collected(study, landing)
+    found = dict(rows(study, landing, warehouse).select("title", "is_reachable").rows())
+    assert found == {"Fix the loss": True, "Fix shapes, anew": True, "Bugfix: shapes": False}
+
+
+def test_repositories_end_in_a_state_and_never_stop_the_others(remote, landing, warehouse, tmp_path):
+    empty = Repository(tmp_path / "empty")
+    study = listing(tmp_path / "nowhere", empty.path, remote.path)
+    collected(study, landing)
+    states = dict(rows(study, landing, warehouse, "repositories").select("full_name", "state").rows())
+    assert states == {str(tmp_path / "nowhere"): "gone", str(empty.path): "empty", str(remote.path): "ok"}
+    assert rows(study, landing, warehouse).height == 2
+    # One that goes keeps the history that was fetched.
+    remote.path.rename(tmp_path / "moved")
+    collected(study, landing)
+    states = dict(rows(study, landing, warehouse, "repositories").select("full_name", "state").rows())
+    assert states[str(remote.path)] == "gone"
+    assert rows(study, landing, warehouse).height == 2
+
+
+def test_the_tables_can_be_made_of_landing_without_the_repositories(remote, landing, warehouse, tmp_path):
+    study = listing(remote.path)
+    collected(study, landing)
+    before = rows(study, landing, warehouse)
+    remote.path.rename(tmp_path / "away")
+    assert rows(study, landing, warehouse).equals(before)
+    shas = before["sha"].to_list()
+    assert source(study, landing).details("Keras", shas).height == 2
+
+
+def test_a_commit_of_two_repositories_is_in_both_and_drawn_once(remote, landing, warehouse, tmp_path):
+    remote.git("clone", "-q", "--bare", ".", str(tmp_path / "fork.git"))
+    study = listing(remote.path, tmp_path / "fork.git")
+    collected(study, landing)
+    found = rows(study, landing, warehouse)
+    assert (found.height, found["sha"].n_unique()) == (4, 2)
+    assert bottom_k(found, "Keras", 7, 10).height == 2
+
+
+@pytest.mark.parametrize(
+    ("address", "name"),
+    [
+        ("keras-team/keras", "keras-team/keras"),
+        ("https://github.com/keras-team/keras.git", "keras-team/keras"),
+        ("ssh://git@github.com/keras-team/keras", "keras-team/keras"),
+        ("https://gitlab.com/group/sub/name.git/", "gitlab.com/group/sub/name"),
+        ("file:///srv/a.git", "/srv/a"),
+    ],
+)
+def test_a_repository_is_called_by_owner_and_name_or_by_its_address(address, name):
+    assert full_name(address) == name

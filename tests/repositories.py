@@ -1,0 +1,68 @@
+"""Real git repositories, made by git itself."""
+
+import os
+import subprocess
+from pathlib import Path
+
+JANE = "Jane Doe <jane.doe@example.org>"
+
+
+class Repository:
+    """A repository with a work tree in ``path``; commits have the dates that tests say."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        path.mkdir(parents=True)
+        self.git("init", "-q", "-b", "main")
+        # As on any server that lets partial clones fetch what they lack.
+        self.git("config", "uploadpack.allowFilter", "true")
+        self.git("config", "uploadpack.allowAnySHA1InWant", "true")
+
+    def git(self, *arguments: str, stdin: bytes = b"", **environment: str) -> str:
+        """Run git in it."""
+        done = subprocess.run(
+            ["git", *arguments],
+            cwd=self.path,
+            input=stdin,
+            capture_output=True,
+            check=True,
+            env={
+                "PATH": os.environ["PATH"],
+                "GIT_CONFIG_NOSYSTEM": "1",
+                "GIT_CONFIG_GLOBAL": os.devnull,
+                "GIT_AUTHOR_NAME": "Jane Doe",
+                "GIT_AUTHOR_EMAIL": "jane.doe@example.org",
+                "GIT_COMMITTER_NAME": "Jane Doe",
+                "GIT_COMMITTER_EMAIL": "jane.doe@example.org",
+                **environment,
+            },
+        )
+        return done.stdout.decode(errors="replace").strip()
+
+    def commit(self, message: str, files: dict[str, str | bytes] | None = None, at: int = 1_500_000_000) -> str:
+        """Commit files (or nothing); returns the sha."""
+        for name, content in (files or {}).items():
+            target = self.path / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(content if isinstance(content, bytes) else content.encode())
+            self.git("add", "--", name)
+        when = f"{at} +0200"
+        self.git(
+            "commit", "-q", "--allow-empty", "--allow-empty-message", "--cleanup=verbatim", "-F", "-",
+            stdin=message.encode(), GIT_AUTHOR_DATE=when, GIT_COMMITTER_DATE=f"{at + 60} +0200",
+        )  # fmt: skip
+        return self.git("rev-parse", "HEAD")
+
+    def merge(self, branch: str, message: str, at: int = 1_500_000_000) -> str:
+        """Merge a branch, always with a commit of its own."""
+        when = f"{at} +0000"
+        self.git(
+            "merge", "-q", "--no-ff", "-m", message, branch, GIT_AUTHOR_DATE=when, GIT_COMMITTER_DATE=when
+        )  # fmt: skip
+        return self.git("rev-parse", "HEAD")
+
+    def raw(self, content: bytes) -> str:
+        """Store a commit as these very bytes and make it the head, whatever git would say of it."""
+        sha = self.git("hash-object", "-t", "commit", "-w", "--stdin", "--literally", stdin=content)
+        self.git("update-ref", "HEAD", sha)
+        return sha
