@@ -166,7 +166,8 @@ def windows(ask: Ask, start: int, end: int | None, now: int) -> Iterator[Page]:
         created = sorted(_insist(page, "creation_date", left, right))
         if page.has_more and right != left:
             samples.append(_Sample(created, PAGE_SIZE / (page.total or _GUESSED_TOTAL)))
-            right = _shorter(samples[-1], left, now if right is None else right)
+            # Where the site's clock is ahead of ours, an open window holds what is younger than now.
+            right = _shorter(samples[-1], left, max(now, left, *created) if right is None else right)
             continue
         yield page
         if page.has_more:  # more than a page in one second
@@ -202,7 +203,8 @@ class _Sample:
 
 
 def _shorter(sample: _Sample, left: int, right: int) -> int:
-    """The end of a window that began at ``left`` and held too much: earlier than ``right`` in any case."""
+    """The end of a window that began at ``left`` and held too much: from ``left`` on, and earlier than ``right`` unless
+    that is ``left`` itself."""
     guess = sample.window() if sample.created else right
     return guess if left <= guess < right else (left + right) // 2
 

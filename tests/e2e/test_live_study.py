@@ -257,6 +257,7 @@ def test_row_40_two_runs_at_once_collect_one_after_the_other(live):
     said = [run.communicate(timeout=240)[1] for run in runs]
     assert [run.returncode for run in runs] == [0, 0], said
     assert live.rows() == live.truth()
+    assert not live.query("select library, post_id from stackoverflow.raw_posts").is_duplicated().any()
     # The second one only asks for what changed.
     kinds = live.query("select library, kind from stackoverflow.collections order by all").rows()
     assert kinds == [(library, kind) for library in LIVE.library_names for kind in ("full", "refresh")]

@@ -158,9 +158,12 @@ def question(
 
 def corpus(
     counts: Mapping[str, int], *, seed: int, first: int = 1_356_998_400, last: int = 1_546_300_799,
-    low_scored: float = 0.0,
+    low_scored: float = 0.0, shared: float = 0.0,
 ) -> list[Question]:  # fmt: skip
-    """So many questions of score 6 and more per tag, ever denser from ``first`` to ``last``, and a share below 6."""
+    """So many questions of score 6 and more per tag, ever denser from ``first`` to ``last``, and a share below 6.
+
+    A ``shared`` part of them carries the next tag as well, which then has more questions than its count.
+    """
     draw = random.Random(seed)  # noqa: S311
     made = []
     for tag, count in counts.items():
@@ -169,7 +172,12 @@ def corpus(
             score = 6 + int(draw.paretovariate(1.2)) - 1 if number < count else draw.randrange(-3, 6)
             made.append((created, tag, score))
     made.sort()
-    return [_drawn(draw, 1000 + 7 * number, *drawn) for number, drawn in enumerate(made)]
+    questions = [_drawn(draw, 1000 + 7 * number, *drawn) for number, drawn in enumerate(made)]
+    # Drawn last, so that a corpus without shared questions is the same whether or not there could be some.
+    following = dict(zip(counts, [*list(counts)[1:], *list(counts)[:1]], strict=True))
+    for item in draw.sample(questions, round(shared * len(questions))):
+        item.tags.insert(1, following[item.tags[0]])
+    return questions
 
 
 def _drawn(draw: random.Random, number: int, created: int, tag: str, score: int) -> Question:
@@ -304,7 +312,10 @@ class StackExchange:
         return {"quota_max": self.quota_max, "quota_remaining": self.quota_remaining}
 
     def _created_filter(self, params: Mapping[str, str]) -> dict[str, Any]:
-        base, _ = self.filters[params.get("base", "default")]
+        name = params.get("base", "default")
+        if name not in self.filters:
+            raise _ApiError(400, "base")
+        base, _ = self.filters[name]
         included = {name for name in params.get("include", "").split(";") if name}
         excluded = {name for name in params.get("exclude", "").split(";") if name}
         fields = (base | included) - excluded
@@ -421,7 +432,7 @@ class _Handler(BaseHTTPRequestHandler):
         with api.lock:
             api.log.append(request)
             fault = api.take_fault(request)
-            if fault and _before_answering(self, fault):
+            if fault and _before_answering(self, request, fault):
                 return
             if api.before:
                 api.before(request)
@@ -434,6 +445,9 @@ class _Handler(BaseHTTPRequestHandler):
                 if fault and "backoff" in fault.options:
                     content["backoff"] = fault.options["backoff"]
                     api.hold(method, fault.options["backoff"])
+                # A filter shapes errors too: who does not include their fields learns nothing but the status.
+                fields, _ = api.filters.get(request.params.get("filter", "default"), api.filters["default"])
+                content = {key: value for key, value in content.items() if f".{key}" in fields}
             request.status = status
         self.send(status, _spoilt(content, fault), fault)
 
@@ -448,9 +462,12 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Type", "application/json; charset=utf-8")
         self.send_header("Content-Encoding", encoding)
         self.send_header("Content-Length", str(len(body) + (500 if kind == "cut_body" else 0)))
-        self.end_headers()
         if kind == "drip":
-            for byte in body:
+            head = b"".join(self._headers_buffer) + b"\r\n"
+            self._headers_buffer = []
+            if not fault.options.get("headers"):
+                self.wfile.write(head)
+            for byte in (head if fault.options.get("headers") else b"") + body:
                 if self.api.stopping.wait(fault.options["seconds"]):
                     break
                 try:
@@ -459,12 +476,13 @@ class _Handler(BaseHTTPRequestHandler):
                     break
             self.close_connection = True
             return
+        self.end_headers()
         self.wfile.write(body)
         if kind == "cut_body":
             self.close_connection = True
 
 
-def _before_answering(handler: _Handler, fault: Fault) -> bool:
+def _before_answering(handler: _Handler, request: Request, fault: Fault) -> bool:
     """Faults that no reply of the API comes out of; true where that was it."""
     if fault.kind == "reset":
         handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -477,7 +495,8 @@ def _before_answering(handler: _Handler, fault: Fault) -> bool:
         handler.close_connection = True
     elif fault.kind == "edge_block":
         body = b"<html><body>Too many requests</body></html>"
-        handler.send_response(fault.options.get("status", 429))
+        request.status = fault.options.get("status", 429)
+        handler.send_response(request.status)
         if "retry_after" in fault.options:
             handler.send_header("Retry-After", str(fault.options["retry_after"]))
         handler.send_header("Content-Type", "text/html")
@@ -485,6 +504,7 @@ def _before_answering(handler: _Handler, fault: Fault) -> bool:
         handler.end_headers()
         handler.wfile.write(body)
     elif fault.kind == "http_500":
+        request.status = 500
         handler.send(500, {"message": "something broke"}, None)
     else:
         return False

@@ -2,7 +2,7 @@
 
 import pytest
 import requests
-from servers.stackexchange import Fault, StackExchange, question
+from servers.stackexchange import Fault, StackExchange, corpus, question
 
 FIRST, LAST = 1_500_000_000, 1_500_000_299
 
@@ -104,3 +104,37 @@ def test_votes_and_deletions_leave_no_trace_but_edits_and_answers_do(api):
     api.answer(3)
     assert numbers(api, sort="activity", min=LAST + 1) == [2, 3]
     assert api.truth[3].answer_count == 1
+
+
+def test_a_filter_drops_the_fields_of_errors_too(api):
+    made = ask(api, "filters/create", base="none", include=".items").json()["items"][0]["filter"]
+    refusal = ask(api, filter=made, sort="hot")
+    assert (refusal.status_code, refusal.json()) == (400, {})
+    assert ask(api, "filters/create", base="!unknown").json()["error_id"] == 400
+
+
+def test_the_log_keeps_the_status_of_every_reply_and_none_where_there_was_no_reply(api):
+    for fault in (Fault("edge_block", status=503, retry_after=7), Fault("http_500"), Fault("reset")):
+        api.fail(fault)
+    assert ask(api).headers["Retry-After"] == "7"
+    assert ask(api).json() == {"message": "something broke"}
+    with pytest.raises(requests.ConnectionError):
+        ask(api)
+    assert [request.status for request in api.log] == [503, 500, None]
+
+
+@pytest.mark.parametrize("headers", [False, True])
+def test_a_drip_outlasts_a_timeout_that_counts_from_byte_to_byte(api, headers):
+    api.fail(Fault("drip", seconds=0.004, headers=headers))
+    reply = requests.get(f"{api.url}/2.3/sites", timeout=0.2)
+    # What elapses until the head is read.
+    assert (reply.elapsed.total_seconds() > 0.3) is headers
+    assert reply.json()["items"][0]["name"] == "Stack Overflow"
+
+
+def test_some_questions_of_a_corpus_are_about_two_of_its_tags():
+    sizes = {"caffe": 60, "keras": 40}
+    alone, together = corpus(sizes, seed=1), corpus(sizes, seed=1, shared=0.1)
+    assert sum({"caffe", "keras"} <= set(item.tags) for item in alone) == 0
+    assert sum({"caffe", "keras"} <= set(item.tags) for item in together) == 10
+    assert [item.question_id for item in alone] == [item.question_id for item in together]

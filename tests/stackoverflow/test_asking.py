@@ -42,6 +42,13 @@ def test_windows_show_every_item_once_and_only_on_first_pages(created):
     assert all(params["fromdate"] == params["todate"] for params in deeper)
 
 
+def test_a_site_whose_clock_is_far_ahead_is_asked_to_its_end():
+    site = Site(*(post(number, created=NOW + DAY + number) for number in range(350)))
+    shown = [item["question_id"] for page in windows(by_score(site), OPENED, None, NOW) for item in page.items]
+    assert sorted(shown) == list(range(350))
+    assert len(site.asked) < 60
+
+
 def test_a_small_library_takes_one_request():
     site = Site(*(post(number, created=OPENED + number * DAY) for number in range(100)))
     assert len(list(windows(by_score(site), OPENED, None, NOW))) == len(site.asked) == 1

@@ -147,6 +147,15 @@ def test_row_05_a_wrong_key_is_said_without_showing_it(api, study):
     study.proves_count()
 
 
+def test_row_06_more_than_twenty_five_pages_are_collected_from_first_pages(api, study):
+    api.key, study.key = None, ""
+    for number in range(1, 2601):
+        api.add(question(10**6 + number, tags=["keras"], created=1_400_000_000 + 30_000 * number))
+    study.refresh()
+    study.proves_truth()
+    assert {request.params.get("page") for request in api.log if request.method == "questions"} == {"1"}
+
+
 def test_row_06_no_page_beyond_the_wall_is_ever_asked_for(api, study):
     api.key, study.key = None, ""
     for number in range(1, 2800):
