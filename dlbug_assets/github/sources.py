@@ -91,7 +91,7 @@ class Sample:
     def load(self, library: str, own: Own) -> dict[str, Part]:
         """All rows of the library."""
         del own
-        commits = sample.fix_commits(self.study, library).with_columns(is_reachable=pl.lit(value=True))
+        commits = sample.fix_commits(self.study, library)
         return _replaced(library, sample.repositories(self.study, library), commits, [], datetime.now(UTC))
 
     def details(self, library: str, shas: Sequence[str]) -> pl.DataFrame:

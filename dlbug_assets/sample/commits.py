@@ -43,6 +43,7 @@ _COMMIT_COLUMNS = {
     "committed_at": pl.Datetime("us"),
     "is_merge": pl.Boolean,
     "author_hash": pl.String,
+    "is_reachable": pl.Boolean,
     "url": pl.String,
 }
 _DETAIL_COLUMNS = {
@@ -169,6 +170,7 @@ def _own_commits(draw: Draw, study: Study, library: str, repository: dict[str, o
                 "committed_at": min(authored_at + timedelta(minutes=draw.between(0, 600)), end),
                 "is_merge": draw.chance(0.04),
                 "author_hash": digest(study.study.seed, "author", repository["repository_id"], draw.between(1, 4)),
+                "is_reachable": True,
                 "url": f"https://github.com/{repository['full_name']}/commit/{sha}",
             }
         )
