@@ -6,7 +6,7 @@ of its API and whether a credential is used; the credential itself never gets he
 """
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -161,6 +161,23 @@ class Ledger:
             row = connection.execute("select value from facts where service = ? and name = ?", [service, name])
             found = row.fetchone()
         return found[0] if found else None
+
+
+def pass_holds(
+    ledger: Ledger, service: str, method: str, longest: float, say: Callable[[str], None], *, name: str
+) -> None:
+    """Wait for the holds that bind a method; raises :class:`DeferredError` for one of more than ``longest`` seconds.
+    ``name`` is how people call the service."""
+    while hold := ledger.held(service, method):
+        seconds = (hold.until - ledger.clock.now()).total_seconds()
+        if seconds > longest:
+            raise DeferredError(
+                f"{name}: {hold.reason}; nothing is asked before {shown(hold.until)}. "
+                "What was collected is kept; run again after that to go on.",
+                hold.until,
+            )
+        say(f"{method}: waiting {seconds:.0f} s ({hold.reason})")
+        ledger.clock.sleep(max(seconds, 0))
 
 
 def described(standing: Standing) -> str:

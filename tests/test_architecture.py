@@ -10,7 +10,7 @@ import dlbug_assets
 PACKAGE = Path(dlbug_assets.__file__).parent
 
 GROUND_FLOOR = {
-    "errors", "clock", "study", "taxonomy", "table_specs", "lease", "privacy", "quota", "landing", "warehouse",
+    "errors", "clock", "study", "taxonomy", "table_specs", "lease", "privacy", "quota", "wire", "landing", "warehouse",
     "table_assets", "collecting", "sql_models", "artifact", "sample",
 }  # fmt: skip
 ROOMS = ["stackoverflow", "github", "labeling", "analysis", "publishing"]

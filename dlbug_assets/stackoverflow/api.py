@@ -13,8 +13,9 @@ from dlbug_assets.quota import Ledger, Standing
 from dlbug_assets.stackoverflow import asking
 from dlbug_assets.stackoverflow.asking import HeedlessError, Question, Tally
 from dlbug_assets.stackoverflow.client import Conversation, StackExchange
-from dlbug_assets.stackoverflow.transport import Patience, Transport, service_name
+from dlbug_assets.stackoverflow.transport import Transport, service_name
 from dlbug_assets.study import Study
+from dlbug_assets.wire import Patience
 
 PUBLIC_ROOT = "https://api.stackexchange.com"
 FULL, REFRESH, LOOK_UP = "full", "refresh", "look-up"

@@ -16,8 +16,8 @@ from functools import partial
 from typing import Any
 
 from dlbug_assets.stackoverflow.client import PAGE_SIZE, Page
-from dlbug_assets.stackoverflow.transport import MalformedError
 from dlbug_assets.study import Library, Selection
+from dlbug_assets.wire import MalformedError
 
 Ask = Callable[..., Page]
 Item = Mapping[str, Any]

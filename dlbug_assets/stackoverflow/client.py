@@ -19,7 +19,8 @@ from stackapi import StackAPI
 
 from dlbug_assets.landing import Collection
 from dlbug_assets.quota import Ledger
-from dlbug_assets.stackoverflow.transport import VERSION, MalformedError, RefusedError, Transport, parsed
+from dlbug_assets.stackoverflow.transport import VERSION, RefusedError, Transport, parsed
+from dlbug_assets.wire import MalformedError
 
 PAGE_SIZE = 100
 _FILTER = "filter"

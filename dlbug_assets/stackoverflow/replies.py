@@ -13,7 +13,8 @@ from typing import Any
 import polars as pl
 
 from dlbug_assets.landing import Collection
-from dlbug_assets.stackoverflow.transport import MalformedError, parsed
+from dlbug_assets.stackoverflow.transport import parsed
+from dlbug_assets.wire import MalformedError
 
 _MOMENT = pl.Datetime("us")
 

@@ -22,9 +22,9 @@ from dlbug_assets.stackoverflow import dump
 from dlbug_assets.stackoverflow.api import FOLLOWING, LOOK_UP, Api, Collector, questions
 from dlbug_assets.stackoverflow.merging import POST_ANSWERS, POSTS, Merged, merge, personless
 from dlbug_assets.stackoverflow.replies import IRREGULARITIES, Observed, observed
-from dlbug_assets.stackoverflow.transport import UnreachableError
 from dlbug_assets.study import Study
 from dlbug_assets.table_assets import Own, Part
+from dlbug_assets.wire import UnreachableError
 
 _DUMP = "dump"
 _NEVER = datetime(1970, 1, 1)

@@ -5,27 +5,17 @@ here and nowhere else, so that no address, error or record that leaves this modu
 """
 
 import json
-import logging
 import random
 import re
-import socket
-import threading
-import zlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 from urllib.parse import quote, quote_plus, urlsplit
 
-import requests
-import urllib3
-from requests.adapters import HTTPAdapter
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
-
 from dlbug_assets.clock import Clock, shown
 from dlbug_assets.errors import DlbugError
-from dlbug_assets.quota import EVERY, DeferredError, Ledger
+from dlbug_assets.quota import EVERY, DeferredError, Ledger, pass_holds
+from dlbug_assets.wire import MalformedError, Patience, TransientError, UnreachableError, Wire
 
 VERSION = "2.3"
 
@@ -36,30 +26,9 @@ _RESERVE = 10
 #: Holds for refusals that do not say how long they last.
 _THROTTLED_SECONDS = 600
 _BLOCKED_SECONDS = 1800
-_LARGEST_REPLY = 64 << 20
 _OK, _SERVER_ERROR = 200, 500
 _EDGE_BLOCKS = (403, 429, 503)
 _INTERNAL_ERROR, _THROTTLED, _UNAVAILABLE = 500, 502, 503
-
-
-@dataclass(frozen=True)
-class Patience:
-    """Seconds to wait for a connection, between two bytes, for a whole reply, and for a hold; and how often to try."""
-
-    connect: float = 5
-    silence: float = 20
-    reply: float = 60
-    hold: float = 120
-    attempts: int = 4
-    pause: float = 1
-
-
-class MalformedError(DlbugError):
-    """A reply that is none: taking it for an empty one would lose what is there."""
-
-
-class UnreachableError(DlbugError):
-    """No reply, however often it was tried."""
 
 
 class RefusedError(DlbugError):
@@ -68,10 +37,6 @@ class RefusedError(DlbugError):
     def __init__(self, message: str, error_id: int) -> None:
         super().__init__(message)
         self.error_id = error_id
-
-
-class _TransientError(Exception):
-    """A failure that another try may mend."""
 
 
 class Transport:
@@ -102,9 +67,7 @@ class Transport:
         self._clock = clock
         self._say = say
         self._patience = patience
-        self._wire = _Wire()
-        # urllib3's debug lines have the whole address in them.
-        logging.getLogger("urllib3.connectionpool").addFilter(_Redacting(self._redacted))
+        self._wire = Wire(self._redacted)
 
     def get(self, path: str, params: Mapping[str, Any], land: Callable[[bytes], None]) -> dict[str, Any]:
         """The JSON object that the API answers; ``land`` gets its bytes before anything looks into them."""
@@ -119,7 +82,7 @@ class Transport:
                     land(body)
                     return self._reply(number, method, body)
                 failure = self._refusal(number, method, status, headers, body)
-            except _TransientError as error:
+            except TransientError as error:
                 failure = str(error)
                 self._ledger.answered(number, failure)
                 self._say(f"{method}: {failure}")
@@ -133,16 +96,7 @@ class Transport:
 
     def _pass_holds(self, method: str) -> None:
         """Wait for a short hold; raise DeferredError for a long one, or where only the reserve is left."""
-        while hold := self._ledger.held(self.service, method):
-            seconds = (hold.until - self._clock.now()).total_seconds()
-            if seconds > self._patience.hold:
-                raise DeferredError(
-                    f"Stack Exchange: {hold.reason}; nothing is asked before {shown(hold.until)}. "
-                    "What was collected is kept; run again after that to go on.",
-                    hold.until,
-                )
-            self._say(f"{method}: waiting {seconds:.0f} s ({hold.reason})")
-            self._clock.sleep(max(seconds, 0))
+        pass_holds(self._ledger, self.service, method, self._patience.hold, self._say, name="Stack Exchange")
         standing = self._ledger.standing(self.service)
         if standing.quota_left is not None and standing.seen_at and standing.quota_left <= _RESERVE:
             seconds = (standing.seen_at + timedelta(days=1) - self._clock.now()).total_seconds()
@@ -156,12 +110,7 @@ class Transport:
 
     def _exchange(self, path: str, params: Mapping[str, Any]) -> tuple[int, Mapping[str, str], bytes]:
         secret = {"key": self._key} if self._key else {}
-        try:
-            return self._wire.exchange(f"{self.root}/{VERSION}/{path}", {**params, **secret}, self._patience)
-        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, zlib.error) as error:
-            # Their texts and their causes hold the whole address: only the kind of failure leaves this place.
-            reason = f"no whole reply ({type(error).__name__})"
-        raise _TransientError(reason)
+        return self._wire.get(f"{self.root}/{VERSION}/{path}", {**params, **secret}, {}, self._patience)
 
     def _reply(self, number: int, method: str, body: bytes) -> dict[str, Any]:
         try:
@@ -197,14 +146,14 @@ class Transport:
                 self._ledger.hold(self.service, EVERY, seconds + _MARGIN_SECONDS, f"blocked with HTTP {status}")
                 return f"HTTP {status}"
             if status >= _SERVER_ERROR:
-                raise _TransientError(f"HTTP {status}")
+                raise TransientError(f"HTTP {status}")
             self._ledger.answered(number, f"HTTP {status}")
             raise MalformedError(f"{self.root}/{VERSION}/{method} answered HTTP {status} without an error of the API")
         self._heed_backoff(method, content)
         error_id, name = content["error_id"], content.get("error_name")
         text = self._redacted(str(content.get("error_message"))[:300])
         if error_id in (_INTERNAL_ERROR, _UNAVAILABLE):
-            raise _TransientError(f"error {error_id} {name}: {text}")
+            raise TransientError(f"error {error_id} {name}: {text}")
         self._ledger.answered(number, f"error {error_id} {name}")
         if error_id == _THROTTLED:
             told = re.search(r"(\d+) seconds", text)
@@ -240,91 +189,3 @@ def parsed(body: bytes) -> dict[str, Any]:
     if not isinstance(content.get("has_more"), bool):
         raise MalformedError("the reply does not say whether there is more")
     return content
-
-
-@dataclass
-class _Redacting(logging.Filter):
-    """Takes the key out of log lines."""
-
-    redacted: Callable[[str], str]
-    name: str = field(default="")
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        record.msg, record.args = self.redacted(record.getMessage()), ()
-        return True
-
-
-class _Wire:
-    """A connection that a deadline can cut, even while headers or bytes drip in one by one."""
-
-    def __init__(self) -> None:
-        self._sockets: list[socket.socket] = []
-        self._session = requests.Session()
-        adapter = _Adapter(self._sockets)
-        self._session.mount("http://", adapter)
-        self._session.mount("https://", adapter)
-
-    def exchange(self, url: str, params: Mapping[str, Any], patience: Patience) -> tuple[int, Mapping[str, str], bytes]:
-        """Status, headers and decoded body; raises what requests, urllib3, zlib and sockets raise."""
-        watchdog = threading.Timer(patience.reply, self._cut)
-        watchdog.daemon = True
-        watchdog.start()
-        try:
-            # A redirect would take the key along to wherever it leads.
-            with self._session.get(
-                url, params=params, timeout=(patience.connect, patience.silence), stream=True, allow_redirects=False
-            ) as response:
-                body = bytearray()
-                for chunk in response.raw.stream(1 << 16, decode_content=False):
-                    body += chunk
-                    if len(body) > _LARGEST_REPLY:
-                        raise OSError("the reply is too large")
-                return response.status_code, response.headers, _decoded(bytes(body), response.headers)
-        finally:
-            watchdog.cancel()
-
-    def _cut(self) -> None:
-        while self._sockets:
-            try:
-                self._sockets.pop().shutdown(socket.SHUT_RDWR)
-            except OSError:  # closed by itself
-                continue
-
-
-def _decoded(body: bytes, headers: Mapping[str, str]) -> bytes:
-    if headers.get("Content-Encoding", "identity").lower() == "identity":
-        return body
-    decoder = zlib.decompressobj(zlib.MAX_WBITS | 32)  # gzip or zlib, as the header of the data says
-    content = decoder.decompress(body, _LARGEST_REPLY)
-    if not decoder.eof:
-        raise zlib.error("the compressed data is cut short, or too large")
-    return content
-
-
-class _Adapter(HTTPAdapter):
-    """Connections whose sockets are put down in a list."""
-
-    def __init__(self, sockets: list[socket.socket]) -> None:
-        class Http(HTTPConnection):
-            def connect(self) -> None:
-                super().connect()
-                sockets.append(self.sock)
-
-        class Https(HTTPSConnection):
-            def connect(self) -> None:
-                super().connect()
-                sockets.append(self.sock)
-
-        http = type("HttpPool", (HTTPConnectionPool,), {"ConnectionCls": Http})
-        https = type("HttpsPool", (HTTPSConnectionPool,), {"ConnectionCls": Https})
-        self._pools = {"http": http, "https": https}
-        super().__init__()
-
-    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        super().init_poolmanager(*args, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = self._pools
-
-    def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
-        manager = super().proxy_manager_for(*args, **kwargs)
-        manager.pool_classes_by_scheme = self._pools
-        return manager

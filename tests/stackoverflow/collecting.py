@@ -16,10 +16,10 @@ from dlbug_assets.landing import Landing
 from dlbug_assets.quota import Ledger
 from dlbug_assets.stackoverflow.api import FOLLOWING, Api, questions
 from dlbug_assets.stackoverflow.sources import Live
-from dlbug_assets.stackoverflow.transport import Patience
 from dlbug_assets.study import Study
 from dlbug_assets.table_specs import load_specs
 from dlbug_assets.warehouse import Home, Warehouse
+from dlbug_assets.wire import Patience
 
 KEY = "pl4nted((key*with+odd&characters"
 TABLES = ("raw_posts", "raw_answers", "collections", "irregularities")

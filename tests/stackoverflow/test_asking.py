@@ -11,8 +11,8 @@ from sites import Site, post
 from dlbug_assets.stackoverflow.asking import Question, full, look_up, refresh, rising, windows
 from dlbug_assets.stackoverflow.asking import Tally as Seen
 from dlbug_assets.stackoverflow.client import Page
-from dlbug_assets.stackoverflow.transport import MalformedError
 from dlbug_assets.study import Library, Selection
+from dlbug_assets.wire import MalformedError
 
 KERAS = Question(("keras",), 6, None, None)
 OPENED = KERAS.start

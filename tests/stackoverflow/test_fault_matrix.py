@@ -17,8 +17,9 @@ from servers.stackexchange import Fault, StackExchange, corpus, question
 
 from dlbug_assets.quota import DeferredError
 from dlbug_assets.stackoverflow.asking import HeedlessError
-from dlbug_assets.stackoverflow.transport import MalformedError, Patience, RefusedError, UnreachableError
+from dlbug_assets.stackoverflow.transport import RefusedError
 from dlbug_assets.study import Study
+from dlbug_assets.wire import MalformedError, Patience, UnreachableError
 
 SIZES = {"keras": 230, "torch": 60}
 
