@@ -16,6 +16,7 @@ from dlbug_assets import artifact
 from dlbug_assets.automation import automation
 from dlbug_assets.clock import Clock
 from dlbug_assets.errors import DlbugError
+from dlbug_assets.github.api_access import ApiAccess
 from dlbug_assets.github.sources import commit_source
 from dlbug_assets.landing import Landing
 from dlbug_assets.progress import progress
@@ -59,7 +60,14 @@ def build_defs(study: Study, environ: Mapping[str, str]) -> dg.Definitions:
         ),
         *dlbug_assets.github.assets.assets(
             study,
-            commit_source(study, Landing(home.landing / "github", Clock()), home.clones, home.secret_key, release),
+            commit_source(
+                study,
+                Landing(home.landing / "github", Clock()),
+                ApiAccess.of(environ, home.quota),
+                home.clones,
+                home.secret_key,
+                release=release,
+            ),
             home.landing / "github.lock",
             tables,
         ),

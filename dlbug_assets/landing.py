@@ -133,10 +133,17 @@ class Landing:
         """The collections of a part that are done and of these kinds, oldest first."""
         return [collection for collection in self._all(part) if collection.kind in kinds and collection.is_done]
 
-    def lacks(self, part: str, names: Iterable[str]) -> list[str]:
-        """Those of these collections that are not there."""
+    def insist_on(self, part: str, names: Iterable[str]) -> None:
+        """Raise :class:`DlbugError` where one of these collections is not there: tables that are made of it would lose
+        it, too."""
         known = {collection.name for collection in self._all(part)}
-        return [name for name in names if name not in known]
+        lost = [name for name in names if name not in known]
+        if lost:
+            raise DlbugError(
+                f"{self.root / part} lacks {lost[0]}{f' and {len(lost) - 1} more' * (len(lost) > 1)}, which the "
+                "tables are made of. Restore it from a backup; or, to go on with what is there, delete working.duckdb "
+                "beside landing: the tables are made anew."
+            )
 
     def unfinished(self, part: str) -> Collection | None:
         """The collection of a part that was begun last, where it may be gone on with."""

@@ -93,6 +93,8 @@ class Library(_Section):
         is_right = isinstance(listed, list | tuple) and all(isinstance(entry, str) and entry for entry in listed)
         if not is_right or not listed:
             raise ValueError("use a search such as 'topic:keras', or a list of repositories such as ['owner/name']")
+        if isinstance(repositories, str) and re.search(r"(^|\s)-?created:", repositories):
+            raise ValueError("leave created: out of the search, which is cut into windows of creation time by itself")
         if any(re.match(r"\w+://[^/@]*:[^/@]*@", entry) for entry in listed):
             raise ValueError("an address holds a password; a study is published: use ssh, or a public address")
         return repositories

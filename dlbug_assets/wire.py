@@ -22,12 +22,14 @@ _LARGEST_REPLY = 64 << 20
 
 @dataclass(frozen=True)
 class Patience:
-    """Seconds to wait for a connection, between two bytes, for a whole reply, and for a hold; and how often to try."""
+    """Seconds to wait for a connection, between two bytes, for a whole reply, for a hold, and after a limit that does
+    not say how long it lasts; and how often to try."""
 
     connect: float = 5
     silence: float = 20
     reply: float = 60
     hold: float = 120
+    limited: float = 60
     attempts: int = 4
     pause: float = 1
 

@@ -123,6 +123,8 @@ def test_repositories_are_a_search_or_a_list_whose_paths_are_relative_to_the_fil
     assert load_study(path).libraries[0].repositories == ("a/b", str(tmp_path / "c"), "https://h/d.git")
     secret = listed.replace("https://h/d.git", "https://jane:s3cret@h/d.git")
     assert "an address holds a password" in error_of(tmp_path, secret)
+    dated = MINIMAL.replace('"topic:keras"', '"topic:keras created:>2019-01-01"')
+    assert "leave created: out of the search" in error_of(tmp_path, dated)
     assert "s3cret" not in error_of(tmp_path, secret)
     for wrong in ("[]", '""', '["a/b", 1]', "7"):
         said = error_of(tmp_path, MINIMAL.replace('repositories = "topic:keras"', f"repositories = {wrong}"))

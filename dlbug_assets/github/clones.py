@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from dlbug_assets.errors import DlbugError
+from dlbug_assets.github.histories import Change, Commit, excerpt
 
 HEAD = "refs/dlbug/head"
 _NO_COMMIT = "0" * 40
@@ -36,33 +37,6 @@ class Look:
     state: str
     branch: str | None = None
     sha: str | None = None
-
-
-@dataclass(frozen=True)
-class Commit:
-    """A commit as git stores it; times in UTC, without zone; ``author`` is its author's e-mail address."""
-
-    sha: str
-    parents: tuple[str, ...]
-    author: str
-    authored_at: datetime | None
-    committed_at: datetime | None
-    message: str
-
-    @property
-    def title(self) -> str:
-        """The first line of its message."""
-        return next((line.strip() for line in self.message.splitlines() if line.strip()), "")
-
-
-@dataclass(frozen=True)
-class Change:
-    """What a commit changes, against its first parent: files, lines, and the beginning of its patch."""
-
-    files: int
-    additions: int
-    deletions: int
-    excerpt: str
 
 
 class GitError(DlbugError):
@@ -128,18 +102,22 @@ class Clone:
             yield _commit(sha, stored[end + 1 : end + 1 + int(size)])
             position = end + 1 + int(size) + 1
 
-    def change(self, sha: str, longest: int) -> Change:
-        """What a commit changes; ``longest`` is the length of the excerpt in characters."""
-        options = ("--no-renames", "--no-ext-diff", "--no-textconv", "--root", "--no-commit-id", "-r")
+    def change(self, sha: str) -> Change:
+        """What a commit changes, with renames recognized as GitHub does."""
+        options = ("--find-renames", "--no-ext-diff", "--no-textconv", "--root", "--no-commit-id", "-r")
         parent = self._run("rev-list", "--parents", "-n", "1", "--end-of-options", sha).decode().split()[1:2]
         numbers = self._run("diff-tree", *options, "--numstat", "-z", "--end-of-options", *parent, sha)
         patch = self._run("diff-tree", *options, "-p", "--end-of-options", *parent, sha).decode("utf-8", "replace")
-        rows = [row.split(b"\t", 2) for row in numbers.split(b"\0") if row]
+        files = list(_numstat(numbers))
+        # No line within a file's patch begins like this.
+        patches = re.split(r"^diff --git .*\n", patch, flags=re.M)[1:]
+        hunks = (re.search(r"^@@ .*", each, re.M | re.S) for each in patches)
+        names = ((old, new) for _, _, old, new in files)
         return Change(
-            len(rows),
-            sum(int(row[0]) for row in rows if row[0] != b"-"),
-            sum(int(row[1]) for row in rows if row[1] != b"-"),
-            patch.replace("\0", "\N{REPLACEMENT CHARACTER}")[:longest],
+            len(files),
+            sum(added for added, _, _, _ in files),
+            sum(deleted for _, deleted, _, _ in files),
+            excerpt((*name, found.group() if found else "") for name, found in zip(names, hunks, strict=True)),
         )
 
     @property
@@ -188,6 +166,16 @@ def _git(*arguments: str, stdin: bytes = b"") -> bytes:
         said = "; ".join(line for line in lines if line.startswith(("fatal: ", "error: ", "remote: ")))
         raise GitError(f"git {' '.join(arguments[:2])}: {said or f'exit code {done.returncode}'}")
     return done.stdout
+
+
+def _numstat(content: bytes) -> Iterator[tuple[int, int, str, str]]:
+    """Lines added and deleted (0 in binary files), name before and after, of `--numstat -z`."""
+    fields = iter(content.decode("utf-8", "replace").split("\0"))
+    for entry in fields:
+        if entry:
+            added, deleted, name = entry.split("\t", 2)
+            names = (name, name) if name else (next(fields), next(fields))
+            yield int(added.replace("-", "0")), int(deleted.replace("-", "0")), *names
 
 
 def _commit(sha: str, content: bytes) -> Commit:

@@ -2,35 +2,31 @@
 it *loads* a library's tables from there; and it knows the *details* of the commits that were drawn. Nothing after the
 tables knows which source it was."""
 
+import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import polars as pl
 
 from dlbug_assets import artifact
 from dlbug_assets.errors import DlbugError
-from dlbug_assets.github.cloned import CHANGES, Cloned
+from dlbug_assets.github.api import ThroughApi
+from dlbug_assets.github.api_access import ApiAccess
+from dlbug_assets.github.cloned import Cloned
+from dlbug_assets.github.discovery import Discovery
+from dlbug_assets.github.histories import Target, repository_rows, without_people
+from dlbug_assets.github.looked_up import LookedUp
 from dlbug_assets.landing import Collected, Collection, Landing, Say
-from dlbug_assets.privacy import secret_key
+from dlbug_assets.privacy import blanked, secret_key
+from dlbug_assets.quota import DeferredError
 from dlbug_assets.sample import commits as sample
-from dlbug_assets.study import Study
+from dlbug_assets.study import Library, Study
 from dlbug_assets.table_assets import Own, Part
+from dlbug_assets.wire import UnreachableError
 
-_REPOSITORY_COLUMNS = (
-    "repository_id",
-    "stars",
-    "is_fork",
-    "is_archived",
-    "created_at",
-    "pushed_at",
-    "default_branch",
-    "state",
-    "head_sha",
-)
-_COMMIT_COLUMNS = ("repository_id", "title", "message", "committed_at", "is_merge", "author_hash", "is_reachable")
 _COLLECTIONS = {
     "library": pl.String,
     "collection": pl.String,
@@ -39,6 +35,8 @@ _COLLECTIONS = {
     "finished_at": pl.Datetime("us"),
     "repositories": pl.Int64,
     "commits": pl.Int64,
+    "requests": pl.Int64,
+    "quota_left": pl.Int64,
 }
 _ALL_OF_LIBRARY = "library = ?"
 _NOTHING = "false"
@@ -61,7 +59,13 @@ class CommitSource(Protocol):
 
 
 def commit_source(
-    study: Study, landing: Landing, clones: Path, key_file: Path, release: Callable[[], pl.DataFrame]
+    study: Study,
+    landing: Landing,
+    access: ApiAccess,
+    clones: Path,
+    key_file: Path,
+    *,
+    release: Callable[[], pl.DataFrame],
 ) -> CommitSource:
     """The source that the study names. ``clones`` is the folder of the clones, ``key_file`` the file with the key of
     the hashes; ``release`` gives the rows of the authors' release where that is the source."""
@@ -69,11 +73,9 @@ def commit_source(
         case "sample":
             return Sample(study)
         case "artifact":
-            return Release(release)
-        case "clone":
-            return Clones(study, landing, clones, key_file)
-        case "api":
-            return NotYet()
+            return Release(landing, access, key_file, release)
+        case "clone" | "api":
+            return Followed(study, landing, access, clones, key_file)
 
 
 @dataclass(frozen=True)
@@ -101,102 +103,154 @@ class Sample:
 
 @dataclass(frozen=True)
 class Release:
-    """The authors' release: repository and hash of a commit; nothing else is known of it."""
+    """The authors' release: repository and hash of a commit; the API tells the rest where there is a network."""
 
+    landing: Landing
+    access: ApiAccess
+    key_file: Path
     release: Callable[[], pl.DataFrame]
 
     def collect(self, libraries: Sequence[str], say: Say, *, sweep: bool) -> Iterator[Collected]:
-        """Nothing lands: the release is a file of its own."""
-        del say, sweep
+        """Look the commits up by hash, those that were not before. Without a network the study runs without their
+        titles and dates."""
+        del sweep  # a commit never changes
+        # They are welcome, not needed: one try is enough.
+        access = replace(self.access, patience=replace(self.access.patience, attempts=1))
+        unreachable = ""
         for library in libraries:
-            yield Collected(library, {"kind": "part of the release"})
+            if unreachable:
+                yield Collected(library, {"kind": "not looked up"})
+                continue
+            looked_up = self._looked_up(library, access)
+            try:
+                yield Collected(library, looked_up.collect(self._known(library), say))
+            except (UnreachableError, DeferredError) as error:
+                unreachable = f"titles, dates and sizes of commits stay as they are: {error}"
+                yield Collected(library, {"kind": "not looked up", "note": unreachable})
+            except DlbugError as error:
+                yield Collected(library, {}, error)
 
     def load(self, library: str, own: Own) -> dict[str, Part]:
-        """All rows of the library."""
-        del own
-        known = artifact.commits(self.release(), library)
-        commits = known.with_columns(
-            *(pl.lit(None).alias(column) for column in _COMMIT_COLUMNS),
-            pl.lit(None, pl.Datetime("us")).alias("authored_at"),
+        """All rows of the library: those of the release, with what was looked up."""
+        self.landing.insist_on(library, _loaded(library, own))
+        known = self._known(library)
+        looked_up = self._looked_up(library, self.access)
+        told = without_people(looked_up.commits(known), secret_key(self.key_file))
+        told = told.drop("library", "repository_id", "url", "is_reachable")
+        commits = known.join(told, on=["full_name", "sha"], how="left", maintain_order="left").with_columns(
+            pl.lit(None, pl.Int64).alias("repository_id"), pl.lit(None, pl.Boolean).alias("is_reachable")
         )
-        names = known.select("library", "full_name").unique(maintain_order=True)
-        repositories = names.with_columns(pl.lit(None).alias(column) for column in _REPOSITORY_COLUMNS)
-        return _replaced(library, repositories, commits, [], datetime.now(UTC))
+        names = known["full_name"].unique(maintain_order=True)
+        repositories = repository_rows(library, [Target(name, name) for name in names], {})
+        return _replaced(library, repositories, commits, looked_up.done, datetime.now(UTC))
 
     def details(self, library: str, shas: Sequence[str]) -> pl.DataFrame:
-        """None are known."""
-        del library, shas
-        return pl.DataFrame(schema=CHANGES)
+        """What was looked up of these commits."""
+        return _details(self._looked_up(library, self.access).changes(), shas)
+
+    def _known(self, library: str) -> pl.DataFrame:
+        return artifact.commits(self.release(), library)
+
+    def _looked_up(self, library: str, access: ApiAccess) -> LookedUp:
+        return LookedUp(library, self.landing, access)
 
 
 @dataclass(frozen=True)
-class Clones:
-    """Clones of the repositories that the study lists."""
+class Followed:
+    """Repositories that are found by GitHub's search or listed by the study, with their histories from clones or from
+    the API."""
 
     study: Study
     landing: Landing
+    access: ApiAccess
     clones: Path
     key_file: Path
 
-    def _cloned(self, library: str) -> Cloned:
-        known = next(known for known in self.study.libraries if known.name == library)
-        return Cloned(known, self.study.selection, self.study.study.seed, self.landing, self.clones)
-
     def collect(self, libraries: Sequence[str], say: Say, *, sweep: bool) -> Iterator[Collected]:
-        """Look at every repository, and fetch those whose head has moved."""
-        del sweep  # a look at every head is the full question already
+        """Find the repositories at the first time and for a ``sweep``; then follow the history of each."""
         for library in libraries:
             try:
-                yield Collected(library, self._cloned(library).collect(say))
+                yield Collected(library, self._collected(library, say, sweep=sweep))
             except DlbugError as error:
                 yield Collected(library, {}, error)
 
     def load(self, library: str, own: Own) -> dict[str, Part]:
         """All rows of the library; nothing where they are in the tables already."""
-        done = self.landing.done(library, {Cloned.KIND})
-        loaded = own("github.collections", _ALL_OF_LIBRARY, [library])["collection"].sort().to_list()
-        if done and loaded == [collection.name for collection in done]:
+        loaded = _loaded(library, own)
+        self.landing.insist_on(library, loaded)
+        histories = self._histories(library)
+        done = self.landing.done(library, {Discovery.KIND, histories.KIND})
+        if not any(collection.kind == histories.KIND for collection in done):
+            raise DlbugError(f"nothing of {library} has landed yet: materialize github/landing first")
+        if loaded == [collection.name for collection in done]:
             return {
                 "repositories": Part(own("github.repositories", _NOTHING, []), _NOTHING, []),
                 "fix_commits": Part(own("github.fix_commits", _NOTHING, []), _NOTHING, []),
                 "collections": _collections(library, done),
             }
-        cloned = self._cloned(library)
-        key = secret_key(self.key_file)
-        moment = done[-1].begun_at if done else datetime.now(UTC)
-        return _replaced(library, cloned.repositories(), cloned.commits(key), done, moment)
+        targets = self._targets(library)
+        repositories = repository_rows(library, targets, histories.looks())
+        commits = without_people(histories.commits(targets), secret_key(self.key_file))
+        return _replaced(library, repositories, commits, done, done[-1].begun_at)
 
     def details(self, library: str, shas: Sequence[str]) -> pl.DataFrame:
         """What landed of these commits."""
-        return self._cloned(library).changes().filter(pl.col("sha").is_in(list(shas)))
+        return _details(self._histories(library).changes(), shas)
+
+    def _collected(self, library: str, say: Say, *, sweep: bool) -> dict[str, Any]:
+        histories, discovery = self._histories(library), self._discovery(library)
+        found: dict[str, Any] = {}
+        if discovery is not None:
+            unfinished = self.landing.unfinished(library)
+            goes_on = unfinished is not None and unfinished.kind == histories.KIND
+            if discovery.is_due(sweep=sweep and not goes_on):
+                found = discovery.collect(say)
+                say(f"{library}: {found['repositories']} repositories found with {found['requests']} requests")
+        notes = histories.collect(self._targets(library), say)
+        if "requests" in found:
+            notes["requests"] = notes.get("requests", 0) + found["requests"]
+        return notes
+
+    def _library(self, name: str) -> Library:
+        return next(library for library in self.study.libraries if library.name == name)
+
+    def _discovery(self, name: str) -> Discovery | None:
+        """None where the study lists what is to be cloned: nobody needs to be asked."""
+        library = self._library(name)
+        if self.study.sources.commits == "clone" and not isinstance(library.repositories, str):
+            return None
+        return Discovery(library, self.landing, self.access)
+
+    def _targets(self, name: str) -> list[Target]:
+        discovery = self._discovery(name)
+        if discovery is not None:
+            return discovery.targets()
+        return [listed(address, self.access.git_root) for address in dict.fromkeys(self._library(name).repositories)]
+
+    def _histories(self, name: str) -> Cloned | ThroughApi:
+        if self.study.sources.commits == "clone":
+            return Cloned(self.study, self._library(name), self.landing, self.clones)
+        return ThroughApi(self.study, self._library(name), self.landing, self.access)
 
 
-@dataclass(frozen=True)
-class NotYet:
-    """GitHub's API, which this version does not ask."""
-
-    def collect(self, libraries: Sequence[str], say: Say, *, sweep: bool) -> Iterator[Collected]:
-        """Every library fails."""
-        del say, sweep
-        for library in libraries:
-            yield Collected(library, {}, _not_yet())
-
-    def load(self, library: str, own: Own) -> dict[str, Part]:
-        """Nothing has landed."""
-        del library, own
-        raise _not_yet()
-
-    def details(self, library: str, shas: Sequence[str]) -> pl.DataFrame:
-        """Nothing has landed."""
-        del library, shas
-        raise _not_yet()
+def listed(address: str, git_root: str) -> Target:
+    """A repository that the study lists, as owner/name on GitHub, by another address, or by a path."""
+    if re.fullmatch(r"[\w.-]+/[\w.-]+", address):
+        return Target(f"{git_root}/{address}.git", address, page=f"https://github.com/{address}")
+    # Its address without protocol and account.
+    name = re.sub(r"^\w+://([^@/]*@)?", "", address).removesuffix("/").removesuffix(".git")
+    page = f"https://{name}" if name.startswith("github.com/") else None
+    return Target(address, name.removeprefix("github.com/"), page=page)
 
 
-def _not_yet() -> DlbugError:
-    return DlbugError(
-        "sources.commits = 'api': this version of dlbug takes commits from sample, artifact or clone only. "
-        "Run the study sample or islam2019, or list repositories and set commits to 'clone'."
-    )
+def _details(changes: pl.DataFrame, shas: Sequence[str]) -> pl.DataFrame:
+    wanted = changes.filter(pl.col("sha").is_in(list(shas)))
+    return wanted.with_columns(blanked(pl.col("patch_excerpt")))
+
+
+def _loaded(library: str, own: Own) -> list[str]:
+    """The collections that the tables are made of."""
+    return own("github.collections", _ALL_OF_LIBRARY, [library])["collection"].sort().to_list()
 
 
 def _replaced(
@@ -224,7 +278,9 @@ def _collections(library: str, done: Sequence[Collection]) -> Part:
                 "begun_at": collection.begun_at,
                 "finished_at": datetime.fromisoformat(summary["finished_at"]),
                 "repositories": summary["repositories"],
-                "commits": summary["commits"],
+                "commits": summary.get("commits"),
+                "requests": summary.get("requests", 0),
+                "quota_left": summary.get("quota_left"),
             }
         )
     return Part(pl.DataFrame(rows, schema=_COLLECTIONS), _ALL_OF_LIBRARY, [library])

@@ -28,11 +28,14 @@ def assets(
             "candidates": "stackoverflow.candidate_posts",
             "commits": "github.sampled_commits",
             "posts": Columns("stackoverflow.raw_posts", ("library", "post_id", "title", "created_at")),
+            "fixes": Columns("github.fix_commits", ("library", "sha", "title", "authored_at")),
         },
     )
-    def items(candidates: pl.DataFrame, commits: pl.DataFrame, posts: pl.DataFrame) -> pl.DataFrame:
+    def items(
+        candidates: pl.DataFrame, commits: pl.DataFrame, posts: pl.DataFrame, fixes: pl.DataFrame
+    ) -> pl.DataFrame:
         if is_released:
-            return order_queue(completed(artifact.items(release()), posts), study)
+            return order_queue(completed(artifact.items(release()), posts, fixes), study)
         return queue(candidates, commits, study)
 
     @tables.whole("labeling.rater_labels", "labeling.rejected_labels", reads={"items": "labeling.items"})

@@ -71,15 +71,30 @@ def queue(candidates: pl.DataFrame, commits: pl.DataFrame, study: Study) -> pl.D
     return order_queue(pl.concat([frame.cast(unplaced) for frame in (posts, changes)]), study)
 
 
-def completed(items: pl.DataFrame, posts: pl.DataFrame) -> pl.DataFrame:
-    """Items of the authors' release with what the site says of their posts: title, created_at and year.
+def completed(items: pl.DataFrame, posts: pl.DataFrame, commits: pl.DataFrame) -> pl.DataFrame:
+    """Items of the authors' release with what the sites say of them: title, created_at and year.
 
-    ``posts`` has library, post_id, title and created_at; NULL where nobody could be asked.
+    ``posts`` has library, post_id, title and created_at; ``commits`` library, sha, title and authored_at; NULL where
+    nobody could be asked.
     """
-    known = posts.select(
-        "library", "post_id", "title", "created_at", pl.col("created_at").dt.year().cast(pl.Int32).alias("year")
+    facts = ("title", "created_at", "year")
+    of_posts = posts.select("library", "post_id", "title", "created_at", pl.col("created_at").dt.year().alias("year"))
+    # A commit that several repositories share is the same one in each.
+    of_commits = commits.unique(["library", "sha"]).select(
+        "library",
+        pl.col("sha").alias("commit_sha"),
+        pl.col("title").alias("title_"),
+        pl.col("authored_at").alias("created_at_"),
+        pl.col("authored_at").dt.year().alias("year_"),
     )
-    return items.drop("title", "created_at", "year").join(known, on=["library", "post_id"], how="left")
+    return (
+        items.drop(facts)
+        .join(of_posts, on=["library", "post_id"], how="left", maintain_order="left")
+        .join(of_commits, on=["library", "commit_sha"], how="left", maintain_order="left")
+        .with_columns(pl.coalesce(name, f"{name}_").alias(name) for name in facts)
+        .with_columns(pl.col("year").cast(pl.Int32))
+        .drop(f"{name}_" for name in facts)
+    )
 
 
 def dated(labels: pl.DataFrame, items: pl.DataFrame) -> pl.DataFrame:

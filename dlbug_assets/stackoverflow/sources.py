@@ -325,13 +325,7 @@ def _loaded(landing: Landing, library: str, own: Own) -> list[str]:
     """The collections that the tables are made of. Raises :class:`DlbugError` where landing lost one: made of the rest,
     the tables would lose it, too."""
     loaded = own("stackoverflow.collections", _ALL_OF_LIBRARY, [library])["collection"].sort().to_list()
-    lost = landing.lacks(library, loaded)
-    if lost:
-        raise DlbugError(
-            f"{landing.root / library} lacks {lost[0]}{f' and {len(lost) - 1} more' * (len(lost) > 1)}, which the "
-            "tables are made of. Restore it from a backup; or, to go on with what is there, delete working.duckdb "
-            "beside landing: the tables are made anew."
-        )
+    landing.insist_on(library, loaded)
     return loaded
 
 

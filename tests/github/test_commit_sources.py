@@ -8,9 +8,9 @@ from clocks import TurnedClock
 from repositories import Repository
 
 from dlbug_assets.errors import DlbugError
-from dlbug_assets.github.cloned import full_name
+from dlbug_assets.github.api_access import ApiAccess
 from dlbug_assets.github.sampling import bottom_k
-from dlbug_assets.github.sources import commit_source
+from dlbug_assets.github.sources import commit_source, listed
 from dlbug_assets.landing import Landing
 from dlbug_assets.privacy import keyed_hash, secret_key
 from dlbug_assets.study import Study, load_study
@@ -41,7 +41,8 @@ def landing(tmp_path):
 
 def source(study, landing, release=lambda: RELEASE):
     root = landing.root.parent
-    return commit_source(study, landing, root / "clones", root.parent / "secret.key", release)
+    access = ApiAccess.of({"DLBUG_GITHUB_URL": "http://127.0.0.1:9"}, root / "quota.sqlite")
+    return commit_source(study, landing, access, root / "clones", root.parent / "secret.key", release=release)
 
 
 def listing(*repositories, **selection):
@@ -109,18 +110,9 @@ def test_the_release_is_not_opened_for_the_sample(landing, warehouse):
     assert known.load("Keras", own_of(warehouse))["fix_commits"].frame.height > 0
 
 
-def test_a_source_that_this_version_lacks_is_named(landing, warehouse):
-    known = source(load_study("live"), landing)
-    (outcome,) = known.collect(["Keras"], print, sweep=False)
-    assert "sources.commits = 'api': this version of dlbug takes commits from sample" in str(outcome.failure)
-    with pytest.raises(DlbugError, match="takes commits from sample, artifact or clone only"):
-        known.load("Keras", own_of(warehouse))
-
-
-def test_a_search_cannot_be_cloned(landing):
-    study = listing("a/b").model_copy(update={"libraries": (load_study("live").libraries[1],)})
-    (outcome,) = source(study, landing).collect(["Keras"], print, sweep=False)
-    assert "libraries.Keras.repositories is the search 'topic:keras': this version clones" in str(outcome.failure)
+def test_nothing_can_be_loaded_before_it_has_landed(landing, warehouse):
+    with pytest.raises(DlbugError, match="nothing of Keras has landed yet: materialize github/landing first"):
+        source(load_study("live"), landing).load("Keras", own_of(warehouse))
 
 
 def test_clones_give_the_commits_whose_titles_say_that_they_fix(remote, landing, warehouse):
@@ -132,7 +124,7 @@ def test_clones_give_the_commits_whose_titles_say_that_they_fix(remote, landing,
     row = found.filter(pl.col("title") == "Fix the loss").row(0, named=True)
     key = secret_key(landing.root.parent.parent / "secret.key")
     assert row["author_hash"] == keyed_hash(key, "jane.doe@example.org")
-    assert row["message"] == "Fix the loss\n\nAsk <e-mail>\nSigned-off-by: <e-mail>\n"
+    assert row["message"] == "Fix the loss\n\nAsk <e-mail>\nSigned-off-by: <e-mail>"
     assert (row["authored_at"], row["year"]) == (datetime(2017, 7, 14, 2, 40), 2017)
     assert (row["is_merge"], row["is_reachable"], row["url"]) == (False, True, None)
     (repository,) = rows(study, landing, warehouse, "repositories").to_dicts()
@@ -238,4 +230,4 @@ def test_a_commit_of_two_repositories_is_in_both_and_drawn_once(remote, landing,
     ],
 )
 def test_a_repository_is_called_by_owner_and_name_or_by_its_address(address, name):
-    assert full_name(address) == name
+    assert listed(address, "https://github.com").full_name == name

@@ -1,0 +1,67 @@
+"""How GitHub's API is reached, and where the repositories that it names are cloned from."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from dlbug_assets.clock import Clock
+from dlbug_assets.github.client import Conversation
+from dlbug_assets.github.transport import CORE, Transport, service_name
+from dlbug_assets.landing import Collection, Landing, Say
+from dlbug_assets.quota import Ledger, Standing
+from dlbug_assets.wire import Patience
+
+PUBLIC_ROOT = "https://api.github.com"
+_PUBLIC_GIT = "https://github.com"
+#: An unfinished collection that is older would mix what is too far apart.
+_STALE = timedelta(days=7)
+
+
+@dataclass(frozen=True)
+class ApiAccess:
+    """The API's root, the token if there is one, the ledger, how patient to be, and the root of the clones."""
+
+    root: str
+    token: str | None
+    ledger: Ledger
+    clock: Clock
+    git_root: str = _PUBLIC_GIT
+    patience: Patience = field(default_factory=Patience)
+
+    @classmethod
+    def of(cls, environ: Mapping[str, str], ledger: Path) -> "ApiAccess":
+        """As DLBUG_GITHUB_URL, DLBUG_GITHUB_CLONES and GITHUB_TOKEN say."""
+        clock = Clock()
+        root = environ.get("DLBUG_GITHUB_URL") or PUBLIC_ROOT
+        # An Enterprise server has its API below the pages of its repositories.
+        pages = _PUBLIC_GIT if root.rstrip("/") == PUBLIC_ROOT else re.sub(r"/api/v3/?$", "", root)
+        git_root = (environ.get("DLBUG_GITHUB_CLONES") or pages).rstrip("/")
+        return cls(root, environ.get("GITHUB_TOKEN") or None, Ledger(ledger, clock), clock, git_root)
+
+    def standing(self, resource: str = CORE) -> Standing:
+        """How things stand with a quota."""
+        return self.ledger.standing(service_name(self.root, self.token, resource))
+
+    def conversation(self, collection: Collection, say: Say) -> Conversation:
+        """Asking within a collection."""
+        transport = Transport(self.root, self.token, self.ledger, self.clock, say=say, patience=self.patience)
+        return Conversation(transport, collection)
+
+    def to_go_on_with(self, landing: Landing, library: str, kind: str, begun: Mapping[str, Any]) -> Collection:
+        """The collection of this kind that was begun last, where it is not done and asked the same not too long ago;
+        else a new one."""
+        last = landing.unfinished(library)
+        if last and last.kind == kind and last.begun == begun and self.now() - last.begun_at < _STALE:
+            return last
+        return landing.begin(library, kind, begun)
+
+    def now(self) -> datetime:
+        """UTC, without zone."""
+        return self.clock.now().replace(tzinfo=None)
+
+    def sleep(self, seconds: float) -> None:
+        """Pause, in proportion to the patience there is."""
+        self.clock.sleep(seconds * self.patience.pause)

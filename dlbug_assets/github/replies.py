@@ -1,0 +1,77 @@
+"""Replies of the API that hold commits, read; and the replies to commits' hashes, which hold what they change."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from dlbug_assets.github.client import OK, Conversation
+from dlbug_assets.github.histories import Change, Commit, excerpt
+from dlbug_assets.github.transport import Answer
+from dlbug_assets.landing import Collection
+from dlbug_assets.wire import MalformedError
+
+_DETAILS = "details"
+
+
+def commits_in(answer: Answer) -> list[dict[str, Any]]:
+    """The commits of a list or a comparison; raises :class:`MalformedError` for anything else."""
+    content = answer.content if answer.status == OK else None
+    commits = content.get("commits") if isinstance(content, dict) else content
+    if not isinstance(commits, list) or not all(isinstance(item, dict) and "sha" in item for item in commits):
+        raise MalformedError("the reply holds no list of commits")
+    return commits
+
+
+def commit_in(item: Mapping[str, Any]) -> Commit:
+    """One commit as the API tells it."""
+    content = item["commit"]
+    author, committer = content.get("author") or {}, content.get("committer") or {}
+    return Commit(
+        item["sha"],
+        tuple(parent["sha"] for parent in item.get("parents", ())),
+        author.get("email") or "",
+        _moment(author.get("date")),
+        _moment(committer.get("date")),
+        (content.get("message") or "").replace("\0", "\N{REPLACEMENT CHARACTER}"),
+    )
+
+
+def ask_for_details(talk: Conversation, path: str, sha: str) -> None:
+    """Ask for a commit with its changes, all pages of its files; ``path`` is the repository's."""
+    page = 1
+    answer = talk.ask(f"{path}/commits/{sha}", purpose=_DETAILS, sha=sha)
+    while answer.status == OK and answer.has_next:
+        page += 1
+        answer = talk.ask(f"{path}/commits/{sha}", {"page": page}, purpose=_DETAILS, sha=sha)
+
+
+def landed_details(collections: Iterable[Collection]) -> dict[str, list[dict[str, Any]]]:
+    """The pages of the replies to commits' hashes, by hash; none where GitHub has no such commit (any more)."""
+    pages: dict[str, list[dict[str, Any]]] = {}
+    for collection in collections:
+        for reply in collection.replies():
+            purpose = reply.request["purpose"]
+            if purpose["purpose"] == _DETAILS:
+                of_sha = pages.setdefault(purpose["sha"], [])
+                if reply.request["status"] == OK:
+                    of_sha.append(Answer(OK, {}, reply.body).content)
+    return pages
+
+
+def change(pages: Sequence[Mapping[str, Any]]) -> Change:
+    """What a commit changes, of the pages of the reply to its hash."""
+    files = [file for page in pages for file in page.get("files", ())]
+    stats = pages[0].get("stats") or {}
+    return Change(len(files), stats.get("additions", 0), stats.get("deletions", 0), excerpt(_patches(files)))
+
+
+def _patches(files: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str, str]]:
+    for file in files:
+        yield file.get("previous_filename") or file["filename"], file["filename"], file.get("patch") or ""
+
+
+def _moment(text: str | None) -> datetime | None:
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC).replace(tzinfo=None) if text else None
+    except (ValueError, OverflowError):
+        return None
