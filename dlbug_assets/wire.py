@@ -54,7 +54,7 @@ class Wire:
 
     def __init__(self, redacted: Callable[[str], str]) -> None:
         self._sockets: list[socket.socket] = []
-        self._session = requests.Session()
+        self._session = _Session()
         # Else a .netrc of this machine would take the place of what a request says of itself.
         self._session.auth = lambda request: request
         adapter = _Adapter(self._sockets)
@@ -104,6 +104,13 @@ class Wire:
                 self._sockets.pop().shutdown(socket.SHUT_RDWR)
             except OSError:  # closed by itself
                 continue
+
+
+class _Session(requests.Session):
+    """Leaves redirects alone: else requests would look where they lead, and read their bodies away."""
+
+    def get_redirect_target(self, _response: requests.Response) -> None:
+        return None
 
 
 def _decoded(body: bytes, headers: Mapping[str, str]) -> bytes:

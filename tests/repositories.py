@@ -7,11 +7,36 @@ from pathlib import Path
 JANE = "Jane Doe <jane.doe@example.org>"
 
 
+def git(path: Path, *arguments: str, stdin: bytes = b"", **environment: str) -> str:
+    """Run git in a repository, as Jane."""
+    done = subprocess.run(
+        ["git", *arguments],
+        cwd=path,
+        input=stdin,
+        capture_output=True,
+        check=True,
+        env={
+            "PATH": os.environ["PATH"],
+            "GIT_CONFIG_NOSYSTEM": "1",
+            "GIT_CONFIG_GLOBAL": os.devnull,
+            "GIT_AUTHOR_NAME": "Jane Doe",
+            "GIT_AUTHOR_EMAIL": "jane.doe@example.org",
+            "GIT_COMMITTER_NAME": "Jane Doe",
+            "GIT_COMMITTER_EMAIL": "jane.doe@example.org",
+            **environment,
+        },
+    )
+    return done.stdout.decode(errors="replace").strip()
+
+
 class Repository:
-    """A repository with a work tree in ``path``; commits have the dates that tests say."""
+    """A repository with a work tree in ``path``, made where it is not there yet; commits have the dates that tests
+    say."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        if path.exists():
+            return
         path.mkdir(parents=True)
         self.git("init", "-q", "-b", "main")
         # As on any server that lets partial clones fetch what they lack.
@@ -20,24 +45,7 @@ class Repository:
 
     def git(self, *arguments: str, stdin: bytes = b"", **environment: str) -> str:
         """Run git in it."""
-        done = subprocess.run(
-            ["git", *arguments],
-            cwd=self.path,
-            input=stdin,
-            capture_output=True,
-            check=True,
-            env={
-                "PATH": os.environ["PATH"],
-                "GIT_CONFIG_NOSYSTEM": "1",
-                "GIT_CONFIG_GLOBAL": os.devnull,
-                "GIT_AUTHOR_NAME": "Jane Doe",
-                "GIT_AUTHOR_EMAIL": "jane.doe@example.org",
-                "GIT_COMMITTER_NAME": "Jane Doe",
-                "GIT_COMMITTER_EMAIL": "jane.doe@example.org",
-                **environment,
-            },
-        )
-        return done.stdout.decode(errors="replace").strip()
+        return git(self.path, *arguments, stdin=stdin, **environment)
 
     def commit(self, message: str, files: dict[str, str | bytes] | None = None, at: int = 1_500_000_000) -> str:
         """Commit files (or nothing); returns the sha."""

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import polars as pl
 
 from dlbug_assets.github.api_access import ApiAccess
-from dlbug_assets.github.client import NOT_MODIFIED, OK, PAGE_SIZE, STATES, Conversation
+from dlbug_assets.github.client import AHEAD, HEAD, LISTED, LOST, NOT_MODIFIED, OK, PAGE_SIZE, STATES, Conversation
 from dlbug_assets.github.histories import CHANGES, Commit, Fixes, Target, change_row
 from dlbug_assets.github.replies import ask_for_details, change, commit_in, commits_in, landed_details
 from dlbug_assets.github.sampling import bottom_k
@@ -20,8 +20,6 @@ from dlbug_assets.landing import Collection, Landing, Say
 from dlbug_assets.study import Library, Study
 from dlbug_assets.wire import MalformedError
 
-#: What a reply was asked for, as it is landed.
-_HEAD, _LISTED, _AHEAD, _LOST = "head", "listed", "ahead", "lost"
 #: How a repository's history was followed in a collection.
 _SAME, _FIRST, _GREW, _REWRITTEN, _AGAIN = "same", "first", "grew", "rewritten", "again"
 _EMPTY = "empty"
@@ -114,7 +112,7 @@ class ThroughApi:
         path = f"repositories/{target.number}"
         try:
             answer = talk.ask(
-                f"{path}/commits", {"per_page": PAGE_SIZE}, etag=known["etag"], purpose=_HEAD, repository=target.key
+                HEAD, f"{path}/commits", {"per_page": PAGE_SIZE}, etag=known["etag"], repository=target.key
             )
             if answer.status == NOT_MODIFIED:
                 return {**known, "state": "ok" if known["head"] else _EMPTY}
@@ -145,10 +143,10 @@ class ThroughApi:
         if old is None:
             self._list(talk, target, head, first)
             return _FIRST
-        relation = self._compared(talk, target, old, head, _AHEAD)
+        relation = self._compared(talk, target, old, head, AHEAD)
         if relation in ("ahead", "identical"):
             return _GREW
-        if relation is not None and self._compared(talk, target, head, old, _LOST) is not None:
+        if relation is not None and self._compared(talk, target, head, old, LOST) is not None:
             return _REWRITTEN
         # The server no longer knows the old head: what the new one does not list is not reached any more.
         self._list(talk, target, head, first)
@@ -160,9 +158,9 @@ class ThroughApi:
         while answer.has_next:
             page += 1
             answer = talk.ask(
+                LISTED,
                 f"repositories/{target.number}/commits",
                 {"sha": head, "per_page": PAGE_SIZE, "page": page},
-                purpose=_LISTED,
                 repository=target.key,
             )
             seen = _progress(seen, commits_in(answer), target)
@@ -174,9 +172,9 @@ class ThroughApi:
         while True:
             page += 1
             answer = talk.ask(
+                purpose,
                 f"repositories/{target.number}/compare/{old}...{new}",
                 {"per_page": PAGE_SIZE, "page": page},
-                purpose=purpose,
                 repository=target.key,
             )
             if answer.status in (404, 422):
@@ -209,7 +207,7 @@ class ThroughApi:
                 for item in commits_in(Answer(OK, {}, reply.body)):
                     commit = commit_in(item)
                     if self._fixes.take(commit):
-                        known[key][commit.sha] = (commit, kind != _LOST)
+                        known[key][commit.sha] = (commit, kind != LOST)
         return self._fixes.rows((target, known[target.key].values()) for target in targets)
 
 
@@ -219,10 +217,10 @@ def _counts(kind: str, how: str | None) -> bool:
         how is not None
         and kind
         in {
-            _FIRST: (_HEAD, _LISTED),
-            _AGAIN: (_HEAD, _LISTED),
-            _GREW: (_AHEAD,),
-            _REWRITTEN: (_AHEAD, _LOST),
+            _FIRST: (HEAD, LISTED),
+            _AGAIN: (HEAD, LISTED),
+            _GREW: (AHEAD,),
+            _REWRITTEN: (AHEAD, LOST),
             _SAME: (),
         }[how]
     )

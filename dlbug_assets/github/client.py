@@ -20,12 +20,26 @@ if TYPE_CHECKING:
 
 PAGE_SIZE = 100
 OK, NOT_MODIFIED = 200, 304
+#: What a reply was asked for, as it is landed beside it; and what it has at least.
+SEARCH, REPOSITORY, HEAD, LISTED, AHEAD, LOST, DETAILS = (
+    "search", "repository", "head", "listed", "ahead", "lost", "details",
+)  # fmt: skip
+_COMPARISON = {"commits": list, "status": str, "total_commits": int}
+_SHAPES: Mapping[str, Mapping[str, type] | None] = {
+    SEARCH: {"items": list, "total_count": int},
+    REPOSITORY: {"id": int, "full_name": str},
+    HEAD: None,  # a list of commits
+    LISTED: None,
+    AHEAD: _COMPARISON,
+    LOST: _COMPARISON,
+    DETAILS: {"sha": str, "commit": dict, "files": list},
+}
 #: Refusals that say what has become of a repository.
 STATES = {403: "blocked", 404: "gone", 409: "empty", 410: "gone", 451: "blocked"}
 
 
 class Conversation:
-    """Asking within one collection. ``talk`` collects what a reply is for: it is landed beside it."""
+    """Asking within one collection: replies land in it, and what has landed already is not asked for again."""
 
     def __init__(self, transport: Transport, collection: Collection) -> None:
         import github  # noqa: PLC0415 - slow to import
@@ -33,12 +47,12 @@ class Conversation:
         self.collection = collection
         self.requests = 0
         self._transport = transport
-        self._purpose: Mapping[str, Any] = {}
+        self._purpose, self._more = SEARCH, dict[str, Any]()
         self._landed: dict[str, Answer] = {}
         for reply in collection.replies():
             request = reply.request
             answer = Answer(request["status"], {"etag": request["etag"], "link": request["link"]}, reply.body)
-            if _makes_sense(answer):
+            if _is_whole(answer, request["purpose"]["purpose"]) and not _is_incomplete(answer):
                 self._landed[_key(request["path"], request["params"], request["purpose"])] = answer
         self._failure = github.GithubException
         self._hub = github.Github(
@@ -47,34 +61,42 @@ class Conversation:
         vars(self._hub.requester)["requestJson"] = self._request_json
 
     def ask(
-        self, path: str, params: Mapping[str, Any] | None = None, *, etag: str | None = None, **purpose: Any
+        self,
+        purpose: str,
+        path: str,
+        params: Mapping[str, Any] | None = None,
+        *,
+        etag: str | None = None,
+        **more: Any,
     ) -> Answer:
         """The answer to a path with these parameters. ``etag`` lets an unchanged one be a 304, which does not land;
-        ``purpose`` is landed with it. Raises what :class:`Transport` raises."""
-        given = dict(params or {})
-        landed = self._landed.get(_key(path, given, purpose))
+        ``more`` is landed beside it. Raises what :class:`Transport` raises, and :class:`MalformedError` for a reply
+        that is not what was asked for."""
+        given, beside = dict(params or {}), {"purpose": purpose, **more}
+        landed = self._landed.get(_key(path, given, beside))
         if landed is not None:
             return landed
         self.requests += 1
         headers = {"If-None-Match": etag} if etag else {}
-        return self._transport.get(path, given, headers, lambda answer: self._land(path, given, purpose, answer))
+        answer = self._transport.get(path, given, headers, lambda answer: self._land(path, given, beside, answer))
+        if not _is_whole(answer, purpose):
+            raise MalformedError(f"{self._transport.root}/{path}: the reply is not what was asked for")
+        return answer
 
     def search(self, query: str, page: int, attempt: int) -> tuple[list["Repository"], int, bool]:
         """A page (1, 2 ..) of the repositories that a query finds, by stars; how many it finds in all, and whether
         GitHub ran out of time while searching. Raises :class:`RefusedError` for a query that cannot be."""
-        self._purpose = {"purpose": "search", "attempt": attempt}
+        self._purpose, self._more = SEARCH, {"attempt": attempt}
         found = self._hub.search_repositories(query, sort="stars", order="desc")
         try:
             repositories = found.get_page(page - 1)
         except self._failure as error:
             raise RefusedError(f"GitHub refuses the search {query!r}: {error.data}") from None
-        except (AttributeError, KeyError, TypeError) as error:
-            raise MalformedError(f"{self._transport.root}/search/repositories: the reply is no list of them") from error
         return list(repositories), found.totalCount, bool(found.incomplete_results)
 
     def repository(self, number_or_name: int | str) -> "Repository | str":
         """A repository by its number, or owner/name; or the state that it is in instead."""
-        self._purpose = {"purpose": "repository"}
+        self._purpose, self._more = REPOSITORY, {}
         try:
             return self._hub.get_repo(number_or_name)
         except self._failure as error:
@@ -89,7 +111,7 @@ class Conversation:
         if verb != "GET":
             raise AssertionError(f"{verb} {url}: nothing is ever written")
         path = url.removeprefix(self._transport.root).removeprefix("/")
-        answer = self.ask(path, parameters, **self._purpose)
+        answer = self.ask(self._purpose, path, parameters, **self._more)
         return answer.status, dict(answer.headers), answer.body.decode()
 
     def _land(self, path: str, params: Mapping[str, Any], purpose: Mapping[str, Any], answer: Answer) -> None:
@@ -107,10 +129,20 @@ def _key(path: str, params: Mapping[str, Any], purpose: Mapping[str, Any]) -> st
     return json.dumps([path, params, purpose], sort_keys=True)
 
 
-def _makes_sense(answer: Answer) -> bool:
-    """A reply that was refused when it came is refused when it is read; a search cut short is asked again."""
+def _is_whole(answer: Answer, purpose: str) -> bool:
+    """Whether a reply is what was asked for: when it comes, and when it is read again."""
+    if answer.status != OK:
+        return True
     try:
         content = answer.content
     except MalformedError:
-        return answer.status != OK
-    return not (isinstance(content, dict) and content.get("incomplete_results"))
+        return False
+    shape = _SHAPES[purpose]
+    if shape is None:
+        return isinstance(content, list) and all(isinstance(item, dict) and "sha" in item for item in content)
+    return isinstance(content, dict) and all(isinstance(content.get(name), kind) for name, kind in shape.items())
+
+
+def _is_incomplete(answer: Answer) -> bool:
+    """Whether a search was cut short: it is asked again."""
+    return answer.status == OK and isinstance(answer.content, dict) and bool(answer.content.get("incomplete_results"))

@@ -4,22 +4,19 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from dlbug_assets.github.client import OK, Conversation
+from dlbug_assets.github.client import DETAILS, OK, Conversation
 from dlbug_assets.github.histories import Change, Commit, excerpt
 from dlbug_assets.github.transport import Answer
 from dlbug_assets.landing import Collection
 from dlbug_assets.wire import MalformedError
 
-_DETAILS = "details"
-
 
 def commits_in(answer: Answer) -> list[dict[str, Any]]:
-    """The commits of a list or a comparison; raises :class:`MalformedError` for anything else."""
-    content = answer.content if answer.status == OK else None
-    commits = content.get("commits") if isinstance(content, dict) else content
-    if not isinstance(commits, list) or not all(isinstance(item, dict) and "sha" in item for item in commits):
-        raise MalformedError("the reply holds no list of commits")
-    return commits
+    """The commits of a list or a comparison; raises :class:`MalformedError` for a refusal."""
+    if answer.status != OK:
+        raise MalformedError(f"HTTP {answer.status} in the middle of a history")
+    content = answer.content
+    return content["commits"] if isinstance(content, dict) else content
 
 
 def commit_in(item: Mapping[str, Any]) -> Commit:
@@ -39,10 +36,10 @@ def commit_in(item: Mapping[str, Any]) -> Commit:
 def ask_for_details(talk: Conversation, path: str, sha: str) -> None:
     """Ask for a commit with its changes, all pages of its files; ``path`` is the repository's."""
     page = 1
-    answer = talk.ask(f"{path}/commits/{sha}", purpose=_DETAILS, sha=sha)
+    answer = talk.ask(DETAILS, f"{path}/commits/{sha}", sha=sha)
     while answer.status == OK and answer.has_next:
         page += 1
-        answer = talk.ask(f"{path}/commits/{sha}", {"page": page}, purpose=_DETAILS, sha=sha)
+        answer = talk.ask(DETAILS, f"{path}/commits/{sha}", {"page": page}, sha=sha)
 
 
 def landed_details(collections: Iterable[Collection]) -> dict[str, list[dict[str, Any]]]:
@@ -51,7 +48,7 @@ def landed_details(collections: Iterable[Collection]) -> dict[str, list[dict[str
     for collection in collections:
         for reply in collection.replies():
             purpose = reply.request["purpose"]
-            if purpose["purpose"] == _DETAILS:
+            if purpose["purpose"] == DETAILS:
                 of_sha = pages.setdefault(purpose["sha"], [])
                 if reply.request["status"] == OK:
                     of_sha.append(Answer(OK, {}, reply.body).content)

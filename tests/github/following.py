@@ -10,6 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import polars as pl
+from repositories import git
 
 from dlbug_assets.clock import Clock
 from dlbug_assets.github.api_access import ApiAccess
@@ -64,9 +65,7 @@ class Following:
     study: Study = STUDY
     token: str | None = TOKEN
     patience: Patience = field(
-        default_factory=lambda: Patience(
-            connect=1, silence=1, reply=2, hold=10, limited=0.3, attempts=3, pause=0.02
-        )
+        default_factory=lambda: Patience(connect=1, silence=1, reply=2, hold=10, limited=0.3, attempts=3, pause=0.02)
     )
 
     def __post_init__(self):
@@ -112,7 +111,7 @@ class Following:
                 for table in TABLES:
                     part = parts[table]
                     store(warehouse, f"github.{table}", part.frame, part.outdated, part.params)
-                commits = warehouse.read("from github.fix_commits where library = ?", [library])
+                commits = warehouse.read("from github.fix_commits where library = $library", {"library": library})
                 drawn = bottom_k(commits, library, self.study.study.seed, self.study.selection.commits_per_library)
                 details = source.details(library, drawn["sha"].to_list())
                 rows = drawn.join(details, on=["library", "sha"], how="left")
@@ -145,13 +144,11 @@ class Following:
         for library in self.study.libraries:
             topic = library.repositories.removeprefix("topic:")
             hosted = [each for each in self.api.hosted.values() if topic in each.topics and each.status is None]
-            assert sorted(repositories.filter(library=library.name, state="ok")["repository_id"]) == sorted(
-                each.number for each in hosted if each.path and each.full_name in set(repositories["full_name"])
-                and repositories.filter(repository_id=each.number)["state"].to_list()[0] == "ok"
-            )  # fmt: skip
-            expected = {(each.full_name, sha) for each in hosted for sha in fixes(each.path)}
+            alive = repositories.filter(pl.col("state").is_in(["ok", "renamed"]), library=library.name)
+            assert sorted(alive["repository_id"]) == sorted(each.number for each in hosted if each.path)
+            expected = {(each.full_name, sha) for each in hosted if each.path for sha in fixes(each.path)}
             found = rows.filter(pl.col("library") == library.name)
-            of_hosted = found.filter(pl.col("repository_id").is_in([each.number for each in hosted]))
+            of_hosted = found.filter(pl.col("repository_id").is_in(alive["repository_id"].to_list()))
             assert set(of_hosted.select("full_name", "sha").rows()) == expected
             drawn = self.table("sampled_commits").filter(pl.col("library") == library.name)
             everything = len(set(found["sha"]))
@@ -210,8 +207,6 @@ def store(warehouse, name, frame, outdated, params):
 
 def fixes(path):
     """The commits of a repository's branch whose first line says that they fix something, by git itself."""
-    from repositories import git  # noqa: PLC0415
-
     pattern = re.compile(STUDY.selection.fix_pattern)
     entries = git(path, "log", "--format=%H %s", "main").splitlines()
     return {entry[:40] for entry in entries if pattern.search(entry[41:])}

@@ -1,0 +1,241 @@
+"""The study `live` against the stand-in of GitHub, by the command itself: through the API and through clones, the same
+rows; refreshed, killed, and telling nothing of anybody."""
+
+import re
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from repositories import Repository
+from running import Ran, command, environment
+from servers.github import GitHub, world
+from servers.stackexchange import StackExchange, corpus
+
+from dlbug_assets.clock import Clock
+from dlbug_assets.quota import Ledger
+from dlbug_assets.study import STUDIES
+from dlbug_assets.warehouse import Home
+
+TOKEN = "ghp_pl4ntedT0ken"
+COMMITS = "group:reference or group:github"
+LOADING = 'group:reference or (group:github and not key:"github/landing")'
+TOPICS = ("caffe", "keras", "tensorflow", "theano", "torch")
+#: What belongs to a person, wherever it came from.
+PEOPLE = (b"jane.doe@example.org", b"jane@example.org", b"Jane Doe")
+TABLES = ("repositories", "fix_commits", "sampled_commits")
+
+
+@dataclass
+class Live:
+    """The study `live`, or its like with clones, in a home, and the stand-in that it asks."""
+
+    api: GitHub
+    root: Path
+    study: str
+    mirror: Path
+
+    @property
+    def home(self):
+        return Home(self.root, Path(self.study).stem)
+
+    def environment(self, **more):
+        known = {
+            "DLBUG_GITHUB_URL": self.api.url,
+            "GITHUB_TOKEN": TOKEN,
+            "DLBUG_GITHUB_CLONES": f"file://{self.mirror}",
+        }
+        return known | more
+
+    def run(self, *arguments, select=COMMITS, **more):
+        self.api.mirror(self.mirror)
+        arguments = ("run", "--study", self.study, "--select", select, *arguments)
+        return command(self.root, *arguments, **self.environment(**more))
+
+    def killed(self, where, count):
+        """Run in a process that ends itself by SIGKILL at a point: the count-th call of a function."""
+        self.api.mirror(self.mirror)
+        return subprocess.run(
+            [sys.executable, "-c", _DYING, where, str(count), "run", "--study", self.study, "--select", COMMITS],
+            env=environment(self.root, **self.environment()),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=240,
+        )
+
+    def query(self, sql):
+        return Ran(self.home, None).query(sql)
+
+    def tables(self, *, without=("retrieved_at",)):
+        """The tables of both ways, all rows."""
+        columns = f"columns(c -> not list_contains({list(without)}, c))"
+        return {name: self.query(f"select {columns} from github.{name} order by all").rows() for name in TABLES}
+
+    def proves_secrecy(self, *results):
+        for text in [part for result in results for part in (result.stdout, result.stderr)]:
+            assert TOKEN not in text
+            assert not any(person.decode() in text for person in PEOPLE)
+        replies = self.home.landing
+        for path in self.root.rglob("*"):
+            if path.is_file():
+                content = path.read_bytes()
+                assert TOKEN.encode() not in content, path
+                if path.suffix == ".gz" and replies in path.parents:
+                    assert path.stat().st_mode & 0o777 == 0o600
+                elif self.home.clones not in path.parents:
+                    assert not any(person in content for person in PEOPLE), path
+
+    def proves_count(self):
+        ledger = Ledger(self.home.quota, Clock())
+        assert sum(ledger.standing(service).requests for service in ledger.services()) == len(self.api.log)
+
+
+_DYING = """
+import os, signal, sys
+from dlbug_assets.cli import main
+from dlbug_assets.landing import Collection
+from dlbug_assets.warehouse import Warehouse
+
+where, count = sys.argv[1], int(sys.argv[2])
+owner, name, is_before = {
+    "received": (Collection, "land", True),
+    "landed": (Collection, "land", False),
+    "moved": (Collection, "finish", False),
+    "loaded": (Warehouse, "replace_part", False),
+}[where]
+original, calls = getattr(owner, name), 0
+
+
+def deadly(*arguments, **options):
+    global calls
+    calls += 1
+    if calls == count and is_before:
+        os.kill(os.getpid(), signal.SIGKILL)
+    result = original(*arguments, **options)
+    if calls == count:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return result
+
+
+setattr(owner, name, deadly)
+sys.argv[1:3] = []
+main()
+"""
+
+
+@pytest.fixture
+def api(tmp_path):
+    with GitHub() as server:
+        server.token = TOKEN
+        for path, full_name, fields in world(tmp_path / "hosted", TOPICS):
+            server.add(path, full_name, **fields)
+        yield server
+
+
+@pytest.fixture
+def live(api, tmp_path):
+    """Through the API."""
+    return Live(api, tmp_path / "home", "live", tmp_path / "mirror")
+
+
+@pytest.fixture
+def cloning(api, tmp_path):
+    """The same protocol through clones."""
+    text = (STUDIES / "live.toml").read_text(encoding="utf-8")
+    path = tmp_path / "live_by_clones.toml"
+    path.write_text(
+        re.sub(r'name = "live"', 'name = "live_by_clones"', text).replace('commits = "api"', 'commits = "clone"')
+    )
+    return Live(api, tmp_path / "home_of_clones", str(path), tmp_path / "mirror")
+
+
+def change(api):
+    """Everything that can happen to repositories between two runs."""
+    grown, rewritten, renamed, gone, blocked, *_ = api.hosted.values()
+    work = Repository(grown.path)
+    work.git("checkout", "-q", "-b", "late", "HEAD~3")
+    work.commit("Fix from a side branch of long ago", {"late.py": "1\n"}, at=1_200_000_000)
+    work.git("checkout", "-q", "main")
+    work.merge("late", "Merge late fixes", at=1_700_000_000)
+    work = Repository(rewritten.path)
+    work.git("reset", "-q", "--hard", "HEAD~4")
+    work.commit("Fix it another way", {"another.py": "1\n"})
+    api.rename(renamed.number, "elsewhere/renamed")
+    api.remove(gone.number)
+    api.remove(blocked.number, 451)
+
+
+def test_both_ways_give_the_same_rows_to_the_sample_and_follow_what_changes(live, cloning):
+    first, by_clones = live.run(), cloning.run()
+    assert first.returncode == 0, first.stderr
+    assert by_clones.returncode == 0, by_clones.stderr
+    assert "15 repositories" not in first.stderr
+    assert "Keras: 3 repositories found with 1 requests" in first.stderr
+    both = without_hashes(live), without_hashes(cloning)
+    assert both[0] == both[1]
+    assert live.query("select count(*) from github.fix_commits").item() > 50
+    assert live.query("select count(*) from github.sampled_commits where files_changed is null").item() == 0
+
+    asked = len(live.api.log)
+    again = live.run()
+    assert again.stderr.count("nothing new") == len(TOPICS)
+    # One look per repository, each a 304 that costs nothing.
+    assert {request.status for request in live.api.log[asked:]} == {304}
+    assert len(live.api.log) - asked == len(live.api.hosted)
+    assert live.query("select count(*) from github.collections").item() == 2 * len(TOPICS)
+
+    change(live.api)
+    results = [each.run("--sweep") for each in (live, cloning)]
+    assert [result.returncode for result in results] == [0, 0], results
+    assert without_hashes(live) == without_hashes(cloning)
+    states = live.query("select state, count(*) from github.repositories group by 1 order by 1").rows()
+    assert states == [("blocked", 1), ("gone", 1), ("ok", 12), ("renamed", 1)]
+    assert live.query("select count(*) from github.fix_commits where not is_reachable").item() > 0
+    late = live.query("select count(*) from github.fix_commits where title = 'Fix from a side branch of long ago'")
+    assert late.item() == 1
+
+    # From landing alone, without a network, the same tables.
+    for each in (live, cloning):
+        before = each.tables()
+        each.home.working.unlink()
+        rebuilt = each.run(select=LOADING, DLBUG_GITHUB_URL="http://127.0.0.1:9")
+        assert rebuilt.returncode == 0, rebuilt.stderr
+        assert each.tables() == before
+        each.proves_secrecy(first, by_clones, again, *results, rebuilt)
+    told = command(live.root, "doctor", "--study", "live").stdout
+    assert f"{live.api.url} core with a token: " in told
+
+
+def without_hashes(each):
+    """Rows of both ways; the key of the hashes is another one in each study."""
+    return each.tables(without=("retrieved_at", "author_hash"))
+
+
+@pytest.mark.parametrize(
+    ("where", "count"),
+    [("received", 1), ("received", 9), ("landed", 2), ("landed", 30), ("moved", 1), ("moved", 4), ("loaded", 3)],
+)
+def test_row_39_a_run_killed_at_any_point_is_made_good_by_the_next(live, where, count, tmp_path):
+    assert live.killed(where, count).returncode == -signal.SIGKILL
+    done = live.run()
+    assert done.returncode == 0, done.stderr
+    live.proves_count()
+    after = without_hashes(live)
+    untouched = Live(live.api, tmp_path / "untouched", "live", live.mirror)
+    assert untouched.run().returncode == 0
+    assert after == without_hashes(untouched)
+    live.proves_secrecy(done)
+
+
+def test_posts_and_commits_are_collected_in_one_run(live):
+    sizes = {"caffe": 8, "keras": 20, "tensorflow": 12, "theano": 8, "torch": 8}
+    with StackExchange(corpus(sizes, seed=3)) as posts:
+        select = "group:reference or group:stackoverflow or group:github"
+        done = live.run(select=select, DLBUG_STACKEXCHANGE_URL=posts.url)
+    assert done.returncode == 0, done.stderr
+    counts = "select count(distinct library) from {}"
+    for table in ("stackoverflow.candidate_posts", "github.sampled_commits"):
+        assert live.query(counts.format(table)).item() == len(TOPICS)

@@ -1,0 +1,403 @@
+"""Every fault that GitHub's API is known for, one after the other, and the proof that nothing is lost, doubled or told.
+
+The rows are those of the fault matrix; letters name the proofs (see following.py): A the truth in the end, B one row
+each, C every request in the ledger, D the same tables from landing alone, E no secret anywhere, F waited long enough,
+G failed or partial with the cursor where it was.
+"""
+
+import itertools
+import logging
+import time
+from datetime import timedelta
+
+import polars as pl
+import pytest
+from following import TOKEN, Following
+from repositories import Repository
+from servers.github import Fault, GitHub, world
+
+from dlbug_assets.github.transport import RefusedError
+from dlbug_assets.quota import DeferredError
+from dlbug_assets.wire import MalformedError, Patience, UnreachableError
+
+LISTS = "repositories/{id}/commits"
+SEARCH = "search/repositories"
+
+
+@pytest.fixture
+def api(tmp_path):
+    with GitHub() as server:
+        server.token = TOKEN
+        for path, full_name, fields in world(tmp_path / "hosted", ("keras", "torch"), repositories=2, commits=9):
+            server.add(path, full_name, **fields)
+        yield server
+
+
+@pytest.fixture
+def study(api, tmp_path, caplog):
+    """The study; after every test E is proven: files, lines, errors, and logs of every package at their loudest."""
+    caplog.set_level(logging.DEBUG)
+    following = Following(api, tmp_path / "home")
+    yield following
+    following.said.append(caplog.text)
+    following.proves_secrecy()
+
+
+def proves_that_nothing_moved(study, before):
+    """G: no collection counts that did not before."""
+    assert study.cursors() == before
+
+
+def proves_recovery(study, *, sweep=False):
+    """A to D, after the next refresh."""
+    study.refresh(sweep=sweep)
+    study.proves_truth()
+    study.proves_one_row_each()
+    study.proves_count()
+    study.proves_rebuilding()
+
+
+def grow(api, place=0, message="Fix what came later"):
+    """Somebody pushes to a repository."""
+    hosted = list(api.hosted.values())[place]
+    Repository(hosted.path).commit(message, {"later.py": f"{time.monotonic()}\n"})
+    return hosted
+
+
+def test_row_00_without_a_fault_everything_arrives_and_the_token_is_sent(api, study):
+    proves_recovery(study)
+    assert {request.headers.get("authorization") for request in api.log} == {f"Bearer {TOKEN}"}
+
+
+def test_row_24_a_primary_limit_defers_without_sleeping(api, study):
+    study.refresh()
+    before = study.cursors()
+    grow(api)
+    api.fail(Fault("primary", method=LISTS, seconds=3000))
+    start, asked = time.monotonic(), len(api.log)
+    failures = study.collect()
+    assert time.monotonic() - start < 5
+    assert {type(error) for error in failures.values()} == {DeferredError}
+    until = failures["Keras"].until
+    assert timedelta(seconds=2_900) < until - study.clock.now() < timedelta(seconds=3_100)
+    assert f"nothing is asked before {until:%Y-%m-%d %H:%M} UTC" in str(failures["Keras"])
+    assert len(api.log) == asked + 1  # the other library did not ask, either
+    proves_that_nothing_moved(study, before)
+    study.clock.ahead = timedelta(seconds=3_100)
+    api.faults.clear()
+    api.pardon()
+    proves_recovery(study)
+
+
+def test_row_25_a_429_that_says_nothing_is_waited_for_ever_longer(api, study):
+    api.fail(Fault("bare_429", method=LISTS, times=2))
+    study.refresh()
+    asked = [request.at for request in api.log if request.method == LISTS]
+    assert asked[1] - asked[0] >= study.patience.limited
+    assert asked[2] - asked[1] >= 2 * study.patience.limited
+    proves_recovery(study)
+
+
+def test_row_25_and_is_given_up_where_it_goes_on(api, study):
+    api.fail(Fault("bare_429", method=LISTS, times=None))
+    failures = study.collect()
+    assert {type(error) for error in failures.values()} == {DeferredError}
+    assert len([request for request in api.log if request.method == LISTS]) == study.patience.attempts
+    api.faults.clear()
+    study.clock.ahead = timedelta(hours=1)
+    proves_recovery(study)
+
+
+@pytest.mark.parametrize("method", [SEARCH, LISTS])
+def test_row_26_a_secondary_limit_is_waited_for(api, study, method):
+    api.fail(Fault("secondary", method=method, seconds=1))
+    study.refresh()
+    assert api.punished == 0
+    proves_recovery(study)
+
+
+def test_row_26_a_secondary_limit_without_an_end_is_no_lack_of_permission(api, study):
+    api.fail(Fault("secondary_bare", method=LISTS))
+    study.refresh()
+    assert api.punished == 0
+    assert set(study.table("repositories")["state"]) == {"ok"}
+    proves_recovery(study)
+
+
+def test_row_26_a_long_secondary_limit_defers(api, study):
+    api.fail(Fault("secondary", method=LISTS, seconds=900))
+    failures = study.collect()
+    assert {type(error) for error in failures.values()} == {DeferredError}
+    assert "exceeded a secondary rate limit" in str(failures["Keras"])
+    study.clock.ahead = timedelta(seconds=910)
+    api.pardon()
+    proves_recovery(study)
+
+
+def test_row_27_what_is_forbidden_is_not_tried_again_and_marks_the_repository(api, study):
+    api.fail(Fault("forbidden", method=LISTS, times=1))
+    study.refresh()
+    (blocked,) = study.table("repositories").filter(pl.col("state") == "blocked").to_dicts()
+    asked = [request for request in api.log if request.written.startswith(f"/repositories/{blocked['repository_id']}/")]
+    assert len(asked) == 1
+    study.proves_count()
+    proves_recovery(study)
+
+
+def test_a_token_that_is_not_accepted_is_said_without_showing_it(api, study):
+    api.token = "another"
+    failures = study.collect()
+    assert all("does not accept the token" in str(error) for error in failures.values())
+    assert all("Check GITHUB_TOKEN" in str(error) for error in failures.values())
+    study.proves_count()
+
+
+def test_row_28_a_storm_of_502_is_met_with_growing_gaps_and_then_a_hold(api, study):
+    study.refresh()
+    before, asked = study.cursors(), len(api.log)
+    study.patience = Patience(connect=1, silence=1, reply=2, hold=10, attempts=4, pause=0.1)
+    api.fail(Fault("bad_gateway", times=12))
+    failures = study.collect()
+    assert {type(error) for error in failures.values()} == {DeferredError}
+    moments = [request.at for request in api.log[asked:]]
+    assert len(moments) == study.patience.attempts
+    gaps = [later - earlier for earlier, later in itertools.pairwise(moments)]
+    assert all(gap >= 0.1 * 2**place for place, gap in enumerate(gaps))
+    assert "HTTP 502" in str(failures["Keras"])
+    proves_that_nothing_moved(study, before)
+    api.faults.clear()
+    study.clock.ahead = timedelta(minutes=11)
+    grow(api)
+    proves_recovery(study)
+
+
+def test_row_29_a_renamed_repository_is_the_same_one(api, study):
+    study.refresh()
+    hosted = grow(api)
+    api.rename(hosted.number, "elsewhere/renamed")
+    proves_recovery(study, sweep=True)
+    (row,) = study.table("repositories").filter(pl.col("repository_id") == hosted.number).to_dicts()
+    assert (row["full_name"], row["state"]) == ("elsewhere/renamed", "renamed")
+    names = study.table("fix_commits").filter(pl.col("repository_id") == hosted.number)["full_name"]
+    assert set(names) == {"elsewhere/renamed"}
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_row_29_a_redirect_keeps_what_was_asked(api, study, status):
+    study.refresh()
+    for number in range(130):
+        grow(api, message=f"Fix {number}")
+    api.fail(
+        Fault("redirect", times=None, status=status, bare=True, method="repositories/{id}/compare/{base}...{head}")
+    )
+    proves_recovery(study)
+
+
+def test_row_30_a_redirect_to_somewhere_else_is_refused(api, study):
+    with GitHub() as abroad:
+        api.fail(Fault("redirect_abroad", method=LISTS, times=None, url=abroad.url))
+        failures = study.collect()
+        assert {type(error) for error in failures.values()} == {RefusedError}
+        assert f"redirects to {abroad.url}: nothing is asked there" in str(failures["Keras"])
+        assert abroad.log == []
+    api.faults.clear()
+    proves_recovery(study)
+
+
+@pytest.mark.parametrize(
+    ("status", "state"), [(404, "gone"), (410, "gone"), (451, "blocked"), (403, "blocked"), (409, "empty")]
+)
+def test_row_31_a_repository_that_is_gone_ends_in_a_state_and_the_others_go_on(api, study, status, state):
+    study.refresh()
+    before = study.table("fix_commits").height
+    hosted, other = grow(api), grow(api, place=1)
+    api.remove(hosted.number, status)
+    for sweep in (False, True):
+        study.refresh(sweep=sweep)
+        states = dict(study.table("repositories").select("full_name", "state").rows())
+        assert states[hosted.full_name] == state
+        assert states[other.full_name] == "ok"
+    # What it had is kept; the other one has one more.
+    assert study.table("fix_commits").height == before + 1
+    study.proves_count()
+    study.proves_rebuilding()
+
+
+def test_row_32_a_list_that_has_not_changed_is_no_empty_one(api, study):
+    study.refresh()
+    before, asked, left = study.table("fix_commits"), len(api.log), api.limits["core"].remaining
+    study.refresh()
+    assert {request.status for request in api.log[asked:]} == {304}
+    assert api.limits["core"].remaining == left
+    assert study.table("fix_commits").equals(before)
+    assert {note["note"] for note in study.notes.values()} == {"nothing new"}
+    study.proves_count()
+
+
+@pytest.mark.parametrize("kind", ["empty_body", "html", "cut_json", "wrong_shape"])
+def test_row_33_a_reply_that_is_none_moves_nothing_in_that_repository(api, study, kind):
+    study.refresh()
+    before = study.table("fix_commits")
+    hosted, other = grow(api), grow(api, place=1)
+    api.fail(Fault(kind, method="repositories/{id}/compare/{base}...{head}"))
+    study.refresh()
+    after = study.table("fix_commits")
+    assert after.filter(full_name=hosted.full_name).equals(before.filter(full_name=hosted.full_name))
+    assert after.filter(full_name=other.full_name).height == before.filter(full_name=other.full_name).height + 1
+    assert any(f"{hosted.full_name} cannot be looked at now" in line for line in study.said)
+    proves_recovery(study)
+
+
+@pytest.mark.parametrize("kind", ["empty_body", "html", "cut_json", "wrong_shape"])
+def test_row_33_a_search_that_is_none_moves_nothing(api, study, kind):
+    api.fail(Fault(kind, method=SEARCH, times=2))
+    failures = study.collect()
+    assert {type(error) for error in failures.values()} == {MalformedError}
+    proves_that_nothing_moved(study, {"Keras": [], "Torch": []})
+    proves_recovery(study)
+
+
+def test_row_33_a_second_page_without_a_body_is_no_end(api, study):
+    hosted = next(iter(api.hosted.values()))
+    for number in range(130):
+        grow(api, message=f"Fix {number}")
+
+    def spoil(request):
+        if request.method == LISTS and request.params.get("page") == "2":
+            api.before = None
+            api.fail(Fault("empty_body", method=LISTS))
+
+    api.before = spoil
+    study.refresh()
+    assert study.table("fix_commits").filter(full_name=hosted.full_name).height == 0
+    proves_recovery(study)
+
+
+def test_row_34_more_than_a_thousand_are_searched_in_windows(api, study):
+    for number in range(2300):
+        day = 1 + number % 28
+        api.add(
+            None, f"many/r{number}", number=10**6 + number, topics=("keras",), stars=number % 50,
+            created=f"20{10 + number % 15}-{1 + number % 12:02}-{day:02}T00:00:{number % 60:02}Z",
+        )  # fmt: skip
+    study.study = study.study.model_copy(
+        update={
+            "libraries": tuple(library.model_copy(update={"max_repositories": 40}) for library in study.study.libraries)
+        }
+    )
+    study.refresh()
+    searched = [request for request in api.log if request.method == SEARCH]
+    # The pages that hold them, and some windows that were too wide.
+    assert 24 <= len(searched) <= 40
+    rows = study.table("repositories").filter(library="Keras")
+    assert rows.height == 40
+    stars = sorted((hosted.stars for hosted in api.hosted.values() if "keras" in hosted.topics), reverse=True)
+    assert sorted(rows["stars"], reverse=True) == stars[:40]
+    study.proves_count()
+
+
+def test_row_35_an_incomplete_search_is_asked_again(api, study):
+    api.fail(Fault("incomplete", method=SEARCH, times=2))
+    study.refresh()
+    proves_recovery(study)
+
+
+def test_row_35_and_its_window_stays_open_where_it_stays_incomplete(api, study):
+    api.fail(Fault("incomplete", method=SEARCH, times=None))
+    failures = study.collect()
+    assert {type(error) for error in failures.values()} == {UnreachableError}
+    assert "GitHub's search ran out of time 4 times" in str(failures["Keras"])
+    proves_that_nothing_moved(study, {"Keras": [], "Torch": []})
+    api.faults.clear()
+    proves_recovery(study)
+
+
+def test_row_36_a_push_between_two_pages_changes_nothing(api, study):
+    for number in range(230):
+        grow(api, message=f"Fix {number}")
+    hosted = next(iter(api.hosted.values()))
+
+    def push(request):
+        if request.method == LISTS and request.params.get("page") == "2":
+            api.before = None
+            grow(api, message="Fix in between")
+
+    api.before = push
+    study.refresh()
+    study.proves_one_row_each()
+    assert "Fix in between" not in study.table("fix_commits")["title"].to_list()
+    assert study.table("fix_commits").filter(full_name=hosted.full_name).height >= 230
+    proves_recovery(study)
+    assert "Fix in between" in study.table("fix_commits")["title"].to_list()
+
+
+def test_row_37_a_side_branch_merged_late_is_found_whatever_its_dates(api, study):
+    study.refresh()
+    work = Repository(next(iter(api.hosted.values())).path)
+    work.git("checkout", "-q", "-b", "late", "HEAD~4")
+    work.commit("Fix from long ago", {"side.py": "1\n"}, at=1_300_000_000)
+    work.git("checkout", "-q", "main")
+    work.merge("late", "Merge the late one", at=1_600_000_000)
+    proves_recovery(study)
+    assert "Fix from long ago" in study.table("fix_commits")["title"].to_list()
+
+
+@pytest.mark.parametrize("is_forgotten", [False, True], ids=["the old head is known", "the old head is forgotten"])
+def test_row_38_a_rewritten_branch_keeps_what_was_there_and_marks_it(api, study, is_forgotten):
+    hosted = grow(api, message="Fix that will be lost")
+    study.refresh()
+    work = Repository(hosted.path)
+    lost = work.git("rev-parse", "HEAD")
+    work.git("reset", "-q", "--hard", "HEAD~1")
+    work.commit("Fix that takes its place", {"other.py": "1\n"})
+    if is_forgotten:
+        api.forget(hosted.number, lost)
+    proves_recovery(study)
+    rows = study.table("fix_commits").filter(pl.col("title").str.starts_with("Fix that"))
+    assert dict(rows.select("title", "is_reachable").rows()) == {
+        "Fix that will be lost": False,
+        "Fix that takes its place": True,
+    }
+    # It may come back.
+    work.git("reset", "-q", "--hard", lost)
+    api.remember(hosted.number, lost)
+    proves_recovery(study)
+    rows = study.table("fix_commits").filter(sha=lost)
+    assert rows["is_reachable"].to_list() == [True]
+
+
+@pytest.mark.parametrize("kind", ["cut_body", "bad_gzip", "reset"])
+@pytest.mark.parametrize("method", [SEARCH, LISTS])
+def test_a_reply_that_does_not_arrive_whole_is_asked_for_again(api, study, kind, method):
+    api.fail(Fault(kind, method=method))
+    study.refresh()
+    proves_recovery(study)
+
+
+@pytest.mark.parametrize("fault", [{"kind": "hang"}, {"kind": "drip", "seconds": 0.3}])
+def test_silence_and_dripping_end_at_the_deadline(api, study, fault):
+    study.refresh()
+    before = study.cursors()
+    grow(api)
+    study.patience = Patience(connect=1, silence=0.5, reply=1, attempts=2, pause=0.02)
+    api.fail(Fault(**fault, method=LISTS, times=4))
+    start = time.monotonic()
+    failures = study.collect()
+    assert {type(error) for error in failures.values()} == {UnreachableError}
+    assert time.monotonic() - start < 4 * 1.5
+    proves_that_nothing_moved(study, before)
+    api.faults.clear()
+    proves_recovery(study)
+
+
+def test_the_reserve_of_the_quota_is_not_touched(api, study):
+    api.limits["core"].remaining = 12
+    failures = study.collect()
+    assert "Torch" in failures
+    assert {type(error) for error in failures.values()} == {DeferredError}
+    assert "requests are left and kept in reserve" in str(failures["Torch"])
+    assert api.limits["core"].remaining == 10
+    study.proves_count()
+    api.limits["core"].remaining = 5000
+    study.clock.ahead = timedelta(hours=2)
+    proves_recovery(study)

@@ -1,0 +1,674 @@
+"""A stand-in for GitHub's REST API on loopback, with the faults that the real one is known for.
+
+It answers over real sockets what real git repositories hold, read by git itself: search with its cap, pinned and
+unpinned lists, comparisons, changes, entity tags, quotas, renames. What it hosts may change at any time; `fail` queues
+a fault for the requests to come.
+
+As a program it hosts a few made-up repositories: python tests/servers/github.py [--port N]
+"""
+
+import argparse
+import gzip
+import hashlib
+import json
+import os
+import re
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import formatdate
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+_PAGE, _DEFAULT_PAGE, _FILES, _SHOWN, _LONGEST_QUERY = 100, 30, 300, 1000, 256
+_DOCS = "https://docs.github.com/rest"
+_REFUSALS = {
+    403: "Repository access blocked", 404: "Not Found", 409: "Git Repository is empty.", 410: "Gone",
+    451: "Repository access blocked",
+}  # fmt: skip
+_SECONDARY = "You have exceeded a secondary rate limit. Please wait a few minutes before you try again."
+
+
+@dataclass
+class Hosted:
+    """A repository; ``path`` is a real one on disk, None for one without commits. ``status`` is what it answers where
+    it is gone or blocked."""
+
+    number: int
+    full_name: str
+    path: Path | None
+    topics: tuple[str, ...] = ("keras",)
+    stars: int = 10
+    created: str = "2016-01-01T00:00:00Z"
+    is_fork: bool = False
+    is_archived: bool = False
+    default_branch: str = "main"
+    status: int | None = None
+    old_names: list[str] = field(default_factory=list)
+    forgotten: set[str] = field(default_factory=set)
+
+    def git(self, *arguments: str) -> bytes:
+        """Run git in it."""
+        kept = {"PATH": os.environ["PATH"], "GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": os.devnull}
+        return subprocess.run(["git", *arguments], cwd=self.path, check=True, capture_output=True, env=kept).stdout
+
+    def resolve(self, revision: str) -> str | None:
+        """The commit that a branch or hash means."""
+        if self.path is None or revision in self.forgotten or revision.startswith("-"):
+            return None
+        try:
+            return self.git("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}").decode().strip()
+        except subprocess.CalledProcessError:
+            return None
+
+
+@dataclass
+class Limit:
+    """A quota; ``reset`` in seconds of the epoch."""
+
+    limit: int
+    remaining: int
+    reset: int
+
+
+@dataclass
+class Request:
+    """A request that arrived; ``method`` is the path without what differs, ``at`` on the monotonic clock."""
+
+    method: str
+    written: str
+    params: dict[str, str]
+    headers: dict[str, str]
+    at: float
+    status: int | None = None
+
+
+class Fault:
+    """What goes wrong with the next ``times`` requests (None: all) of a method (None: any)."""
+
+    def __init__(self, kind: str, method: str | None = None, times: int | None = 1, **options: Any) -> None:
+        self.kind, self.method, self.times, self.options = kind, method, times, options
+
+
+class _RefusedError(Exception):
+    """An answer that is no 200."""
+
+    def __init__(self, status: int, message: str, **headers: Any) -> None:
+        super().__init__(message)
+        self.status = status
+        self.headers = headers
+
+
+class GitHub:
+    """The server; use it in a with statement."""
+
+    def __init__(self, port: int = 0) -> None:
+        self.hosted: dict[int, Hosted] = {}
+        self.lock = threading.RLock()
+        self.log: list[Request] = []
+        self.token: str | None = None
+        self.now: Callable[[], float] = time.time
+        self.faults: list[Fault] = []
+        self.before: Callable[[Request], None] | None = None
+        self.punished = 0
+        self.stopping = threading.Event()
+        hour, minute = int(time.time()) + 3600, int(time.time()) + 60
+        self.limits = {"core": Limit(5000, 5000, hour), "search": Limit(1000, 1000, minute)}
+        self._refusal: tuple[float, _RefusedError] | None = None
+        self._commits: dict[str, dict[str, Any]] = {}
+        handler = type("Handler", (_Handler,), {"api": self})
+        self._server = ThreadingHTTPServer(("127.0.0.1", port), handler)
+        self._server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
+
+    def __enter__(self) -> "GitHub":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stopping.set()
+        self._server.shutdown()
+        self._server.server_close()
+
+    def add(self, path: Path | None, full_name: str, *, number: int, **fields: Any) -> Hosted:
+        """Host a repository."""
+        with self.lock:
+            self.hosted[number] = Hosted(number, full_name, path, **fields)
+            return self.hosted[number]
+
+    def rename(self, number: int, full_name: str) -> None:
+        """Rename or move a repository: its old name redirects."""
+        with self.lock:
+            hosted = self.hosted[number]
+            hosted.old_names.append(hosted.full_name)
+            hosted.full_name = full_name
+
+    def remove(self, number: int, status: int = 404) -> None:
+        """Let a repository be gone (404, 410), blocked (451), forbidden (403) or empty (409)."""
+        with self.lock:
+            self.hosted[number].status = status
+
+    def forget(self, number: int, sha: str) -> None:
+        """Collect the garbage that a rewritten branch left."""
+        with self.lock:
+            self.hosted[number].forgotten.add(sha)
+
+    def remember(self, number: int, sha: str) -> None:
+        """Somebody pushes it again."""
+        with self.lock:
+            self.hosted[number].forgotten.discard(sha)
+
+    def mirror(self, folder: Path) -> None:
+        """Links to the repositories as owner/name.git, old names included, for cloning from a folder."""
+        with self.lock:
+            for hosted in self.hosted.values():
+                for name in (hosted.full_name, *hosted.old_names):
+                    link = folder / f"{name}.git"
+                    link.parent.mkdir(parents=True, exist_ok=True)
+                    link.unlink(missing_ok=True)
+                    if hosted.path is not None and hosted.status is None:
+                        link.symlink_to(hosted.path)
+
+    def fail(self, fault: Fault) -> None:
+        """Let a fault happen to requests to come."""
+        with self.lock:
+            self.faults.append(fault)
+
+    def pardon(self) -> None:
+        """Let a limit end before its time."""
+        with self.lock:
+            self._refusal = None
+
+    def take_fault(self, request: Request) -> Fault | None:
+        """The fault that a request meets; it is used up."""
+        for fault in self.faults:
+            if fault.times != 0 and fault.method in (None, request.method):
+                if fault.times is not None:
+                    fault.times -= 1
+                return fault
+        return None
+
+    def refuse(self, seconds: float, refused: _RefusedError) -> _RefusedError:
+        """Refuse everything for some seconds; whoever asks meanwhile is counted."""
+        self._refusal = (time.monotonic() + seconds, refused)
+        return refused
+
+    def answered(self, request: Request) -> tuple[Any, dict[str, str]]:
+        """The content and headers of the reply to a request; raises _RefusedError."""
+        if self._refusal and time.monotonic() < self._refusal[0]:
+            self.punished += 1
+            raise self._refusal[1]
+        given = request.headers.get("authorization")
+        if given is not None and given.split(" ", 1)[-1] != self.token:
+            raise _RefusedError(401, "Bad credentials")
+        if self.limit(request).remaining <= 0:
+            raise _RefusedError(403, "API rate limit exceeded for user ID 1.")
+        path = request.written.strip("/")
+        if path == "search/repositories":
+            return self._searched(request.params), {}
+        if path == "rate_limit":
+            rates = {name: {**vars(rate), "used": rate.limit - rate.remaining} for name, rate in self.limits.items()}
+            return {"resources": rates, "rate": rates["core"]}, {}
+        found = re.fullmatch(r"repositories/(\d+)(?:/(.*))?|repos/([^/]+/[^/]+)(?:/(.*))?", path)
+        if found is None:
+            raise _RefusedError(404, "Not Found")
+        number, rest, name, rest_of_name = found.groups()
+        hosted = self.hosted.get(int(number)) if number else self._named(name, rest_of_name, request)
+        if hosted is None or hosted.status:
+            status = hosted.status if hosted else 404
+            raise _RefusedError(status, _REFUSALS[status])
+        return self._of_repository(hosted, rest or rest_of_name or "", request)
+
+    def limit(self, request: Request) -> Limit:
+        """The quota that a request counts against."""
+        return self.limits["search" if request.method.startswith("search/") else "core"]
+
+    def _named(self, name: str, rest: str | None, request: Request) -> Hosted | None:
+        for hosted in self.hosted.values():
+            if hosted.full_name.lower() == name.lower():
+                return hosted
+        for hosted in self.hosted.values():
+            if name.lower() in [old.lower() for old in hosted.old_names]:
+                query = f"?{urlencode(request.params)}" if request.params else ""
+                target = f"{self.url}/repositories/{hosted.number}{f'/{rest}' if rest else ''}{query}"
+                raise _RefusedError(301, "Moved Permanently", location=target)
+        return None
+
+    def _of_repository(self, hosted: Hosted, rest: str, request: Request) -> tuple[Any, dict[str, str]]:
+        if not rest:
+            return self.shown(hosted), {}
+        kind, _, what = rest.partition("/")
+        if kind == "commits" and not what:
+            return self._listed(hosted, request)
+        if kind == "commits":
+            return self._detailed(hosted, what, request)
+        if kind == "compare" and "..." in what:
+            return self._compared(hosted, *what.split("...", 1), request)
+        raise _RefusedError(404, "Not Found")
+
+    def _listed(self, hosted: Hosted, request: Request) -> tuple[Any, dict[str, str]]:
+        if hosted.path is None or hosted.resolve(hosted.default_branch) is None:
+            raise _RefusedError(409, _REFUSALS[409])
+        head = hosted.resolve(request.params.get("sha") or hosted.default_branch)
+        if head is None:
+            raise _RefusedError(404, "Not Found")
+        shas = hosted.git("rev-list", head).decode().split()
+        shown, headers = self._page(hosted, shas, request, _PAGE)
+        return [self.commit(hosted, sha) for sha in shown], headers
+
+    def _detailed(self, hosted: Hosted, revision: str, request: Request) -> tuple[Any, dict[str, str]]:
+        sha = hosted.resolve(revision)
+        if sha is None:
+            raise _RefusedError(422, f"No commit found for SHA: {revision}")
+        commit = self.commit(hosted, sha)
+        files = _files(hosted, sha, [parent["sha"] for parent in commit["parents"]][:1])
+        added, deleted = sum(file["additions"] for file in files), sum(file["deletions"] for file in files)
+        shown, headers = self._page(hosted, files, request, _FILES, default=_FILES)
+        stats = {"total": added + deleted, "additions": added, "deletions": deleted}
+        return {**commit, "stats": stats, "files": shown}, headers
+
+    def _compared(self, hosted: Hosted, base: str, head: str, request: Request) -> tuple[Any, dict[str, str]]:
+        old, new = hosted.resolve(base), hosted.resolve(head)
+        if old is None or new is None:
+            raise _RefusedError(404, "Not Found")
+        try:
+            middle = hosted.git("merge-base", old, new).decode().strip()
+        except subprocess.CalledProcessError:
+            raise _RefusedError(404, f"No common ancestor between {base} and {head}.") from None
+        ahead = hosted.git("rev-list", "--reverse", new, f"^{old}").decode().split()
+        behind = hosted.git("rev-list", old, f"^{new}").decode().split()
+        names = {(True, True): "diverged", (True, False): "ahead", (False, True): "behind", (False, False): "identical"}
+        shown, headers = self._page(hosted, ahead, request, _PAGE)
+        page = f"https://github.com/{hosted.full_name}/compare/{base}...{head}"
+        return {
+            "url": f"{self.url}/repositories/{hosted.number}/compare/{base}...{head}",
+            "html_url": page, "permalink_url": page, "diff_url": f"{page}.diff", "patch_url": f"{page}.patch",
+            "base_commit": self.commit(hosted, old), "merge_base_commit": self.commit(hosted, middle),
+            "status": names[bool(ahead), bool(behind)], "ahead_by": len(ahead), "behind_by": len(behind),
+            "total_commits": len(ahead), "commits": [self.commit(hosted, sha) for sha in shown], "files": [],
+        }, headers  # fmt: skip
+
+    def _page(
+        self, hosted: Hosted, items: list[Any], request: Request, most: int, default: int = _DEFAULT_PAGE
+    ) -> tuple[list[Any], dict[str, str]]:
+        size = min(int(request.params.get("per_page", default)), most)
+        page = int(request.params.get("page", 1))
+        last = max(-(-len(items) // size), 1)
+        pages = {"prev": page - 1, "next": page + 1, "last": last, "first": 1}
+        rest = request.written.strip("/").split("/", 3 if request.written.startswith("/repos/") else 2)[-1]
+        links = [
+            f'<{self.url}/repositories/{hosted.number}/{rest}?{urlencode({**request.params, "page": to})}>; rel="{name}"'
+            for name, to in pages.items()
+            if (name in ("prev", "first") and page > 1) or (name in ("next", "last") and page < last)
+        ]
+        return items[(page - 1) * size : page * size], {"Link": ", ".join(links)} if links else {}
+
+    def _searched(self, params: Mapping[str, str]) -> dict[str, Any]:
+        query = params.get("q", "")
+        if not query or len(query) > _LONGEST_QUERY:
+            raise _RefusedError(422, "Validation Failed")
+        found = [hosted for hosted in self.hosted.values() if hosted.status is None and _matches(hosted, query)]
+        if params.get("sort") == "stars":
+            found.sort(key=lambda hosted: (hosted.stars, hosted.number), reverse=params.get("order", "desc") == "desc")
+        size, page = min(int(params.get("per_page", _DEFAULT_PAGE)), _PAGE), int(params.get("page", 1))
+        if page * size > _SHOWN:
+            raise _RefusedError(422, "Only the first 1000 search results are available")
+        items = [{**self.shown(hosted), "score": 1.0} for hosted in found[(page - 1) * size : page * size]]
+        return {"total_count": len(found), "incomplete_results": False, "items": items}
+
+    def shown(self, hosted: Hosted) -> dict[str, Any]:
+        """A repository as the API shows it."""
+        page, own = f"https://github.com/{hosted.full_name}", f"{self.url}/repos/{hosted.full_name}"
+        head = hosted.resolve(hosted.default_branch)
+        pushed = self.commit(hosted, head)["commit"]["committer"]["date"] if head else hosted.created
+        owner, name = hosted.full_name.split("/")
+        flags = (
+            "has_issues", "has_projects", "has_downloads", "has_wiki", "has_pages", "has_discussions",
+            "allow_forking", "is_template", "web_commit_signoff_required", "disabled", "private",
+        )  # fmt: skip
+        urls = (
+            "archive", "assignees", "blobs", "branches", "collaborators", "comments", "commits", "compare", "contents",
+            "contributors", "deployments", "downloads", "events", "forks", "git_commits", "git_refs", "git_tags",
+            "hooks", "issue_comment", "issue_events", "issues", "keys", "labels", "languages", "merges", "milestones",
+            "notifications", "pulls", "releases", "stargazers", "statuses", "subscribers", "subscription", "tags",
+            "teams", "trees",
+        )  # fmt: skip
+        counts = {"forks": 1, "forks_count": 1, "open_issues": 0, "open_issues_count": 0}
+        stars = dict.fromkeys(("stargazers_count", "watchers_count", "watchers"), hosted.stars)
+        return {
+            "id": hosted.number, "node_id": f"R_{hosted.number}", "name": name, "full_name": hosted.full_name,
+            "owner": _account(self.url, owner), "html_url": page, "url": own, "description": None,
+            "fork": hosted.is_fork, "archived": hosted.is_archived, "created_at": hosted.created,
+            "updated_at": pushed, "pushed_at": pushed, "git_url": f"git://github.com/{hosted.full_name}.git",
+            "ssh_url": f"git@github.com:{hosted.full_name}.git", "clone_url": f"{page}.git", "svn_url": page,
+            "homepage": None, "size": 108, "language": "Python", "license": None, "topics": list(hosted.topics),
+            "visibility": "public", "default_branch": hosted.default_branch, "mirror_url": None,
+            "network_count": 1, "subscribers_count": 1, **counts, **stars, **dict.fromkeys(flags, False),
+            **{f"{name}_url": f"{own}/{name.replace('_', '/')}" for name in urls},
+        }  # fmt: skip
+
+    def commit(self, hosted: Hosted, sha: str) -> dict[str, Any]:
+        """A commit as the API shows it."""
+        if sha not in self._commits:
+            self._commits[sha] = _read(hosted, sha)
+        known = self._commits[sha]
+        own = f"{self.url}/repos/{hosted.full_name}"
+        parents = [
+            {"sha": parent, "url": f"{own}/commits/{parent}",
+             "html_url": f"https://github.com/{hosted.full_name}/commit/{parent}"}
+            for parent in known["parents"]
+        ]  # fmt: skip
+        verification = {
+            "verified": False,
+            "reason": "unsigned",
+            "signature": None,
+            "payload": None,
+            "verified_at": None,
+        }
+        return {
+            "sha": sha, "node_id": f"C_{sha[:12]}",
+            "commit": {
+                "author": known["author"], "committer": known["committer"], "message": known["message"],
+                "tree": {"sha": known["tree"], "url": f"{own}/git/trees/{known['tree']}"},
+                "url": f"{own}/git/commits/{sha}", "comment_count": 0, "verification": verification,
+            },
+            "url": f"{own}/commits/{sha}", "html_url": f"https://github.com/{hosted.full_name}/commit/{sha}",
+            "comments_url": f"{own}/commits/{sha}/comments", "author": None,
+            "committer": _account(self.url, "janedoe"), "parents": parents,
+        }  # fmt: skip
+
+
+def _account(url: str, login: str) -> dict[str, Any]:
+    own = f"{url}/users/{login}"
+    links = (
+        "followers", "following", "gists", "starred", "subscriptions", "organizations", "repos", "events",
+        "received_events",
+    )  # fmt: skip
+    return {
+        "login": login, "id": 1, "node_id": "U_1", "avatar_url": "https://avatars.githubusercontent.com/u/1",
+        "gravatar_id": "", "url": own, "html_url": f"https://github.com/{login}", "type": "User",
+        "user_view_type": "public", "site_admin": False, **{f"{name}_url": f"{own}/{name}" for name in links},
+    }  # fmt: skip
+
+
+def _matches(hosted: Hosted, query: str) -> bool:
+    words = query.split()
+    if "fork:true" not in words and hosted.is_fork:
+        return False
+    for word in words:
+        name, has_qualifier, value = word.partition(":")
+        if not has_qualifier:
+            if name.lower() not in hosted.full_name.lower():
+                return False
+        elif name == "topic" and value not in hosted.topics:
+            return False
+        elif name == "created" and not _between(hosted.created, *value.split("..")):
+            return False
+        elif name == "stars" and hosted.stars < int(value.removeprefix(">=")):
+            return False
+        elif name not in ("topic", "created", "stars", "fork"):
+            raise _RefusedError(422, "Validation Failed")
+    return True
+
+
+def _between(moment: str, first: str, last: str) -> bool:
+    return datetime.fromisoformat(first) <= datetime.fromisoformat(moment) <= datetime.fromisoformat(last)
+
+
+def _read(hosted: Hosted, sha: str) -> dict[str, Any]:
+    header, _, body = hosted.git("cat-file", "commit", sha).partition(b"\n\n")
+    fields: dict[str, list[bytes]] = {}
+    for line in header.split(b"\n"):
+        name, _, value = line.partition(b" ")
+        fields.setdefault(name.decode("ascii", "replace"), []).append(value)
+    try:
+        message = body.decode(fields.get("encoding", [b"utf-8"])[0].decode(), "replace")
+    except LookupError:
+        message = body.decode("utf-8", "replace")
+    return {
+        "parents": [parent.decode() for parent in fields.get("parent", [])],
+        "tree": fields["tree"][0].decode(),
+        "message": message.rstrip("\n"),
+        **{name: _person(fields[name][0]) for name in ("author", "committer")},
+    }
+
+
+def _person(line: bytes) -> dict[str, str]:
+    name, address, seconds = re.fullmatch(rb"(.*) <(.*)> (-?\d+) [+-]\d{4}", line).groups()
+    date = datetime.fromtimestamp(int(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return {"name": name.decode("utf-8", "replace"), "email": address.decode("utf-8", "replace"), "date": date}
+
+
+def _files(hosted: Hosted, sha: str, parents: list[str]) -> list[dict[str, Any]]:
+    """What a commit changes, one `git diff-tree` per file: slow, and of no kind with the way that is tested."""
+    options = ("diff-tree", "--root", "--no-commit-id", "-r", "-M")
+    raw = hosted.git(*options, "-z", "--raw", *parents, sha).decode("utf-8", "replace").split("\0")
+    files, fields = [], iter(raw)
+    for entry in fields:
+        if not entry:
+            continue
+        status = entry.split()[-1][0]
+        old = next(fields)
+        new = next(fields) if status == "R" else old
+        between = [*parents, sha, "--", *{old, new}]
+        numbers = hosted.git(*options, "--numstat", *between).decode("utf-8", "replace").split("\t")
+        patch = hosted.git(*options, "-p", *between).decode("utf-8", "replace")
+        added, deleted = (int(number) if number.isdigit() else 0 for number in numbers[:2])
+        names = {"A": "added", "M": "modified", "D": "removed", "R": "renamed", "T": "changed"}
+        page = f"https://github.com/{hosted.full_name}"
+        file = {
+            "sha": entry.split()[3], "filename": new, "status": names[status], "additions": added,
+            "deletions": deleted, "changes": added + deleted, "blob_url": f"{page}/blob/{sha}/file",
+            "raw_url": f"{page}/raw/{sha}/file", "contents_url": f"{page}/contents/file?ref={sha}",
+        }  # fmt: skip
+        place = patch.find("\n@@ ")
+        if place >= 0:
+            file["patch"] = patch[place + 1 :].removesuffix("\n")
+        if status == "R":
+            file["previous_filename"] = old
+        files.append(file)
+    return files
+
+
+class _Handler(BaseHTTPRequestHandler):
+    """One connection."""
+
+    api: GitHub
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *_: Any) -> None:
+        """Nothing is printed."""
+
+    def do_GET(self) -> None:
+        api = self.api
+        parts = urlsplit(self.path)
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        request = Request(_method(parts.path), parts.path, dict(parse_qsl(parts.query)), headers, time.monotonic())
+        with api.lock:
+            api.log.append(request)
+            if api.before:
+                api.before(request)
+            fault = api.take_fault(request)
+        if fault and self._never_answered(fault):
+            return
+        with api.lock:
+            try:
+                self._refuse(fault, request)
+                content, more = api.answered(request)
+                status = 200
+            except _RefusedError as refused:
+                content, status = {"message": str(refused), "documentation_url": _DOCS}, refused.status
+                more = {name.replace("_", "-"): str(value) for name, value in refused.headers.items()}
+            content, body = _spoilt(content, fault)
+            etag = 'W/"' + hashlib.sha256(body + headers.get("authorization", "").encode()).hexdigest()[:40] + '"'
+            if status == 200:
+                if headers.get("if-none-match") == etag:
+                    status, body = 304, b""
+                more = {**more, "ETag": etag}
+            limit = api.limit(request)
+            if status in (200, 404, 409, 422, 451) or "authorization" not in headers:
+                limit.remaining -= 1
+            if fault is None or fault.kind != "bare_429":
+                told = {"limit": limit.limit, "remaining": max(limit.remaining, 0), "reset": limit.reset,
+                        "used": limit.limit - limit.remaining,
+                        "resource": "search" if limit is api.limits["search"] else "core"}  # fmt: skip
+                more = {**{f"X-RateLimit-{name.capitalize()}": str(value) for name, value in told.items()}, **more}
+            request.status = status
+        self._send(status, body, more, fault)
+
+    def _never_answered(self, fault: Fault) -> bool:
+        """Faults of the connection."""
+        if fault.kind == "reset":
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.close_connection = True
+            self.connection.close()
+        elif fault.kind == "hang":
+            self.close_connection = True
+            self.api.stopping.wait(fault.options.get("seconds", 10))
+        else:
+            return False
+        return True
+
+    def _refuse(self, fault: Fault | None, request: Request) -> None:
+        kind = fault.kind if fault else ""
+        if kind == "primary":
+            seconds = fault.options["seconds"]
+            reset = int(self.api.now() + seconds)
+            told = {"X_RateLimit_Remaining": 0, "X_RateLimit_Reset": reset}
+            raise self.api.refuse(seconds, _RefusedError(403, "API rate limit exceeded for user ID 1.", **told))
+        if kind == "bare_429":
+            raise _RefusedError(429, "Too Many Requests")
+        if kind == "secondary":
+            seconds = fault.options["seconds"]
+            raise self.api.refuse(seconds, _RefusedError(403, _SECONDARY, retry_after=seconds))
+        if kind == "secondary_bare":
+            raise _RefusedError(403, _SECONDARY)
+        if kind == "forbidden":
+            raise _RefusedError(403, "Resource not accessible by personal access token")
+        if kind == "bad_gateway":
+            raise _RefusedError(502, "Server Error")
+        if kind == "redirect_abroad":
+            raise _RefusedError(301, "Moved Permanently", location=f"{fault.options['url']}{request.written}")
+        if kind == "redirect" and not fault.options.pop("is_followed", False):
+            fault.options["is_followed"] = True  # the next request is what it leads to
+            query = "" if fault.options.get("bare") else f"?{urlencode(request.params)}"
+            raise _RefusedError(fault.options["status"], "Moved", location=f"{self.api.url}{request.written}{query}")
+
+    def _send(self, status: int, body: bytes, more: Mapping[str, str], fault: Fault | None) -> None:
+        kind = fault.kind if fault else ""
+        is_packed = "gzip" in self.headers.get("Accept-Encoding", "") and body
+        if is_packed:
+            body = b"\x1f\x8b garbage that is no gzip" if kind == "bad_gzip" else gzip.compress(body, 1)
+        self.send_response(status)
+        self.send_header("Content-Type", "text/html" if kind == "html" else "application/json; charset=utf-8")
+        if is_packed:
+            self.send_header("Content-Encoding", "gzip")
+        self.send_header("Content-Length", str(len(body) + (500 if kind == "cut_body" else 0)))
+        for name, value in more.items():
+            self.send_header(name, value)
+        if kind == "drip":
+            head = b"".join(self._headers_buffer) + b"\r\n"
+            self._headers_buffer = []
+            self.close_connection = True
+            for byte in head + body:
+                try:
+                    self.wfile.write(bytes([byte]))
+                    self.wfile.flush()
+                except OSError:
+                    return
+                if self.api.stopping.wait(fault.options["seconds"]):
+                    return
+            return
+        self.end_headers()
+        try:
+            self.wfile.write(body)
+        except OSError:
+            return
+        if kind == "cut_body":
+            self.close_connection = True
+
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        """The server's clock may be another one."""
+        return formatdate(timestamp or self.api.now(), usegmt=True)
+
+
+def _method(path: str) -> str:
+    path = re.sub(r"^repos/[^/]+/[^/]+", "repos/{name}", path.strip("/"))
+    path = re.sub(r"^repositories/\d+", "repositories/{id}", path)
+    path = re.sub(r"compare/.*$", "compare/{base}...{head}", path)
+    return re.sub(r"commits/[0-9a-f]{40}$", "commits/{sha}", path)
+
+
+def _spoilt(content: Any, fault: Fault | None) -> tuple[Any, bytes]:
+    """The reply's bytes with what a fault makes of them."""
+    kind = fault.kind if fault else ""
+    if kind == "incomplete":
+        content = {**content, "incomplete_results": True, "items": content["items"][::2]}
+    if kind == "wrong_shape":
+        content = fault.options.get("body", {})
+    body = json.dumps(content).encode()
+    if kind == "empty_body":
+        body = b""
+    if kind == "html":
+        body = b"<html><body>Unicorn!</body></html>"
+    if kind == "cut_json":
+        body = body[: len(body) // 2]
+    return content, body
+
+
+def world(
+    folder: Path, topics: Iterable[str], *, repositories: int = 3, commits: int = 12
+) -> list[tuple[Path, str, dict[str, Any]]]:
+    """Real repositories of each topic, a third of their commits fixing something, merges among them: their path, name
+    and fields."""
+    from repositories import Repository  # noqa: PLC0415 - lies beside, also where this is run as a program
+
+    titles = ("Fix the loss", "Add prefix", "Bugfix: shapes", "Update fixture", "Train longer", "fixes #3")
+    made = []
+    for place, topic in enumerate(topics):
+        for number in range(repositories):
+            repository = Repository(folder / f"{topic}-{number}")
+            for step in range(commits):
+                at = 1_450_000_000 + 10_000_000 * number + 1_000_000 * step
+                title = titles[(step + number) % len(titles)]
+                trailer = "\n\nAsk jane@example.org\n\nSigned-off-by: Jane Doe <jane.doe@example.org>\n"
+                files = {f"{step % 4}.py": f"# jane@example.org\n{topic} {number} {step}\n"}
+                repository.commit(f"{title} of {topic} {number} {step}{trailer}", files, at=at)
+            repository.git("checkout", "-q", "-b", "side", "HEAD~2")
+            repository.commit("Fix on the side\n\nCo-authored-by: Jane Doe <jane@example.org>", {"side.py": "1\n"})
+            repository.git("checkout", "-q", "main")
+            repository.merge("side", f"Merge the side, which fixes {topic}", at=1_600_000_000)
+            fields = {
+                "number": 1000 * (place + 1) + number, "topics": (topic,), "stars": 100 - number,
+                "created": f"201{3 + number}-02-03T04:05:06Z",
+            }  # fmt: skip
+            made.append((repository.path, f"{topic}-lovers/project-{number}", fields))
+    return made
+
+
+def main() -> None:
+    """Serve until Ctrl-C."""
+    sys.path.insert(0, str(Path(__file__).parent.parent))
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("--port", type=int, default=0)
+    with tempfile.TemporaryDirectory() as folder, GitHub(parser.parse_args().port) as api:
+        for path, full_name, fields in world(Path(folder), ("caffe", "keras", "tensorflow", "theano", "torch")):
+            api.add(path, full_name, **fields)
+        api.mirror(Path(folder) / "mirror")
+        sys.stdout.write(f"DLBUG_GITHUB_URL={api.url} DLBUG_GITHUB_CLONES=file://{folder}/mirror\n")
+        sys.stdout.flush()
+        threading.Event().wait()
+
+
+if __name__ == "__main__":
+    main()
