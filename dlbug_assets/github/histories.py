@@ -154,7 +154,10 @@ def repository_rows(library: str, targets: Iterable[Target], looks: Mapping[str,
     rows = []
     for target in targets:
         look = looks.get(target.key, {})
-        state = look.get("state") or target.state
+        state = look.get("state")
+        if state in (None, "gone") and target.state not in (None, "ok", "renamed"):
+            state = target.state  # git cannot tell blocked from gone
+        state = state or target.state
         rows.append(
             {
                 "library": library,
