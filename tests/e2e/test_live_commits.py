@@ -20,7 +20,7 @@ from dlbug_assets.quota import Ledger
 from dlbug_assets.study import STUDIES
 from dlbug_assets.warehouse import Home
 
-TOKEN = "ghp_pl4ntedT0ken"
+PLANTED = "ghp_pl4ntedT0ken"
 COMMITS = "group:reference or group:github"
 LOADING = 'group:reference or (group:github and not key:"github/landing")'
 TOPICS = ("caffe", "keras", "tensorflow", "theano", "torch")
@@ -45,7 +45,7 @@ class Live:
     def environment(self, **more):
         known = {
             "DLBUG_GITHUB_URL": self.api.url,
-            "GITHUB_TOKEN": TOKEN,
+            "GITHUB_TOKEN": PLANTED,
             "DLBUG_GITHUB_CLONES": f"file://{self.mirror}",
         }
         return known | more
@@ -77,13 +77,13 @@ class Live:
 
     def proves_secrecy(self, *results):
         for text in [part for result in results for part in (result.stdout, result.stderr)]:
-            assert TOKEN not in text
+            assert PLANTED not in text
             assert not any(person.decode() in text for person in PEOPLE)
         replies = self.home.landing
         for path in self.root.rglob("*"):
             if path.is_file():
                 content = path.read_bytes()
-                assert TOKEN.encode() not in content, path
+                assert PLANTED.encode() not in content, path
                 if path.suffix == ".gz" and replies in path.parents:
                     assert path.stat().st_mode & 0o777 == 0o600
                 elif self.home.clones not in path.parents:
@@ -140,7 +140,7 @@ def api(hosted, tmp_path):
     folder, repositories = hosted
     shutil.copytree(folder, tmp_path / "hosted")
     with GitHub() as server:
-        server.token = TOKEN
+        server.token = PLANTED
         for path, full_name, fields in repositories:
             server.add(tmp_path / "hosted" / path.name, full_name, **fields)
         yield server

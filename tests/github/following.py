@@ -23,7 +23,7 @@ from dlbug_assets.table_specs import load_specs
 from dlbug_assets.warehouse import Home, Warehouse
 from dlbug_assets.wire import Patience
 
-TOKEN = "ghp_pl4ntedT0ken"
+PLANTED = "ghp_pl4ntedT0ken"
 PEOPLE = (b"jane.doe@example.org", b"jane@example.org", b"Jane Doe")
 TABLES = ("repositories", "fix_commits", "collections")
 SPECS = load_specs()
@@ -63,7 +63,7 @@ class Following:
     api: object
     root: Path
     study: Study = STUDY
-    token: str | None = TOKEN
+    token: str | None = PLANTED
     patience: Patience = field(
         default_factory=lambda: Patience(connect=1, silence=1, reply=2, hold=10, limited=0.3, attempts=3, pause=0.02)
     )
@@ -183,12 +183,12 @@ class Following:
     def proves_secrecy(self):
         """E: the token is nowhere, and people's names and addresses only in the replies themselves."""
         for text in [*self.said, *self.errors]:
-            assert TOKEN not in text
+            assert PLANTED not in text
             assert not any(person.decode() in text for person in PEOPLE)
         for path in self.root.rglob("*"):
             if path.is_file() and self.mirror not in path.parents:
                 content = path.read_bytes()
-                assert TOKEN.encode() not in content, path
+                assert PLANTED.encode() not in content, path
                 if path.suffix != ".gz" and self.home.clones not in path.parents:
                     assert not any(person in content for person in PEOPLE), path
 

@@ -194,7 +194,7 @@ def test_what_a_commit_changes_is_counted_in_files_and_lines(remote, clone):
 
 
 def test_a_long_patch_is_cut(remote, clone):
-    sha = remote.commit("fix", {name: "line\n" * 3000 for name in "abc"})
+    sha = remote.commit("fix", dict.fromkeys("abc", "line\n" * 3000))
     fetched(clone)
     change = clone.change(sha)
     assert (change.additions, len(change.excerpt)) == (9000, 20_000)

@@ -12,7 +12,7 @@ from datetime import timedelta
 
 import polars as pl
 import pytest
-from following import TOKEN, Following
+from following import PLANTED, Following
 from repositories import Repository
 from servers.github import Fault, GitHub, world
 
@@ -27,7 +27,7 @@ SEARCH = "search/repositories"
 @pytest.fixture
 def api(tmp_path):
     with GitHub() as server:
-        server.token = TOKEN
+        server.token = PLANTED
         for path, full_name, fields in world(tmp_path / "hosted", ("keras", "torch"), repositories=2, commits=9):
             server.add(path, full_name, **fields)
         yield server
@@ -66,7 +66,7 @@ def grow(api, place=0, message="Fix what came later"):
 
 def test_row_00_without_a_fault_everything_arrives_and_the_token_is_sent(api, study):
     proves_recovery(study)
-    assert {request.headers.get("authorization") for request in api.log} == {f"Bearer {TOKEN}"}
+    assert {request.headers.get("authorization") for request in api.log} == {f"Bearer {PLANTED}"}
 
 
 def test_row_24_a_primary_limit_defers_without_sleeping(api, study):
@@ -145,7 +145,7 @@ def test_row_27_what_is_forbidden_is_not_tried_again_and_marks_the_repository(ap
 
 
 def test_a_token_that_is_not_accepted_is_said_without_showing_it(api, study):
-    api.token = "another"
+    api.token = PLANTED[::-1]
     failures = study.collect()
     assert all("does not accept the token" in str(error) for error in failures.values())
     assert all("Check GITHUB_TOKEN" in str(error) for error in failures.values())

@@ -306,8 +306,9 @@ class GitHub:
         last = max(-(-len(items) // size), 1)
         pages = {"prev": page - 1, "next": page + 1, "last": last, "first": 1}
         rest = request.written.strip("/").split("/", 3 if request.written.startswith("/repos/") else 2)[-1]
+        own = f"{self.url}/repositories/{hosted.number}/{rest}"
         links = [
-            f'<{self.url}/repositories/{hosted.number}/{rest}?{urlencode({**request.params, "page": to})}>; rel="{name}"'
+            f'<{own}?{urlencode({**request.params, "page": to})}>; rel="{name}"'
             for name, to in pages.items()
             if (name in ("prev", "first") and page > 1) or (name in ("next", "last") and page < last)
         ]
@@ -402,23 +403,25 @@ def _account(url: str, login: str) -> dict[str, Any]:
 
 
 def _matches(hosted: Hosted, query: str) -> bool:
+    """Whether a search finds a repository; forks only where they are asked for."""
     words = query.split()
-    if "fork:true" not in words and hosted.is_fork:
-        return False
-    for word in words:
-        name, has_qualifier, value = word.partition(":")
-        if not has_qualifier:
-            if name.lower() not in hosted.full_name.lower():
-                return False
-        elif name == "topic" and value not in hosted.topics:
-            return False
-        elif name == "created" and not _between(hosted.created, *value.split("..")):
-            return False
-        elif name == "stars" and hosted.stars < int(value.removeprefix(">=")):
-            return False
-        elif name not in ("topic", "created", "stars", "fork"):
-            raise _RefusedError(422, "Validation Failed")
-    return True
+    return ("fork:true" in words or not hosted.is_fork) and all(_meets(hosted, word) for word in words)
+
+
+def _meets(hosted: Hosted, word: str) -> bool:
+    name, has_qualifier, value = word.partition(":")
+    if not has_qualifier:
+        return name.lower() in hosted.full_name.lower()
+    match name:
+        case "topic":
+            return value in hosted.topics
+        case "created":
+            return _between(hosted.created, *value.split(".."))
+        case "stars":
+            return hosted.stars >= int(value.removeprefix(">="))
+        case "fork":
+            return value == "true"
+    raise _RefusedError(422, "Validation Failed")
 
 
 def _between(moment: str, first: str, last: str) -> bool:
