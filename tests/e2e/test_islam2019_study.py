@@ -1,11 +1,13 @@
 """The paper recomputed from its authors' labels, end to end."""
 
+import sqlite3
 from datetime import UTC, datetime
 
 import pytest
 from release import release_path
 from running import Ran, ran
 from scipy.stats import ttest_ind
+from servers.github import GitHub, world
 from servers.stackexchange import StackExchange, question
 
 
@@ -215,6 +217,48 @@ def test_with_a_network_posts_gain_titles_dates_and_years(islam2019, tmp_path):
     ]
     deleted = done.query("select distinct post_id from stackoverflow.raw_posts where deleted_at is not null")
     assert deleted.to_series().to_list() == [gone.question_id]
+    # What the labels say does not depend on it.
+    for table in ("analysis.bug_type_distribution", "analysis.source_comparison", "analysis.replication_diff"):
+        rows = f"from {table} order by all"
+        assert done.query(rows).equals(islam2019.query(rows)), table
+
+
+def test_with_a_network_commits_gain_titles_dates_sizes_and_years(islam2019, tmp_path):
+    known = islam2019.query("select distinct full_name, sha from github.fix_commits order by all").rows()
+    ((path, _, _),) = world(tmp_path / "hosted", ["keras"], repositories=1)
+    with GitHub() as api:
+        shown = api.add(path, "a/a", number=1).git("log", "--first-parent", "--format=%H").decode().split()
+        for number, name in enumerate(sorted({name for name, _ in known}), 10):
+            shas = [sha for full_name, sha in known if full_name == name]
+            pretended = {sha: shown[place % 5] for place, sha in enumerate(shas)}
+            api.add(path, name, number=number, pretended=pretended)
+        gone = max(api.hosted.values(), key=lambda hosted: hosted.number)
+        api.remove(gone.number)
+        environment = {"DLBUG_ARTIFACT": str(release_path()), "DLBUG_GITHUB_URL": api.url}
+        # Forty of the hour's requests are there: what was had counts, and the rest is had an hour later.
+        api.limits["core"].remaining = 50
+        first = ran("islam2019", tmp_path / "home", **environment)
+        assert first.result.returncode == 0, first.result.stderr
+        assert "titles, dates and sizes of commits stay as they are" in first.result.stderr
+        assert len(api.log) == 40
+        titled = first.query("select count(distinct sha) from github.fix_commits where title is not null")
+        assert 0 < titled.item() <= 40
+        api.limits["core"].remaining = 5000
+        with sqlite3.connect(first.home.quota) as ledger:
+            ledger.execute("delete from holds")
+        done = ran("islam2019", tmp_path / "home", **environment)
+        assert done.result.returncode == 0, done.result.stderr
+        asked = {(request.written, request.status) for request in api.log}
+        assert len(api.log) == len(asked)  # each commit once
+    found = done.query("select full_name, sha, title, authored_at, author_hash, is_reachable from github.fix_commits")
+    for full_name, _, title, authored_at, author_hash, is_reachable in found.rows():
+        assert (title is None) == (authored_at is None) == (author_hash is None) == (full_name == gone.full_name)
+        assert is_reachable is None
+    drawn = done.query("select full_name, files_changed, patch_excerpt from github.sampled_commits")
+    assert {name for name, files, _ in drawn.rows() if files is None} <= {gone.full_name}
+    assert not any("jane" in (patch or "").lower() for _, _, patch in drawn.rows())
+    years = done.query("select distinct source from analysis.yearly_evolution").to_series().sort().to_list()
+    assert years == ["GitHub", "both"]
     # What the labels say does not depend on it.
     for table in ("analysis.bug_type_distribution", "analysis.source_comparison", "analysis.replication_diff"):
         rows = f"from {table} order by all"

@@ -41,7 +41,7 @@ _SECONDARY = "You have exceeded a secondary rate limit. Please wait a few minute
 @dataclass
 class Hosted:
     """A repository; ``path`` is a real one on disk, None for one without commits. ``status`` is what it answers where
-    it is gone or blocked."""
+    it is gone or blocked; ``pretended`` are hashes of commits that are not here, and what is shown instead of them."""
 
     number: int
     full_name: str
@@ -55,6 +55,7 @@ class Hosted:
     status: int | None = None
     old_names: list[str] = field(default_factory=list)
     forgotten: set[str] = field(default_factory=set)
+    pretended: dict[str, str] = field(default_factory=dict)
 
     def git(self, *arguments: str) -> bytes:
         """Run git in it."""
@@ -267,10 +268,10 @@ class GitHub:
         return [self.commit(hosted, sha) for sha in shown], headers
 
     def _detailed(self, hosted: Hosted, revision: str, request: Request) -> tuple[Any, dict[str, str]]:
-        sha = hosted.resolve(revision)
+        sha = hosted.resolve(hosted.pretended.get(revision, revision))
         if sha is None:
             raise _RefusedError(422, f"No commit found for SHA: {revision}")
-        commit = self.commit(hosted, sha)
+        commit = self.commit(hosted, sha) | ({"sha": revision} if revision in hosted.pretended else {})
         files = _files(hosted, sha, [parent["sha"] for parent in commit["parents"]][:1])
         added, deleted = sum(file["additions"] for file in files), sum(file["deletions"] for file in files)
         shown, headers = self._page(hosted, files, request, _FILES, default=_FILES)
