@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 
 JANE = "Jane Doe <jane.doe@example.org>"
@@ -60,6 +61,18 @@ class Repository:
             stdin=message.encode(), GIT_AUTHOR_DATE=when, GIT_COMMITTER_DATE=f"{at + 60} +0200",
         )  # fmt: skip
         return self.git("rev-parse", "HEAD")
+
+    def many(self, messages: Iterable[str], at: int = 1_500_000_000) -> None:
+        """Commit a line with each of these messages, all at once."""
+        stream = []
+        for number, message in enumerate(messages):
+            text, line = message.encode(), f"{number} of {at}\n".encode()
+            person = f"Jane Doe <jane.doe@example.org> {at + number} +0000"
+            stream.append(f"commit refs/heads/main\ncommitter {person}\ndata {len(text)}\n".encode() + text + b"\n")
+            stream.append(b"from refs/heads/main^0\n" if number == 0 else b"")
+            stream.append(f"M 100644 inline many.py\ndata {len(line)}\n".encode() + line + b"\n")
+        self.git("fast-import", "--quiet", stdin=b"".join(stream))
+        self.git("reset", "-q", "--hard")
 
     def merge(self, branch: str, message: str, at: int = 1_500_000_000) -> str:
         """Merge a branch, always with a commit of its own."""

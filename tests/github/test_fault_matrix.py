@@ -7,6 +7,7 @@ G failed or partial with the cursor where it was.
 
 import itertools
 import logging
+import shutil
 import time
 from datetime import timedelta
 
@@ -24,12 +25,21 @@ LISTS = "repositories/{id}/commits"
 SEARCH = "search/repositories"
 
 
+@pytest.fixture(scope="module")
+def hosted(tmp_path_factory):
+    """The repositories of every test, made once."""
+    folder = tmp_path_factory.mktemp("hosted")
+    return folder, world(folder, ("keras", "torch"), repositories=2, commits=9)
+
+
 @pytest.fixture
-def api(tmp_path):
+def api(hosted, tmp_path):
+    folder, repositories = hosted
+    shutil.copytree(folder, tmp_path / "hosted")
     with GitHub() as server:
         server.token = PLANTED
-        for path, full_name, fields in world(tmp_path / "hosted", ("keras", "torch"), repositories=2, commits=9):
-            server.add(path, full_name, **fields)
+        for path, full_name, fields in repositories:
+            server.add(tmp_path / "hosted" / path.name, full_name, **fields)
         yield server
 
 
@@ -185,8 +195,7 @@ def test_row_29_a_renamed_repository_is_the_same_one(api, study):
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
 def test_row_29_a_redirect_keeps_what_was_asked(api, study, status):
     study.refresh()
-    for number in range(130):
-        grow(api, message=f"Fix {number}")
+    Repository(next(iter(api.hosted.values())).path).many(f"Fix {number}" for number in range(130))
     api.fail(
         Fault("redirect", times=None, status=status, bare=True, method="repositories/{id}/compare/{base}...{head}")
     )
@@ -259,8 +268,7 @@ def test_row_33_a_search_that_is_none_moves_nothing(api, study, kind):
 
 def test_row_33_a_second_page_without_a_body_is_no_end(api, study):
     hosted = next(iter(api.hosted.values()))
-    for number in range(130):
-        grow(api, message=f"Fix {number}")
+    Repository(next(iter(api.hosted.values())).path).many(f"Fix {number}" for number in range(130))
 
     def spoil(request):
         if request.method == LISTS and request.params.get("page") == "2":
@@ -313,8 +321,7 @@ def test_row_35_and_its_window_stays_open_where_it_stays_incomplete(api, study):
 
 
 def test_row_36_a_push_between_two_pages_changes_nothing(api, study):
-    for number in range(230):
-        grow(api, message=f"Fix {number}")
+    Repository(next(iter(api.hosted.values())).path).many(f"Fix {number}" for number in range(230))
     hosted = next(iter(api.hosted.values()))
 
     def push(request):
