@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from dlbug_assets.github.client import Conversation
 from dlbug_assets.github.transport import CORE, Transport, service_name
 from dlbug_assets.landing import Collection, Landing, Say
 from dlbug_assets.quota import Ledger, Standing
-from dlbug_assets.wire import Patience
+from dlbug_assets.wire import Patience, Wire
 
 PUBLIC_ROOT = "https://api.github.com"
 _PUBLIC_GIT = "https://github.com"
@@ -45,10 +46,15 @@ class ApiAccess:
         """How things stand with a quota."""
         return self.ledger.standing(service_name(self.root, self.token, resource))
 
+    def transport(self, say: Say) -> Transport:
+        """Asks the API; all of them share one connection."""
+        return Transport(
+            self.root, self.token, self.ledger, self.clock, wire=self._wire, say=say, patience=self.patience
+        )
+
     def conversation(self, collection: Collection, say: Say) -> Conversation:
         """Asking within a collection."""
-        transport = Transport(self.root, self.token, self.ledger, self.clock, say=say, patience=self.patience)
-        return Conversation(transport, collection)
+        return Conversation(self.transport(say), collection)
 
     def to_go_on_with(self, landing: Landing, library: str, kind: str, begun: Mapping[str, Any]) -> Collection:
         """The collection of this kind that was begun last, where it is not done and asked the same not too long ago;
@@ -57,6 +63,11 @@ class ApiAccess:
         if last and last.kind == kind and last.begun == begun and self.now() - last.begun_at < _STALE:
             return last
         return landing.begin(library, kind, begun)
+
+    @cached_property
+    def _wire(self) -> Wire:
+        token = self.token
+        return Wire(lambda text: text.replace(token, "<token>") if token else text)
 
     def now(self) -> datetime:
         """UTC, without zone."""

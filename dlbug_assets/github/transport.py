@@ -80,6 +80,7 @@ class Transport:
         ledger: Ledger,
         clock: Clock,
         *,
+        wire: Wire,
         say: Callable[[str], None],
         patience: Patience,
     ) -> None:
@@ -93,7 +94,7 @@ class Transport:
         self._clock = clock
         self._say = say
         self._patience = patience
-        self._wire = Wire(self._redacted)
+        self._wire = wire
 
     def get(
         self, path: str, params: Mapping[str, Any], headers: Mapping[str, str], land: Callable[[Answer], None]
@@ -219,9 +220,6 @@ class Transport:
             answer.content  # noqa: B018 - a reply that is none is told here, before anybody takes it for an empty one
         except MalformedError as error:
             raise MalformedError(f"{self.root}/{method}: {error}") from None
-
-    def _redacted(self, text: str) -> str:
-        return text.replace(self._token, "<token>") if self._token else text
 
 
 def service_name(root: str, token: str | None, resource: str) -> str:

@@ -1,5 +1,6 @@
 """One request to GitHub: what is sent, what is waited for, what is followed."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -8,7 +9,6 @@ from servers.github import Fault, GitHub
 
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.github.api_access import ApiAccess
-from dlbug_assets.github.transport import Transport
 from dlbug_assets.quota import DeferredError
 from dlbug_assets.wire import MalformedError
 
@@ -26,22 +26,15 @@ def study(api, tmp_path):
     return Following(api, tmp_path)
 
 
-def transport(study):
-    access = study.access
-    return Transport(
-        access.root, access.token, access.ledger, access.clock, say=study.said.append, patience=access.patience
-    )
-
-
 def get(study, path="repositories/1", landed=None):
     land = (lambda _: None) if landed is None else landed.append
-    return transport(study).get(path, {}, {}, land)
+    return study.access.transport(study.said.append).get(path, {}, {}, land)
 
 
 @pytest.mark.parametrize("root", ["api.github.com", "ftp://host", ""])
 def test_a_root_that_is_none_is_named(study, root):
     with pytest.raises(DlbugError, match="DLBUG_GITHUB_URL is .*give the API's root, as in https://host/api/v3"):
-        Transport(root, None, study.ledger, study.clock, say=print, patience=study.patience)
+        replace(study.access, root=root).transport(print)
 
 
 def test_who_asks_and_in_which_version_is_said(api, study):
