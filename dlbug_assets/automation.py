@@ -1,8 +1,14 @@
 """Jobs, the whole graph and each group by itself; and the schedules that keep a live corpus fresh."""
 
+import hashlib
+import json
+from pathlib import Path
+
 import dagster as dg
 
+from dlbug_assets.clock import Clock
 from dlbug_assets.collecting import LANDINGS, step_name
+from dlbug_assets.labeling.handed_in import waiting
 from dlbug_assets.study import SCHEMAS, Study
 
 WHOLE_GRAPH = "whole_graph"
@@ -12,10 +18,16 @@ RANGE_START = "dagster/asset_partition_range_start"
 RANGE_END = "dagster/asset_partition_range_end"
 
 
-def automation(study: Study) -> dg.Definitions:
+#: From labels to publication: what follows when somebody hands a sheet in.
+LABELLING = "labelling"
+_LOOK_SECONDS = 15
+
+
+def automation(study: Study, labels: Path) -> dg.Definitions:
     """One job for everything and one per stage, each followed by publication so that nobody reads stale tables.
 
-    A study that follows a source has two schedules: what changed, daily, and everything, weekly.
+    A study that follows a source has two schedules: what changed, daily, and everything, weekly. A study whose labels
+    are handed in as files has a sensor on the inbox in the folder ``labels``.
     """
     everything = dg.define_asset_job(
         WHOLE_GRAPH, selection=dg.AssetSelection.all(), description="Every table of the study, then its publication"
@@ -31,7 +43,35 @@ def automation(study: Study) -> dg.Definitions:
     schedules = []
     if study.sources.posts == "api" or study.sources.commits in ("api", "clone"):
         schedules = [_schedule(study, sweep=False), _schedule(study, sweep=True)]
-    return dg.Definitions(jobs=[everything, *stages], schedules=schedules)
+    labelling = dg.define_asset_job(
+        LABELLING,
+        selection=dg.AssetSelection.groups("labeling", "analysis", "publishing"),
+        description="What follows from sheets that were handed in: agreement, decisions, analysis, publication",
+    )
+    sensors = [_inbox_sensor(labels / "inbox")] if study.sources.labels == "files" else []
+    return dg.Definitions(jobs=[everything, labelling, *stages], schedules=schedules, sensors=sensors)
+
+
+def _inbox_sensor(inbox: Path) -> dg.SensorDefinition:
+    @dg.sensor(
+        name="labels_inbox",
+        job_name=LABELLING,
+        minimum_interval_seconds=_LOOK_SECONDS,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Takes in what raters put into labels/inbox, once no file there is growing any more",
+    )
+    def labels_inbox(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+        settled, growing = waiting(inbox, Clock())
+        if growing:
+            return dg.SkipReason(f"still growing: {', '.join(path.name for path in growing)}")
+        seen = hashlib.sha256(
+            json.dumps([[path.name, path.stat().st_size, path.stat().st_mtime_ns] for path in settled]).encode()
+        ).hexdigest()
+        if not settled or context.cursor == seen:
+            return dg.SkipReason("nothing new in the inbox")
+        return dg.SensorResult([dg.RunRequest(run_key=seen)], cursor=seen)
+
+    return labels_inbox
 
 
 def _schedule(study: Study, *, sweep: bool) -> dg.ScheduleDefinition:

@@ -2,17 +2,19 @@
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
+from dlbug_assets.clock import Clock
 from dlbug_assets.errors import DlbugError
-from dlbug_assets.study import PROJECT, load_study, shipped_studies
+from dlbug_assets.study import PROJECT, Study, load_study, shipped_studies
 from dlbug_assets.warehouse import Home
 
 _FORMATS = ("table", "csv", "json", "parquet")
+_SHEETS = ("xlsx", "csv", "label-studio")
 
 
 def _study_option(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -40,7 +42,11 @@ def cli() -> None:
 @click.option("--sweep", is_flag=True, help="Ask the sources in full again, instead of for what changed.")
 def run(study_name: str, select: str | None, libraries: str | None, sweep: bool) -> None:
     """Materialize a study's tables and publish them."""
-    study = load_study(study_name)
+    wanted = [library.strip() for library in libraries.split(",")] if libraries else None
+    _run(load_study(study_name), select, libraries=wanted, sweep=sweep)
+
+
+def _run(study: Study, select: str | None, *, libraries: Sequence[str] | None = None, sweep: bool = False) -> None:
     # Dagster takes a second to import: only the commands that need it do.
     from rich.console import Console  # noqa: PLC0415
 
@@ -49,9 +55,8 @@ def run(study_name: str, select: str | None, libraries: str | None, sweep: bool)
 
     home = Home.of(study.name, os.environ)
     click.echo(f"Study {study.name}: {study.study.title}", err=True)
-    wanted = [library.strip() for library in libraries.split(",")] if libraries else None
     before = _version_of(home.published)
-    failures = run_study(study, os.environ, select=select, libraries=wanted, sweep=sweep)
+    failures = run_study(study, os.environ, select=select, libraries=libraries, sweep=sweep)
     is_published = _version_of(home.published) != before
     if select is None and is_published:
         print_summary(home, Console())
@@ -105,6 +110,69 @@ def sql(query: str | None, study_name: str, output_format: str, output: Path | N
         prompt(home)
     else:
         answer(home, query, output_format, output)
+
+
+@cli.group()
+def labels() -> None:
+    """Sheets for raters and the adjudicator: out, in, and how far they are."""
+
+
+@labels.command("export")
+@_study_option
+@click.option(
+    "--format", "file_format", type=click.Choice(("xlsx", "csv", "label-studio")), default="xlsx", show_default=True
+)
+@click.option(
+    "--again", default="", metavar="5,10", help="Ask for these checkpoints' items once more, after a training."
+)
+def labels_export(study_name: str, file_format: str, again: str) -> None:
+    """Write everybody's next sheet into the outbox; the first time, freeze the queue."""
+    from dlbug_assets.labeling.exporting import export  # noqa: PLC0415
+    from dlbug_assets.queries import asking  # noqa: PLC0415
+    from dlbug_assets.taxonomy import load_taxonomy  # noqa: PLC0415
+
+    study = load_study(study_name)
+    home = Home.of(study.name, os.environ)
+    checkpoints = [int(part) if part.strip().isdigit() else 0 for part in again.split(",")] if again else []
+    with asking(home) as ask:
+        paths = export(
+            study, load_taxonomy(study), home.labels, Clock(), ask, file_format=file_format, again=checkpoints
+        )
+    for path in paths:
+        click.echo(path)
+    if not paths:
+        click.echo("Nothing is due: everybody has labelled everything.", err=True)
+
+
+@labels.command("import")
+@_study_option
+@click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+def labels_import(study_name: str, files: tuple[Path, ...]) -> None:
+    """Put filled sheets into the inbox and take them in."""
+    from dlbug_assets.labeling.handed_in import hand_in  # noqa: PLC0415
+
+    study = load_study(study_name)
+    hand_in(files, Home.of(study.name, os.environ).labels / "inbox")
+    _run(study, "group:labeling or group:analysis or group:publishing")
+    _show_status(study)
+
+
+@labels.command("status")
+@_study_option
+def labels_status(study_name: str) -> None:
+    """Per rater and source: labelled, left, rejected; what waits for the adjudicator; kappa so far."""
+    _show_status(load_study(study_name))
+
+
+def _show_status(study: Study) -> None:
+    from rich.console import Console  # noqa: PLC0415
+
+    from dlbug_assets.labeling.status import progress  # noqa: PLC0415
+    from dlbug_assets.queries import asking  # noqa: PLC0415
+    from dlbug_assets.summary import print_status  # noqa: PLC0415
+
+    with asking(Home.of(study.name, os.environ)) as ask:
+        print_status(progress(study, ask), ask, Console())
 
 
 @cli.command()

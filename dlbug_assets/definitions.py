@@ -71,7 +71,7 @@ def build_defs(study: Study, environ: Mapping[str, str]) -> dg.Definitions:
             home.landing / "github.lock",
             tables,
         ),
-        *dlbug_assets.labeling.assets.assets(study, tables, taxonomy, release),
+        *dlbug_assets.labeling.assets.assets(study, home.labels, tables, taxonomy, release),
         *dlbug_assets.analysis.assets.assets(tables),
     ]
     assets += dlbug_assets.publishing.assets.assets(study, home, tables)
@@ -85,7 +85,7 @@ def build_defs(study: Study, environ: Mapping[str, str]) -> dg.Definitions:
         # Steps share one writing connection under one lease: a process each would only make them wait for each other.
         executor=dg.in_process_executor,
     )
-    return dg.Definitions.merge(tables_of_the_study, automation(study))
+    return dg.Definitions.merge(tables_of_the_study, automation(study, home.labels))
 
 
 @dg.definitions

@@ -1,12 +1,25 @@
 """Ad-hoc SQL on the published database, read-only."""
 
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
+import polars as pl
 
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.warehouse import Home, open_published
+
+
+@contextmanager
+def asking(home: Home) -> Iterator[Callable[[str], pl.DataFrame]]:
+    """Queries on the published database, as frames. Raises :class:`DlbugError` where there is none yet."""
+    connection = open_published(home)
+    try:
+        yield lambda query: connection.sql(query).pl()
+    finally:
+        connection.close()
 
 
 def answer(home: Home, query: str, output_format: str, output: Path | None) -> None:

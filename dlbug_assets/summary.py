@@ -1,9 +1,10 @@
 """What a run says at its end: table sizes beside the paper's, kappa, the findings, and where everything is."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import duckdb
+import polars as pl
 from rich.console import Console
 from rich.table import Table
 
@@ -26,6 +27,33 @@ def print_summary(home: Home, console: Console) -> None:
     console.print(f"\nDatabase: {home.published}", soft_wrap=True)
     console.print(f"Report:   {home.report / 'index.html'}", soft_wrap=True)
     console.print(f'Ask it:   dlbug sql --study {home.study} "from analysis.findings"', soft_wrap=True)
+
+
+def print_status(progress: pl.DataFrame, ask: Callable[[str], pl.DataFrame], console: Console) -> None:
+    """Print how far the labelling is: ``progress`` has the columns of STATUS in labeling."""
+    columns = ("Person", "Source", "#Items", "#Listed", "#Left", "#Bugs rated", "#Bugs left", "#Rejected")
+    rows = [
+        (rater, source, items, listed, items - listed, rated, left, rejected)
+        for rater, source, items, listed, rated, left, rejected in progress.rows()
+    ]
+    _table(console, "Sheets handed in", columns, rows)
+    waiting = ask(
+        "select count(*) filter (adjudicated_label is null), count(*) filter (adjudicated_label is not null) "
+        "from labeling.disagreements"
+    )
+    undecided, decided = waiting.row(0)
+    console.print(f"\nDisagreements: {undecided} undecided, {decided} decided")
+    kappas = ask(
+        "select source, dimension, checkpoint, units, round(kappa, 3), round(kappa_low, 3), round(kappa_high, 3), "
+        "undefined_reason from labeling.kappa_checkpoints where scope = 'cumulative' "
+        "qualify checkpoint = max(checkpoint) over (partition by source, dimension) order by source, dimension"
+    )
+    lines = [
+        (source, dimension, f"{checkpoint}%", units, kappa, reason or f"{low} to {high}")
+        for source, dimension, checkpoint, units, kappa, low, high, reason in kappas.rows()
+    ]
+    names = ("Source", "Dimension", "#Checkpoint", "#Units", "#Kappa", "95% interval")
+    _table(console, "Cohen's kappa so far", names, lines)
 
 
 def _table(console: Console, title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:

@@ -65,6 +65,11 @@ class Home:
         return self.landing / "clones"
 
     @property
+    def labels(self) -> Path:
+        """Sheets out (outbox) and in (inbox), what was received, and the frozen rounds of the queue."""
+        return self.folder / "labels"
+
+    @property
     def secret_key(self) -> Path:
         return self.folder / "secret.key"
 

@@ -2,24 +2,25 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 
 import dagster as dg
 import polars as pl
 
 from dlbug_assets import artifact
-from dlbug_assets.labeling import agreement, decisions, rater_labels, units
+from dlbug_assets.clock import Clock
+from dlbug_assets.labeling import agreement, decisions, rounds, sources, units
 from dlbug_assets.labeling.items import completed, dated, order_queue, queue
-from dlbug_assets.labeling.sources import rater_rows
 from dlbug_assets.study import Study
 from dlbug_assets.table_assets import Columns, Rows, TableAssets
 from dlbug_assets.taxonomy import Taxonomy
 
 
 def assets(
-    study: Study, tables: TableAssets, taxonomy: Taxonomy, release: Callable[[], pl.DataFrame]
+    study: Study, folder: Path, tables: TableAssets, taxonomy: Taxonomy, release: Callable[[], pl.DataFrame]
 ) -> list[dg.AssetsDefinition]:
-    """The room's assets; ``release`` gives the rows of the authors' release, which has items and final labels but
-    no raters."""
+    """The room's assets; ``folder`` has the sheets that come in and the frozen rounds, ``release`` gives the rows of
+    the authors' release, which has items and final labels but no raters."""
     is_released = study.sources.labels == "artifact"
 
     @tables.whole(
@@ -36,13 +37,14 @@ def assets(
     ) -> pl.DataFrame:
         if is_released:
             return order_queue(completed(artifact.items(release()), posts, fixes), study)
-        return queue(candidates, commits, study)
+        return queue(candidates, commits, study, rounds.frozen(folder / "queue"))
 
     @tables.whole("labeling.rater_labels", "labeling.rejected_labels", reads={"items": "labeling.items"})
     def handed_in(items: pl.DataFrame) -> dict[str, Rows]:
-        labels, rejected = rater_labels.take(rater_rows(study, items), items, study, taxonomy)
+        came = sources.labels(study, items, taxonomy, folder, Clock())
         seen_at = pl.lit(datetime.now(UTC).replace(tzinfo=None)).alias("seen_at")
-        return {"rater_labels": Rows(labels), "rejected_labels": Rows(rejected.with_columns(seen_at))}
+        rejected = came.rejected.with_columns(seen_at)
+        return {"rater_labels": Rows(came.labels, dict(came.counts)), "rejected_labels": Rows(rejected)}
 
     @tables.whole("labeling.units", reads={"labels": "labeling.rater_labels", "items": "labeling.items"})
     def frozen_units(labels: pl.DataFrame, items: pl.DataFrame) -> pl.DataFrame:

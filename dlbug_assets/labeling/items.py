@@ -30,13 +30,16 @@ ITEMS = pl.Schema(
         "repository": pl.String,
         "commit_sha": pl.String,
         "post_id": pl.Int64,
+        "frozen_at": pl.Datetime("us"),
     }
 )
-_PLACED = ("round", "position", "checkpoint")
+_PLACED = ("round", "position", "checkpoint", "frozen_at")
 
 
-def queue(candidates: pl.DataFrame, commits: pl.DataFrame, study: Study) -> pl.DataFrame:
-    """All items of a study, in queue order.
+def queue(
+    candidates: pl.DataFrame, commits: pl.DataFrame, study: Study, frozen: pl.DataFrame | None = None
+) -> pl.DataFrame:
+    """All items of a study, in queue order: those of ``frozen`` rounds as they are, the others as the next round.
 
     ``candidates`` are rows of stackoverflow.candidate_posts, ``commits`` of github.sampled_commits. Returns
     labeling.items: one row per item, ``item_id`` being ``SO-<library>-<post_id>`` or ``GH-<library>-<sha>``;
@@ -68,7 +71,8 @@ def queue(candidates: pl.DataFrame, commits: pl.DataFrame, study: Study) -> pl.D
         post_id=missing["number"],
     )
     unplaced = {name: dtype for name, dtype in ITEMS.items() if name not in _PLACED}
-    return order_queue(pl.concat([frame.cast(unplaced) for frame in (posts, changes)]), study)
+    qualifying = pl.concat([frame.cast(unplaced) for frame in (posts, changes)])
+    return order_queue(qualifying, study, frozen)
 
 
 def completed(items: pl.DataFrame, posts: pl.DataFrame, commits: pl.DataFrame) -> pl.DataFrame:
@@ -104,14 +108,18 @@ def dated(labels: pl.DataFrame, items: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def order_queue(items: pl.DataFrame, study: Study) -> pl.DataFrame:
-    """Give items their round, position and checkpoint.
+def order_queue(items: pl.DataFrame, study: Study, frozen: pl.DataFrame | None = None) -> pl.DataFrame:
+    """Give items their round, position and checkpoint; what is in a ``frozen`` round (rows of labeling.items) stays.
 
     ``items`` has the columns of labeling.items but round, position and checkpoint (further columns are dropped).
     Within a source the order is that of sha256(``seed|queue|item_id``): random, yet the same for every order of
     arrival. ``checkpoint`` is the first percentage p of the study's with position <= ceil(p/100 * n), n being the
-    number of the source's items. Returns labeling.items, sorted by source (as the paper names them) and position.
+    number of the source's items in the round. Returns labeling.items, sorted by source (as the paper names them), round
+    and position.
     """
+    frozen = pl.DataFrame(schema=ITEMS) if frozen is None else frozen.select(ITEMS.names())
+    items = items.join(frozen, on="item_id", how="anti", maintain_order="left")
+    last_round = frozen["round"].max()
     seed = study.study.seed
     ranks = [hashlib.sha256(f"{seed}|queue|{item_id}".encode()).hexdigest() for item_id in items["item_id"]]
     source = pl.col("source").cast(pl.String)
@@ -122,7 +130,8 @@ def order_queue(items: pl.DataFrame, study: Study) -> pl.DataFrame:
         )
         .sort("_source", "_rank", "item_id")
         .with_columns(
-            round=pl.lit(FIRST_ROUND),
+            round=pl.lit(FIRST_ROUND if last_round is None else last_round + 1),
+            frozen_at=pl.lit(None, pl.Datetime("us")),
             position=pl.int_range(1, pl.len() + 1).over("source"),
             _n=pl.len().cast(pl.Int64).over("source"),
         )
@@ -132,4 +141,6 @@ def order_queue(items: pl.DataFrame, study: Study) -> pl.DataFrame:
         pl.when(pl.col("position") <= (percent * pl.col("_n") + 99) // 100).then(percent)
         for percent in study.labeling.checkpoints
     )
-    return placed.with_columns(checkpoint=checkpoint).select(ITEMS.names()).cast(dict(ITEMS))
+    following = placed.with_columns(checkpoint=checkpoint).select(ITEMS.names()).cast(dict(ITEMS))
+    rank = pl.col("source").replace_strict({name: i for i, name in enumerate(SOURCES)}, return_dtype=pl.Int32)
+    return pl.concat([frozen, following]).sort(rank, "round", "position")

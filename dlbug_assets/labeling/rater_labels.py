@@ -4,6 +4,7 @@ What belongs here: the rules a handed-in row must obey, and revisions. What does
 """
 
 import json
+from collections.abc import Mapping
 
 import polars as pl
 
@@ -89,7 +90,7 @@ def take(
         {
             "file": bad["file"],
             "line": bad["line"],
-            "content": [_as_json(row) for row in rows[bad["_row"]].iter_rows(named=True)],
+            "content": [as_json(row) for row in rows[bad["_row"]].iter_rows(named=True)],
             "reason": bad["_reason"],
         },
         schema=REJECTED,
@@ -200,6 +201,7 @@ def _with_revisions(good: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _as_json(row: dict[str, object]) -> str:
+def as_json(row: Mapping[str, object]) -> str:
+    """A row as it was handed in, as compact JSON, for people to find it again."""
     kept = {name: value for name, value in row.items() if name not in ("file", "line")}
     return json.dumps(kept, ensure_ascii=False, separators=(",", ":"), default=str)

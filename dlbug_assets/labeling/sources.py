@@ -1,24 +1,49 @@
-"""Where labels come from: what raters hand in (simulated raters in the sample study), or the authors' release."""
+"""Where labels come from: files that raters hand in (those of simulated raters in the sample study), or the authors'
+release, which has final labels only."""
+
+import os
+from pathlib import Path
 
 import polars as pl
 
-from dlbug_assets.errors import DlbugError
-from dlbug_assets.labeling.rater_labels import ROWS
+from dlbug_assets.clock import Clock
+from dlbug_assets.labeling import handed_in
+from dlbug_assets.labeling.csv_sheets import to_csv
+from dlbug_assets.labeling.handed_in import SETTLES_SECONDS, HandedIn
+from dlbug_assets.labeling.rater_labels import ROWS, take
+from dlbug_assets.labeling.rounds import write_whole
+from dlbug_assets.labeling.sheets import COLUMNS, Sheet
 from dlbug_assets.sample import raters as sample
 from dlbug_assets.study import Study
+from dlbug_assets.taxonomy import Taxonomy
 
 
-def rater_rows(study: Study, items: pl.DataFrame) -> pl.DataFrame:
-    """What raters and adjudicator handed in so far, in order of arrival, not yet validated; columns as in ``ROWS``.
-
-    Raises :class:`DlbugError` where this version cannot read the study's source of labels.
-    """
-    if study.sources.labels == "sample":
-        return sample.rater_rows(study, items)
+def labels(study: Study, items: pl.DataFrame, taxonomy: Taxonomy, folder: Path, clock: Clock) -> HandedIn:
+    """Everything that was handed in so far, judged; ``folder`` has inbox and received. Raises :class:`DlbugError`."""
     if study.sources.labels == "artifact":
-        # The release has final labels only: no rater's own ones.
-        return pl.DataFrame(schema=ROWS)
-    raise DlbugError(
-        f"sources.labels = {study.sources.labels!r}: this version of dlbug takes labels from sample or artifact "
-        "only. Run the study sample or islam2019."
-    )
+        nothing = pl.DataFrame(schema=ROWS)
+        return HandedIn(*take(nothing, items, study, taxonomy))
+    inbox, archive = folder / "inbox", folder / "received"
+    if study.sources.labels == "sample":
+        _simulate(study, items, inbox, clock)
+    settled, growing = handed_in.waiting(inbox, clock)
+    received = handed_in.receive(settled, archive, clock)
+    came = handed_in.read(archive, items, study, taxonomy)
+    came.counts.update({"new files": len(received), "files still growing": len(growing)})
+    return came
+
+
+def _simulate(study: Study, items: pl.DataFrame, inbox: Path, clock: Clock) -> None:
+    """The sample's raters fill in their sheets and hand them in like anybody."""
+    shown = {row["item_id"]: row for row in items.select("item_id", "title", "link").iter_rows(named=True)}
+    rows = sample.rater_rows(study, items)
+    settled = clock.now().timestamp() - SETTLES_SECONDS - 1
+    for (batch, rater, which), filled in rows.group_by("batch", "rater", "pass", maintain_order=True):
+        answers = tuple(
+            {**dict.fromkeys(COLUMNS), **{name: row[name] for name in COLUMNS if name in row}, **shown[row["item_id"]]}
+            for row in filled.iter_rows(named=True)
+        )
+        sheet = Sheet(rater, 1, batch, which, answers)
+        path = inbox / f"{sheet.name}.csv"
+        if write_whole(path, to_csv(sheet)):
+            os.utime(path, (settled, settled))

@@ -70,9 +70,10 @@ def test_a_study_with_an_unknown_key_is_named(dlbug, tmp_path):
     assert only_message(dlbug("run", "--study", str(study))) == f"error: {study}: study.sead: unknown key\n"
 
 
-def test_a_source_that_this_version_lacks_is_said_plainly(dlbug):
+def test_a_service_that_cannot_be_reached_is_said_plainly(dlbug):
     message = only_message(dlbug("run", "--study", "live", "--select", "group:reference or group:github"))
-    assert "error: github.landing: Caffe, Keras, Tensorflow, Theano, Torch: sources.commits = 'api': this" in message
+    assert "error: github.landing: Caffe, Keras, Tensorflow, Theano, Torch: http://127.0.0.1:9/search/repo" in message
+    assert "failed 4 times, the last time with: no whole reply (ConnectionError). Is there a network?" in message
     assert message.endswith("error: 1 of the run's steps failed. Nothing was published.\n")
 
 
@@ -109,7 +110,7 @@ def test_a_disk_that_takes_nothing_more_is_said_and_the_publication_stays(dlbug,
 
 def test_a_release_that_cannot_be_had_is_said_with_its_address(dlbug, tmp_path):
     message = only_message(dlbug("run", "--study", "islam2019", DLBUG_ARTIFACT=str(tmp_path / "nope.zip")))
-    assert "error: stackoverflow.landing, github.repositories: DLBUG_ARTIFACT names " in message
+    assert "error: stackoverflow.landing, github.landing: DLBUG_ARTIFACT names " in message
     assert message.count("https://lab-design.github.io/papers/ESEC-FSE-19/dataset.zip") == 1
 
 

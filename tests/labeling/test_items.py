@@ -41,8 +41,8 @@ def test_an_item_says_where_it_comes_from(study):
     items = queue(posts([11]), commits(["abc"]), study)
     assert items.schema == ITEMS
     assert items.rows() == [
-        ("SO-Keras-11", "Stack Overflow", "Keras", "Q11", "https://so/11", 1, 1, 5, WHEN, 2017, None, None, 11),
-        ("GH-Keras-abc", "GitHub", "Keras", "fix", "https://gh", 1, 1, 5, WHEN, 2017, "a/b", "abc", None),
+        ("SO-Keras-11", "Stack Overflow", "Keras", "Q11", "https://so/11", 1, 1, 5, WHEN, 2017, None, None, 11, None),
+        ("GH-Keras-abc", "GitHub", "Keras", "fix", "https://gh", 1, 1, 5, WHEN, 2017, "a/b", "abc", None, None),
     ]
 
 

@@ -27,7 +27,7 @@ from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 _PAGE, _DEFAULT_PAGE, _FILES, _SHOWN, _LONGEST_QUERY = 100, 30, 300, 1000, 256
 _DOCS = "https://docs.github.com/rest"
@@ -52,6 +52,8 @@ class Hosted:
     is_fork: bool = False
     is_archived: bool = False
     default_branch: str = "main"
+    description: str | None = None
+    language: str | None = "Python"
     status: int | None = None
     old_names: list[str] = field(default_factory=list)
     forgotten: set[str] = field(default_factory=set)
@@ -59,26 +61,44 @@ class Hosted:
 
     def git(self, *arguments: str) -> bytes:
         """Run git in it."""
-        kept = {"PATH": os.environ["PATH"], "GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": os.devnull}
+        # Neither the settings of whoever runs the tests nor a name with a star in it may change what git says.
+        kept = {
+            "PATH": os.environ["PATH"],
+            "GIT_CONFIG_NOSYSTEM": "1",
+            "GIT_CONFIG_GLOBAL": os.devnull,
+            "GIT_LITERAL_PATHSPECS": "1",
+        }
         return subprocess.run(["git", *arguments], cwd=self.path, check=True, capture_output=True, env=kept).stdout
 
     def resolve(self, revision: str) -> str | None:
         """The commit that a branch or hash means."""
-        if self.path is None or revision in self.forgotten or revision.startswith("-"):
+        if self.path is None or revision.startswith("-"):
             return None
         try:
-            return self.git("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}").decode().strip()
+            sha = self.git("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}").decode().strip()
         except subprocess.CalledProcessError:
             return None
+        # After resolving, so that a shortened hash or another spelling does not bring back what is forgotten.
+        return None if sha in self.forgotten else sha
+
+    def branch(self, name: str) -> str | None:
+        """The commit at the end of a branch; a tag or hash is none."""
+        return self.resolve(f"refs/heads/{name}")
 
 
 @dataclass
 class Limit:
-    """A quota; ``reset`` in seconds of the epoch."""
+    """A quota; ``reset`` in seconds of the epoch, ``window`` how long it then lasts."""
 
     limit: int
     remaining: int
-    reset: int
+    reset: float
+    window: int = 3600
+
+    def turn(self, now: float) -> None:
+        """Start anew where the time is over."""
+        if now >= self.reset:
+            self.remaining, self.reset = self.limit, now + self.window
 
 
 @dataclass
@@ -98,6 +118,12 @@ class Fault:
 
     def __init__(self, kind: str, method: str | None = None, times: int | None = 1, **options: Any) -> None:
         self.kind, self.method, self.times, self.options = kind, method, times, options
+
+
+class Plain(str):
+    """A reply that is text and no JSON."""
+
+    __slots__ = ()
 
 
 class _RefusedError(Exception):
@@ -123,7 +149,9 @@ class GitHub:
         self.punished = 0
         self.stopping = threading.Event()
         hour, minute = int(time.time()) + 3600, int(time.time()) + 60
-        self.limits = {"core": Limit(5000, 5000, hour), "search": Limit(1000, 1000, minute)}
+        self.limits = {"core": Limit(5000, 5000, hour), "search": Limit(1000, 1000, minute, 60)}
+        #: Whoever sends no token has quotas of its own; None lets it share those of the token.
+        self.anonymous: dict[str, Limit] | None = None
         self._refusal: tuple[float, _RefusedError] | None = None
         self._commits: dict[str, dict[str, Any]] = {}
         handler = type("Handler", (_Handler,), {"api": self})
@@ -212,14 +240,16 @@ class GitHub:
         given = request.headers.get("authorization")
         if given is not None and given.split(" ", 1)[-1] != self.token:
             raise _RefusedError(401, "Bad credentials")
+        path = request.written.strip("/")
+        if path == "rate_limit":
+            # To ask what is left costs nothing, and is answered even where nothing is.
+            limits = self.limits if self.anonymous is None or given is not None else self.anonymous
+            rates = {name: told_of(rate) for name, rate in limits.items()}
+            return {"resources": rates, "rate": rates["core"]}, {}
         if self.limit(request).remaining <= 0:
             raise _RefusedError(403, "API rate limit exceeded for user ID 1.")
-        path = request.written.strip("/")
         if path == "search/repositories":
-            return self._searched(request.params), {}
-        if path == "rate_limit":
-            rates = {name: {**vars(rate), "used": rate.limit - rate.remaining} for name, rate in self.limits.items()}
-            return {"resources": rates, "rate": rates["core"]}, {}
+            return self._searched(request)
         found = re.fullmatch(r"repositories/(\d+)(?:/(.*))?|repos/([^/]+/[^/]+)(?:/(.*))?", path)
         if found is None:
             raise _RefusedError(404, "Not Found")
@@ -232,7 +262,8 @@ class GitHub:
 
     def limit(self, request: Request) -> Limit:
         """The quota that a request counts against."""
-        return self.limits["search" if request.method.startswith("search/") else "core"]
+        limits = self.limits if self.anonymous is None or "authorization" in request.headers else self.anonymous
+        return limits["search" if request.method.startswith("search/") else "core"]
 
     def _named(self, name: str, rest: str | None, request: Request) -> Hosted | None:
         for hosted in self.hosted.values():
@@ -248,7 +279,11 @@ class GitHub:
     def _of_repository(self, hosted: Hosted, rest: str, request: Request) -> tuple[Any, dict[str, str]]:
         if not rest:
             return self.shown(hosted), {}
-        kind, _, what = rest.partition("/")
+        kind, _, what = unquote(rest).partition("/")
+        if kind == "branches" and what:
+            return self._branch(hosted, what), {}
+        if kind == "git" and what.startswith("ref/heads/"):
+            return self._reference(hosted, what.removeprefix("ref/heads/")), {}
         if kind == "commits" and not what:
             return self._listed(hosted, request)
         if kind == "commits":
@@ -263,7 +298,7 @@ class GitHub:
         head = hosted.resolve(request.params.get("sha") or hosted.default_branch)
         if head is None:
             raise _RefusedError(404, "Not Found")
-        shas = hosted.git("rev-list", head).decode().split()
+        shas = hosted.git("rev-list", *_window(request.params), head, "--").decode().split()
         shown, headers = self._page(hosted, shas, request, _PAGE)
         return [self.commit(hosted, sha) for sha in shown], headers
 
@@ -271,6 +306,8 @@ class GitHub:
         sha = hosted.resolve(hosted.pretended.get(revision, revision))
         if sha is None:
             raise _RefusedError(422, f"No commit found for SHA: {revision}")
+        if request.headers.get("accept") == "application/vnd.github.sha":
+            return Plain(sha), {"Content-Type": "application/vnd.github.sha; charset=utf-8"}
         commit = self.commit(hosted, sha) | ({"sha": revision} if revision in hosted.pretended else {})
         files = _files(hosted, sha, [parent["sha"] for parent in commit["parents"]][:1])
         added, deleted = sum(file["additions"] for file in files), sum(file["deletions"] for file in files)
@@ -299,34 +336,61 @@ class GitHub:
             "total_commits": len(ahead), "commits": [self.commit(hosted, sha) for sha in shown], "files": [],
         }, headers  # fmt: skip
 
+    def _branch(self, hosted: Hosted, name: str) -> dict[str, Any]:
+        sha = hosted.branch(name)
+        if sha is None:
+            raise _RefusedError(404, "Branch not found")
+        own = f"{self.url}/repos/{hosted.full_name}/branches/{name}"
+        checks = {"enforcement_level": "off", "contexts": [], "checks": []}
+        return {
+            "name": name, "commit": self.commit(hosted, sha), "protected": False,
+            "_links": {"self": own, "html": f"https://github.com/{hosted.full_name}/tree/{name}"},
+            "protection": {"enabled": False, "required_status_checks": checks}, "protection_url": f"{own}/protection",
+        }  # fmt: skip
+
+    def _reference(self, hosted: Hosted, name: str) -> dict[str, Any]:
+        if hosted.path is None or hosted.branch(hosted.default_branch) is None:
+            raise _RefusedError(409, _REFUSALS[409])
+        sha = hosted.branch(name)
+        if sha is None:
+            raise _RefusedError(404, "Not Found")
+        own = f"{self.url}/repos/{hosted.full_name}/git"
+        return {
+            "ref": f"refs/heads/{name}", "node_id": f"REF_{sha[:12]}", "url": f"{own}/refs/heads/{name}",
+            "object": {"sha": sha, "type": "commit", "url": f"{own}/commits/{sha}"},
+        }  # fmt: skip
+
     def _page(
         self, hosted: Hosted, items: list[Any], request: Request, most: int, default: int = _DEFAULT_PAGE
     ) -> tuple[list[Any], dict[str, str]]:
-        size = min(int(request.params.get("per_page", default)), most)
-        page = int(request.params.get("page", 1))
-        last = max(-(-len(items) // size), 1)
-        pages = {"prev": page - 1, "next": page + 1, "last": last, "first": 1}
+        size, page = _paging(request.params, most, default)
         rest = request.written.strip("/").split("/", 3 if request.written.startswith("/repos/") else 2)[-1]
-        own = f"{self.url}/repositories/{hosted.number}/{rest}"
+        links = self._links(f"repositories/{hosted.number}/{rest}", request, page, -(-len(items) // size))
+        return items[(page - 1) * size : page * size], links
+
+    def _links(self, path: str, request: Request, page: int, last: int) -> dict[str, str]:
+        pages = {"prev": page - 1, "next": page + 1, "last": last, "first": 1}
         links = [
-            f'<{own}?{urlencode({**request.params, "page": to})}>; rel="{name}"'
+            f'<{self.url}/{path}?{urlencode({**request.params, "page": to})}>; rel="{name}"'
             for name, to in pages.items()
             if (name in ("prev", "first") and page > 1) or (name in ("next", "last") and page < last)
         ]
-        return items[(page - 1) * size : page * size], {"Link": ", ".join(links)} if links else {}
+        return {"Link": ", ".join(links)} if links else {}
 
-    def _searched(self, params: Mapping[str, str]) -> dict[str, Any]:
+    def _searched(self, request: Request) -> tuple[dict[str, Any], dict[str, str]]:
+        params = request.params
         query = params.get("q", "")
         if not query or len(query) > _LONGEST_QUERY:
             raise _RefusedError(422, "Validation Failed")
         found = [hosted for hosted in self.hosted.values() if hosted.status is None and _matches(hosted, query)]
         if params.get("sort") == "stars":
             found.sort(key=lambda hosted: (hosted.stars, hosted.number), reverse=params.get("order", "desc") == "desc")
-        size, page = min(int(params.get("per_page", _DEFAULT_PAGE)), _PAGE), int(params.get("page", 1))
+        size, page = _paging(params, _PAGE, _DEFAULT_PAGE)
         if page * size > _SHOWN:
             raise _RefusedError(422, "Only the first 1000 search results are available")
         items = [{**self.shown(hosted), "score": 1.0} for hosted in found[(page - 1) * size : page * size]]
-        return {"total_count": len(found), "incomplete_results": False, "items": items}
+        links = self._links("search/repositories", request, page, -(-min(len(found), _SHOWN) // size))
+        return {"total_count": len(found), "incomplete_results": False, "items": items}, links
 
     def shown(self, hosted: Hosted) -> dict[str, Any]:
         """A repository as the API shows it."""
@@ -349,11 +413,11 @@ class GitHub:
         stars = dict.fromkeys(("stargazers_count", "watchers_count", "watchers"), hosted.stars)
         return {
             "id": hosted.number, "node_id": f"R_{hosted.number}", "name": name, "full_name": hosted.full_name,
-            "owner": _account(self.url, owner), "html_url": page, "url": own, "description": None,
+            "owner": _account(self.url, owner), "html_url": page, "url": own, "description": hosted.description,
             "fork": hosted.is_fork, "archived": hosted.is_archived, "created_at": hosted.created,
             "updated_at": pushed, "pushed_at": pushed, "git_url": f"git://github.com/{hosted.full_name}.git",
             "ssh_url": f"git@github.com:{hosted.full_name}.git", "clone_url": f"{page}.git", "svn_url": page,
-            "homepage": None, "size": 108, "language": "Python", "license": None, "topics": list(hosted.topics),
+            "homepage": None, "size": 108, "language": hosted.language, "license": None, "topics": list(hosted.topics),
             "visibility": "public", "default_branch": hosted.default_branch, "mirror_url": None,
             "network_count": 1, "subscribers_count": 1, **counts, **stars, **dict.fromkeys(flags, False),
             **{f"{name}_url": f"{own}/{name.replace('_', '/')}" for name in urls},
@@ -406,27 +470,80 @@ def _account(url: str, login: str) -> dict[str, Any]:
 def _matches(hosted: Hosted, query: str) -> bool:
     """Whether a search finds a repository; forks only where they are asked for."""
     words = query.split()
-    return ("fork:true" in words or not hosted.is_fork) and all(_meets(hosted, word) for word in words)
+    if hosted.is_fork and "fork:true" not in words:
+        return False
+    return all(_has(hosted, *word.partition(":")) for word in words)
 
 
-def _meets(hosted: Hosted, word: str) -> bool:
-    name, has_qualifier, value = word.partition(":")
-    if not has_qualifier:
-        return name.lower() in hosted.full_name.lower()
-    match name:
-        case "topic":
-            return value in hosted.topics
-        case "created":
-            return _between(hosted.created, *value.split(".."))
-        case "stars":
-            return hosted.stars >= int(value.removeprefix(">="))
-        case "fork":
-            return value == "true"
-    raise _RefusedError(422, "Validation Failed")
+def _has(hosted: Hosted, name: str, colon: str, value: str) -> bool:
+    """Whether a repository is what one word of a query says."""
+    if not colon:
+        return name.lower() in f"{hosted.full_name} {hosted.description or ''}".lower()
+    full_name = hosted.full_name.lower()
+    said = {
+        "topic": lambda: value in hosted.topics,
+        "created": lambda: _ranges(value, _moments, _moments(hosted.created)[0]),
+        "stars": lambda: _ranges(value, lambda text: (int(text), int(text)), hosted.stars),
+        "archived": lambda: hosted.is_archived is {"true": True, "false": False}[value],
+        "fork": lambda: value == "true" or not hosted.is_fork,
+        "language": lambda: value.lower() == (hosted.language or "").lower(),
+        "user": lambda: full_name.partition("/")[0] == value.lower(),
+        "repo": lambda: full_name == value.lower(),
+    }
+    try:
+        return said[name]()
+    except (KeyError, ValueError):
+        raise _RefusedError(422, "Validation Failed") from None
 
 
-def _between(moment: str, first: str, last: str) -> bool:
-    return datetime.fromisoformat(first) <= datetime.fromisoformat(moment) <= datetime.fromisoformat(last)
+def _ranges(value: str, ends: Callable[[str], tuple[Any, Any]], number: Any) -> bool:
+    """Whether a value lies in what a query writes as A..B (either may be a star), >=A, >A, <=A, <A or A."""
+    first, dots, last = value.partition("..")
+    if dots:
+        return (first == "*" or ends(first)[0] <= number) and (last == "*" or number <= ends(last)[1])
+    sign = re.match(r"[<>]?=?", value)[0]
+    least, most = ends(value.removeprefix(sign))
+    return {
+        ">=": number >= least, ">": number > most, "<=": number <= most, "<": number < least,
+        "": least <= number <= most,
+    }[sign]  # fmt: skip
+
+
+def _moments(text: str) -> tuple[datetime, datetime]:
+    """The first and the last second that a date or a moment means."""
+    moment = datetime.fromisoformat(text)
+    if len(text) == len("2016-01-01"):
+        return moment.replace(tzinfo=UTC), moment.replace(tzinfo=UTC, hour=23, minute=59, second=59)
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return moment, moment
+
+
+def _window(params: Mapping[str, str]) -> list[str]:
+    """since and until as options of git: both compare the committer's date, as the API does."""
+    options = []
+    for name, option in (("since", "--since"), ("until", "--until")):
+        if params.get(name):
+            try:
+                options.append(f"{option}={int(_moments(params[name])[0].timestamp())}")
+            except ValueError:
+                raise _RefusedError(422, "Validation Failed") from None
+    return options
+
+
+def _paging(params: Mapping[str, str], most: int, default: int) -> tuple[int, int]:
+    """How many to a page, and which page; what is no number means what is usual, as the real one takes it."""
+    size, page = (
+        int(value) if value.isdigit() else 0 for value in (params.get("per_page", ""), params.get("page", ""))
+    )
+    return min(size or default, most), page or 1
+
+
+def told_of(rate: Limit) -> dict[str, int]:
+    """A quota as the API shows it."""
+    return {
+        "limit": rate.limit, "used": rate.limit - rate.remaining, "remaining": max(rate.remaining, 0),
+        "reset": int(rate.reset),
+    }  # fmt: skip
 
 
 def _read(hosted: Hosted, sha: str) -> dict[str, Any]:
@@ -506,12 +623,17 @@ class _Handler(BaseHTTPRequestHandler):
         if fault and self._never_answered(fault):
             return
         with api.lock:
+            limit = api.limit(request)
+            limit.turn(api.now())
             try:
                 self._refuse(fault, request)
                 content, more = api.answered(request)
                 status = 200
             except _RefusedError as refused:
-                content, status = {"message": str(refused), "documentation_url": _DOCS}, refused.status
+                status = refused.status
+                content = {"message": str(refused), "documentation_url": _DOCS, "status": str(status)}
+                if "location" in refused.headers:
+                    content["url"] = refused.headers["location"]
                 more = {name.replace("_", "-"): str(value) for name, value in refused.headers.items()}
             content, body = _spoilt(content, fault)
             etag = 'W/"' + hashlib.sha256(body + headers.get("authorization", "").encode()).hexdigest()[:40] + '"'
@@ -519,13 +641,11 @@ class _Handler(BaseHTTPRequestHandler):
                 if headers.get("if-none-match") == etag:
                     status, body = 304, b""
                 more = {**more, "ETag": etag}
-            limit = api.limit(request)
-            if status in (200, 404, 409, 422, 451) or "authorization" not in headers:
+            is_free = request.method == "rate_limit"
+            if not is_free and (status in (200, 404, 409, 422, 451) or "authorization" not in headers):
                 limit.remaining -= 1
             if fault is None or fault.kind != "bare_429":
-                told = {"limit": limit.limit, "remaining": max(limit.remaining, 0), "reset": limit.reset,
-                        "used": limit.limit - limit.remaining,
-                        "resource": "search" if limit is api.limits["search"] else "core"}  # fmt: skip
+                told = {**told_of(limit), "resource": "search" if request.method.startswith("search/") else "core"}
                 more = {**{f"X-RateLimit-{name.capitalize()}": str(value) for name, value in told.items()}, **more}
             request.status = status
         self._send(status, body, more, fault)
@@ -560,13 +680,15 @@ class _Handler(BaseHTTPRequestHandler):
         if kind == "forbidden":
             raise _RefusedError(403, "Resource not accessible by personal access token")
         if kind == "bad_gateway":
-            raise _RefusedError(502, "Server Error")
+            raise _RefusedError(fault.options.get("status", 502), "Server Error")
         if kind == "redirect_abroad":
             raise _RefusedError(301, "Moved Permanently", location=f"{fault.options['url']}{request.written}")
         if kind == "redirect" and not fault.options.pop("is_followed", False):
             fault.options["is_followed"] = True  # the next request is what it leads to
             query = "" if fault.options.get("bare") else f"?{urlencode(request.params)}"
-            raise _RefusedError(fault.options["status"], "Moved", location=f"{self.api.url}{request.written}{query}")
+            raise _RefusedError(
+                fault.options.get("status", 301), "Moved", location=f"{self.api.url}{request.written}{query}"
+            )
 
     def _send(self, status: int, body: bytes, more: Mapping[str, str], fault: Fault | None) -> None:
         kind = fault.kind if fault else ""
@@ -574,12 +696,14 @@ class _Handler(BaseHTTPRequestHandler):
         if is_packed:
             body = b"\x1f\x8b garbage that is no gzip" if kind == "bad_gzip" else gzip.compress(body, 1)
         self.send_response(status)
-        self.send_header("Content-Type", "text/html" if kind == "html" else "application/json; charset=utf-8")
+        is_html, is_text = kind in ("html", "bad_gateway"), more.get("Content-Type")
+        self.send_header("Content-Type", is_text or ("text/html" if is_html else "application/json; charset=utf-8"))
         if is_packed:
             self.send_header("Content-Encoding", "gzip")
         self.send_header("Content-Length", str(len(body) + (500 if kind == "cut_body" else 0)))
         for name, value in more.items():
-            self.send_header(name, value)
+            if name != "Content-Type":
+                self.send_header(name, value)
         if kind == "drip":
             head = b"".join(self._headers_buffer) + b"\r\n"
             self._headers_buffer = []
@@ -620,10 +744,10 @@ def _spoilt(content: Any, fault: Fault | None) -> tuple[Any, bytes]:
         content = {**content, "incomplete_results": True, "items": content["items"][::2]}
     if kind == "wrong_shape":
         content = fault.options.get("body", {})
-    body = json.dumps(content).encode()
+    body = content.encode() if isinstance(content, Plain) else json.dumps(content).encode()
     if kind == "empty_body":
         body = b""
-    if kind == "html":
+    if kind in ("html", "bad_gateway"):
         body = b"<html><body>Unicorn!</body></html>"
     if kind == "cut_json":
         body = body[: len(body) // 2]

@@ -1,0 +1,303 @@
+"""What raters and the adjudicator hand in: files of the inbox are received, kept for good, and read row by row.
+
+The inbox belongs to people: nothing in it is ever changed. Each version of a file is copied to labels/received/ before
+anything looks into it, so that all labels, with their history, can be made of what was received.
+"""
+
+import csv
+import hashlib
+import os
+import re
+import shutil
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from dlbug_assets.clock import Clock
+from dlbug_assets.errors import DlbugError
+from dlbug_assets.labeling import label_studio
+from dlbug_assets.labeling.csv_sheets import from_csv, unshielded
+from dlbug_assets.labeling.rater_labels import LIST_BUGS, RATE_BUGS, REJECTED, ROWS, as_json, take
+from dlbug_assets.labeling.sheets import COLUMNS
+from dlbug_assets.labeling.workbooks import LABELS
+from dlbug_assets.study import Study
+from dlbug_assets.taxonomy import DIMENSIONS, REQUIRED_DIMENSIONS, Taxonomy
+
+_ENDINGS = (".xlsx", ".csv", ".json")
+_STAMP = "%Y%m%dT%H%M%S%f"
+#: A file that was written to less long ago may still be growing.
+SETTLES_SECONDS = 10
+_NAME = re.compile(r"(?:r\d+-)?(?P<batch>\d+)-(?P<person>\w+?)(?:-(?P<which>dimensions))?(?:[ (.-].*)?", re.ASCII)
+_TRUE, _FALSE = {"true", "yes", "1", "1.0"}, {"false", "no", "0", "0.0"}
+_HEADER_ROWS = 20
+_LARGEST_FILE = 200 << 20
+
+
+@dataclass(frozen=True)
+class Version:
+    """A file as it was received at some moment."""
+
+    folder: Path
+
+    @property
+    def path(self) -> Path:
+        return next(self.folder.iterdir())
+
+    @property
+    def received_at(self) -> datetime:
+        """UTC, without zone."""
+        return datetime.strptime(self.folder.name.split("-")[0], _STAMP)
+
+    @property
+    def digest(self) -> str:
+        return self.folder.name.split("-")[1]
+
+
+@dataclass
+class HandedIn:
+    """What came of all files: labels and rejected rows, and how many rows were left blank or undecided."""
+
+    labels: pl.DataFrame
+    rejected: pl.DataFrame
+    counts: Counter[str] = field(default_factory=Counter)
+
+
+def waiting(inbox: Path, clock: Clock) -> tuple[list[Path], list[Path]]:
+    """The files of the inbox that are complete, and those that may still be growing; each by name."""
+    settled, growing = [], []
+    now = clock.now().timestamp()
+    for path in sorted(inbox.glob("*")):
+        if path.name.startswith((".", "~$")) or path.is_symlink() or not path.is_file():
+            continue
+        age = now - path.stat().st_mtime
+        (growing if 0 <= age < SETTLES_SECONDS else settled).append(path)
+    return settled, growing
+
+
+def receive(paths: Iterable[Path], archive: Path, clock: Clock) -> list[str]:
+    """Keep a copy of each file that is not what was received last under its name; returns the names of those.
+
+    Raises :class:`DlbugError` for a full disk or a folder that cannot be written.
+    """
+    before = versions(archive)
+    newest = {version.path.name: version.digest for version in before}
+    last = before[-1].received_at if before else datetime.min
+    new = []
+    try:
+        for path in paths:
+            content = path.read_bytes()
+            digest = hashlib.sha256(content).hexdigest()[:16]
+            if newest.get(path.name) == digest:
+                continue
+            # Moments rise, whatever the clock does: their order is the order of arrival.
+            last = max(clock.now().replace(tzinfo=None), last + timedelta(microseconds=1))
+            folder = archive / f"{last:{_STAMP}}-{digest}"
+            unfinished = archive / f".unfinished-{folder.name}"
+            shutil.rmtree(unfinished, ignore_errors=True)
+            unfinished.mkdir(parents=True)
+            (unfinished / path.name).write_bytes(content)
+            unfinished.rename(folder)
+            newest[path.name] = digest
+            new.append(path.name)
+    except OSError as error:
+        raise DlbugError(
+            f"cannot receive {path.name}: {error.strerror}. It stays in the inbox; free some disk space (or make the "
+            "folders readable and writable) and run again."
+        ) from None
+    return new
+
+
+def versions(archive: Path) -> list[Version]:
+    """Everything that was received, in the order of arrival."""
+    return [Version(path) for path in sorted(archive.glob("[0-9]*"))]
+
+
+def read(archive: Path, items: pl.DataFrame, study: Study, taxonomy: Taxonomy) -> HandedIn:
+    """All labels of what was received, and the rows of each file's newest version that could not be taken."""
+    reader = _Reader(items, study)
+    newest: dict[str, str] = {}
+    names: dict[str, str] = {}
+    for version in versions(archive):
+        name = version.path.name
+        names[version.folder.name] = name
+        newest[name] = version.folder.name
+        reader.read(version)
+    rows = pl.DataFrame(reader.rows, schema=ROWS, orient="row")
+    labels, rejected = take(rows, items, study, taxonomy)
+    refused = pl.DataFrame(reader.refused, schema=REJECTED, orient="row")
+    rejected = pl.concat([refused, rejected]).filter(pl.col("file").is_in(list(newest.values())))
+    return HandedIn(_renamed(labels, names), _renamed(rejected, names).sort("file", "line"), reader.counts)
+
+
+def _renamed(frame: pl.DataFrame, names: Mapping[str, str]) -> pl.DataFrame:
+    return frame.with_columns(pl.col("file").replace_strict(names, default=None, return_dtype=pl.String))
+
+
+class _Reader:
+    """Reads versions one after the other; remembers what each person said last of each bug."""
+
+    def __init__(self, items: pl.DataFrame, study: Study) -> None:
+        self._links = dict(items.select("item_id", "link").rows())
+        self._adjudicator = study.labeling.adjudicator
+        self._people = {*study.labeling.raters, self._adjudicator}
+        self._said: dict[tuple[Any, ...], dict[Any, tuple[Any, ...]]] = {}
+        self.rows: list[tuple[Any, ...]] = []
+        self.refused: list[tuple[Any, ...]] = []
+        self.counts: Counter[str] = Counter()
+
+    def read(self, version: Version) -> None:
+        """Take in a version's rows."""
+        file = version.folder.name
+        try:
+            records = list(_records(version.path))
+        except _NoSheetError as error:
+            self.refused.append((file, None, None, str(error)))
+            return
+        named = _NAME.fullmatch(version.path.stem)
+        for line, record in records:
+            self._take(file, line, record, named)
+
+    def _take(self, file: str, line: int, record: dict[str, Any], named: re.Match[str] | None) -> None:
+        if record.get("problem"):
+            self.refused.append((file, line, as_json(record), record["problem"]))
+            return
+        which = record.get("pass") or (named and (named["which"] or LIST_BUGS)) or _guessed(record)
+        record = {**record, "pass": which}
+        filled = [name for name in ("is_bug", *DIMENSIONS, "place", "comment") if record.get(name)]
+        if which == RATE_BUGS:
+            filled = [name for name in filled if name not in ("is_bug", "place")]
+        is_undecided = any(not record.get(dimension) for dimension in REQUIRED_DIMENSIONS)
+        if which == RATE_BUGS and record.get("rater") == self._adjudicator and is_undecided:
+            self.counts["undecided"] += 1
+            return
+        if not filled:
+            self.counts["blank"] += 1
+            return
+        values, problems = _typed(record)
+        problems += self._contradictions(record, named)
+        if problems:
+            self.refused.append((file, line, as_json(record), "; ".join(problems)))
+            return
+        said = self._said.setdefault(tuple(values[name] for name in ("item_id", "rater", "batch", "pass")), {})
+        answer = tuple(values[name] for name in ("is_bug", *DIMENSIONS, "place", "comment"))
+        if said.get(values["bug_index"]) == answer:
+            self.counts["unchanged"] += 1
+            return
+        # An answer that turns the item around takes back what was said of it before.
+        for index in [index for index, before in said.items() if before[0] != answer[0]]:
+            del said[index]
+        said[values["bug_index"]] = answer
+        self.rows.append(tuple({**values, "file": file, "line": line}[name] for name in ROWS.names()))
+
+    def _contradictions(self, record: Mapping[str, Any], named: re.Match[str] | None) -> list[str]:
+        problems = []
+        link, known = record.get("link"), self._links.get(record.get("item_id"))
+        if link and known and link != known:
+            problems.append(f"link: was changed from {known} to {link}; copy the item's row from the exported sheet")
+        rater = record.get("rater")
+        if named and named["person"] in self._people and rater in self._people - {named["person"]}:
+            problems.append(f"rater: the file is {named['person']}'s by its name, yet the row says {rater}")
+        return problems
+
+
+def _guessed(record: Mapping[str, Any]) -> str:
+    return RATE_BUGS if any(record.get(dimension) for dimension in DIMENSIONS) else LIST_BUGS
+
+
+def _typed(record: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """A row's values as the columns ROWS, but for file and line; and what in it is no value."""
+    values: dict[str, Any] = {name: record.get(name) or None for name in ROWS.names()}
+    problems = []
+    for name in ("batch", "bug_index"):
+        written = values[name]
+        if written is not None and not re.fullmatch(r"\s*\d{1,6}(\.0+)?\s*", written):
+            problems.append(f"{name}: {written!r} is no whole number")
+        elif written is not None:
+            values[name] = int(float(written))
+    said = str(values["is_bug"] or "").strip().lower()
+    if said and said not in _TRUE | _FALSE:
+        problems.append(f"is_bug: {values['is_bug']!r} is neither true nor false")
+    values["is_bug"] = None if said not in _TRUE | _FALSE else said in _TRUE
+    if values["is_bug"] is False and values["bug_index"] == 1:
+        values["bug_index"] = 0  # the sheet numbers a bug before anybody knows whether there is one
+    if values["labelled_at"] is not None:
+        try:
+            values["labelled_at"] = datetime.fromisoformat(values["labelled_at"]).astimezone(UTC).replace(tzinfo=None)
+        except (ValueError, OverflowError):
+            problems.append(f"labelled_at: {values['labelled_at']!r} is no moment")
+    return values, problems
+
+
+class _NoSheetError(Exception):
+    """A file that is no sheet, and why."""
+
+
+def _records(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The rows of a file with the line of each; raises _NoSheetError for a file that is none."""
+    ending = path.suffix.lower()
+    if ending not in _ENDINGS:
+        raise _NoSheetError(f"files that end in {ending or 'nothing'} are not read; hand in .xlsx, .csv or .json")
+    if path.stat().st_size > _LARGEST_FILE:
+        raise _NoSheetError(f"the file is larger than {_LARGEST_FILE >> 20} MiB; is it a sheet at all?")
+    if ending == ".json":
+        try:
+            yield from label_studio.records(path.read_bytes())
+        except ValueError as error:
+            raise _NoSheetError(f"no export of Label Studio: {error}; export the project as JSON") from None
+        return
+    rows = _workbook_rows(path) if ending == ".xlsx" else _csv_rows(path)
+    head: list[str] | None = None
+    for line, cells in rows:
+        if head is None:
+            if "item_id" in [cell.strip() for cell in cells]:
+                head = [cell.strip() for cell in cells]
+                lacking = [name for name in ("item_id", "rater", "batch", "bug_index", "is_bug") if name not in head]
+                if lacking:
+                    raise _NoSheetError(f"the column {lacking[0]} is missing; start again from the exported sheet")
+            elif line > _HEADER_ROWS:
+                break
+            continue
+        if any(cells):
+            yield line, {name: cell for name, cell in zip(head, cells, strict=False) if name in COLUMNS}
+    if head is None:
+        raise _NoSheetError("no row names the columns (item_id, rater, ..); start again from the exported sheet")
+
+
+def _csv_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
+    try:
+        yield from from_csv(path.read_bytes())
+    except (csv.Error, ValueError) as error:
+        raise _NoSheetError(f"no CSV: {error}; save it as CSV (UTF-8) again") from None
+
+
+def _workbook_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
+    import fastexcel  # noqa: PLC0415 - slow to import
+
+    try:
+        book = fastexcel.read_excel(path)
+        name = LABELS if LABELS in book.sheet_names else book.sheet_names[0]
+        frame = book.load_sheet(name, header_row=None, skip_rows=0, dtypes="string").to_polars()
+    except (fastexcel.FastExcelError, IndexError) as error:
+        raise _NoSheetError(f"no workbook: {str(error).splitlines()[0]}; save it as .xlsx again") from None
+    for line, cells in enumerate(frame.rows(), start=1):
+        yield line, [unshielded(cell or "") for cell in cells]
+
+
+def hand_in(paths: Sequence[Path], inbox: Path) -> None:
+    """Copy files into the inbox, each as a whole, with the time of now. Raises :class:`DlbugError`."""
+    for path in paths:
+        try:
+            inbox.mkdir(parents=True, exist_ok=True)
+            unfinished = inbox / f".unfinished-{path.name}"
+            shutil.copyfile(path, unfinished)
+            # A whole file has nothing to wait for.
+            settled = datetime.now(UTC).timestamp() - SETTLES_SECONDS
+            os.utime(unfinished, (settled, settled))
+            unfinished.replace(inbox / path.name)
+        except OSError as error:
+            raise DlbugError(f"cannot hand in {path}: {error.strerror}") from None

@@ -1,0 +1,57 @@
+"""Frozen rounds of the queue: what raters were given to read stays as it was, whatever the corpora do.
+
+A round is a Parquet file in labels/queue/, written once and never changed: the rows of labeling.items, with the text
+that was there to read.
+"""
+
+import io
+from datetime import datetime
+from pathlib import Path
+
+import polars as pl
+
+from dlbug_assets.errors import DlbugError
+from dlbug_assets.labeling.items import ITEMS
+
+#: A round's file: labeling.items and what raters read of each item.
+ROUND = pl.Schema({**ITEMS, "content": pl.String})
+
+
+def frozen(folder: Path) -> pl.DataFrame:
+    """The rows of all rounds in ``folder``, as the columns ROUND. Raises :class:`DlbugError` for a damaged file."""
+    rounds = [pl.DataFrame(schema=ROUND)]
+    for path in sorted(folder.glob("round-*.parquet")):
+        try:
+            rows = pl.read_parquet(path).select(ROUND.names()).cast(dict(ROUND))
+        except (pl.exceptions.PolarsError, OSError) as error:
+            raise DlbugError(
+                f"{path} is damaged: {str(error).splitlines()[0]}. Restore it from a backup: raters read it."
+            ) from None
+        rounds.append(rows)
+    return pl.concat(rounds)
+
+
+def freeze(folder: Path, items: pl.DataFrame, now: datetime) -> pl.DataFrame:
+    """Write the open round of ``items`` (columns ROUND) down for good; returns all rounds. ``now`` is UTC, without
+    zone."""
+    following = items.filter(pl.col("frozen_at").is_null())
+    if following.height:
+        rows = following.with_columns(frozen_at=pl.lit(now)).select(ROUND.names()).cast(dict(ROUND))
+        content = io.BytesIO()
+        rows.write_parquet(content)
+        write_whole(folder / f"round-{rows['round'][0]:03}.parquet", content.getvalue())
+    return frozen(folder)
+
+
+def write_whole(path: Path, content: bytes) -> bool:
+    """Write all of a file or none of it; false where it had this content already. Raises :class:`DlbugError`."""
+    try:
+        if path.is_file() and path.read_bytes() == content:
+            return False
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = path.with_name(f".{path.name}.unfinished")
+        unfinished.write_bytes(content)
+        unfinished.replace(path)
+    except OSError as error:
+        raise DlbugError(f"cannot write {path}: {error.strerror}. Free some disk space or make it writable.") from None
+    return True

@@ -1,0 +1,56 @@
+"""How far the labelling is: per rater and source what is labelled, left and rejected, and what waits for the
+adjudicator."""
+
+from collections.abc import Callable
+
+import polars as pl
+
+from dlbug_assets.labeling.rater_labels import LIST_BUGS, RATE_BUGS
+from dlbug_assets.study import Study
+from dlbug_assets.taxonomy import SOURCES
+
+#: One row per rater and source.
+STATUS = pl.Schema(
+    {
+        "rater": pl.String,
+        "source": pl.String,
+        "items": pl.Int64,
+        "listed": pl.Int64,
+        "bugs_rated": pl.Int64,
+        "bugs_left": pl.Int64,
+        "rejected": pl.Int64,
+    }
+)
+
+
+def progress(study: Study, ask: Callable[[str], pl.DataFrame]) -> pl.DataFrame:
+    """The columns STATUS: items of the queue, those whose bugs the rater listed, frozen bugs rated and left, and
+    rejected rows that say who handed them in."""
+    items, units = ask("from labeling.items"), ask("from labeling.units")
+    labels = ask("from labeling.rater_labels").filter(~pl.col("superseded"))
+    rejected = ask("from labeling.rejected_labels").with_columns(
+        rater=pl.col("content").str.json_path_match("$.rater"),
+        item_id=pl.col("content").str.json_path_match("$.item_id"),
+    )
+    rows = []
+    for rater in study.labeling.raters:
+        own = labels.filter(pl.col("rater") == rater)
+        for source in SOURCES:
+            of_source = items.filter(pl.col("source") == source).select("item_id")
+            listed = own.filter(pl.col("pass") == LIST_BUGS).join(of_source, on="item_id", how="semi")
+            rated = own.filter(pl.col("pass") == RATE_BUGS).select("item_id", "bug_index").unique()
+            bugs = units.join(of_source, on="item_id", how="semi").select("item_id", "bug_index")
+            rows.append(
+                {
+                    "rater": rater,
+                    "source": source,
+                    "items": of_source.height,
+                    "listed": listed["item_id"].n_unique(),
+                    "bugs_rated": bugs.join(rated, on=["item_id", "bug_index"], how="semi").height,
+                    "bugs_left": bugs.join(rated, on=["item_id", "bug_index"], how="anti").height,
+                    "rejected": rejected.filter(pl.col("rater") == rater)
+                    .join(of_source, on="item_id", how="semi")
+                    .height,
+                }
+            )
+    return pl.DataFrame(rows, schema=STATUS)

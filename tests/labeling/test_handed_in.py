@@ -1,0 +1,227 @@
+"""Files of the inbox: whatever they hold, each row is taken or set aside with a reason, and nothing crashes."""
+
+import io
+import json
+import os
+import zipfile
+
+import polars as pl
+import pytest
+from filling import Loop, items_of
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from dlbug_assets.errors import DlbugError
+from dlbug_assets.labeling import handed_in
+
+LOGIC = {"bug_type": "Structural Logic Bug", "root_cause": "Structure Inefficiency", "effect": "Crash"}
+
+
+@pytest.fixture(scope="session")
+def new_loop(make_study, taxonomy, tmp_path_factory):
+    study = make_study(checkpoints=(100,))
+    items = items_of(5, study)
+    return lambda file_format: Loop(study, taxonomy, items, tmp_path_factory.mktemp("loop"), file_format)
+
+
+@pytest.fixture
+def loop(make_study, taxonomy, tmp_path):
+    study = make_study(checkpoints=(100,))
+    return Loop(study, taxonomy, items_of(5, study), tmp_path, "csv")
+
+
+def complaint(loop, name, content):
+    """Why a file as a whole could not be read."""
+    loop.drop(name, content)
+    loop.read()
+    assert loop.labels.height == 0
+    ((file, line, row, reason),) = loop.rejected.rows()
+    assert (file, line, row) == (name, None, None)
+    return reason
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("notes.txt", b"hello", "files that end in .txt are not read; hand in .xlsx, .csv or .json"),
+        ("noending", b"hello", "files that end in nothing are not read"),
+        ("100-ann.xlsx", b"no zip", "no workbook: "),
+        ("100-ann.csv", b"a,b\n1,2\n", "no row names the columns (item_id, rater, ..)"),
+        ("100-ann.csv", b"", "no row names the columns"),
+        ("100-ann.csv", b"item_id,rater,batch\n1,2,3\n", "the column bug_index is missing"),
+        ("100-ann.csv", b'item_id,"rater', "no CSV: "),
+        ("100-ann.json", b"{", "no export of Label Studio: "),
+        ("100-ann.json", b'{"a": 1}', "no export of Label Studio: it is no list of tasks; export the project as JSON"),
+    ],
+)
+def test_a_file_that_is_no_sheet_is_named_with_the_cure(loop, name, content, reason):
+    assert complaint(loop, name, content).startswith(reason)
+
+
+def test_a_workbook_without_a_sheet_of_labels_is_no_sheet(loop):
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as made:
+        made.writestr("../../climbs.txt", "x")
+    assert complaint(loop, "100-ann.xlsx", content.getvalue()).startswith("no workbook: ")
+    assert not (loop.folder.parent / "climbs.txt").exists()
+
+
+def test_what_is_no_file_of_a_rater_is_left_alone(loop, tmp_path):
+    sheet = loop.due()["100-ann"]
+    loop.hand_in(sheet, lambda _: {"is_bug": True}, name=".100-ann")
+    loop.hand_in(sheet, lambda _: {"is_bug": True}, name="~$100-ann")
+    (loop.inbox / "folder.csv").mkdir()
+    (tmp_path / "elsewhere.csv").write_text("secret")
+    (loop.inbox / "link.csv").symlink_to(tmp_path / "elsewhere.csv")
+    loop.read()
+    assert (loop.labels.height, loop.rejected.height, loop.new) == (0, 0, [])
+
+
+def test_the_inbox_is_never_changed(loop):
+    path = loop.hand_in(loop.due()["100-ann"], lambda _: {"is_bug": True})
+    loop.drop("junk.bin", b"junk")
+    before = {path: (path.read_bytes(), path.stat()) for path in loop.inbox.iterdir()}
+    loop.read()
+    assert {path: (path.read_bytes(), path.stat()) for path in loop.inbox.iterdir()} == before
+    # Taken out of the inbox, what was received still counts.
+    path.unlink()
+    loop.read()
+    assert loop.labels.height == 5
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_csv_as_spreadsheets_write_it(loop, encoding, separator):
+    lines = [
+        ["item_id", "rater", "batch", "bug_index", "is_bug", "place", "comment"],
+        ["SO-Keras-1", "ann", "100", "1", "TRUE", '"one\nline;, more"', "ähnlich"],
+        ["SO-Keras-2", "ann", "100.0", "1", "no", "", "'=1+1"],
+    ]
+    loop.drop("100-ann.csv", "\r\n".join(separator.join(line) for line in lines).encode(encoding))
+    loop.read()
+    assert loop.rejected.rows() == []
+    assert loop.labels.select("item_id", "bug_index", "is_bug", "place", "comment", "line").rows() == [
+        ("SO-Keras-1", 1, True, "one\nline;, more", "ähnlich", 2),
+        ("SO-Keras-2", 0, False, None, "=1+1", 4),
+    ]
+
+
+@pytest.mark.parametrize("name", ["100-ann", "100-ann (2)", "100-ann.final", "my answers"])
+def test_a_file_may_be_renamed(loop, name):
+    loop.hand_in(loop.due()["100-ann"], lambda _: {"is_bug": True}, name=name)
+    loop.read()
+    assert (loop.labels.height, loop.rejected.height) == (5, 0)
+
+
+def test_files_count_in_the_order_of_their_arrival_whatever_the_clock_says(loop):
+    sheet = loop.due()["100-ann"]
+    for answer in (True, False, True):
+        loop.hand_in(sheet, lambda _, answer=answer: {"is_bug": answer})
+        loop.read()
+        loop.clock.pass_(hours=-1)
+    assert set(loop.labels.filter(~pl.col("superseded"))["is_bug"]) == {True}
+    assert loop.labels.filter("superseded").height == 10
+
+
+def test_a_full_disk_is_said_and_leaves_the_file_in_the_inbox(loop):
+    loop.hand_in(loop.due()["100-ann"], lambda _: {"is_bug": True})
+    (loop.folder / "received").write_bytes(b"in the way")
+    with pytest.raises(DlbugError, match=r"cannot receive 100-ann.csv: .*It stays in the inbox"):
+        loop.read()
+
+
+def test_handing_in_copies_a_file_whole_and_settled(loop, tmp_path):
+    path = tmp_path / "elsewhere" / "100-ann.csv"
+    path.parent.mkdir()
+    path.write_text("item_id")
+    handed_in.hand_in([path], loop.inbox)
+    settled, growing = handed_in.waiting(loop.inbox, handed_in.Clock())
+    assert (settled, growing) == ([loop.inbox / "100-ann.csv"], [])
+    with pytest.raises(DlbugError, match=r"cannot hand in .*nowhere.csv: No such file"):
+        handed_in.hand_in([tmp_path / "nowhere.csv"], loop.inbox)
+
+
+CELLS = st.one_of(
+    st.sampled_from([
+        "", "SO-Keras-0", "SO-Keras-1", "ann", "bob", "eve", "100", "1", "0", "true", "false", "units", "dimensions",
+        "Crash", "Structural Logic Bug", "Data Bug", "=1+1", "'", "1e9", "-1", "99999999999", "\x00", "\ud7ff", " ann ",
+    ]),
+    st.text(max_size=8),
+)  # fmt: skip
+MUTATIONS = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 15), CELLS), max_size=8)
+
+
+#: DLBUG_MUTATIONS=250 makes it two thousand files.
+@settings(
+    max_examples=int(os.environ.get("DLBUG_MUTATIONS", "15")),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(mutations=MUTATIONS, noise=st.lists(st.tuples(st.integers(0, 2000), st.binary(max_size=3)), max_size=3))
+@pytest.mark.parametrize("file_format", ["xlsx", "csv", "label-studio", "json"])
+@pytest.mark.parametrize("which", ["units", "dimensions"])
+def test_mutated_files_lose_no_row_and_crash_nothing(new_loop, file_format, which, mutations, noise):
+    loop = new_loop("label-studio" if file_format == "json" else file_format)
+    sheet = loop.due()["100-ann"]
+    changes = [{} for _ in sheet.rows]
+    names = list(sheet.rows[0])
+    for row, column, cell in mutations:
+        value = cell.replace("\x00", "?") if file_format == "xlsx" else cell
+        changes[row][names[column % len(names)]] = value
+    answers = {"is_bug": True, "pass": which} | (LOGIC if which == "dimensions" else {})
+    filled = iter(changes)
+    path = loop.hand_in(sheet, lambda _: answers | next(filled))
+    if file_format == "json" or (file_format == "csv" and noise):
+        content = bytearray(path.read_bytes())
+        for place, piece in noise:
+            content[place : place + len(piece)] = piece
+        loop.drop(path.name, bytes(content))
+        loop.read()
+        return  # what is no row any more cannot be counted; nothing crashed
+    loop.read()
+    kept = loop.labels.height + loop.rejected.height + loop.counts["blank"] + loop.counts["undecided"]
+    kept += loop.counts["unchanged"]
+    if file_format == "label-studio" and which == "units":
+        # One answer per task, whatever its rows say.
+        assert kept >= 1
+    elif file_format == "xlsx":
+        assert kept >= len(sheet.rows)  # and the spare rows, which are blank
+    elif file_format != "label-studio":
+        assert kept == len(sheet.rows)
+    assert loop.rejected["reason"].null_count() == 0
+
+
+def test_rows_by_the_thousand_are_all_there(make_study, taxonomy, tmp_path):
+    study = make_study(checkpoints=(100,))
+    items = items_of(2500, study)
+    loop = Loop(study, taxonomy, items, tmp_path, "csv")
+    sheet = loop.due()["100-ann"]
+    for number in range(4):
+        answer = {"is_bug": True, "place": f"line {number}"}
+        loop.hand_in(sheet, lambda _, answer=answer: answer, name=f"100-ann ({number})")
+    loop.read()
+    assert loop.labels.height == 10_000
+    assert loop.labels.filter(~pl.col("superseded")).height == 2500
+
+
+def test_exports_of_label_studio_hold_their_traps(loop):
+    sheet = loop.due()["100-ann"]
+    loop.file_format = "label-studio"
+    path = loop.hand_in(sheet, lambda _: {"is_bug": True})
+    tasks = json.loads(path.read_bytes())
+    first, second, third, fourth, fifth = tasks
+    first["annotations"][0]["was_cancelled"] = True  # skipped
+    second["annotations"].append(json.loads(json.dumps(second["annotations"][0])))  # labelled twice
+    second["annotations"][1]["result"][0]["value"] = {"choices": ["false"]}
+    third["annotations"][0]["result"][0]["value"] = {"choices": ["true", "false"]}  # two values of a single choice
+    fourth["annotations"][0]["result"][0]["from_name"] = "unheard_of"
+    del fifth["data"]
+    os.unlink(path)  # noqa: PTH108
+    loop.drop(path.name, json.dumps(tasks).encode())
+    loop.read()
+    said = loop.labels.select("item_id", "is_bug", "superseded").rows()
+    assert said == [("SO-Keras-1", False, False)]
+    assert loop.labels["labelled_at"].null_count() == 0
+    assert [(line, reason.split(":")[0]) for line, reason in loop.rejected.select("line", "reason").rows()] == [
+        (3, "is_bug"), (4, "annotation"), (5, "task"),
+    ]  # fmt: skip

@@ -1,0 +1,603 @@
+"""The stand-in does as GitHub's documentation and its observers say, and its replies are what GitHub describes."""
+
+import copy
+import json
+import os
+import re
+import shutil
+import subprocess
+import tarfile
+import time
+from pathlib import Path
+
+import pytest
+import requests
+from repositories import Repository
+from servers.github import Fault, GitHub, Limit, world
+
+TOKEN = "ghp_pl4ntedT0ken"  # noqa: S105
+START = 1_500_000_000
+#: GitHub's own description of its API, in the version that the replies were checked against.
+DESCRIPTION = "@octokit/openapi@23.0.2"
+CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "dlbug-tests"
+
+
+@pytest.fixture
+def work(tmp_path):
+    """A repository of five commits, a minute apart by the author and by the committer."""
+    repository = Repository(tmp_path / "work")
+    for number in range(5):
+        repository.commit(f"Fix {number}\n", {f"{number}.py": f"{number}\n"}, at=START + 60 * number)
+    return repository
+
+
+@pytest.fixture
+def api(work):
+    with GitHub() as server:
+        server.token = TOKEN
+        server.add(work.path, "jane/work", number=1, stars=50, description="Layers for everybody")
+        server.add(None, "jane/void", number=2, stars=5, topics=("torch",))
+        yield server
+
+
+def ask(api, path, token=TOKEN, headers=None, **params):
+    headers = {**({"Authorization": f"Bearer {token}"} if token else {}), **(headers or {})}
+    return requests.get(f"{api.url}/{path}", params=params, headers=headers, timeout=5, allow_redirects=False)
+
+
+def shas(reply):
+    return [commit["sha"] for commit in reply.json()]
+
+
+def found(api, query, **params):
+    reply = ask(api, "search/repositories", q=query, **params)
+    return [item["id"] for item in reply.json()["items"]] if reply.ok else reply.status_code
+
+
+def compared(api, base, head, **params):
+    return ask(api, f"repositories/1/compare/{base}...{head}", **params)
+
+
+# What it answers.
+
+
+def test_a_repository_has_a_number_and_a_name(api):
+    by_name, by_number = ask(api, "repos/Jane/Work").json(), ask(api, "repositories/1").json()
+    assert by_name == by_number
+    assert (by_name["id"], by_name["full_name"], by_name["stargazers_count"]) == (1, "jane/work", 50)
+    assert ask(api, "repos/jane/nothing").status_code == 404
+
+
+def test_an_old_name_redirects_to_the_number_and_keeps_what_was_asked(api):
+    api.rename(1, "john/renamed")
+    reply = ask(api, "repos/jane/work/commits", per_page=2)
+    target = f"{api.url}/repositories/1/commits?per_page=2"
+    assert (reply.status_code, reply.headers["Location"], reply.json()["url"]) == (301, target, target)
+    assert ask(api, "repos/john/renamed").json()["id"] == 1
+
+
+@pytest.mark.parametrize("status", [403, 404, 410, 451])
+def test_what_is_gone_or_blocked_says_so_and_is_not_found(api, status):
+    api.remove(1, status)
+    assert ask(api, "repositories/1/commits").status_code == status
+    assert found(api, "topic:keras") == []
+
+
+def test_a_repository_without_commits_is_empty(api):
+    reply = ask(api, "repositories/2/commits")
+    assert (reply.status_code, reply.json()["message"]) == (409, "Git Repository is empty.")
+
+
+def test_commits_are_listed_as_git_lists_them_from_any_revision(api, work):
+    everything = work.git("rev-list", "main").split()
+    assert shas(ask(api, "repositories/1/commits")) == everything
+    assert shas(ask(api, "repos/jane/work/commits", sha=everything[2])) == everything[2:]
+    assert ask(api, "repositories/1/commits", sha="0" * 40).status_code == 404
+
+
+def test_since_and_until_look_at_the_date_of_the_committer(api, work):
+    # The commits were made a minute after they were written.
+    everything = work.git("rev-list", "main").split()
+    window = {"since": "2017-07-14T02:43:00Z", "until": "2017-07-14T02:44:00+00:00"}
+    assert shas(ask(api, "repositories/1/commits", **window)) == everything[1:3]
+    assert ask(api, "repositories/1/commits", since="yesterday").status_code == 422
+
+
+def test_pages_are_linked_by_absolute_addresses_below_the_number(api, work):
+    reply = ask(api, "repos/jane/work/commits", per_page=2, page=2)
+    base = f"{api.url}/repositories/1/commits?per_page=2&page="
+    links = {name: link["url"] for name, link in reply.links.items()}
+    assert links == {"prev": f"{base}1", "next": f"{base}3", "last": f"{base}3", "first": f"{base}1"}
+    assert set(ask(api, "repositories/1/commits", per_page=2, page=3).links) == {"prev", "first"}
+    for page in range(3):
+        work.git("commit", "-q", "--allow-empty", "-m", f"{page}")
+    assert len(shas(ask(api, "repositories/1/commits", per_page=500))) == 8
+
+
+@pytest.mark.parametrize(("params", "size"), [({}, 30), ({"per_page": 0}, 30), ({"per_page": "x", "page": -1}, 30)])
+def test_a_page_has_thirty_unless_told_and_never_more_than_a_hundred(api, work, params, size):
+    for _ in range(110):
+        work.commit("Again")
+    assert len(shas(ask(api, "repositories/1/commits", **params))) == size
+    assert len(shas(ask(api, "repositories/1/commits", per_page=101))) == 100
+
+
+def test_a_commit_shows_people_dates_in_utc_and_its_message_as_it_was_encoded(api, work):
+    tree = work.git("rev-parse", "HEAD^{tree}")
+    author, committer = "J\u00f6rg <j@example.org> 1500000000 +0200", "X <x@example.org> 1500000060 -0500"
+    head = f"tree {tree}\nauthor {author}\ncommitter {committer}\n"
+    sha = work.raw(head.encode("latin-1") + b"encoding ISO-8859-1\n\nFix f\xfcr J\xf6rg\n\n\n")
+    commit = ask(api, f"repositories/1/commits/{sha}").json()["commit"]
+    assert commit["message"] == "Fix f\u00fcr J\u00f6rg"
+    assert (commit["author"]["date"], commit["committer"]["date"]) == ("2017-07-14T02:40:00Z", "2017-07-14T02:41:00Z")
+    sha = work.raw(head.encode() + b"\nFix \xff\n")
+    assert ask(api, f"repositories/1/commits/{sha}").json()["commit"]["message"] == "Fix \ufffd"
+
+
+def test_the_details_of_a_commit_are_what_git_counts(api, work):
+    work.commit("Before", {"a.py": "1\n2\n3\n4\n5\n6\n7\n8\n", "b.bin": b"\0\1", "c.py": "x\n"})
+    work.git("mv", "a.py", "*.py")
+    work.git("rm", "-q", "c.py")
+    sha = work.commit("Change", {"*.py": "1\n2\n3\n4\n5\n6\n7\nnew\n", "b.bin": b"\0\2", "d/\u00e4 b.py": "y\nz\n"})
+    reply = ask(api, f"repositories/1/commits/{sha}").json()
+    assert reply["stats"] == {"total": 5, "additions": 3, "deletions": 2}
+    files = {file["filename"]: file for file in reply["files"]}
+    assert {name: (file["status"], file["additions"], file["deletions"]) for name, file in files.items()} == {
+        "*.py": ("renamed", 1, 1), "b.bin": ("modified", 0, 0), "c.py": ("removed", 0, 1),
+        "d/\u00e4 b.py": ("added", 2, 0),
+    }  # fmt: skip
+    assert files["*.py"]["previous_filename"] == "a.py"
+    assert files["d/\u00e4 b.py"]["patch"] == "@@ -0,0 +1,2 @@\n+y\n+z"
+    assert "patch" not in files["b.bin"]
+
+
+def test_a_file_that_becomes_a_folder_or_a_link_is_counted_once(api, work):
+    (work.path / "0.py").unlink()
+    work.git("rm", "-q", "--cached", "0.py")
+    work.commit("A folder", {"0.py/in.py": "1\n2\n"})
+    (work.path / "1.py").unlink()
+    (work.path / "1.py").symlink_to("2.py")
+    work.git("add", "1.py")
+    work.commit("A link", {"3.py": "changed\n"})
+    folder, link = (ask(api, f"repositories/1/commits/{name}").json()["files"] for name in ("main~1", "main"))
+    assert [(file["filename"], file["status"], file["changes"]) for file in folder] == [
+        ("0.py", "removed", 1), ("0.py/in.py", "added", 2)
+    ]  # fmt: skip
+    assert [(file["filename"], file["status"], file["changes"]) for file in link] == [
+        ("1.py", "changed", 2), ("3.py", "modified", 2)
+    ]  # fmt: skip
+    assert link[1]["patch"] == "@@ -1 +1 @@\n-3\n+changed"
+
+
+def test_a_merge_is_compared_with_its_first_parent_and_a_root_with_nothing(api, work):
+    work.git("checkout", "-q", "-b", "side", "HEAD~2")
+    work.commit("Side", {"side.py": "1\n"})
+    work.git("checkout", "-q", "main")
+    merge = ask(api, f"repositories/1/commits/{work.merge('side', 'Merge')}").json()
+    assert ([file["filename"] for file in merge["files"]], len(merge["parents"])) == (["side.py"], 2)
+    root = ask(api, "repositories/1/commits/main~5").json()
+    assert ([file["filename"] for file in root["files"]], root["parents"]) == (["0.py"], [])
+
+
+def test_more_than_three_hundred_files_are_paged(api, work):
+    sha = work.commit("Many", {f"many/{number:03}.py": "1\n" for number in range(301)})
+    pages = [ask(api, f"repositories/1/commits/{sha}", page=page) for page in (1, 2)]
+    assert [len(page.json()["files"]) for page in pages] == [300, 1]
+    assert [page.json()["stats"]["additions"] for page in pages] == [301, 301]
+    assert f"/repositories/1/commits/{sha}?page=2" in pages[0].links["next"]["url"]
+
+
+def test_a_commit_that_is_not_there_is_unprocessable(api):
+    reply = ask(api, f"repositories/1/commits/{'0' * 40}")
+    assert (reply.status_code, reply.json()["message"]) == (422, f"No commit found for SHA: {'0' * 40}")
+
+
+def test_a_hash_is_answered_as_text_where_that_is_accepted(api, work):
+    reply = ask(api, "repositories/1/commits/main", headers={"Accept": "application/vnd.github.sha"})
+    assert reply.text == work.git("rev-parse", "main")
+
+
+def test_comparing_lists_what_the_head_has_and_the_base_has_not_oldest_first(api, work):
+    everything = work.git("rev-list", "--reverse", "main").split()
+    reply = compared(api, everything[0], "main", per_page=3)
+    content = reply.json()
+    assert [commit["sha"] for commit in content["commits"]] == everything[1:4]
+    assert [content[name] for name in ("status", "ahead_by", "behind_by", "total_commits")] == ["ahead", 4, 0, 4]
+    assert content["merge_base_commit"]["sha"] == content["base_commit"]["sha"] == everything[0]
+    assert len(requests.get(reply.links["next"]["url"], timeout=5).json()["commits"]) == 1
+    assert compared(api, "main", everything[0]).json()["status"] == "behind"
+    assert compared(api, "main", "main").json()["status"] == "identical"
+
+
+def test_comparing_knows_when_branches_went_apart_or_never_met(api, work):
+    work.git("checkout", "-q", "-b", "side", "HEAD~1")
+    work.commit("Side")
+    work.git("checkout", "-q", "--orphan", "stranger")
+    work.commit("Stranger")
+    assert compared(api, "main", "side").json()["status"] == "diverged"
+    assert compared(api, "main", "stranger").json()["message"].startswith("No common ancestor between")
+    assert compared(api, "main", "0" * 40).status_code == 404
+
+
+def test_a_commit_that_was_rewritten_may_be_forgotten_and_come_back(api, work):
+    lost = work.git("rev-parse", "main~1")
+    api.forget(1, lost)
+    assert compared(api, lost, "main").status_code == 404
+    assert ask(api, f"repositories/1/commits/{lost[:12]}").status_code == 422
+    api.remember(1, lost)
+    assert compared(api, lost, "main").json()["ahead_by"] == 1
+
+
+def test_branches_and_references_show_their_end_and_tags_are_none(api, work):
+    work.git("branch", "feature/one")
+    work.git("tag", "v1")
+    sha = work.git("rev-parse", "main")
+    assert ask(api, "repositories/1/branches/main").json()["commit"]["sha"] == sha
+    assert ask(api, "repos/jane/work/branches/feature%2Fone").json()["name"] == "feature/one"
+    assert ask(api, "repositories/1/git/ref/heads/feature/one").json()["object"]["sha"] == sha
+    assert ask(api, "repositories/1/branches/v1").json()["message"] == "Branch not found"
+    assert ask(api, "repositories/1/git/ref/heads/v1").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("query", "numbers"),
+    [
+        ("topic:keras", [5, 1]),
+        ("topic:keras fork:true", [5, 4, 1]),
+        ("created:2016-01-01..2016-01-01", [1, 2]),
+        ("created:2016-01-01T00:00:01Z..2017-02-03T04:05:06+00:00", [5]),
+        ("created:>=2016-01-02", [5]),
+        ("created:<=2016-12-31", [1, 2]),
+        ("stars:>=50", [5, 1]),
+        ("stars:5..50", [1, 2]),
+        ("archived:true", [5]),
+        ("archived:false", [1, 2]),
+        ("language:c++", [5]),
+        ("user:jane", [1, 2]),
+        ("repo:jane/void", [2]),
+        ("layers", [1]),
+        ("stars:many", 422),
+        ("created:never", 422),
+        ("colour:red", 422),
+        ("topic:keras " + "x" * 250, 422),
+    ],
+)
+def test_search_finds_what_its_qualifiers_say(api, query, numbers):
+    api.add(None, "john/fork", number=4, stars=60, is_fork=True, created="2018-01-01T00:00:00Z")
+    fields = {"stars": 70, "is_archived": True, "language": "C++", "created": "2017-02-03T04:05:06Z"}
+    api.add(None, "john/old", number=5, **fields)
+    assert found(api, query, sort="stars") == numbers
+
+
+def test_search_shows_the_first_thousand_only(api):
+    for number in range(1200):
+        api.add(None, f"many/r{number}", number=1000 + number, topics=("many",), stars=number)
+    reply = ask(api, "search/repositories", q="topic:many", sort="stars", per_page=100, page=10)
+    assert (reply.json()["total_count"], reply.json()["items"][-1]["stargazers_count"]) == (1200, 200)
+    assert "next" not in reply.links
+    refusal = ask(api, "search/repositories", q="topic:many", per_page=100, page=11)
+    assert (refusal.status_code, refusal.json()["message"]) == (422, "Only the first 1000 search results are available")
+
+
+# How it answers.
+
+
+def test_replies_are_compressed_where_that_is_accepted_and_carry_the_clock_of_the_server(api):
+    api.now = lambda: START
+    reply = ask(api, "repositories/1")
+    assert (reply.headers["Content-Encoding"], reply.headers["Date"]) == ("gzip", "Fri, 14 Jul 2017 02:40:00 GMT")
+    assert "Content-Encoding" not in ask(api, "repositories/1", headers={"Accept-Encoding": "identity"}).headers
+
+
+def test_what_has_not_changed_costs_nothing_with_a_token(api, work):
+    etag = ask(api, "repositories/1/commits").headers["ETag"]
+    left = api.limits["core"].remaining
+    again = ask(api, "repositories/1/commits", headers={"If-None-Match": etag})
+    assert (again.status_code, again.content, api.limits["core"].remaining) == (304, b"", left)
+    # Without a token it is another reply.
+    assert ask(api, "repositories/1/commits", token=None, headers={"If-None-Match": etag}).status_code == 200
+    work.commit("More")
+    assert ask(api, "repositories/1/commits", headers={"If-None-Match": etag}).status_code == 200
+
+
+def test_a_token_that_is_not_known_is_refused(api):
+    assert ask(api, "repositories/1", headers={"Authorization": f"token {TOKEN}"}).status_code == 200
+    reply = ask(api, "repositories/1", token=TOKEN[::-1])
+    assert (reply.status_code, reply.json()["message"]) == (401, "Bad credentials")
+
+
+def test_quotas_are_told_with_every_reply_and_end(api):
+    api.limits["core"].remaining = 1
+    headers = ask(api, "repositories/1").headers
+    names = ("limit", "remaining", "used", "resource")
+    assert [headers[f"x-ratelimit-{name}"] for name in names] == ["5000", "0", "5000", "core"]
+    refusal = ask(api, "repositories/1")
+    assert (refusal.status_code, refusal.headers["x-ratelimit-remaining"]) == (403, "0")
+    assert refusal.json()["message"].startswith("API rate limit exceeded")
+    assert ask(api, "search/repositories", q="work").headers["x-ratelimit-resource"] == "search"
+    assert ask(api, "rate_limit").json()["resources"]["core"]["remaining"] == 0
+    api.now = lambda: time.time() + 3700
+    assert ask(api, "repositories/1").headers["x-ratelimit-remaining"] == "4999"
+
+
+def test_who_sends_no_token_may_have_a_quota_of_his_own(api):
+    api.anonymous = {"core": Limit(60, 60, time.time() + 3600), "search": Limit(10, 10, time.time() + 60, 60)}
+    assert ask(api, "repositories/1", token=None).headers["x-ratelimit-remaining"] == "59"
+    assert ask(api, "rate_limit", token=None).json()["rate"]["limit"] == 60
+    assert api.limits["core"].remaining == 5000
+
+
+def test_the_log_keeps_every_request_without_what_differs(api):
+    for path in (
+        "search/repositories", "rate_limit", "repos/jane/work", "repositories/1/commits",
+        f"repositories/1/commits/{'a' * 40}", "repositories/1/compare/main...main",
+    ):  # fmt: skip
+        ask(api, path)
+    assert [(request.method, request.status) for request in api.log] == [
+        ("search/repositories", 422), ("rate_limit", 200), ("repos/{name}", 200), ("repositories/{id}/commits", 200),
+        ("repositories/{id}/commits/{sha}", 422), ("repositories/{id}/compare/{base}...{head}", 200),
+    ]  # fmt: skip
+    assert api.log[0].headers["authorization"] == f"Bearer {TOKEN}"
+
+
+def test_something_may_happen_before_a_request_is_answered(api, work):
+    api.before = lambda request: work.commit("Just now")
+    assert ask(api, "repositories/1/commits").json()[0]["commit"]["message"] == "Just now"
+
+
+def test_a_mirror_can_be_cloned_from_by_every_name(api, work, tmp_path):
+    api.rename(1, "john/renamed")
+    api.mirror(tmp_path / "mirror")
+    for name in ("jane/work", "john/renamed"):
+        told = work.git("ls-remote", f"file://{tmp_path}/mirror/{name}.git", "main")
+        assert told.split()[0] == work.git("rev-parse", "main")
+    api.remove(1)
+    api.mirror(tmp_path / "mirror")
+    assert not list((tmp_path / "mirror").rglob("*.git"))
+
+
+# What goes wrong.
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "status", "message"),
+    [
+        ("bare_429", {}, 429, "Too Many Requests"),
+        ("secondary_bare", {}, 403, "You have exceeded a secondary rate limit"),
+        ("forbidden", {}, 403, "Resource not accessible by personal access token"),
+    ],
+)
+def test_a_refusal_befalls_one_request(api, kind, options, status, message):
+    api.fail(Fault(kind, **options))
+    reply = ask(api, "repositories/1")
+    assert reply.status_code == status
+    assert reply.json()["message"].startswith(message)
+    assert "Retry-After" not in reply.headers
+    assert ("x-ratelimit-remaining" in reply.headers) is (kind != "bare_429")
+    assert ask(api, "repositories/1").status_code == 200
+
+
+@pytest.mark.parametrize("kind", ["primary", "secondary"])
+def test_who_asks_before_a_limit_is_over_is_refused_again_and_counted(api, kind):
+    api.fail(Fault(kind, seconds=1))
+    first = ask(api, "repositories/1")
+    told = first.headers["Retry-After"] if kind == "secondary" else first.headers["x-ratelimit-remaining"]
+    assert (first.status_code, told) == (403, "1" if kind == "secondary" else "0")
+    assert ask(api, "search/repositories", q="work").json() == first.json()
+    assert api.punished == 1
+    api.pardon()
+    assert ask(api, "repositories/1").status_code == 200
+
+
+def test_a_fault_waits_for_its_method_and_may_last(api):
+    api.fail(Fault("bad_gateway", method="repositories/{id}/commits", times=None, status=503))
+    assert ask(api, "repositories/1").status_code == 200
+    replies = [ask(api, "repositories/1/commits") for _ in range(3)]
+    assert {(reply.status_code, reply.headers["Content-Type"]) for reply in replies} == {(503, "text/html")}
+
+
+def test_a_redirect_leads_where_the_fault_says(api):
+    api.fail(Fault("redirect_abroad", url="http://127.0.0.1:9"))
+    assert ask(api, "repositories/1").headers["Location"] == "http://127.0.0.1:9/repositories/1"
+    for is_bare, query in ((False, "?per_page=2"), (True, "")):
+        api.fail(Fault("redirect", status=307, bare=is_bare))
+        reply = ask(api, "repositories/1/commits", per_page=2)
+        assert (reply.status_code, reply.headers["Location"]) == (307, f"{api.url}/repositories/1/commits{query}")
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "body"),
+    [
+        ("empty_body", {}, b""),
+        ("html", {}, b"<html><body>Unicorn!</body></html>"),
+        ("wrong_shape", {}, b"{}"),
+        ("wrong_shape", {"body": [1]}, b"[1]"),
+    ],
+)
+def test_a_reply_of_200_may_be_none(api, kind, options, body):
+    api.fail(Fault(kind, **options))
+    reply = ask(api, "repositories/1/commits")
+    assert (reply.status_code, reply.content) == (200, body)
+
+
+def test_json_may_be_cut_in_half(api):
+    whole = ask(api, "repositories/1").content
+    api.fail(Fault("cut_json"))
+    assert ask(api, "repositories/1").content == whole[: len(whole) // 2]
+
+
+@pytest.mark.parametrize(
+    ("kind", "error"),
+    [
+        ("cut_body", requests.exceptions.ChunkedEncodingError),
+        ("bad_gzip", requests.exceptions.ContentDecodingError),
+        ("reset", requests.ConnectionError),
+    ],
+)
+def test_a_connection_may_break(api, kind, error):
+    api.fail(Fault(kind))
+    with pytest.raises(error):
+        ask(api, "repositories/1")
+    assert ask(api, "repositories/1").status_code == 200
+
+
+def test_silence_leaves_others_alone(api):
+    api.fail(Fault("hang", seconds=5))
+    with pytest.raises(requests.Timeout):
+        requests.get(f"{api.url}/repositories/1", timeout=0.2)
+    assert requests.get(f"{api.url}/repositories/1", timeout=2).status_code == 200
+    assert [request.status for request in api.log] == [None, 200]
+
+
+def test_a_drip_outlasts_a_timeout_that_counts_from_byte_to_byte(api):
+    api.fail(Fault("drip", seconds=0.001))
+    start = time.monotonic()
+    assert requests.get(f"{api.url}/rate_limit", timeout=0.3).json()["rate"]["limit"] == 5000
+    assert time.monotonic() - start > 0.4
+
+
+def test_a_search_that_ran_out_of_time_shows_half_and_says_so(api):
+    api.fail(Fault("incomplete"))
+    reply = ask(api, "search/repositories", q="jane", sort="stars").json()
+    assert (reply["incomplete_results"], reply["total_count"], len(reply["items"])) == (True, 2, 1)
+
+
+def test_a_world_has_fixes_and_others_and_merges_in_every_repository(tmp_path):
+    made = world(tmp_path, ("keras", "torch"), repositories=2, commits=12)
+    assert [(name, fields["topics"]) for _, name, fields in made] == [
+        ("keras-lovers/project-0", ("keras",)), ("keras-lovers/project-1", ("keras",)),
+        ("torch-lovers/project-0", ("torch",)), ("torch-lovers/project-1", ("torch",)),
+    ]  # fmt: skip
+    for path, _, _ in made:
+        titles = Repository(path).git("log", "--format=%s").splitlines()
+        fixing = [title for title in titles if re.search(r"(?i)\bfix(es|ed)?\b|\bbugfix", title)]
+        assert 0 < len(fixing) < len(titles)
+        assert Repository(path).git("log", "--merges", "--format=%h")
+
+
+# Whether GitHub would answer so.
+
+
+@pytest.fixture(scope="session")
+def described():
+    """Validators of replies by path, status, from GitHub's own description of its API; kept out of the repository."""
+    jsonschema = pytest.importorskip("jsonschema", reason="jsonschema is not installed")
+    schemas = _schemas()
+
+    def validate(path, status, content):
+        schema = schemas["errors"] if status >= 400 else schemas[path]
+        whole = {**schema, "components": schemas["components"]}
+        errors = list(jsonschema.Draft4Validator(whole).iter_errors(content))
+        # The branches of an anyOf say more than that none fits.
+        assert not errors, [f"{list(error.absolute_path)}: {error.message[:200]}" for error in errors]
+
+    return validate
+
+
+def _schemas():
+    """What is needed of the description, made anew where it is not kept yet."""
+    kept = CACHE / f"{DESCRIPTION.replace('/', '-')}.json"
+    if not kept.exists():
+        if shutil.which("npm") is None:
+            pytest.skip("npm is not there to fetch GitHub's description of its API")
+        folder = CACHE / f"fetch-{os.getpid()}"
+        folder.mkdir(parents=True)
+        try:
+            packing = ["npm", "pack", "--ignore-scripts", "--silent", DESCRIPTION]
+            packed = subprocess.run(packing, cwd=folder, capture_output=True, text=True, timeout=120, check=True)
+            with tarfile.open(folder / packed.stdout.split()[-1]) as archive:
+                description = json.load(archive.extractfile("package/generated/api.github.com.json"))
+            part = folder / "needed.json"
+            part.write_text(json.dumps(_needed(description)))
+            part.replace(kept)
+        except (subprocess.SubprocessError, OSError) as error:
+            pytest.skip(f"GitHub's description of its API cannot be fetched: {error}")
+        finally:
+            shutil.rmtree(folder)
+    return json.loads(kept.read_text())
+
+
+PATHS = (
+    "/search/repositories", "/repos/{owner}/{repo}", "/repos/{owner}/{repo}/commits",
+    "/repos/{owner}/{repo}/commits/{ref}", "/repos/{owner}/{repo}/compare/{basehead}", "/rate_limit",
+    "/repos/{owner}/{repo}/branches/{branch}", "/repos/{owner}/{repo}/git/ref/{ref}",
+)  # fmt: skip
+
+
+def _needed(description):
+    """The schemas of the replies, and those that they refer to."""
+    schemas = {
+        path: description["paths"][path]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
+        for path in PATHS
+    }
+    schemas["errors"] = {"$ref": "#/components/schemas/basic-error"}
+    components, waiting = {}, set(re.findall(r"#/components/schemas/([\w-]+)", json.dumps(schemas)))
+    while waiting:
+        name = waiting.pop()
+        components[name] = description["components"]["schemas"][name]
+        referred = re.findall(r"#/components/schemas/([\w-]+)", json.dumps(components[name]))
+        waiting |= set(referred) - set(components)
+    schemas = {**schemas, "components": {"schemas": components}}
+    return _with_null(schemas)
+
+
+def _with_null(schema):
+    """A schema of OpenAPI 3.0, where nullable is a word of its own, as JSON Schema says it."""
+    if isinstance(schema, list):
+        return [_with_null(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    plain = {name: _with_null(each) for name, each in schema.items() if name not in ("example", "examples")}
+    if plain.pop("nullable", None) is True:
+        return {"anyOf": [plain, {"type": "null"}]}
+    return plain
+
+
+@pytest.fixture
+def told(api, work):
+    """A history with a merge, a rename, a binary and a removed file."""
+    work.git("checkout", "-q", "-b", "side", "HEAD~2")
+    work.commit("Side", {"side.bin": b"\0"})
+    work.git("checkout", "-q", "main")
+    work.merge("side", "Merge")
+    work.git("mv", "0.py", "moved.py")
+    work.git("rm", "-q", "1.py")
+    work.commit("Move")
+    return api
+
+
+@pytest.mark.parametrize(
+    ("path", "asked"),
+    [
+        ("/search/repositories", "search/repositories?q=jane"),
+        ("/repos/{owner}/{repo}", "repos/jane/work"),
+        ("/repos/{owner}/{repo}", "repositories/2"),
+        ("/repos/{owner}/{repo}/commits", "repositories/1/commits"),
+        ("/repos/{owner}/{repo}/commits/{ref}", "repositories/1/commits/main"),
+        ("/repos/{owner}/{repo}/commits/{ref}", "repositories/1/commits/main~1"),
+        ("/repos/{owner}/{repo}/compare/{basehead}", "repositories/1/compare/main~2...main"),
+        ("/repos/{owner}/{repo}/branches/{branch}", "repositories/1/branches/main"),
+        ("/repos/{owner}/{repo}/git/ref/{ref}", "repositories/1/git/ref/heads/main"),
+        ("/rate_limit", "rate_limit"),
+    ],
+)
+def test_replies_are_as_github_describes_them(told, described, path, asked):
+    reply = ask(told, asked)
+    assert reply.status_code == 200
+    described(path, 200, reply.json())
+
+
+@pytest.mark.parametrize(
+    "asked", ["repositories/9", "repositories/2/commits", "repositories/1/commits/none", "search/repositories"]
+)
+def test_errors_are_as_github_describes_them(told, described, asked):
+    reply = ask(told, asked)
+    assert reply.status_code >= 400
+    described(asked, reply.status_code, reply.json())
+
+
+def test_the_description_would_notice_what_is_missing_or_of_another_kind(told, described):
+    whole = ask(told, "repositories/1/commits/main").json()
+    for change in ({"sha": 1}, {"parents": None}, {"files": [{"sha": "a"}]}):
+        with pytest.raises(AssertionError):
+            described("/repos/{owner}/{repo}/commits/{ref}", 200, {**copy.deepcopy(whole), **change})
