@@ -15,7 +15,6 @@ from dlbug_assets.github.client import PAGE_SIZE, Conversation, moment
 from dlbug_assets.github.histories import Target
 from dlbug_assets.landing import Collection, Landing, Say
 from dlbug_assets.study import Library
-from dlbug_assets.wire import UnreachableError
 
 if TYPE_CHECKING:
     from github.Repository import Repository
@@ -24,6 +23,10 @@ if TYPE_CHECKING:
 _MOST = 1000
 _BEFORE_GITHUB = datetime(2007, 1, 1)
 _ATTEMPTS = 4
+
+
+class CutShortError(DlbugError):
+    """GitHub's search ran out of time however often it was asked."""
 
 
 class Discovery:
@@ -56,7 +59,8 @@ class Discovery:
 
     def collect(self, say: Say) -> dict[str, Any]:
         """Search and look up; what has landed of an unfinished one is not asked for again. Raises what the transport
-        raises, and :class:`UnreachableError` where GitHub's search runs out of time again and again."""
+        raises, and
+        :class:`CutShortError` where GitHub's search runs out of time again and again."""
         collection = self._access.to_go_on_with(self._landing, self._library.name, self.KIND, self._asked())
         talk = self._access.conversation(collection, say)
         known = self._known()
@@ -160,7 +164,7 @@ class _Search:
             if not is_whole:
                 self._sleep(2.0**attempt)
         if not is_whole:
-            raise UnreachableError(
+            raise CutShortError(
                 f"GitHub's search ran out of time {_ATTEMPTS} times over {query!r}. What was collected is kept; run "
                 "again later to go on, or narrow the search."
             )

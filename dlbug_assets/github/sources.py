@@ -167,10 +167,17 @@ class Followed:
     key_file: Path
 
     def collect(self, libraries: Sequence[str], say: Say, *, sweep: bool) -> Iterator[Collected]:
-        """Find the repositories at the first time and for a ``sweep``; then follow the history of each."""
+        """Find the repositories at the first time and for a ``sweep``; then follow the history of each. Where GitHub
+        cannot be reached for one library, it is not tried for the next."""
+        unreachable: DlbugError | None = None
         for library in libraries:
             try:
+                if unreachable:
+                    raise unreachable
                 yield Collected(library, self._collected(library, say, sweep=sweep))
+            except UnreachableError as error:
+                unreachable = error
+                yield Collected(library, {}, error)
             except DlbugError as error:
                 yield Collected(library, {}, error)
 

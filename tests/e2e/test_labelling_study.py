@@ -1,0 +1,151 @@
+"""A study that people label: sheets out, in and through to agreed bugs, by the command itself; and its sensor."""
+
+import os
+
+import dagster as dg
+import polars as pl
+import pytest
+from running import Ran, command
+
+from dlbug_assets.definitions import build_defs
+from dlbug_assets.labeling.csv_sheets import from_csv
+from dlbug_assets.labeling.handed_in import SETTLES_SECONDS
+from dlbug_assets.study import load_study
+from dlbug_assets.warehouse import Home
+
+STUDY = """
+[study]
+name = "handmade"
+title = "Labelled by hand"
+seed = 5
+[selection]
+created_until = 2012-12-31
+commits_per_library = 4
+[[libraries]]
+name = "Keras"
+tags = ["keras"]
+repositories = "topic:keras"
+[sources]
+posts = "sample"
+commits = "sample"
+labels = "files"
+[labeling]
+raters = ["ann", "bob"]
+adjudicator = "eve"
+checkpoints = [50, 100]
+"""
+LOGIC = ("Structural Logic Bug", "Structure Inefficiency", "Crash")
+DATA = ("Data Bug", "Unaligned Tensor", "Bad Performance")
+
+
+class Handmade:
+    """The study in a home."""
+
+    def __init__(self, folder):
+        self.root = folder / "home"
+        self.path = folder / "handmade.toml"
+        self.path.write_text(STUDY, encoding="utf-8")
+        self.outbox = self.root / "handmade" / "labels" / "outbox"
+        self.inbox = self.root / "handmade" / "labels" / "inbox"
+
+    def dlbug(self, *arguments):
+        done = command(self.root, *arguments, "--study", str(self.path))
+        assert done.returncode == 0, done.stderr
+        return done
+
+    def query(self, sql):
+        return Ran(Home(self.root, "handmade"), None).query(sql)
+
+    def sheets(self):
+        return sorted(path.name for path in self.outbox.glob("[0-9]*"))
+
+
+def filled(path, answers):
+    """The text of a CSV sheet whose rows are answered by a function of the item's number in the sheet."""
+    (_, head), *rows = from_csv(path.read_bytes())
+    frame = pl.DataFrame([dict(zip(head, row, strict=True)) | answers(n) for n, (_, row) in enumerate(rows)])
+    return frame.write_csv()
+
+
+@pytest.fixture
+def handmade(tmp_path):
+    return Handmade(tmp_path)
+
+
+def test_from_the_queue_to_the_agreed_bugs(handmade, tmp_path):
+    handmade.dlbug("run")
+    items = handmade.query("from labeling.items")
+    assert items["frozen_at"].null_count() == items.height > 4
+    handmade.dlbug("labels", "export", "--format", "csv")
+    assert handmade.sheets() == ["50-ann.csv", "50-bob.csv"]
+    texts = dict(from_csv((handmade.outbox / "50-ann.csv").read_bytes()))
+    assert "<p>" not in str(texts)
+
+    # Both list the same single bug in every item, and hand in by the command.
+    for rater in ("ann", "bob"):
+        path = tmp_path / f"50-{rater}.csv"
+        path.write_text(filled(handmade.outbox / path.name, lambda _: {"is_bug": "true"}), encoding="utf-8")
+    done = handmade.dlbug("labels", "import", str(tmp_path / "50-ann.csv"), str(tmp_path / "50-bob.csv"))
+    assert "Cohen's kappa so far" in done.stdout
+    frozen = handmade.query("from labeling.items where frozen_at is not null")
+    assert frozen.drop("frozen_at").equals(items.drop("frozen_at"))
+    assert handmade.query("select distinct frozen_by from labeling.units").item() == "agreement"
+
+    # A sheet that somebody has begun to fill in right in the outbox is not written over.
+    begun = handmade.outbox / "50-ann.csv"
+    begun.write_text("mine")
+    handmade.dlbug("labels", "export", "--format", "csv")
+    assert begun.read_text() == "mine"
+    assert {"50-ann-dimensions.csv", "50-bob-dimensions.csv", "100-ann.csv"} <= set(handmade.sheets())
+
+    for rater, first in (("ann", LOGIC), ("bob", DATA)):
+        path = tmp_path / f"50-{rater}-dimensions.csv"
+
+        def answers(number, first=first):
+            said = first if number == 0 else LOGIC
+            return dict(zip(("bug_type", "root_cause", "effect"), said, strict=True))
+
+        path.write_text(filled(handmade.outbox / path.name, answers), encoding="utf-8")
+    handmade.dlbug("labels", "import", *(str(tmp_path / f"50-{rater}-dimensions.csv") for rater in ("ann", "bob")))
+    undecided = handmade.query("select count(*) from labeling.disagreements where adjudicated_label is null").item()
+    assert undecided == 3
+    handmade.dlbug("labels", "export", "--format", "csv")
+    path = tmp_path / "50-eve-dimensions.csv"
+    ruling = dict(zip(("bug_type", "root_cause", "effect"), DATA, strict=True))
+    path.write_text(filled(handmade.outbox / path.name, lambda _: ruling), encoding="utf-8")
+    done = handmade.dlbug("labels", "import", str(path))
+    assert "Disagreements: 0 undecided, 3 decided" in done.stdout
+    decided = handmade.query("select decided_by, count(*) from labeling.labels group by 1 order by 1").rows()
+    assert decided[0] == ("adjudication", 1)
+    assert decided[1][1] == handmade.query("select count(*) from labeling.units").item() - 1
+
+    # Rows that cannot be taken are set aside, and the rest counts.
+    path = tmp_path / "100-ann.csv"
+    path.write_text(
+        filled(handmade.outbox / path.name, lambda n: {"is_bug": "maybe" if n == 0 else "false"}), encoding="utf-8"
+    )
+    done = handmade.dlbug("labels", "import", str(path))
+    assert handmade.query("select file, line from labeling.rejected_labels").rows() == [("100-ann.csv", 2)]
+    assert handmade.dlbug("labels", "status").stdout in done.stdout
+
+
+def test_the_sensor_takes_in_what_is_dropped_into_the_inbox_once(handmade):
+    definitions = build_defs(load_study(handmade.path), {"DLBUG_HOME": str(handmade.root)})
+    sensor = definitions.resolve_sensor_def("labels_inbox")
+
+    def look(cursor):
+        with dg.DagsterInstance.ephemeral() as instance:
+            return sensor.evaluate_tick(
+                dg.build_sensor_context(instance=instance, cursor=cursor, definitions=definitions)
+            )
+
+    assert look(None).skip_message == "nothing new in the inbox"
+    handmade.inbox.mkdir(parents=True)
+    path = handmade.inbox / "50-ann.csv"
+    path.write_text("item_id")
+    assert look(None).skip_message == "still growing: 50-ann.csv"
+    settled = path.stat().st_mtime - SETTLES_SECONDS - 1
+    os.utime(path, (settled, settled))
+    tick = look(None)
+    assert len(tick.run_requests) == 1
+    assert look(tick.cursor).skip_message == "nothing new in the inbox"
