@@ -409,6 +409,8 @@ def _alpha(codes: np.ndarray) -> float | None:
 
 def _bootstrap(part: _Part, seed: int) -> tuple[float, float] | tuple[None, None]:
     """The 2.5% and 97.5% percentiles of kappa over resamples of items; None where no resample has a kappa."""
+    from scipy import sparse  # noqa: PLC0415 (slow to import)
+
     row = "|".join(str(value) for value in part.key.values())
     # A generator of its own for each row: adding a source or a checkpoint changes no other row.
     entropy = int.from_bytes(hashlib.sha256(f"{seed}|kappa|{row}".encode()).digest())
@@ -423,9 +425,11 @@ def _bootstrap(part: _Part, seed: int) -> tuple[float, float] | tuple[None, None
         np.add.at(chosen, (pattern, rater, codes[:, rater]), 1)
     agreed = [np.bincount(pattern, codes[:, a] == codes[:, b], minlength=len(shown)) for a, b in part.pairs]
     summands = np.column_stack([np.bincount(pattern, minlength=len(shown)), chosen.reshape(len(shown), -1), *agreed])
+    # Sparse: a pattern has few of the labels. And BLAS would start threads of its own within each of ours.
+    summing = sparse.csr_array(summands.T)
     sums = np.vstack(
         [
-            generator.multinomial(items, shown / items, size=_AT_A_TIME).astype(np.float64) @ summands
+            (summing @ generator.multinomial(items, shown / items, size=_AT_A_TIME).T).T
             for _ in range(RESAMPLES // _AT_A_TIME)
         ]
     )
