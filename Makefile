@@ -37,7 +37,7 @@ ui: setup ## Dagster's UI and daemon on 127.0.0.1 (STUDY=..., PORT=...)
 
 test: $(VENV)/.installed-dev ## The whole test suite
 	$(BIN)/ruff check dlbug_assets tests benchmarks
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 bench: $(VENV)/.installed-dev ## The benchmarks, as ratios in one run
 	$(BIN)/python -m benchmarks
