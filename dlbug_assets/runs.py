@@ -6,6 +6,7 @@ import operator
 import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from dlbug_assets.automation import RANGE_END, RANGE_START, WHOLE_GRAPH
 from dlbug_assets.collecting import LANDINGS, step_name
 from dlbug_assets.definitions import build_defs
 from dlbug_assets.errors import DlbugError
+from dlbug_assets.lease import Lease
 from dlbug_assets.study import Study
 from dlbug_assets.table_assets import asset_key
 from dlbug_assets.warehouse import Home
@@ -54,7 +56,26 @@ def prepare_instance(home: Home) -> Path:
             f"cannot write {home.dagster_home}: {error.strerror}. "
             "Make the folder writable (or free disk space), or set DLBUG_HOME to another one."
         ) from None
-    return home.dagster_home
+    with (
+        # Two that make its tables at the same time would fail each other.
+        Lease(home.dagster_home / "history.lock", f"process {os.getpid()}", lambda _: None, what="history of runs"),
+        _history(home.dagster_home),
+    ):
+        return home.dagster_home
+
+
+@contextmanager
+def _history(dagster_home: Path) -> Iterator[dg.DagsterInstance]:
+    """The instance; raises :class:`DlbugError` where what happens cannot be written down: then a run cannot go on."""
+    try:
+        with dg.DagsterInstance.from_config(str(dagster_home)) as instance:
+            yield instance
+    except (SQLAlchemyError, OSError) as error:
+        reason = str(getattr(error, "orig", error))
+        raise DlbugError(
+            f"cannot write the history of runs in {dagster_home}: {reason}. The published database is untouched. "
+            "Free some disk space or make the folder writable (or set DLBUG_HOME to another one), and run again."
+        ) from None
 
 
 def run_study(
@@ -82,20 +103,12 @@ def run_study(
         corpora &= chosen
     dagster_home = prepare_instance(Home.of(study.name, environ))
     failures: list[StepFailure] = []
-    try:
-        with dg.DagsterInstance.from_config(str(dagster_home)) as instance:
-            runs = _Runs(definitions, instance, study.library_names, sweep=sweep)
-            for libraries_of_run in ranges[:-1]:
-                failures += runs.run("corpora", corpora, libraries_of_run, then_downstream=False)
-            job = WHOLE_GRAPH if chosen is None else "selection"
-            failures += runs.run(job, chosen, ranges[-1], then_downstream=True)
-    except (SQLAlchemyError, OSError) as error:
-        # Dagster writes down what happens as it happens; where it cannot, a run cannot go on.
-        reason = str(getattr(error, "orig", error))
-        raise DlbugError(
-            f"cannot write the history of runs in {dagster_home}: {reason}. The published database is untouched. "
-            "Free some disk space or make the folder writable (or set DLBUG_HOME to another one), and run again."
-        ) from None
+    with _history(dagster_home) as instance:
+        runs = _Runs(definitions, instance, study.library_names, sweep=sweep)
+        for libraries_of_run in ranges[:-1]:
+            failures += runs.run("corpora", corpora, libraries_of_run, then_downstream=False)
+        job = WHOLE_GRAPH if chosen is None else "selection"
+        failures += runs.run(job, chosen, ranges[-1], then_downstream=True)
     return failures
 
 

@@ -6,14 +6,21 @@ raters disagree on (decisions.py).
 Sources of the formulas: kappa, Cohen 1960 ("A coefficient of agreement for nominal scales"); its large-sample
 interval, Fleiss, Cohen & Everitt 1969; the percentile bootstrap, Efron 1979, drawn by item because the bugs of one
 item are not independent; alpha, Krippendorff 2004 ("Content Analysis", chapter 11), nominal.
+
+The coefficients are computed here from whole numbers, so that what is 0, 1 or undefined is exactly that; the tests
+hold them against statsmodels, scikit-learn and krippendorff.
 """
 
 import functools
 import hashlib
+import math
 import operator
+import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import combinations
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -32,6 +39,11 @@ CUMULATIVE = "cumulative"
 INCREMENT = "increment"
 
 RESAMPLES = 1000
+#: Drawn at a time: with thousands of items all draws together would take up hundreds of megabytes.
+_AT_A_TIME = 100
+_Z_95 = NormalDist().inv_cdf(0.975)
+_MISSING = -1
+
 NO_UNITS = "no units"
 ONE_CATEGORY = "only one category was used"
 
@@ -84,19 +96,25 @@ def kappa_checkpoints(labels: pl.DataFrame, items: pl.DataFrame, study: Study) -
     With more than two raters kappa, observed and expected agreement are means over the pairs, undefined where one
     pair is; the analytic bounds are means too, an interval that is rather too wide than too narrow, because the
     standard error of a mean is at most the mean of the standard errors. Resamples whose kappa is undefined (a
-    single category was drawn) are left out of the bootstrap.
+    single category was drawn) are left out of the bootstrap. alpha also takes in the units that only some of the
+    raters, at least two, have handed in so far; so it can be there where kappa still waits.
     """
-    rows = []
-    for part in _parts(labels, items, study, (CUMULATIVE, INCREMENT)):
-        statistics = _agreement(part, study)
-        kappa = statistics.get("kappa")
-        rows.append(
-            part.key
-            | {"units": len(part.codes), "undefined_reason": part.undefined_reason}
-            | statistics
-            | {"reached_target": None if kappa is None else kappa >= study.labeling.kappa_target}
-        )
+    # Threads: nearly all the time goes into NumPy's draws, which run side by side.
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        parts = _parts(labels, items, study, (CUMULATIVE, INCREMENT))
+        rows = list(pool.map(functools.partial(_kappa_row, study=study), parts))
     return pl.DataFrame(rows, schema=KAPPA_CHECKPOINTS)
+
+
+def _kappa_row(part: "_Part", study: Study) -> dict[str, Any]:
+    statistics = _agreement(part, study)
+    kappa = statistics.get("kappa")
+    return (
+        part.key
+        | {"units": len(part.codes), "undefined_reason": part.undefined_reason}
+        | statistics
+        | {"reached_target": None if kappa is None else kappa >= study.labeling.kappa_target}
+    )
 
 
 def category_kappa(labels: pl.DataFrame, items: pl.DataFrame, study: Study) -> pl.DataFrame:
@@ -136,6 +154,16 @@ def ratings(labels: pl.DataFrame, study: Study, dimension: str, checkpoint: int 
     a sheet (same pass, same batch) that it was rated in. stage and antipattern: only bugs with a label of at
     least one rater, a blank being ``none``.
     """
+    said = _said(labels, study, dimension, checkpoint)
+    return said.filter(pl.all_horizontal(pl.col(_label_columns(study)).is_not_null()))
+
+
+def _label_columns(study: Study) -> list[str]:
+    return [f"label_{number}" for number in range(1, len(study.labeling.raters) + 1)]
+
+
+def _said(labels: pl.DataFrame, study: Study, dimension: str, checkpoint: int) -> pl.DataFrame:
+    """As :func:`ratings`, with the units that still wait for a rater: NULL for who has not handed them in."""
     raters = study.labeling.raters
     which = LIST_BUGS if dimension == IS_BUG else RATE_BUGS
     given = labels.filter(
@@ -148,22 +176,24 @@ def ratings(labels: pl.DataFrame, study: Study, dimension: str, checkpoint: int 
     if dimension == IS_BUG:
         said = latest.group_by("item_id", "rater").agg(bug_index=pl.lit(0, pl.Int32), label=pl.col("is_bug").any())
         said = said.with_columns(label=pl.col("label").cast(pl.String))
-        complete = said.group_by("item_id").agg(raters=pl.len())
+        handed_in = said.select("item_id", "rater")
     else:
         said = latest.filter("is_bug").select("item_id", "rater", "bug_index", label=dimension)
         asked = given.select("item_id", "batch").unique()
         sheets = given.select("rater", "batch").unique()
-        complete = asked.join(sheets, on="batch").group_by("item_id").agg(raters=pl.col("rater").n_unique())
+        handed_in = asked.join(sheets, on="batch").select("item_id", "rater").unique()
 
-    whole = complete.filter(pl.col("raters") == len(raters)).select("item_id")
-    wide = said.select("item_id", "bug_index").unique().join(whole, on="item_id", how="semi")
-    names = [f"label_{number}" for number in range(1, len(raters) + 1)]
+    wide = said.select("item_id", "bug_index").unique()
+    names = _label_columns(study)
     for name, rater in zip(names, raters, strict=True):
-        theirs = said.filter(pl.col("rater") == rater).select("item_id", "bug_index", pl.col("label").alias(name))
-        wide = wide.join(theirs, on=["item_id", "bug_index"], how="left")
+        is_theirs = pl.col("rater") == rater
+        theirs = said.filter(is_theirs).select("item_id", "bug_index", pl.col("label").alias(name))
+        answered = handed_in.filter(is_theirs).select("item_id", pl.lit(NONE).alias(f"_{name}"))
+        wide = wide.join(theirs, on=["item_id", "bug_index"], how="left").join(answered, on="item_id", how="left")
     if dimension not in (IS_BUG, *REQUIRED_DIMENSIONS):
         wide = wide.filter(pl.any_horizontal(pl.col(names).is_not_null()))
-    return wide.with_columns(pl.col(names).fill_null(NONE)).sort("item_id", "bug_index")
+    filled = [pl.col(name).fill_null(pl.col(f"_{name}")) for name in names]
+    return wide.select("item_id", "bug_index", *filled).sort("item_id", "bug_index")
 
 
 @dataclass(frozen=True)
@@ -172,7 +202,7 @@ class _Rated:
 
     frame: pl.DataFrame  # item_id and _pattern (see _prepared)
     categories: list[str]
-    codes: np.ndarray  # unit x rater -> position in categories
+    codes: np.ndarray  # unit x rater -> position in categories, or _MISSING
     sources: np.ndarray
     starts: np.ndarray  # the first checkpoint that includes the unit's item
 
@@ -191,22 +221,13 @@ class _Part:
         return self.rated.categories
 
     @functools.cached_property
-    def codes(self) -> np.ndarray:
-        return self.rated.codes[self.chosen]
+    def whole(self) -> np.ndarray:
+        """The chosen units that every rater has handed in."""
+        return self.chosen & (self.rated.codes != _MISSING).all(axis=1)
 
     @functools.cached_property
-    def _patterns(self) -> tuple[np.ndarray, list[np.ndarray]]:
-        return _patterns(self.rated.frame.filter(self.chosen), self.codes)
-
-    @property
-    def patterns(self) -> np.ndarray:
-        """Pattern -> number of items that show it (see _prepared)."""
-        return self._patterns[0]
-
-    @property
-    def pattern_units(self) -> list[np.ndarray]:
-        """Pattern -> codes of its units."""
-        return self._patterns[1]
+    def codes(self) -> np.ndarray:
+        return self.rated.codes[self.whole]
 
     @property
     def pairs(self) -> list[tuple[int, int]]:
@@ -264,55 +285,49 @@ def _parts(labels: pl.DataFrame, items: pl.DataFrame, study: Study, scopes: tupl
                     yield _Part(key, rated, chosen, study.labeling.raters)
 
 
-def _prepared(
-    labels: pl.DataFrame, placed: pl.DataFrame, study: Study, dimension: str, checkpoint: int
-) -> _Rated:
+def _prepared(labels: pl.DataFrame, placed: pl.DataFrame, study: Study, dimension: str, checkpoint: int) -> _Rated:
     """The ratings at a checkpoint with their items' places, as codes, and the pattern of each item.
 
     An item's pattern is what was said on all its units. The statistics see nothing else of an item, so a resample
     of items is a multinomial draw over patterns: the same distribution, for a few dozen numbers instead of
     thousands.
     """
-    wide = ratings(labels, study, dimension, checkpoint).join(placed, on="item_id", how="inner")
-    names = [f"label_{number}" for number in range(1, len(study.labeling.raters) + 1)]
-    categories = sorted(set().union(*(wide[name].unique().to_list() for name in names)))
-    codes = {category: code for code, category in enumerate(categories)}
+    wide = _said(labels, study, dimension, checkpoint).join(placed, on="item_id", how="inner")
+    names = _label_columns(study)
+    categories = sorted(set().union(*(wide[name].drop_nulls().unique().to_list() for name in names)))
+    as_codes = pl.col(names).cast(pl.Enum(categories)).to_physical().cast(pl.Int64).fill_null(_MISSING)
     frame = wide.sort("item_id", "bug_index").with_columns(
         pl.concat_str(names, separator="\x1f").alias("_said"),
-        *(pl.col(name).replace_strict(codes, return_dtype=pl.Int64) for name in names),
+        as_codes,
     )
     frame = frame.with_columns(_pattern=pl.col("_said").sort().str.join("\x1e").over("item_id"))
-    codes_of = frame.select(names).to_numpy().astype(np.int64).reshape(-1, len(names))
     return _Rated(
         frame.select("item_id", "_pattern"),
         categories,
-        codes_of,
+        frame.select(names).to_numpy().reshape(-1, len(names)),
         frame["source"].to_numpy(),
         frame["_from"].to_numpy(),
     )
 
 
-def _patterns(frame: pl.DataFrame, codes: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]]:
-    """How often each pattern occurs among the items, and the codes of its units, in the order of their texts.
+def _patterns(part: _Part) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """How often each pattern occurs among the items; and, of one item for each pattern, its units' patterns and codes.
 
-    The order must not depend on other sources or on the order of rows: the seeded draws are dealt out in it.
+    The patterns are in the order of their texts, which must not depend on other sources or on the order of rows: the
+    seeded draws are dealt out in it.
     """
-    example = (
-        frame.with_row_index("_unit")
-        .group_by("_pattern")
-        .agg(
-            _items=pl.col("item_id").n_unique(),
-            _units=pl.col("_unit").filter(pl.col("item_id") == pl.col("item_id").min()),
-        )
-        .sort("_pattern")
-    )
-    return example["_items"].to_numpy(), [codes[units.to_numpy()] for units in example["_units"]]
+    frame = part.rated.frame.filter(part.whole)
+    seen = frame.group_by("_pattern").agg(_items=pl.col("item_id").n_unique(), item_id=pl.col("item_id").min())
+    seen = seen.sort("_pattern").with_row_index("_number")
+    example = frame.with_row_index("_unit").join(seen, on=["_pattern", "item_id"])
+    return seen["_items"].to_numpy(), example["_number"].to_numpy(), part.codes[example["_unit"].to_numpy()]
 
 
 def _agreement(part: _Part, study: Study) -> dict[str, float | None]:
-    """The statistics of one row; none where there are no units."""
+    """The statistics of one row; without units that every rater handed in, there is at most alpha."""
+    alpha = _alpha(part.rated.codes[part.chosen])
     if not len(part.codes):
-        return {}
+        return {"alpha": alpha}
     tables = part.tables()
     shares = [table / table.sum() for table in tables]
     kappa, low, high = _mean_of_pairs([_kappa(table) for table in tables])
@@ -325,7 +340,7 @@ def _agreement(part: _Part, study: Study) -> dict[str, float | None]:
         "kappa_high": high,
         "kappa_boot_low": boot_low,
         "kappa_boot_high": boot_high,
-        "alpha": _alpha(part),
+        "alpha": alpha,
     }
 
 
@@ -341,19 +356,29 @@ def _one_against_rest(table: np.ndarray, code: int) -> np.ndarray:
 
 
 def _kappa(table: np.ndarray) -> tuple[float, float, float] | None:
-    """Kappa with its analytic 95% bounds (Fleiss, Cohen & Everitt 1969); None where it is undefined."""
-    from statsmodels.stats.inter_rater import cohens_kappa  # noqa: PLC0415 (slow to import)
+    """Kappa with its analytic 95% bounds (Fleiss, Cohen & Everitt 1969, formula 13); None where it is undefined.
 
-    if _has_one_category(table):
+    Their shares are multiplied out to whole numbers of any size: rounding in the difference of two nearly equal
+    terms would give a variance that is 0 a width.
+    """
+    first, second = table.sum(axis=1).tolist(), table.sum(axis=0).tolist()
+    n = sum(first)
+    chance = sum(a * b for a, b in zip(first, second, strict=True))  # expected agreement, times n squared
+    left = n * n - chance  # what chance leaves to agree on
+    missed = n * (n - int(np.trace(table)))  # kappa is 1 - missed / left
+    if not left:
         return None
-    if np.trace(table) == table.sum():  # raters who agree throughout: the variance is 0, but for rounding
-        return 1.0, 1.0, 1.0
-    with np.errstate(invalid="ignore", divide="ignore"):
-        result = cohens_kappa(table)
-    kappa = float(result.kappa)
-    if not result.var_kappa > 0:
-        return kappa, kappa, kappa
-    return kappa, float(result.kappa_low), float(result.kappa_upp)
+    total = 0
+    for row, column in zip(*(places.tolist() for places in np.nonzero(table)), strict=True):
+        if row == column:
+            weight = n * left - (first[row] + second[row]) * missed
+        else:
+            weight = (second[row] + first[column]) * missed
+        total += int(table[row, column]) * weight * weight
+    mean = n * n * (left - missed) - chance * missed
+    half = _Z_95 * math.sqrt((n * total - mean * mean) / (n * left**4))
+    kappa = (left - missed) / left
+    return kappa, kappa - half, kappa + half
 
 
 def _mean_of_pairs(
@@ -366,40 +391,50 @@ def _mean_of_pairs(
     return float(kappa), float(low), float(high)
 
 
-def _alpha(part: _Part) -> float | None:
-    """Krippendorff's alpha, nominal; None where only one category was used."""
-    import krippendorff  # noqa: PLC0415 (slow to import)
+def _alpha(codes: np.ndarray) -> float | None:
+    """Krippendorff's alpha, nominal, of unit x rater; None where fewer than two categories can be paired.
 
-    used, codes = np.unique(part.codes, return_inverse=True)
-    if len(used) < 2:  # noqa: PLR2004
+    A unit with a single label says nothing about agreement, and does not count towards chance either.
+    """
+    codes = codes[(codes != _MISSING).sum(axis=1) > 1]
+    counts = np.stack([(codes == code).sum(axis=1) for code in range(codes.max(initial=0) + 1)], axis=1)
+    labels = counts.sum(axis=1)
+    n, of_category = int(labels.sum()), counts.sum(axis=0)
+    by_chance = n * n - int(of_category @ of_category)
+    if not by_chance:
         return None
-    codes = codes.reshape(part.codes.shape)
-    counts = np.zeros((len(codes), len(used)), dtype=np.int64)
-    for column in codes.T:
-        counts[np.arange(len(codes)), column] += 1
-    return float(krippendorff.alpha(value_counts=counts, level_of_measurement="nominal"))
+    differing = ((labels**2 - (counts**2).sum(axis=1)) / (labels - 1)).sum()
+    return float(1 - (n - 1) * differing / by_chance)
 
 
 def _bootstrap(part: _Part, seed: int) -> tuple[float, float] | tuple[None, None]:
     """The 2.5% and 97.5% percentiles of kappa over resamples of items; None where no resample has a kappa."""
+    from scipy import sparse  # noqa: PLC0415 (slow to import)
+
     row = "|".join(str(value) for value in part.key.values())
     # A generator of its own for each row: adding a source or a checkpoint changes no other row.
     entropy = int.from_bytes(hashlib.sha256(f"{seed}|kappa|{row}".encode()).digest())
     generator = np.random.Generator(np.random.PCG64(entropy))
-    items = int(part.patterns.sum())
-    draws = generator.multinomial(items, part.patterns / items, size=RESAMPLES).astype(np.float64)
+    shown, pattern, codes = _patterns(part)
+    items = int(shown.sum())
+    raters, size = codes.shape[1], len(part.categories)
 
-    raters, size = part.codes.shape[1], len(part.categories)
-    units = draws @ np.array([len(codes) for codes in part.pattern_units], dtype=np.float64)
-    chosen = np.array(
-        [[np.bincount(codes[:, rater], minlength=size) for rater in range(raters)] for codes in part.pattern_units],
-        dtype=np.float64,
-    )
-    shares = [draws @ chosen[:, rater] / units[:, None] for rater in range(raters)]
+    # What a resample is summed up from, for each pattern: its units, the labels of each rater, the agreements of pairs.
+    chosen = np.zeros((len(shown), raters, size))
+    for rater in range(raters):
+        np.add.at(chosen, (pattern, rater, codes[:, rater]), 1)
+    agreed = [np.bincount(pattern, codes[:, a] == codes[:, b], minlength=len(shown)) for a, b in part.pairs]
+    summands = np.column_stack([np.bincount(pattern, minlength=len(shown)), chosen.reshape(len(shown), -1), *agreed])
+    # Sparse: a pattern has few of the labels. And BLAS would start threads of its own within each of ours.
+    summing = sparse.csr_array(summands.T)
+    portions = [min(_AT_A_TIME, RESAMPLES - drawn) for drawn in range(0, RESAMPLES, _AT_A_TIME)]
+    draws = (generator.multinomial(items, shown / items, size=portion) for portion in portions)
+    sums = np.ascontiguousarray(np.hstack([summing @ drawn.T for drawn in draws]).T)
+    units = sums[:, 0]
+    shares = [sums[:, 1 + rater * size : 1 + (rater + 1) * size] / units[:, None] for rater in range(raters)]
     kappas = []
-    for a, b in part.pairs:
-        agreed = np.array([np.sum(codes[:, a] == codes[:, b]) for codes in part.pattern_units], dtype=np.float64)
-        observed = draws @ agreed / units
+    for number, (a, b) in enumerate(part.pairs, start=1 + raters * size):
+        observed = sums[:, number] / units
         # All units in one category at both raters: the products are exact there, so the comparison is too.
         expected = (shares[a] * shares[b]).sum(axis=1)
         undefined = expected == 1

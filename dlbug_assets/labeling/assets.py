@@ -11,6 +11,7 @@ from dlbug_assets import artifact
 from dlbug_assets.clock import Clock
 from dlbug_assets.labeling import agreement, decisions, rounds, sources, units
 from dlbug_assets.labeling.items import completed, dated, order_queue, queue
+from dlbug_assets.labeling.kappa_chart import chart, disagreeing
 from dlbug_assets.study import Study
 from dlbug_assets.table_assets import Columns, Rows, TableAssets
 from dlbug_assets.taxonomy import Taxonomy
@@ -57,11 +58,16 @@ def assets(
         "labeling.category_kappa",
         reads={"labels": "labeling.rater_labels", "items": "labeling.items"},
     )
-    def kappas(labels: pl.DataFrame, items: pl.DataFrame) -> dict[str, pl.DataFrame]:
-        return {
-            "kappa_checkpoints": agreement.kappa_checkpoints(labels, items, study),
-            "category_kappa": agreement.category_kappa(labels, items, study),
+    def kappas(labels: pl.DataFrame, items: pl.DataFrame) -> dict[str, Rows]:
+        target = study.labeling.kappa_target
+        checkpoints = agreement.kappa_checkpoints(labels, items, study)
+        categories = agreement.category_kappa(labels, items, study)
+        below = disagreeing(categories, checkpoints, target) or ["Nothing is below the target."]
+        shown = {
+            "agreement": dg.MetadataValue.md(chart(checkpoints, target)),
+            "below the target": dg.MetadataValue.md("\n".join(f"- {sentence}" for sentence in below)),
         }
+        return {"kappa_checkpoints": Rows(checkpoints, shown), "category_kappa": Rows(categories)}
 
     @tables.whole("labeling.disagreements", reads={"labels": "labeling.rater_labels", "frozen": "labeling.units"})
     def disagreements(labels: pl.DataFrame, frozen: pl.DataFrame) -> pl.DataFrame:

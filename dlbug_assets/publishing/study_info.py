@@ -9,7 +9,7 @@ import polars as pl
 from dlbug_assets.study import Study
 
 SYNTHETIC_NOTICE = "SYNTHETIC: made up by the sample source; nothing here is a fact about real bugs"
-_PACKAGES = ("dlbug", "dagster", "duckdb", "polars", "scipy", "statsmodels", "krippendorff", "sqlglot")
+_PACKAGES = ("dlbug", "dagster", "duckdb", "polars", "scipy", "statsmodels", "sqlglot")
 
 
 def notice(study: Study) -> str:

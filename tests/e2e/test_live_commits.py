@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from repositories import Repository
-from running import Ran, command, environment
+from running import DLBUG, Ran, command, environment
 from servers.github import GitHub, world
 from servers.stackexchange import StackExchange, corpus
 
@@ -252,3 +252,25 @@ def test_posts_and_commits_are_collected_in_one_run(live):
     counts = "select count(distinct library) from {}"
     for table in ("stackoverflow.candidate_posts", "github.sampled_commits"):
         assert live.query(counts.format(table)).item() == len(TOPICS)
+
+
+def test_row_40_two_runs_at_once_collect_one_after_the_other(live):
+    live.api.mirror(live.mirror)
+    arguments = [DLBUG, "run", "--study", "live", "--select", COMMITS]
+    runs = [
+        subprocess.Popen(
+            arguments,
+            env=environment(live.root, **live.environment()),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(2)
+    ]
+    said = [run.communicate(timeout=240)[1] for run in runs]
+    assert [run.returncode for run in runs] == [0, 0], said
+    # The second one only looks whether a head has moved.
+    answered = [request.status for request in live.api.log]
+    assert answered.count(304) == len(live.api.hosted)
+    assert not live.query("select library, full_name, sha from github.fix_commits").is_duplicated().any()
+    live.proves_count()

@@ -16,7 +16,9 @@ import pytest
 from following import PLANTED, Following
 from repositories import Repository
 from servers.github import Fault, GitHub, world
+from small_disks import mount, unmount
 
+from dlbug_assets.errors import DlbugError
 from dlbug_assets.github.discovery import CutShortError
 from dlbug_assets.github.transport import RefusedError
 from dlbug_assets.quota import DeferredError
@@ -408,4 +410,27 @@ def test_the_reserve_of_the_quota_is_not_touched(api, study):
     study.proves_count()
     api.limits["core"].remaining = 5000
     study.clock.ahead = timedelta(hours=2)
+    proves_recovery(study)
+
+
+def test_row_40_a_full_disk_stops_collecting_and_nothing_moves(api, study):
+    study.refresh()
+    before = study.cursors()
+    grow(api)
+    folder = study.home.landing / "github"
+    aside = study.root / "aside"
+    folder.rename(aside)
+    mount(folder, "size=256k")
+    try:
+        shutil.copytree(aside, folder, dirs_exist_ok=True)
+        free = shutil.disk_usage(folder).free
+        (folder / "ballast").write_bytes(b"x" * free)
+        failures = study.collect()
+        assert {type(error) for error in failures.values()} == {DlbugError}
+        assert "No space left on device. What was collected before is kept" in str(failures["Keras"])
+        proves_that_nothing_moved(study, before)
+    finally:
+        unmount(folder)
+    folder.rmdir()
+    aside.rename(folder)
     proves_recovery(study)
