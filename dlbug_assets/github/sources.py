@@ -121,9 +121,9 @@ class Release:
             if unreachable:
                 yield Collected(library, {"kind": "not looked up"})
                 continue
-            looked_up = self._looked_up(library, access)
+            known, looked_up = self._known(library), self._looked_up(library, access)
             try:
-                yield Collected(library, looked_up.collect(self._known(library), say))
+                yield Collected(library, looked_up.collect(known, say))
             except (UnreachableError, DeferredError) as error:
                 unreachable = f"titles, dates and sizes of commits stay as they are: {error}"
                 yield Collected(library, {"kind": "not looked up", "note": unreachable})
