@@ -46,7 +46,8 @@ def print_status(progress: pl.DataFrame, ask: Callable[[str], pl.DataFrame], con
     kappas = ask(
         "select source, dimension, checkpoint, units, round(kappa, 3), round(kappa_low, 3), round(kappa_high, 3), "
         "undefined_reason from labeling.kappa_checkpoints where scope = 'cumulative' "
-        "qualify checkpoint = max(checkpoint) over (partition by source, dimension) order by source, dimension"
+        "qualify row_number() over (partition by source, dimension order by round desc, checkpoint desc) = 1 "
+        "order by source, dimension"
     )
     lines = [
         (source, dimension, f"{checkpoint}%", units, kappa, reason or f"{low} to {high}")
@@ -78,20 +79,19 @@ def _dataset(connection: duckdb.DuckDBPyConnection, console: Console) -> None:
 
 def _kappas(connection: duckdb.DuckDBPyConnection, console: Console) -> None:
     rows = connection.execute(
-        "select checkpoint, units, round(kappa, 3), round(kappa_low, 3), round(kappa_high, 3), undefined_reason "
-        "from labeling.kappa_checkpoints where source = 'all' and dimension = 'bug_type' and scope = 'cumulative' "
-        "order by checkpoint"
+        "select k.round, checkpoint, units, round(kappa, 3), round(kappa_low, 3), round(kappa_high, 3), "
+        "undefined_reason from labeling.kappa_checkpoints as k "
+        "where source = 'all' and dimension = 'bug_type' and scope = 'cumulative' order by k.round, checkpoint"
     ).fetchall()
     if not rows:
         console.print("\nInter-rater agreement: not testable, the source has final labels but no rater's own ones")
         return
     lines = [
-        (f"{checkpoint}%", units, kappa, reason or f"{low} to {high}")
-        for checkpoint, units, kappa, low, high, reason in rows
+        (number, f"{checkpoint}%", units, kappa, reason or f"{low} to {high}")
+        for number, checkpoint, units, kappa, low, high, reason in rows
     ]
-    _table(
-        console, "Cohen's kappa of bug types, both sources", ("#Checkpoint", "#Units", "#Kappa", "95% interval"), lines
-    )
+    columns = ("#Round", "#Checkpoint", "#Units", "#Kappa", "95% interval")
+    _table(console, "Cohen's kappa of bug types, both sources", columns, lines)
 
 
 def _findings(connection: duckdb.DuckDBPyConnection, console: Console) -> None:

@@ -19,7 +19,7 @@ import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, product
 from statistics import NormalDist
 from typing import Any
 
@@ -54,6 +54,7 @@ KAPPA_CHECKPOINTS = pl.Schema(
         "dimension": pl.String,
         "checkpoint": pl.Int32,
         "scope": pl.String,
+        "round": pl.Int32,
         "units": pl.Int32,
         "observed_agreement": pl.Float64,
         "expected_agreement": pl.Float64,
@@ -74,6 +75,7 @@ CATEGORY_KAPPA = pl.Schema(
         "source": pl.String,
         "dimension": pl.String,
         "checkpoint": pl.Int32,
+        "round": pl.Int32,
         "category": pl.String,
         "kappa": pl.Float64,
         "kappa_low": pl.Float64,
@@ -85,13 +87,13 @@ CATEGORY_KAPPA = pl.Schema(
 
 
 def kappa_checkpoints(labels: pl.DataFrame, items: pl.DataFrame, study: Study) -> pl.DataFrame:
-    """Agreement of the study's raters per source, dimension, checkpoint and scope: labeling.kappa_checkpoints.
+    """Agreement of the study's raters per round, source, dimension, checkpoint and scope: labeling.kappa_checkpoints.
 
-    ``labels`` is labeling.rater_labels, ``items`` labeling.items. A checkpoint (percent of the queue) appears for a
-    source up to the last batch handed in for its items, and where a batch up to it was handed in; ``all`` is the
-    union of the sources' items. ``cumulative`` covers the items up to the checkpoint, ``increment`` those new at
-    it. Shares and coefficients are numbers, not percent; what is undefined is NULL, with ``undefined_reason``
-    where kappa is. The analytic interval is not clipped to [-1, 1].
+    ``labels`` is labeling.rater_labels, ``items`` labeling.items. A round of the queue has checkpoints of its own. A
+    checkpoint (percent of the round) appears for a source up to the last batch handed in for its items, and where a
+    batch up to it was handed in; ``all`` is the union of the sources' items. ``cumulative`` covers the items up to the
+    checkpoint, ``increment`` those new at it. Shares and coefficients are numbers, not percent; what is undefined is
+    NULL, with ``undefined_reason`` where kappa is. The analytic interval is not clipped to [-1, 1].
 
     With more than two raters kappa, observed and expected agreement are means over the pairs, undefined where one
     pair is; the analytic bounds are means too, an interval that is rather too wide than too narrow, because the
@@ -120,7 +122,7 @@ def _kappa_row(part: "_Part", study: Study) -> dict[str, Any]:
 def category_kappa(labels: pl.DataFrame, items: pl.DataFrame, study: Study) -> pl.DataFrame:
     """Kappa of each category against all others, cumulative: labeling.category_kappa.
 
-    One row per source, dimension, checkpoint and category that a rater used there (``none`` included, and
+    One row per round, source, dimension, checkpoint and category that a rater used there (``none`` included, and
     true and false for is_bug); ``units`` as in kappa_checkpoints. Sources as there; one against the rest after
     Fleiss 1971. NULL with ``undefined_reason`` where a pair of raters used a single category, or never this one.
     """
@@ -151,7 +153,7 @@ def ratings(labels: pl.DataFrame, study: Study, dimension: str, checkpoint: int 
     rows and the adjudicator's do not. is_bug: the items that every rater labelled in the units pass; true where
     the rater lists a bug. Other dimensions: the bugs that a rater filled in the dimensions pass; a rater who
     handed in the sheet without the bug says ``none``. An item waits, and is left out, until every rater handed in
-    a sheet (same pass, same batch) that it was rated in. stage and antipattern: only bugs with a label of at
+    a sheet (same pass, round and batch) that it was rated in. stage and antipattern: only bugs with a label of at
     least one rater, a blank being ``none``.
     """
     said = _said(labels, study, dimension, checkpoint)
@@ -179,9 +181,9 @@ def _said(labels: pl.DataFrame, study: Study, dimension: str, checkpoint: int) -
         handed_in = said.select("item_id", "rater")
     else:
         said = latest.filter("is_bug").select("item_id", "rater", "bug_index", label=dimension)
-        asked = given.select("item_id", "batch").unique()
-        sheets = given.select("rater", "batch").unique()
-        handed_in = asked.join(sheets, on="batch").select("item_id", "rater").unique()
+        asked = given.select("item_id", "round", "batch").unique()
+        sheets = given.select("rater", "round", "batch").unique()
+        handed_in = asked.join(sheets, on=["round", "batch"]).select("item_id", "rater").unique()
 
     wide = said.select("item_id", "bug_index").unique()
     names = _label_columns(study)
@@ -204,6 +206,7 @@ class _Rated:
     categories: list[str]
     codes: np.ndarray  # unit x rater -> position in categories, or _MISSING
     sources: np.ndarray
+    rounds: np.ndarray
     starts: np.ndarray  # the first checkpoint that includes the unit's item
 
 
@@ -211,7 +214,7 @@ class _Rated:
 class _Part:
     """The ratings that one row of the table is about: those of ``rated`` that are ``chosen``."""
 
-    key: dict[str, Any]  # source, dimension, checkpoint, scope
+    key: dict[str, Any]  # source, dimension, checkpoint, scope, round
     rated: _Rated
     chosen: np.ndarray
     raters: tuple[str, ...]
@@ -253,7 +256,7 @@ class _Part:
 
 def _parts(labels: pl.DataFrame, items: pl.DataFrame, study: Study, scopes: tuple[str, ...]) -> Iterator[_Part]:
     """Every row of the table to be, in its order."""
-    placed = items.select("item_id", "source", _from=pl.col("checkpoint"))
+    placed = items.select("item_id", "source", "round", _from=pl.col("checkpoint"))
     handed_in = (
         labels.filter(pl.col("rater").is_in(study.labeling.raters) & ~pl.col("superseded"))
         .select("item_id", "batch")
@@ -266,8 +269,8 @@ def _parts(labels: pl.DataFrame, items: pl.DataFrame, study: Study, scopes: tupl
         for checkpoint in study.labeling.checkpoints
         if checkpoint <= (handed_in["batch"].max() or 0)
     }
-    for source in (*SOURCES, ALL_SOURCES):
-        batches = handed_in if source == ALL_SOURCES else handed_in.filter(pl.col("source") == source)
+    for number, source in product(sorted(handed_in["round"].unique()), (*SOURCES, ALL_SOURCES)):
+        batches = handed_in.filter(pl.col("round") == number, pl.col("source").eq(source) | (source == ALL_SOURCES))
         last = batches["batch"].max() or 0
         first_of = dict(batches.group_by("_from").agg(pl.col("batch").min()).iter_rows())
         for dimension in (IS_BUG, *DIMENSIONS):
@@ -278,10 +281,11 @@ def _parts(labels: pl.DataFrame, items: pl.DataFrame, study: Study, scopes: tupl
                     if checkpoint > last or not seen:
                         continue
                     rated = prepared[dimension, checkpoint]
-                    chosen = in_scope(rated.starts, checkpoint)
+                    chosen = in_scope(rated.starts, checkpoint) & (rated.rounds == number)
                     if source != ALL_SOURCES:
                         chosen = chosen & (rated.sources == source)
                     key = {"source": source, "dimension": dimension, "checkpoint": checkpoint, "scope": scope}
+                    key["round"] = number
                     yield _Part(key, rated, chosen, study.labeling.raters)
 
 
@@ -306,6 +310,7 @@ def _prepared(labels: pl.DataFrame, placed: pl.DataFrame, study: Study, dimensio
         categories,
         frame.select(names).to_numpy().reshape(-1, len(names)),
         frame["source"].to_numpy(),
+        frame["round"].to_numpy(),
         frame["_from"].to_numpy(),
     )
 

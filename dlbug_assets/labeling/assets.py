@@ -1,7 +1,6 @@
 """The tables of labelling, from the queue of items to the agreed bugs."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 
 import dagster as dg
@@ -43,9 +42,7 @@ def assets(
     @tables.whole("labeling.rater_labels", "labeling.rejected_labels", reads={"items": "labeling.items"})
     def handed_in(items: pl.DataFrame) -> dict[str, Rows]:
         came = sources.labels(study, items, taxonomy, folder, Clock())
-        seen_at = pl.lit(datetime.now(UTC).replace(tzinfo=None)).alias("seen_at")
-        rejected = came.rejected.with_columns(seen_at)
-        return {"rater_labels": Rows(came.labels, dict(came.counts)), "rejected_labels": Rows(rejected)}
+        return {"rater_labels": Rows(came.labels, dict(came.counts)), "rejected_labels": Rows(came.rejected)}
 
     @tables.whole("labeling.units", reads={"labels": "labeling.rater_labels", "items": "labeling.items"})
     def frozen_units(labels: pl.DataFrame, items: pl.DataFrame) -> pl.DataFrame:

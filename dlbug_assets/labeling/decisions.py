@@ -23,6 +23,7 @@ DISAGREEMENTS = pl.Schema(
         "label_2": pl.String,
         "adjudicated_label": pl.String,
         "adjudicated_by": pl.String,
+        "adjudicated_at": pl.Datetime("us"),
     }
 )
 
@@ -56,7 +57,8 @@ def disagreements(labels: pl.DataFrame, units: pl.DataFrame, study: Study) -> pl
     pair of raters (rater_1 < rater_2); is_bug has bug_index 0 and the labels true and false. The ratings are those
     that count for kappa at 100% (see :func:`~dlbug_assets.labeling.agreement.ratings`), of frozen units only:
     nothing else is to be decided. ``none`` is what a rater says who left it blank or does not list the bug;
-    an adjudicator's blank is ``none`` too. adjudicated_label and adjudicated_by are NULL while undecided.
+    an adjudicator's blank is ``none`` too. adjudicated_label, _by and _at (UTC: when the decision was made, or received
+    where its file does not say) are NULL while undecided.
     """
     if not study.labeling.raters:  # the authors' release: nobody to differ
         return pl.DataFrame(schema=DISAGREEMENTS)
@@ -80,6 +82,7 @@ def disagreements(labels: pl.DataFrame, units: pl.DataFrame, study: Study) -> pl
                         pl.col(label_2).alias("_label_2"),
                         "adjudicated_label",
                         "adjudicated_by",
+                        "adjudicated_at",
                     )
                 )
     order = pl.Enum([IS_BUG, *DIMENSIONS])
@@ -100,19 +103,24 @@ def _latest(labels: pl.DataFrame, raters: tuple[str | None, ...], which: str) ->
 
 
 def _adjudicated(labels: pl.DataFrame, study: Study, dimension: str) -> pl.DataFrame:
-    """The adjudicator's answer per bug (per item for is_bug): item_id, bug_index, adjudicated_label, adjudicated_by."""
+    """The adjudicator's answer per bug (per item for is_bug): item_id, bug_index, adjudicated_label, _by and _at."""
     who = study.labeling.adjudicator
+    decided_at = pl.coalesce("labelled_at", "received_at").alias("adjudicated_at")
     if dimension == IS_BUG:
         said = (
             _latest(labels, (who,), LIST_BUGS)
             .group_by("item_id")
-            .agg(bug_index=pl.lit(0, pl.Int32), adjudicated_label=pl.col("is_bug").any().cast(pl.String))
+            .agg(
+                decided_at.max(),
+                bug_index=pl.lit(0, pl.Int32),
+                adjudicated_label=pl.col("is_bug").any().cast(pl.String),
+            )
         )
     else:
         said = (
             _latest(labels, (who,), RATE_BUGS)
             .filter("is_bug")
-            .select(*_BUG, adjudicated_label=pl.col(dimension).fill_null(NONE))
+            .select(*_BUG, decided_at, adjudicated_label=pl.col(dimension).fill_null(NONE))
         )
     return said.with_columns(pl.col("bug_index").cast(pl.Int32), adjudicated_by=pl.lit(who, pl.String))
 

@@ -156,15 +156,16 @@ class _Reader:
         try:
             records = list(_records(version.path))
         except _NoSheetError as error:
-            self.refused.append((file, None, None, str(error)))
+            self.refused.append((file, None, None, str(error), version.received_at))
             return
         named = _NAME.fullmatch(version.path.stem)
         for line, record in records:
-            self._take(file, line, record, named)
+            self._take(version, line, record, named)
 
-    def _take(self, file: str, line: int, record: dict[str, Any], named: re.Match[str] | None) -> None:
+    def _take(self, version: Version, line: int, record: dict[str, Any], named: re.Match[str] | None) -> None:
+        file, received_at = version.folder.name, version.received_at
         if record.get("problem"):
-            self.refused.append((file, line, as_json(record), record["problem"]))
+            self.refused.append((file, line, as_json(record), record["problem"], received_at))
             return
         which = record.get("pass") or (named and (named["which"] or LIST_BUGS)) or _guessed(record)
         record = {**record, "pass": which}
@@ -181,7 +182,7 @@ class _Reader:
         values, problems = _typed(record)
         problems += self._contradictions(record, named)
         if problems:
-            self.refused.append((file, line, as_json(record), "; ".join(problems)))
+            self.refused.append((file, line, as_json(record), "; ".join(problems), received_at))
             return
         said = self._said.setdefault(tuple(values[name] for name in ("item_id", "rater", "batch", "pass")), {})
         answer = tuple(values[name] for name in ("is_bug", *DIMENSIONS, "place", "comment"))
@@ -192,7 +193,8 @@ class _Reader:
         for index in [index for index, before in said.items() if before[0] != answer[0]]:
             del said[index]
         said[values["bug_index"]] = answer
-        self.rows.append(tuple({**values, "file": file, "line": line}[name] for name in ROWS.names()))
+        arrived = {"received_at": received_at, "file": file, "line": line}
+        self.rows.append(tuple((values | arrived)[name] for name in ROWS.names()))
 
     def _contradictions(self, record: Mapping[str, Any], named: re.Match[str] | None) -> list[str]:
         problems = []
@@ -210,7 +212,7 @@ def _guessed(record: Mapping[str, Any]) -> str:
 
 
 def _typed(record: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """A row's values as the columns ROWS, but for file and line; and what in it is no value."""
+    """A row's values as the columns ROWS, but for those of its arrival; and what in it is no value."""
     values: dict[str, Any] = {name: record.get(name) or None for name in ROWS.names()}
     problems = []
     for name in ("batch", "bug_index"):

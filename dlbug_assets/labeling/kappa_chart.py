@@ -14,6 +14,7 @@ from html import escape
 import polars as pl
 
 from dlbug_assets.labeling.agreement import CUMULATIVE, IS_BUG
+from dlbug_assets.labeling.items import FIRST_ROUND
 from dlbug_assets.taxonomy import GITHUB, REQUIRED_DIMENSIONS, SOURCES, STACK_OVERFLOW
 
 #: What every item or bug must be labelled with, so that kappa there speaks for the whole queue.
@@ -39,13 +40,15 @@ _STEP = 0.2
 def chart(kappas: pl.DataFrame, target: float = 0.8) -> str:
     """Markdown with a picture of cumulative kappa over the checkpoints: a panel per dimension, a line per source.
 
-    ``kappas`` is labeling.kappa_checkpoints, ``target`` the study's ``kappa_target``. Bars are the analytic 95%
+    ``kappas`` is labeling.kappa_checkpoints, of which the newest round counts, ``target`` the study's ``kappa_target``.
+    Bars are the analytic 95%
     intervals, cut at the plot's edges: at 1, which no kappa passes, and below the lowest kappa. A line is broken
     where kappa is undefined. Stage and antipattern, which a bug need not have, and the sources taken together are
     left out. Without any kappa a sentence says so.
     """
     shown = kappas.filter(
-        (pl.col("scope") == CUMULATIVE) & pl.col("dimension").is_in(SHOWN) & pl.col("source").is_in(SOURCES)
+        (pl.col("round") == pl.col("round").max())
+        & (pl.col("scope") == CUMULATIVE) & pl.col("dimension").is_in(SHOWN) & pl.col("source").is_in(SOURCES)
     ).sort("checkpoint")
     if shown["kappa"].drop_nulls().is_empty():
         return NOTHING_YET
@@ -54,22 +57,21 @@ def chart(kappas: pl.DataFrame, target: float = 0.8) -> str:
 
 
 def disagreeing(category_kappas: pl.DataFrame, kappas: pl.DataFrame, target: float) -> list[str]:
-    """One sentence for each source and dimension whose newest cumulative kappa is below the target.
+    """One sentence for each source and dimension whose newest kappa, of the newest round, is below the target.
 
     ``category_kappas`` is labeling.category_kappa, ``kappas`` labeling.kappa_checkpoints. In the order of ``kappas``;
     the sources taken together are left out. Names the three categories with the lowest kappa, fewer where fewer have
     one, none for is_bug.
     """
-    newest = kappas.filter(
-        (pl.col("scope") == CUMULATIVE)
-        & pl.col("source").is_in(SOURCES)
-        & (pl.col("checkpoint") == pl.col("checkpoint").filter(pl.col("scope") == CUMULATIVE).max()).over(
-            "source", "dimension"
-        )
+    series = ("source", "dimension")
+    newest = (
+        kappas.filter((pl.col("scope") == CUMULATIVE) & pl.col("source").is_in(SOURCES))
+        .filter(pl.col("round") == pl.col("round").max().over(series))
+        .filter(pl.col("checkpoint") == pl.col("checkpoint").max().over(series))
     )
     sentences = []
     for row in newest.filter(pl.col("kappa") < target).to_dicts():
-        same = [pl.col(name) == row[name] for name in ("source", "dimension", "checkpoint")]
+        same = [pl.col(name) == row[name] for name in ("round", "source", "dimension", "checkpoint")]
         categories = category_kappas.filter(*same, pl.col("kappa").is_not_null()).sort("kappa", "category")
         # Of a yes or no, either answer has the kappa of both.
         if row["dimension"] == IS_BUG:
@@ -80,7 +82,7 @@ def disagreeing(category_kappas: pl.DataFrame, kappas: pl.DataFrame, target: flo
         kappa, low, high = (_number(row[name]) for name in ("kappa", "kappa_low", "kappa_high"))
         sentences.append(
             f"{row['source']}, {_in_words(row['dimension'])}: kappa {kappa} (95% interval {low} to {high}) "
-            f"at {row['checkpoint']}% of the queue is below the target of {target:g}"
+            f"at {row['checkpoint']}% of {_of(row['round'])} is below the target of {target:g}"
             + (f"; lowest for {', '.join(named)}." if named else ".")
         )
     return sentences
@@ -88,6 +90,10 @@ def disagreeing(category_kappas: pl.DataFrame, kappas: pl.DataFrame, target: flo
 
 def _number(kappa: float) -> str:
     return f"{kappa:z.3f}"
+
+
+def _of(number: int) -> str:
+    return "the queue" if number == FIRST_ROUND else f"round {number}"
 
 
 def _in_words(dimension: str) -> str:
@@ -111,8 +117,8 @@ def _svg(shown: pl.DataFrame, target: float) -> str:
         lines += _panel(shown.filter(pl.col("dimension") == dimension), dimension, bottom, target)
         lines.append("</g>")
     lines += [
-        f'<text x="{_LEFT}" y="{height - 10}">Across: percent of the queue. Up: Cohen\'s kappa of all items so far, '
-        f"bars: analytic 95% interval, cut at the edges. Dashed: the target, {target:g}.</text>",
+        f'<text x="{_LEFT}" y="{height - 10}">Across: percent of {_of(shown["round"][0])}. Up: Cohen\'s kappa of all '
+        f"items so far, bars: analytic 95% interval, cut at the edges. Dashed: the target, {target:g}.</text>",
         "</svg>",
     ]
     return "\n".join(lines)

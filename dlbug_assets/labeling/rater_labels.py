@@ -29,6 +29,7 @@ ROWS = pl.Schema(
         "place": pl.String,
         "comment": pl.String,
         "labelled_at": pl.Datetime("us"),
+        "received_at": pl.Datetime("us"),
         "file": pl.String,
         "line": pl.Int32,
     }
@@ -48,14 +49,21 @@ RATER_LABELS = pl.Schema(
         "place": pl.String,
         "comment": pl.String,
         "labelled_at": pl.Datetime("us"),
+        "received_at": pl.Datetime("us"),
         "file": pl.String,
         "line": pl.Int32,
         "superseded": pl.Boolean,
+        "round": pl.Int32,
     }
 )
 
-#: labeling.rejected_labels, but for seen_at
-REJECTED = pl.Schema({"file": pl.String, "line": pl.Int32, "content": pl.String, "reason": pl.String})
+#: labeling.rejected_labels
+REJECTED = pl.Schema(
+    {"file": pl.String, "line": pl.Int32, "content": pl.String, "reason": pl.String, "seen_at": pl.Datetime("us")}
+)
+
+#: Where a row came from: not what its rater wrote.
+_ARRIVAL = ("received_at", "file", "line")
 
 _SHEET = ["item_id", "rater", "batch", "pass"]
 _KEY = [*_SHEET, "bug_index"]
@@ -67,14 +75,14 @@ def take(
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Split handed-in rows into labels and rejected rows; ``len(labels) + len(rejected) == len(rows)``.
 
-    ``rows`` has the columns of :data:`ROWS`, in order of arrival; ``items`` needs ``item_id``. Returns
+    ``rows`` has the columns of :data:`ROWS`, in order of arrival; ``items`` needs ``item_id`` and ``round``. Returns
 
     - labels: labeling.rater_labels, in order of arrival. Categories are the taxonomy's names, blanks are NULL.
       ``revision`` counts from 1 per item, rater, batch, pass and bug_index. ``superseded`` is true where a later
       revision exists, and where a later file turns the answer around: a row without a bug supersedes the bugs
       that the same rater listed in the same batch and pass, a row with a bug the earlier "no bug".
     - rejected: file, line, content (the row as compact JSON, as it was handed in), reason (for each column at
-      fault what was found and how to mend it, joined by ``; ``).
+      fault what was found and how to mend it, joined by ``; ``), seen_at (when its file was received, UTC).
     """
     rows = rows.select(ROWS.names()).cast(dict(ROWS))
     tidy = rows.with_columns(pl.col(*_BLANKABLE).str.strip_chars().replace("", None)).with_row_index("_row")
@@ -84,7 +92,11 @@ def take(
     judged = tidy.with_columns(_reason=pl.concat_str(problems, separator="; ", ignore_nulls=True).replace("", None))
 
     good = judged.filter(pl.col("_reason").is_null())
-    labels = _with_revisions(good.with_columns(pl.col(f"_{name}").alias(name) for name in DIMENSIONS))
+    labels = _with_revisions(
+        good.with_columns(pl.col(f"_{name}").alias(name) for name in DIMENSIONS).join(
+            items.select("item_id", "round"), on="item_id", how="left", maintain_order="left"
+        )
+    )
     bad = judged.filter(pl.col("_reason").is_not_null())
     rejected = pl.DataFrame(
         {
@@ -92,6 +104,7 @@ def take(
             "line": bad["line"],
             "content": [as_json(row) for row in rows[bad["_row"]].iter_rows(named=True)],
             "reason": bad["_reason"],
+            "seen_at": bad["received_at"],
         },
         schema=REJECTED,
     )
@@ -203,5 +216,5 @@ def _with_revisions(good: pl.DataFrame) -> pl.DataFrame:
 
 def as_json(row: Mapping[str, object]) -> str:
     """A row as it was handed in, as compact JSON, for people to find it again."""
-    kept = {name: value for name, value in row.items() if name not in ("file", "line")}
+    kept = {name: value for name, value in row.items() if name not in _ARRIVAL}
     return json.dumps(kept, ensure_ascii=False, separators=(",", ":"), default=str)

@@ -30,9 +30,6 @@ _COLUMNS = {
     **dict.fromkeys(DIMENSIONS, pl.String),
     "place": pl.String,
     "comment": pl.String,
-    "labelled_at": pl.Datetime("us"),
-    "file": pl.String,
-    "line": pl.Int32,
 }
 
 Unit = tuple[str, int]
@@ -46,25 +43,21 @@ class _Handed:
 
     study: Study
     rows: list[dict[str, object]] = field(default_factory=list)
-    lines: Counter[str] = field(default_factory=Counter)
     frozen: set[str] = field(default_factory=set)
     latest: dict[str, Ratings] = field(default_factory=dict)
     last_batch: dict[Unit, int] = field(default_factory=dict)
 
     def add(self, rater: str, batch: int, which: str, **values: object) -> None:
-        file = f"sample/{batch}-{rater}-{which}.csv"
-        self.lines[file] += 1
-        line = self.lines[file] + 1  # line 1 is the header
-        self.rows.append({"rater": rater, "batch": batch, "pass": which, "file": file, "line": line, **values})
+        self.rows.append({"rater": rater, "batch": batch, "pass": which, **values})
 
 
 def rater_rows(study: Study, items: pl.DataFrame) -> pl.DataFrame:
     """What raters and adjudicator hand in for all items: both passes of every batch, in order of arrival.
 
     ``items`` needs item_id, source, library, year and checkpoint. Columns: item_id, rater, batch (the checkpoint it
-    is handed in for), pass (units, dimensions), bug_index, is_bug, the five dimensions, place, comment, labelled_at
-    (NULL), file, line (from 2). The adjudicator lists the bugs of items on whose single bug the raters do not agree,
-    and labels the bugs on whose labels they differ in the end.
+    is handed in for), pass (units, dimensions), bug_index, is_bug, the five dimensions, place, comment. The adjudicator
+    lists the bugs of items on whose single bug the raters do not agree, and labels the bugs on whose labels they differ
+    in the end.
     """
     bugs = true_bugs(study, items)
     ids = sorted(items["item_id"], key=lambda item_id: digest(study.study.seed, "raters", item_id))

@@ -40,24 +40,24 @@ def taxonomy() -> Taxonomy:
 
 @pytest.fixture(scope="session")
 def make_items() -> Callable[..., pl.DataFrame]:
-    """Items by name -> checkpoint; posts, unless the name begins with GH."""
+    """Items by name -> checkpoint; posts, unless the name has GH in it; of round 1, unless it begins with r2-."""
 
     def make(checkpoints: dict[str, int]) -> pl.DataFrame:
         rows = [
             {
                 "item_id": name,
-                "source": "GitHub" if name.startswith("GH") else "Stack Overflow",
+                "source": "GitHub" if "GH" in name else "Stack Overflow",
                 "library": "Keras",
                 "title": "Title",
                 "link": f"https://example.org/{name}",
-                "round": 1,
+                "round": int(name[1]) if name.startswith("r") else 1,
                 "position": position,
                 "checkpoint": checkpoint,
                 "created_at": datetime(2017, 3, 1),
                 "year": 2017,
-                "repository": "keras-team/keras" if name.startswith("GH") else None,
-                "commit_sha": "abc" if name.startswith("GH") else None,
-                "post_id": None if name.startswith("GH") else position,
+                "repository": "keras-team/keras" if "GH" in name else None,
+                "commit_sha": "abc" if "GH" in name else None,
+                "post_id": None if "GH" in name else position,
             }
             for position, (name, checkpoint) in enumerate(checkpoints.items(), start=1)
         ]
@@ -80,6 +80,7 @@ def hand_in() -> Callable[..., dict[str, Any]]:
             "bug_index": bug_index,
             "is_bug": bug_index > 0,
             "place": None if rated or not bug_index else "line 1",
+            "received_at": datetime(2026, 5, 1, 12),
             "file": f"{batch}-{rater}.csv",
             "line": 2,
         }

@@ -133,6 +133,29 @@ def test_low_agreement_at_5_percent_stays_low_after_relabelling(said, make_items
     }
 
 
+def test_each_round_of_the_queue_has_checkpoints_of_its_own(hand_in, make_items, study, taken):
+    items = make_items({"SO-0": 5, "SO-1": 5, "r2-SO-0": 5, "r2-SO-1": 5})
+    kinds = {"SO-0": ("API Bug", "API Bug"), "SO-1": ("Coding Bug", "Coding Bug")}
+    kinds |= {"r2-SO-0": ("API Bug", "Coding Bug"), "r2-SO-1": ("Coding Bug", "API Bug")}
+
+    def course(*names):
+        rows = [
+            hand_in(name, rater, 5, bug_type=kind)
+            for name in names
+            for rater, kind in zip(("ann", "bob"), kinds[name], strict=True)
+            if (name, rater) not in missing
+        ]
+        table = kappa_checkpoints(taken(rows, items, study), items, study)
+        of_types = table.filter(pl.col("source") == "all", dimension="bug_type", scope="cumulative")
+        return of_types.select("round", "checkpoint", "units", "kappa").rows()
+
+    missing = set()
+    assert course(*kinds) == [(1, 5, 2, 1.0), (2, 5, 2, -1.0)]
+    # That bob handed in his sheet for 5% of round 1 says nothing of his sheet for 5% of round 2.
+    missing = {("r2-SO-0", "bob"), ("r2-SO-1", "bob")}
+    assert course(*kinds) == [(1, 5, 2, 1.0), (2, 5, 0, None)]
+
+
 def test_a_batch_counts_from_its_own_checkpoint_on(said, make_items, study, taken):
     """An item of the first 5%, labelled late, does not appear at 5%."""
     items = make_items({"SO-0": 5, "SO-1": 5})

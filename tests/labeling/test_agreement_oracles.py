@@ -32,7 +32,8 @@ Cell = tuple[str, str, int]  # source, dimension, checkpoint
 
 def label_row(item: str, rater: str, batch: int, which: str, bug_index: int, **labels: str | None) -> dict:
     key = {"item_id": item, "rater": rater, "batch": batch, "pass": which, "revision": 1, "bug_index": bug_index}
-    return dict.fromkeys(RATER_LABELS.names()) | key | {"is_bug": bug_index > 0, "superseded": False} | labels
+    key |= {"is_bug": bug_index > 0, "superseded": False, "round": 1}
+    return dict.fromkeys(RATER_LABELS.names()) | key | labels
 
 
 class Study:

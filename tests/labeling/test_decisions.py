@@ -1,3 +1,5 @@
+from datetime import datetime, timedelta
+
 import pytest
 
 from dlbug_assets.labeling.agreement import category_kappa, kappa_checkpoints
@@ -5,6 +7,7 @@ from dlbug_assets.labeling.decisions import DISAGREEMENTS, LABELS, decide, disag
 from dlbug_assets.labeling.units import freeze
 from dlbug_assets.study import load_study
 
+RECEIVED = datetime(2026, 5, 1, 12)
 
 @pytest.fixture(scope="session")
 def items(make_items):
@@ -58,13 +61,13 @@ def test_the_adjudicator_decides_only_where_raters_differ(room, found, hand_in):
     ]
     differ, agreed = room(rows)
     assert differ == [
-        ("SO-1", 1, "bug_type", "ann", "API Bug", "bob", "Data Bug", None, None),
-        ("SO-1", 1, "stage", "ann", "Training", "bob", "none", None, None),
+        ("SO-1", 1, "bug_type", "ann", "API Bug", "bob", "Data Bug", None, None, None),
+        ("SO-1", 1, "stage", "ann", "Training", "bob", "none", None, None, None),
     ]
     assert agreed == []  # undecided
     ruling = hand_in("SO-1", "eve", 5, bug_type="Coding Bug", effect="Hang", file="eve.csv", line=3)
     differ, agreed = room([*rows, ruling])
-    assert [row[-2:] for row in differ] == [("Coding Bug", "eve"), ("none", "eve")]
+    assert [row[-3:] for row in differ] == [("Coding Bug", "eve", RECEIVED), ("none", "eve", RECEIVED)]
     [bug] = agreed
     assert (bug["bug_type"], bug["effect"], bug["stage"]) == ("Coding Bug", "Crash", None)
     assert bug["decided_by"] == "adjudication"
@@ -90,8 +93,19 @@ def test_a_rater_who_left_the_bug_out_says_none(room, found, hand_in):
 
 def test_is_bug_is_about_the_item(room, hand_in):
     rows = [hand_in("SO-1", "bob", 5), hand_in("SO-1", "ann", 5, 0)]
-    assert room(rows)[0] == [("SO-1", 0, "is_bug", "ann", "false", "bob", "true", None, None)]
-    assert room([*rows, hand_in("SO-1", "eve", 5)])[0][0][-2:] == ("true", "eve")
+    assert room(rows)[0] == [("SO-1", 0, "is_bug", "ann", "false", "bob", "true", None, None, None)]
+    assert room([*rows, hand_in("SO-1", "eve", 5)])[0][0][-3:] == ("true", "eve", RECEIVED)
+
+
+def test_a_decision_is_of_when_it_was_made_where_the_file_says_so(room, found, hand_in):
+    made = RECEIVED - timedelta(days=3)
+    rows = [
+        *found(),
+        hand_in("SO-1", "ann", 5, bug_type="API Bug"),
+        hand_in("SO-1", "bob", 5, bug_type="Data Bug"),
+        hand_in("SO-1", "eve", 5, bug_type="Data Bug", labelled_at=made),
+    ]
+    assert [row[-1] for row in room(rows)[0]] == [made]
 
 
 def test_the_latest_batch_counts(room, found, hand_in):

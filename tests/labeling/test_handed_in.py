@@ -35,8 +35,9 @@ def complaint(loop, name, content):
     loop.drop(name, content)
     loop.read()
     assert loop.labels.height == 0
-    ((file, line, row, reason),) = loop.rejected.rows()
+    ((file, line, row, reason, seen_at),) = loop.rejected.rows()
     assert (file, line, row) == (name, None, None)
+    assert seen_at == loop.clock.now().replace(tzinfo=None)
     return reason
 
 

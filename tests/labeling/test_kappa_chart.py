@@ -16,11 +16,10 @@ CHECKPOINTS = (5, 10, *range(20, 101, 10))
 def kappas():
     """Rows of kappa_checkpoints, cumulative unless said: (source, dimension, checkpoint, kappa, low, high)."""
 
-    def frame(*rows, scope="cumulative"):
+    def frame(*rows, scope="cumulative", number=1):
         names = ("source", "dimension", "checkpoint", "kappa", "kappa_low", "kappa_high")
-        made = [
-            dict.fromkeys(KAPPA_CHECKPOINTS) | dict(zip(names, row, strict=True)) | {"scope": scope} for row in rows
-        ]
+        said = {"scope": scope, "round": number}
+        made = [dict.fromkeys(KAPPA_CHECKPOINTS) | dict(zip(names, row, strict=True)) | said for row in rows]
         return pl.DataFrame(made, schema=KAPPA_CHECKPOINTS)
 
     return frame
@@ -32,7 +31,7 @@ def categories():
 
     def frame(*rows):
         names = ("source", "dimension", "checkpoint", "category", "kappa")
-        made = [dict.fromkeys(CATEGORY_KAPPA) | dict(zip(names, row, strict=True)) for row in rows]
+        made = [dict.fromkeys(CATEGORY_KAPPA) | dict(zip(names, row, strict=True)) | {"round": 1} for row in rows]
         return pl.DataFrame(made, schema=CATEGORY_KAPPA)
 
     return frame
@@ -194,4 +193,22 @@ def test_increments_do_not_count_as_the_newest(kappas, categories):
         "GitHub, effect: kappa 0.300 (95% interval 0.200 to 0.400) at 5% of the queue is below the target of 0.8."
     ]
     assert disagreeing(categories(), both, 0.3) == []
+
+
+def test_a_new_round_begins_anew(kappas, categories):
+    both = pl.concat(
+        [
+            kappas(("GitHub", "effect", 100, 0.9, 0.8, 1.0)),
+            kappas(("GitHub", "effect", 5, 0.3, 0.2, 0.4), number=2),
+        ]
+    )
+    assert disagreeing(categories(), both, 0.8) == [
+        "GitHub, effect: kappa 0.300 (95% interval 0.200 to 0.400) at 5% of round 2 is below the target of 0.8."
+    ]
+    svg, tree = drawn(chart(both))
+    assert texts(panels(tree)["effect"])[-1] == "GitHub: 0.30"
+    assert "Across: percent of round 2." in svg
+
+
+def test_nothing_is_below_the_target_of_no_kappa(kappas, categories):
     assert disagreeing(categories(), kappas(), 0.8) == []

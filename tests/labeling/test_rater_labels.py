@@ -1,5 +1,6 @@
 import json
 import time
+from datetime import datetime
 
 import polars as pl
 import pytest
@@ -24,7 +25,7 @@ def test_good_rows_become_labels_in_the_taxonomys_spelling(as_rows, hand_in, ite
         {"item_id": "SO-1", "rater": "ann", "batch": 100, "pass": "dimensions", "revision": 1, "bug_index": 1,
          "is_bug": True, "bug_type": "Structural Logic Bug", "root_cause": "API Misuse", "effect": "Crash",
          "stage": None, "antipattern": None, "place": None, "comment": None, "labelled_at": None,
-         "file": "100-ann.csv", "line": 2, "superseded": False}
+         "received_at": datetime(2026, 5, 1, 12), "file": "100-ann.csv", "line": 2, "superseded": False, "round": 1}
     ]  # fmt: skip
 
 
@@ -63,13 +64,13 @@ def test_a_bad_row_is_rejected_with_what_is_wrong_and_the_cure(  # noqa: PLR0917
     assert labels.is_empty()
     assert labels.schema == RATER_LABELS
     found = rejected.row(0, named=True)
-    assert (found["file"], found["line"]) == ("100-ann.csv", 2)
+    assert (found["file"], found["line"], found["seen_at"]) == ("100-ann.csv", 2, datetime(2026, 5, 1, 12))
     parts = found["reason"].split("; ")
     for reason in reasons:
         assert reason in found["reason"]
     assert sum(part.split(":")[0] in row for part in parts) == len(reasons)
     content = json.loads(found["content"])
-    assert content == {name: value for name, value in row.items() if name not in ("file", "line")}
+    assert content == {name: value for name, value in row.items() if name not in ("received_at", "file", "line")}
 
 
 def test_units_need_no_categories(hand_in, items, study, taken):
