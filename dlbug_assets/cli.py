@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import click
+from dotenv import load_dotenv
 
 from dlbug_assets.clock import Clock
+from dlbug_assets.doctor import ENV_FILE, examine
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.study import PROJECT, Study, load_study, shipped_studies
 from dlbug_assets.warehouse import Home
@@ -33,6 +35,10 @@ def _study_option(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.version_option(package_name="dlbug")
 def cli() -> None:
     """Bug studies as living data pipelines: collect, label, agree, analyse, publish."""
+    try:
+        load_dotenv(ENV_FILE)
+    except OSError as error:
+        raise DlbugError(f"cannot read {ENV_FILE.resolve()}: {error.strerror}") from None
 
 
 @cli.command()
@@ -191,8 +197,6 @@ def studies() -> None:
 @_study_option
 def doctor(study_name: str) -> None:
     """Check this machine; says what each failing line breaks and its cure."""
-    from dlbug_assets.doctor import examine  # noqa: PLC0415
-
     failing = 0
     for line in examine(Home.of(load_study(study_name).name, os.environ), os.environ):
         failing += line.status == "FAIL"

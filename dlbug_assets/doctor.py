@@ -18,6 +18,9 @@ from dlbug_assets.quota import Ledger, described
 from dlbug_assets.study import PROJECT
 from dlbug_assets.warehouse import Home
 
+#: Variables that the environment does not set, as for `dagster dev`: in the folder where the command is given.
+ENV_FILE = Path(".env")
+
 _OLDEST_PYTHON = (3, 11)
 _DISK_BYTES = 1 << 30
 
@@ -46,6 +49,7 @@ def examine(home: Home, environ: Mapping[str, str]) -> Iterator[Line]:
             yield Line("ok", name, "set")
         else:
             yield Line("note", name, f"not set: {what}. Studies that run offline do not need it.")
+    yield from _env_file()
     yield from _quota(home)
     yield _java(environ)
 
@@ -102,6 +106,11 @@ def _quota(home: Home) -> Iterator[Line]:
     for service in ledger.services():
         standing = ledger.standing(service)
         yield Line("note" if standing.holds else "ok", "quota", f"{service}: {described(standing)}")
+
+
+def _env_file() -> Iterator[Line]:
+    if ENV_FILE.is_file() and ENV_FILE.stat().st_mode & 0o077:
+        yield Line("note", ".env", f"others on this machine can read its tokens: chmod 600 {ENV_FILE.resolve()}")
 
 
 def _java(environ: Mapping[str, str]) -> Line:

@@ -40,11 +40,13 @@ def environment(home: Path, **more: str) -> dict[str, str]:
     )
 
 
-def command(home: Path, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
-    """The dlbug command with these arguments, to its end; ``more`` are variables of its environment."""
+def command(home: Path, *arguments: str, cwd: Path | None = None, **more: str) -> subprocess.CompletedProcess[str]:
+    """The dlbug command with these arguments, to its end, in the folder ``cwd``; ``more`` are variables of its
+    environment."""
     return subprocess.run(
         [DLBUG, *arguments],
         env=environment(home, **more),
+        cwd=cwd,
         capture_output=True,
         text=True,
         check=False,

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from running import environment
+from running import command, environment
 from small_disks import mount, unmount
 
 from dlbug_assets.runs import contiguous_ranges
@@ -41,6 +41,22 @@ def test_doctor_fails_with_the_cure(dlbug):
     result = dlbug("doctor", DLBUG_SPARK="local[2]", PATH="/nowhere")
     assert "FAIL  Java: not found, but DLBUG_SPARK is set: install Java 17 or unset DLBUG_SPARK." in result.stdout
     assert "error: 1 of these must be mended first" in only_message(result)
+
+
+def test_tokens_can_stand_in_a_file_that_only_their_owner_reads(tmp_path):
+    (tmp_path / ".env").write_text("GITHUB_TOKEN=planted-secret\nSTACKEXCHANGE_KEY=planted-secret\n")
+    (tmp_path / ".env").chmod(0o644)
+    result = command(tmp_path / "home", "doctor", cwd=tmp_path, STACKEXCHANGE_KEY="")
+    lines = dict(line[6:].split(": ", 1) for line in result.stdout.splitlines())
+    assert [lines[".env"], lines["GITHUB_TOKEN"]] == [
+        f"others on this machine can read its tokens: chmod 600 {tmp_path / '.env'}",
+        "set",
+    ]
+    # What the environment says, were it nothing, counts.
+    assert lines["STACKEXCHANGE_KEY"].startswith("not set: ")
+    assert "planted-secret" not in result.stdout + result.stderr
+    (tmp_path / ".env").chmod(0o600)
+    assert "chmod" not in command(tmp_path / "home", "doctor", cwd=tmp_path).stdout
 
 
 def test_doctor_never_shows_a_token(dlbug):
