@@ -227,11 +227,13 @@ def _column_check(column: _Entry, table: str, test: Any) -> Check:
 
 def _table_check(entry: _Entry, table: str, test: Any) -> Check:
     if isinstance(test, dict) and "expression" in test:
-        options = _Entry(entry.file, test["expression"], {"name", "sql", "severity"}, {"name", "sql"}, entry.line)
+        known = {"name", "sql", "severity", "description", "shows"}
+        options = _Entry(entry.file, test["expression"], known, {"name", "sql"}, entry.line)
+        shown = ", ".join(map(_quoted, options["shows"] or [])) or "*"
         return Check(
             options["name"],
-            f"{options['sql']} holds for every row",
-            f"select * from {table} where not ({options['sql']})",
+            options["description"] or f"{options['sql']} holds for every row",
+            f"select {shown} from {table} where not ({options['sql']})",
             _blocking(options),
         )
     if isinstance(test, dict) and "unique" in test:

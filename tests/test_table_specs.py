@@ -55,6 +55,21 @@ def test_the_grain_makes_not_null_and_unique_checks(tmp_path):
     }
 
 
+def test_an_expression_may_say_in_words_what_it_means_and_what_to_show(tmp_path):
+    said = "severity: warn, description: Bugs count from 1, shows: [library, bug]"
+    *_, plain = specs(tmp_path, TABLE)["analysis.bugs"].checks
+    assert (plain.description, plain.violations) == (
+        "bug > 0 holds for every row",
+        "select * from analysis.bugs where not (bug > 0)",
+    )
+    (tmp_path / "analysis" / "schema.yml").write_text(TABLE.replace("severity: warn", said), encoding="utf-8")
+    *_, worded = load_specs(tmp_path)["analysis.bugs"].checks
+    assert (worded.description, worded.violations) == (
+        "Bugs count from 1",
+        'select "library", "bug" from analysis.bugs where not (bug > 0)',
+    )
+
+
 def test_values_are_quoted(tmp_path):
     checks = {check.name: check.violations for check in specs(tmp_path, TABLE)["analysis.bugs"].checks}
     assert "not in ('Crash', 'it''s slow')" in checks["accepted_values_kind"]

@@ -43,6 +43,11 @@ RESAMPLES = 1000
 _AT_A_TIME = 100
 _Z_95 = NormalDist().inv_cdf(0.975)
 _MISSING = -1
+#: How many categories are named where agreement is low.
+_LOWEST = 3
+
+#: Kappa with its analytic bounds.
+_Kappa = tuple[float, float, float] | tuple[None, None, None]
 
 NO_UNITS = "no units"
 ONE_CATEGORY = "only one category was used"
@@ -66,6 +71,7 @@ KAPPA_CHECKPOINTS = pl.Schema(
         "kappa_boot_high": pl.Float64,
         "alpha": pl.Float64,
         "reached_target": pl.Boolean,
+        "disagree_most": pl.String,
     }
 )
 
@@ -116,7 +122,23 @@ def _kappa_row(part: "_Part", study: Study) -> dict[str, Any]:
         | {"units": len(part.codes), "undefined_reason": part.undefined_reason}
         | statistics
         | {"reached_target": None if kappa is None else kappa >= study.labeling.kappa_target}
+        | {"disagree_most": _lowest(part)}
     )
+
+
+def _lowest(part: "_Part") -> str | None:
+    """The categories with the lowest kappa, fewer where fewer have one; NULL for is_bug, whose two have the same."""
+    if part.key["dimension"] == IS_BUG:
+        return None
+    defined = sorted((kappa, category) for category, (kappa, _, _) in _of_categories(part) if kappa is not None)
+    return ", ".join(f"{category} ({kappa:z.3f})" for kappa, category in defined[:_LOWEST]) or None
+
+
+def _of_categories(part: "_Part") -> Iterator[tuple[str, _Kappa]]:
+    """Each category that a rater used, and its kappa against the rest."""
+    tables = part.tables()
+    for code in np.unique(part.codes):
+        yield part.categories[code], _mean_of_pairs([_kappa(_one_against_rest(table, code)) for table in tables])
 
 
 def category_kappa(labels: pl.DataFrame, items: pl.DataFrame, study: Study) -> pl.DataFrame:
@@ -129,15 +151,12 @@ def category_kappa(labels: pl.DataFrame, items: pl.DataFrame, study: Study) -> p
     rows = []
     for part in _parts(labels, items, study, (CUMULATIVE,)):
         key = {name: value for name, value in part.key.items() if name != "scope"}
-        tables = part.tables()
-        for code in np.unique(part.codes):
-            kappas = [_kappa(_one_against_rest(table, code)) for table in tables]
-            kappa, low, high = _mean_of_pairs(kappas)
+        for category, (kappa, low, high) in _of_categories(part):
             # Undefined for a pair means: each unit or none has the category at both.
-            reason = part.undefined_reason or f"a pair of raters never used {part.categories[code]}"
+            reason = part.undefined_reason or f"a pair of raters never used {category}"
             rows.append(
                 key
-                | {"category": part.categories[code], "kappa": kappa, "kappa_low": low, "kappa_high": high}
+                | {"category": category, "kappa": kappa, "kappa_low": low, "kappa_high": high}
                 | {"units": len(part.codes), "undefined_reason": reason if kappa is None else None}
             )
     return pl.DataFrame(rows, schema=CATEGORY_KAPPA)
@@ -386,9 +405,7 @@ def _kappa(table: np.ndarray) -> tuple[float, float, float] | None:
     return kappa, kappa - half, kappa + half
 
 
-def _mean_of_pairs(
-    kappas: list[tuple[float, float, float] | None],
-) -> tuple[float, float, float] | tuple[None, None, None]:
+def _mean_of_pairs(kappas: list[tuple[float, float, float] | None]) -> _Kappa:
     defined = [kappa for kappa in kappas if kappa is not None]
     if not defined or len(defined) < len(kappas):
         return None, None, None

@@ -59,7 +59,7 @@ def assets(
         target = study.labeling.kappa_target
         checkpoints = agreement.kappa_checkpoints(labels, items, study)
         categories = agreement.category_kappa(labels, items, study)
-        below = disagreeing(categories, checkpoints, target) or ["Nothing is below the target."]
+        below = disagreeing(checkpoints, target) or ["Nothing is below the target."]
         shown = {
             "agreement": dg.MetadataValue.md(chart(checkpoints, target)),
             "below the target": dg.MetadataValue.md("\n".join(f"- {sentence}" for sentence in below)),

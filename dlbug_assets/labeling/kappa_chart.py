@@ -25,7 +25,6 @@ NOTHING_YET = "No two raters have labelled the same items yet."
 _COLOURS = {STACK_OVERFLOW: "#0072B2", GITHUB: "#D55E00"}
 # Sources lie side by side, so that intervals at the same checkpoint do not cover each other.
 _SHIFTS = {STACK_OVERFLOW: -3.0, GITHUB: 3.0}
-_LEAST_AGREED = 3
 
 # Pixels. A panel is a plot with its title above and its scale below and to the left.
 _PLOT_WIDTH, _PLOT_HEIGHT = 340, 220
@@ -56,12 +55,11 @@ def chart(kappas: pl.DataFrame, target: float = 0.8) -> str:
     return f"![Cohen's kappa at each checkpoint](data:image/svg+xml;base64,{picture})"
 
 
-def disagreeing(category_kappas: pl.DataFrame, kappas: pl.DataFrame, target: float) -> list[str]:
+def disagreeing(kappas: pl.DataFrame, target: float) -> list[str]:
     """One sentence for each source and dimension whose newest kappa, of the newest round, is below the target.
 
-    ``category_kappas`` is labeling.category_kappa, ``kappas`` labeling.kappa_checkpoints. In the order of ``kappas``;
-    the sources taken together are left out. Names the three categories with the lowest kappa, fewer where fewer have
-    one, none for is_bug.
+    ``kappas`` is labeling.kappa_checkpoints, of which the cumulative rows count. In their order; the sources taken
+    together are left out. Names the categories that the raters disagree on most.
     """
     series = ("source", "dimension")
     newest = (
@@ -71,19 +69,11 @@ def disagreeing(category_kappas: pl.DataFrame, kappas: pl.DataFrame, target: flo
     )
     sentences = []
     for row in newest.filter(pl.col("kappa") < target).to_dicts():
-        same = [pl.col(name) == row[name] for name in ("round", "source", "dimension", "checkpoint")]
-        categories = category_kappas.filter(*same, pl.col("kappa").is_not_null()).sort("kappa", "category")
-        # Of a yes or no, either answer has the kappa of both.
-        if row["dimension"] == IS_BUG:
-            categories = categories.clear()
-        named = [
-            f"{name} ({_number(kappa)})" for name, kappa in categories.head(_LEAST_AGREED)["category", "kappa"].rows()
-        ]
         kappa, low, high = (_number(row[name]) for name in ("kappa", "kappa_low", "kappa_high"))
         sentences.append(
             f"{row['source']}, {_in_words(row['dimension'])}: kappa {kappa} (95% interval {low} to {high}) "
             f"at {row['checkpoint']}% of {_of(row['round'])} is below the target of {target:g}"
-            + (f"; lowest for {', '.join(named)}." if named else ".")
+            + (f"; lowest for {row['disagree_most']}." if row["disagree_most"] else ".")
         )
     return sentences
 

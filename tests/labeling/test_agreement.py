@@ -279,6 +279,12 @@ def test_category_kappa_is_one_against_the_rest(said, posts, study, taken):
     assert (row["units"], row["undefined_reason"]) == (6, None)
     assert row["kappa"] == pytest.approx(expected.kappa)
     assert (row["kappa_low"], row["kappa_high"]) == pytest.approx((expected.kappa_low, expected.kappa_upp))
+    checkpoints = kappa_checkpoints(labels, items, study)
+    kappa_of = dict(table.filter(dimension="bug_type", source="all").select("category", "kappa").iter_rows())
+    assert kappa_of == {a: pytest.approx(0.25), c: pytest.approx(2 / 3), d: pytest.approx(4 / 7)}
+    worst = one(checkpoints, dimension="bug_type", checkpoint=100)["disagree_most"]
+    assert worst == f"{a} (0.250), {d} (0.571), {c} (0.667)"
+    assert one(checkpoints, dimension="effect", checkpoint=100)["disagree_most"] is None
     effects = table.filter(pl.col("dimension") == "effect", pl.col("source") == "all")
     assert effects.select("category", "kappa", "undefined_reason").rows() == [
         ("Crash", None, "only one category was used by ann and bob")

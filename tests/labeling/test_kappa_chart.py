@@ -5,7 +5,7 @@ from xml.etree import ElementTree as ET
 import polars as pl
 import pytest
 
-from dlbug_assets.labeling.agreement import CATEGORY_KAPPA, KAPPA_CHECKPOINTS
+from dlbug_assets.labeling.agreement import KAPPA_CHECKPOINTS
 from dlbug_assets.labeling.kappa_chart import NOTHING_YET, chart, disagreeing
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -14,25 +14,13 @@ CHECKPOINTS = (5, 10, *range(20, 101, 10))
 
 @pytest.fixture(scope="module")
 def kappas():
-    """Rows of kappa_checkpoints, cumulative unless said: (source, dimension, checkpoint, kappa, low, high)."""
+    """Rows of kappa_checkpoints, cumulative unless said: (source, dimension, checkpoint, kappa, low, high, worst)."""
 
     def frame(*rows, scope="cumulative", number=1):
-        names = ("source", "dimension", "checkpoint", "kappa", "kappa_low", "kappa_high")
+        names = ("source", "dimension", "checkpoint", "kappa", "kappa_low", "kappa_high", "disagree_most")
         said = {"scope": scope, "round": number}
-        made = [dict.fromkeys(KAPPA_CHECKPOINTS) | dict(zip(names, row, strict=True)) | said for row in rows]
+        made = [dict.fromkeys(KAPPA_CHECKPOINTS) | dict(zip(names, row, strict=False)) | said for row in rows]
         return pl.DataFrame(made, schema=KAPPA_CHECKPOINTS)
-
-    return frame
-
-
-@pytest.fixture(scope="module")
-def categories():
-    """Rows of category_kappa: (source, dimension, checkpoint, category, kappa)."""
-
-    def frame(*rows):
-        names = ("source", "dimension", "checkpoint", "category", "kappa")
-        made = [dict.fromkeys(CATEGORY_KAPPA) | dict(zip(names, row, strict=True)) | {"round": 1} for row in rows]
-        return pl.DataFrame(made, schema=CATEGORY_KAPPA)
 
     return frame
 
@@ -149,60 +137,49 @@ def test_a_full_chart_is_small_and_does_not_depend_on_the_order_of_rows(kappas):
     assert "nan" not in svg and "inf" not in svg and "None" not in svg
 
 
-def test_what_is_below_the_target_is_named_with_its_worst_categories(kappas, categories):
+def test_what_is_below_the_target_is_named_with_its_worst_categories(kappas):
     of_kappas = kappas(
         ("Stack Overflow", "is_bug", 10, 0.7, 0.6, 0.8),
         ("Stack Overflow", "bug_type", 5, 0.1, 0.0, 0.2),
-        ("Stack Overflow", "bug_type", 10, 0.6125, 0.51, 1.0251),
+        ("Stack Overflow", "bug_type", 10, 0.6125, 0.51, 1.0251, "Coding Bug (0.000), Data Bug (0.250)"),
         ("Stack Overflow", "root_cause", 5, 0.1, 0.0, 0.2),
         ("Stack Overflow", "root_cause", 10, 0.8, 0.7, 0.9),
-        ("GitHub", "root_cause", 5, -0.0001, -0.25, 0.25),
+        ("GitHub", "root_cause", 5, -0.0001, -0.25, 0.25, "API Misuse (0.000)"),
         ("GitHub", "effect", 5, 0.3, 0.2, 0.4),
         ("GitHub", "effect", 10, None, None, None),
         ("all", "bug_type", 10, 0.5, 0.4, 0.6),
     )
-    of_categories = categories(
-        ("Stack Overflow", "is_bug", 10, "true", 0.7),
-        ("Stack Overflow", "bug_type", 5, "API Bug", -1.0),
-        ("Stack Overflow", "bug_type", 10, "API Bug", 0.9),
-        ("Stack Overflow", "bug_type", 10, "none", 0.25),
-        ("Stack Overflow", "bug_type", 10, "Data Bug", 0.25),
-        ("Stack Overflow", "bug_type", 10, "Coding Bug", -0.0002),
-        ("Stack Overflow", "bug_type", 10, "Logic Bug", None),
-        ("GitHub", "bug_type", 10, "API Bug", -1.0),
-        ("GitHub", "root_cause", 5, "API Misuse", -0.0001),
-    )
-    assert disagreeing(of_categories, of_kappas, 0.8) == [
+    assert disagreeing(of_kappas, 0.8) == [
         "Stack Overflow, is it a bug: kappa 0.700 (95% interval 0.600 to 0.800) at 10% of the queue is below the "
         "target of 0.8.",
         "Stack Overflow, bug type: kappa 0.613 (95% interval 0.510 to 1.025) at 10% of the queue is below the target "
-        "of 0.8; lowest for Coding Bug (0.000), Data Bug (0.250), none (0.250).",
+        "of 0.8; lowest for Coding Bug (0.000), Data Bug (0.250).",
         "GitHub, root cause: kappa 0.000 (95% interval -0.250 to 0.250) at 5% of the queue is below the target of "
         "0.8; lowest for API Misuse (0.000).",
     ]
 
 
-def test_increments_do_not_count_as_the_newest(kappas, categories):
+def test_increments_do_not_count_as_the_newest(kappas):
     both = pl.concat(
         [
             kappas(("GitHub", "effect", 5, 0.3, 0.2, 0.4)),
             kappas(("GitHub", "effect", 10, 0.9, 0.8, 1.0), scope="increment"),
         ]
     )
-    assert disagreeing(categories(), both, 0.8) == [
+    assert disagreeing(both, 0.8) == [
         "GitHub, effect: kappa 0.300 (95% interval 0.200 to 0.400) at 5% of the queue is below the target of 0.8."
     ]
-    assert disagreeing(categories(), both, 0.3) == []
+    assert disagreeing(both, 0.3) == []
 
 
-def test_a_new_round_begins_anew(kappas, categories):
+def test_a_new_round_begins_anew(kappas):
     both = pl.concat(
         [
             kappas(("GitHub", "effect", 100, 0.9, 0.8, 1.0)),
             kappas(("GitHub", "effect", 5, 0.3, 0.2, 0.4), number=2),
         ]
     )
-    assert disagreeing(categories(), both, 0.8) == [
+    assert disagreeing(both, 0.8) == [
         "GitHub, effect: kappa 0.300 (95% interval 0.200 to 0.400) at 5% of round 2 is below the target of 0.8."
     ]
     svg, tree = drawn(chart(both))
@@ -210,5 +187,5 @@ def test_a_new_round_begins_anew(kappas, categories):
     assert "Across: percent of round 2." in svg
 
 
-def test_nothing_is_below_the_target_of_no_kappa(kappas, categories):
-    assert disagreeing(categories(), kappas(), 0.8) == []
+def test_nothing_is_below_the_target_of_no_kappa(kappas):
+    assert disagreeing(kappas(), 0.8) == []
