@@ -5,9 +5,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= 3000
 STUDY ?= sample
+ON_ALL_CORES := -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run replicate ui test lint bench lock clean
+.PHONY: help setup run replicate ui test test-fast bench lock clean
 
 help: ## This list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)$$/make \1|\2/' | column -t -s '|'
@@ -37,7 +38,11 @@ ui: setup ## Dagster's UI and daemon on 127.0.0.1 (STUDY=..., PORT=...)
 
 test: $(VENV)/.installed-dev ## The whole test suite
 	$(BIN)/ruff check dlbug_assets tests benchmarks
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+	$(BIN)/python -m pytest $(ON_ALL_CORES)
+
+test-fast: $(VENV)/.installed-dev ## What can be said in a minute and a half
+	$(BIN)/ruff check dlbug_assets tests benchmarks
+	$(BIN)/python -m pytest $(ON_ALL_CORES) -m "not slow"
 
 bench: $(VENV)/.installed-dev ## The benchmarks, as ratios in one run
 	$(BIN)/python -m benchmarks

@@ -2,9 +2,22 @@
 
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from dlbug_assets.warehouse import Home, Warehouse
+
+# How long an example takes is no behaviour: a busy machine must not fail it.
+hypothesis.settings.register_profile("dlbug", deadline=None)
+hypothesis.settings.load_profile("dlbug")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The end-to-end tests first: a long file that begins last would leave all cores but one idle."""
+    items.sort(key=lambda item: "e2e" not in item.path.parts)
+    for item in items:
+        if "e2e" in item.path.parts:
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture

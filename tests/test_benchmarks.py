@@ -19,6 +19,8 @@ from benchmarks.harness import (
     table_text,
 )
 
+pytestmark = pytest.mark.slow
+
 
 def constant(*outcomes: Outcome):
     """A side that comes to these outcomes, one per round."""

@@ -8,6 +8,8 @@ from following import PLANTED, STUDY, Following, with_sources
 from repositories import Repository
 from servers.github import GitHub
 
+pytestmark = pytest.mark.slow
+
 STUDY_OF_ALL = STUDY.model_copy(update={"selection": STUDY.selection.model_copy(update={"commits_per_library": 100})})
 AUTHOR = (
     b"author Jane Doe <jane.doe@example.org> 1500000000 +0200\ncommitter Jane Doe <jane@example.org> 1500000060 -0700\n"

@@ -24,6 +24,8 @@ from dlbug_assets.github.transport import RefusedError
 from dlbug_assets.quota import DeferredError
 from dlbug_assets.wire import MalformedError, Patience, UnreachableError
 
+pytestmark = pytest.mark.slow
+
 LISTS = "repositories/{id}/commits"
 SEARCH = "search/repositories"
 

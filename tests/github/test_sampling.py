@@ -44,7 +44,7 @@ def test_the_first_k_in_the_order_of_their_hashes_are_drawn():
     assert drawn.columns == ["sample_rank", "library", "repository_id", "full_name", "sha", "is_reachable"]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(ROWS, st.randoms(use_true_random=False), st.integers(1, 10))
 def test_the_order_of_rows_does_not_matter(rows, random, k):
     shuffled = random.sample(rows, len(rows))
@@ -54,7 +54,7 @@ def test_the_order_of_rows_does_not_matter(rows, random, k):
     assert drawn["sha"].to_list() == sorted(distinct, key=rank)[:k]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.sets(st.text("abc0", min_size=1, max_size=4)), st.sets(st.text("abc0", min_size=1, max_size=4)))
 def test_growth_displaces_the_last_ranks_only(old, new):
     before = bottom_k(commits(sorted(old)), "Keras", 7, 5)["sha"].to_list()
@@ -64,7 +64,7 @@ def test_growth_displaces_the_last_ranks_only(old, new):
     assert set(after) - set(before) <= new
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(ROWS, st.integers(1, 10))
 def test_a_smaller_sample_is_the_beginning_of_a_larger_one(rows, k):
     larger = bottom_k(frame(rows), "Keras", 7, k + 3)

@@ -20,6 +20,8 @@ from dlbug_assets.labeling.agreement import category_kappa, kappa_checkpoints
 from dlbug_assets.labeling.rater_labels import RATER_LABELS
 from dlbug_assets.taxonomy import DIMENSIONS, REQUIRED_DIMENSIONS
 
+pytestmark = pytest.mark.slow
+
 WITHIN = 1e-10
 RATERS = ("ann", "bob", "cid", "dan")
 PREFIXES = {"Stack Overflow": "SO", "GitHub": "GH"}

@@ -32,7 +32,7 @@ def by_score(site):
     return partial(site.ask, "questions", tagged="keras", sort="votes", order="desc", min=6)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.one_of(moments, seconds))
 def test_windows_show_every_item_once_and_only_on_first_pages(created):
     site = Site(*(post(number, created=moment) for number, moment in enumerate(created, start=1)))
@@ -114,7 +114,7 @@ def activity(site):
     return partial(site.ask, "questions", tagged="keras", sort="activity", order="asc")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.one_of(moments, seconds), st.data())
 def test_what_moves_to_the_end_between_two_requests_is_not_lost(active, data):
     site = Site(

@@ -21,6 +21,8 @@ from dlbug_assets.stackoverflow.transport import RefusedError
 from dlbug_assets.study import Study
 from dlbug_assets.wire import MalformedError, Patience, UnreachableError
 
+pytestmark = pytest.mark.slow
+
 SIZES = {"keras": 230, "torch": 60}
 
 

@@ -22,6 +22,8 @@ from dlbug_assets.stackoverflow.merging import POST_ANSWERS, POSTS, in_scope, me
 from dlbug_assets.stackoverflow.replies import observed
 from dlbug_assets.study import Study
 
+pytestmark = pytest.mark.slow
+
 KEY = b"k" * 32
 NOW = 1_600_000_000
 STUDY = Study.model_validate(
@@ -266,7 +268,7 @@ def act(site, pipeline, change):
         }[kind]()
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(CHANGES, CHANGES)
 def test_whatever_happens_a_sweep_ends_in_the_truth_and_landing_alone_gives_the_same(history, meanwhile):
     site = Site(*(post(number, created=NOW + number, score=4 + number % 5) for number in range(1, 41)), now=NOW + 100)
