@@ -107,15 +107,20 @@ def ui(study_name: str, port: int) -> None:
 @_study_option
 @click.option("--format", "output_format", type=click.Choice(_FORMATS), default="table", show_default=True)
 @click.option("--output", type=click.Path(path_type=Path), help="Write here instead of the terminal.")
-def sql(query: str | None, study_name: str, output_format: str, output: Path | None) -> None:
+@click.option("--limit", type=click.IntRange(min=0), help="Give this many rows at most.")
+@click.option("--memory", default="1GB", show_default=True, help="What a query may use of memory.")
+def sql(
+    query: str | None, study_name: str, *, output_format: str, output: Path | None, limit: int | None, memory: str
+) -> None:
     """Ask the published database; without QUERY, an interactive prompt."""
-    from dlbug_assets.queries import answer, prompt  # noqa: PLC0415
+    from dlbug_assets.queries import Bounds, answer, prompt  # noqa: PLC0415
 
     home = Home.of(load_study(study_name).name, os.environ)
+    bounds = Bounds(limit, memory)
     if query is None:
-        prompt(home)
+        prompt(home, bounds)
     else:
-        answer(home, query, output_format, output)
+        answer(home, query, output_format, output, bounds)
 
 
 @cli.group()

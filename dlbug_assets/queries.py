@@ -1,8 +1,12 @@
-"""Ad-hoc SQL on the published database, read-only."""
+"""Ad-hoc SQL on the published database: read-only, bounded, and without a way to other files or the network."""
 
+import contextlib
+import os
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
@@ -10,6 +14,21 @@ import polars as pl
 
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.warehouse import Home, open_published
+
+#: Rows of a table on the terminal; files have all.
+SHOWN_ROWS = 100
+MEMORY = "1GB"
+_WIDEST = 60
+_REMEMBERED = 1000
+_LOOK_SECONDS = 0.1
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """How many rows are given (None: a table's first hundred, all to a file) and what DuckDB may use of memory."""
+
+    rows: int | None = None
+    memory: str = MEMORY
 
 
 @contextmanager
@@ -22,32 +41,24 @@ def asking(home: Home) -> Iterator[Callable[[str], pl.DataFrame]]:
         connection.close()
 
 
-def answer(home: Home, query: str, output_format: str, output: Path | None) -> None:
+def answer(home: Home, query: str, output_format: str, output: Path | None, bounds: Bounds | None = None) -> None:
     """Answer one query as table, csv, json or parquet, on the terminal or into a file.
 
-    Raises :class:`DlbugError` for SQL that DuckDB refuses, and for parquet without a file.
+    Queries see the published database only: no other file, no network, no settings. Raises :class:`DlbugError` for SQL
+    that DuckDB refuses, and for parquet without a file.
     """
+    bounds = bounds or Bounds()
     if output_format == "parquet" and output is None:
         raise DlbugError("parquet is binary: say where to with --output FILE")
     connection = open_published(home)
     try:
-        relation = connection.sql(query)
-        if relation is None:
-            return
-        if output_format == "table":
-            if output is None:
-                print(relation)
-            else:
-                output.write_text(f"{relation}\n", encoding="utf-8")
-            return
-        frame = relation.pl()
-        target = output if output is not None else sys.stdout.buffer
-        if output_format == "csv":
-            frame.write_csv(target)
-        elif output_format == "json":
-            frame.write_json(target)
-        else:
-            frame.write_parquet(target)
+        connection.execute("set memory_limit = ?", [bounds.memory])
+        connection.execute("set enable_external_access = false")
+        connection.execute("set lock_configuration = true")
+        _stoppable(connection, lambda: _asked(connection, query, output_format, output, bounds.rows))
+    except duckdb.OutOfMemoryException as error:
+        first = str(error).splitlines()[0]
+        raise DlbugError(f"the query needs more than {bounds.memory}: allow more with --memory ({first})") from None
     except duckdb.Error as error:
         raise DlbugError(f"the query failed: {str(error).strip()}") from None
     except OSError as error:
@@ -56,23 +67,101 @@ def answer(home: Home, query: str, output_format: str, output: Path | None) -> N
         connection.close()
 
 
-def prompt(home: Home) -> None:
-    """Read queries from the terminal, each ended by a semicolon, until an end of input or .quit."""
+def _stoppable(connection: duckdb.DuckDBPyConnection, work: Callable[[], None]) -> None:
+    """Do it so that Ctrl+C ends it: DuckDB does not look for signals, but another thread can interrupt it.
+
+    Looking now and then, because the signal may reach a thread of DuckDB's and wake nobody here.
+    """
+    with ThreadPoolExecutor(1) as pool:
+        doing = pool.submit(work)
+        try:
+            while not doing.done():
+                wait([doing], timeout=_LOOK_SECONDS)
+            doing.result()
+        except KeyboardInterrupt:
+            connection.interrupt()
+            raise
+
+
+def _asked(
+    connection: duckdb.DuckDBPyConnection, query: str, output_format: str, output: Path | None, rows: int | None
+) -> None:
+    relation = connection.sql(query)
+    if relation is None:
+        return
+    if output_format == "table":
+        _show(relation, output, SHOWN_ROWS if rows is None else rows)
+        return
+    frame = (relation if rows is None else relation.limit(rows)).pl()
+    target = output if output is not None else sys.stdout.buffer
+    if output_format == "csv":
+        frame.write_csv(target)
+    elif output_format == "json":
+        frame.write_json(target)
+    else:
+        frame.write_parquet(target)
+
+
+def _show(relation: duckdb.DuckDBPyRelation, output: Path | None, rows: int) -> None:
+    # One more than is shown: to know whether there are more without counting them all.
+    found = relation.limit(rows + 1).to_arrow_table()
+    shown = duckdb.from_arrow(found.slice(0, rows))
+    with contextlib.ExitStack() as stack:
+        if output is not None:
+            stack.enter_context(contextlib.redirect_stdout(stack.enter_context(output.open("w", encoding="utf-8"))))
+        shown.show(max_rows=max(rows, 1), max_col_width=_WIDEST)
+    if found.num_rows > rows:
+        print(f"(the first {rows} rows; --limit N shows more, --format csv has all)", file=sys.stderr)
+
+
+def prompt(home: Home, bounds: Bounds | None = None) -> None:
+    """Read queries from the terminal, each ended by a semicolon, until an end of input or .quit.
+
+    Ctrl+C stops a query. At a terminal what was asked is remembered, in the study's folder.
+    """
     open_published(home).close()  # says at once where there is nothing to ask
     print(f"{home.published}, read-only. End a query with ;  .quit leaves.")
-    pending = ""
-    while True:
-        try:
-            line = input("dlbug> " if not pending else "  ...> ")
-        except EOFError:
-            print()
-            return
-        if not pending and line.strip() in (".quit", ".exit"):
-            return
-        pending = f"{pending}\n{line}".strip()
-        if pending.endswith(";"):
+    with _history(home.folder / "sql_history"):
+        pending = ""
+        while True:
             try:
-                answer(home, pending, "table", None)
-            except DlbugError as error:
-                print(f"error: {error}", file=sys.stderr)
-            pending = ""
+                line = input("dlbug> " if not pending else "  ...> ")
+            except EOFError:
+                print()
+                return
+            except KeyboardInterrupt:
+                print()
+                pending = ""
+                continue
+            if not pending and line.strip() in (".quit", ".exit"):
+                return
+            pending = f"{pending}\n{line}".strip()
+            if pending.endswith(";"):
+                try:
+                    answer(home, pending, "table", None, bounds)
+                except DlbugError as error:
+                    print(f"error: {error}", file=sys.stderr)
+                except KeyboardInterrupt:
+                    print("stopped", file=sys.stderr)
+                pending = ""
+
+
+@contextmanager
+def _history(path: Path) -> Iterator[None]:
+    """Lines to go back to with the arrow keys, kept in a file that only its owner reads."""
+    if not sys.stdin.isatty():
+        yield
+        return
+    import readline  # noqa: PLC0415 - changes how input() reads, even from a pipe
+
+    readline.set_history_length(_REMEMBERED)
+    with contextlib.suppress(FileNotFoundError):
+        readline.read_history_file(path)
+    try:
+        yield
+    finally:
+        try:
+            os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
+            readline.write_history_file(path)
+        except OSError as error:
+            print(f"note: the prompt's history is not kept: {error.strerror}", file=sys.stderr)

@@ -1,0 +1,101 @@
+"""Ad-hoc SQL by the command itself: bounded, with no way out of the published database, and stopped by Ctrl+C."""
+
+import os
+import pty
+import select
+import time
+
+import pytest
+from running import DLBUG, command, environment
+
+#: Minutes long, were it left alone.
+ENDLESS = "select count(*) from range(100000000000) t(a) where a % 7 = 3"
+
+
+@pytest.fixture
+def sql(sample):
+    return lambda *arguments: command(sample.home.root, "sql", *arguments)
+
+
+def test_a_table_is_cut_with_a_word_and_a_file_is_not(sql, tmp_path):
+    cut = sql("select range as n from range(101)")
+    assert "│    99 │" in cut.stdout
+    assert "│   100 │" not in cut.stdout
+    assert cut.stderr == "(the first 100 rows; --limit N shows more, --format csv has all)\n"
+    whole = sql("select range as n from range(101)", "--limit", "101")
+    assert "│   100 │" in whole.stdout
+    assert whole.stderr == ""
+    assert sql("select range as n from range(101)", "--format", "csv").stdout.split() == ["n", *map(str, range(101))]
+    assert sql("select range as n from range(101)", "--format", "csv", "--limit", "2").stdout.split() == ["n", "0", "1"]
+    sql("select range as n from range(101)", "--limit", "1", "--output", str(tmp_path / "n.txt"))
+    assert "│     0 │" in (tmp_path / "n.txt").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("query", "reason"),
+    [
+        ("from read_csv('/etc/passwd')", "file system operations are disabled"),
+        ("copy (select 1) to 'out.csv'", "file system operations are disabled"),
+        ("attach 'other.duckdb'", "file system operations are disabled"),
+        ("from read_csv('http://127.0.0.1:9/x.csv')", "file system operations are disabled"),
+        ("set enable_external_access = true", "Cannot change"),
+        ("set memory_limit = '1TB'", "the configuration has been locked"),
+        ("create table analysis.mine as select 1", "read-only mode"),
+    ],
+)
+def test_a_query_sees_the_published_database_only(sql, query, reason):
+    result = sql(query)
+    assert result.returncode == 1
+    assert result.stderr.startswith("error: the query failed: ")
+    assert reason in result.stderr
+
+
+def test_memory_is_bounded_and_the_bound_can_be_moved(sql):
+    query = "select len(list(a || ' is a number')) as n from range(3000000) t(a)"
+    result = sql(query, "--memory", "50MB")
+    assert result.returncode == 1
+    assert result.stderr.startswith("error: the query needs more than 50MB: allow more with --memory (Out of Memory")
+    assert len(result.stderr.splitlines()) == 1
+    assert sql(query, "--memory", "2GB", "--format", "csv").stdout == "n\n3000000\n"
+    assert "Memory must have a number" in sql(query, "--memory", "lots").stderr
+
+
+class Terminal:
+    """The prompt at a terminal of its own."""
+
+    def __init__(self, home):
+        self.pid, self.fd = pty.fork()
+        if self.pid == 0:
+            os.execve(DLBUG, ["dlbug", "sql"], environment(home) | {"TERM": "dumb"})  # noqa: S606
+
+    def read(self, until):
+        said, deadline = b"", time.monotonic() + 60
+        while until not in said:
+            assert time.monotonic() < deadline, said
+            if select.select([self.fd], [], [], 0.1)[0]:
+                said += os.read(self.fd, 65536)
+        return said
+
+    def write(self, text):
+        os.write(self.fd, text)
+
+    def close(self):
+        self.write(b".quit\n")
+        assert os.waitpid(self.pid, 0)[1] == 0
+        os.close(self.fd)
+
+
+def test_the_prompt_stops_a_query_at_ctrl_c_and_remembers_what_was_asked(sample):
+    terminal = Terminal(sample.home.root)
+    terminal.read(b"dlbug> ")
+    terminal.write(f"{ENDLESS};\n".encode())
+    terminal.read(b"= 3;\r\n")
+    time.sleep(0.5)
+    terminal.write(b"\x03")
+    terminal.read(b"stopped")
+    terminal.write(b"select 40 + 2 as answer;\n")
+    terminal.read(b"42")
+    terminal.close()
+    history = sample.home.folder / "sql_history"
+    assert history.stat().st_mode & 0o777 == 0o600
+    assert history.read_text().splitlines() == [f"{ENDLESS};", "select 40 + 2 as answer;", ".quit"]
