@@ -36,7 +36,8 @@ class Study:
         self.connection.execute(
             "create table labeling.labels (source varchar, library varchar, bug_type varchar, root_cause varchar, "
             "effect varchar, stage varchar, antipattern varchar, year integer, link varchar, "
-            "item_id varchar, repository varchar, bug_type_as_written varchar, root_cause_as_written varchar, effect_as_written varchar)"
+            "item_id varchar, repository varchar, "
+            "bug_type_as_written varchar, root_cause_as_written varchar, effect_as_written varchar)"
         )
         self.connection.execute(
             "create table reference.taxonomy (dimension varchar, code varchar, name varchar, position integer, "

@@ -92,7 +92,7 @@ def test_tables_with_the_same_margins_come_as_often_as_shuffles_give_them():
 
     assert (drawn.sum(axis=2) == [4, 3]).all()
     assert (drawn.sum(axis=1) == [3, 2, 2]).all()
-    found = {key: 0 for key in shuffled}
+    found = dict.fromkeys(shuffled, 0)
     for row in map(tuple, drawn[:, 0].tolist()):
         found[row] += 1
     for row, ways in shuffled.items():
