@@ -66,9 +66,7 @@ def test_two_exchanged_rows_are_seen_over_the_libraries():
 
     reason = "the Stack Overflow rows A and E are printed in each other's place"
     # In Keras and Torch both are the same, so that nothing differs there: one column alone shows exchanged cells.
-    assert _explained(columns) == dict.fromkeys(
-        [("A", "Caffe"), ("E", "Caffe")], "the cells of A and E are exchanged"
-    )
+    assert _explained(columns) == dict.fromkeys([("A", "Caffe"), ("E", "Caffe")], "the cells of A and E are exchanged")
     columns["Theano", SO] = ((1, 9, 10, 10, 5, 5, 5, 5), [10, 18, 20, 20, 2, 10, 10, 10])
     assert _explained(columns) == {
         (row, library): reason for row in "AE" for library in ("Caffe", "Theano")

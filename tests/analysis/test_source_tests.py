@@ -24,12 +24,32 @@ def _counts(label_counts, table, libraries=("Keras",)):
     return label_counts({"effect": bugs}, libraries)
 
 
-def _tested(label_counts, table):
-    return (
-        source_tests(_counts(label_counts, table), seed=3)
-        .filter(library="Keras", dimension="effect")
-        .row(0, named=True)
-    )
+def _clusters(per_source):
+    """Rows of analysis.cluster_counts from {source: clusters of bugs by category}."""
+    rows = [
+        (source, "Keras", f"{number:04}", "effect", category, int(n))
+        for source, clusters in per_source.items()
+        for number, bugs in enumerate(clusters)
+        for category, n in zip(EFFECTS, bugs, strict=False)
+        if n
+    ]
+    columns = ["source", "library", "cluster", "dimension", "category", "bugs"]
+    return pl.DataFrame(rows, schema=columns, orient="row", schema_overrides={"bugs": pl.Int64})
+
+
+def _single(table):
+    """Every bug a cluster of its own."""
+    table = np.asarray(table)
+    return _clusters({
+        source: [np.eye(len(row), dtype=int)[place] for place, n in enumerate(row) for _ in range(n)]
+        for source, row in zip((SO, GH), table, strict=True)
+    })  # fmt: skip
+
+
+def _tested(label_counts, table, clusters=None):
+    clusters = _single(table) if clusters is None else clusters
+    tests = source_tests(_counts(label_counts, table), clusters, seed=3)
+    return tests.filter(library="Keras", dimension="effect").row(0, named=True)
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -81,7 +101,8 @@ def test_the_smallest_p_value_counts_the_data_itself(label_counts):
 
 
 def test_what_cannot_be_tested_says_why(label_counts):
-    tests = source_tests(_counts(label_counts, [[3, 2], [4, 0]], ("Keras", "Caffe")), seed=3)
+    table = [[3, 2], [4, 0]]
+    tests = source_tests(_counts(label_counts, table, ("Keras", "Caffe")), _single(table), seed=3)
     reasons = {
         (library, dimension): reason
         for library, dimension, reason in tests.select("library", "dimension", "undefined_reason").iter_rows()
@@ -93,6 +114,35 @@ def test_what_cannot_be_tested_says_why(label_counts):
     assert _tested(label_counts, [[3], [0]])["undefined_reason"] == "no bug has a label in effect: GitHub"
     assert not any(dimension == "antipattern" for _, dimension in reasons)
     assert tests["family"].unique().to_list() == [2]  # Keras and All
+
+
+def test_clusters_of_one_bug_are_shuffled_as_bugs_are(label_counts):
+    found = _tested(label_counts, [[14, 9, 7], [6, 10, 12]])
+
+    assert found["p_clusters"] == pytest.approx(found["p_permutation"], abs=0.03)
+
+
+def test_few_clusters_have_the_p_value_of_every_way_to_divide_them(label_counts):
+    clusters = {SO: [(1, 0), (1, 0), (2, 1), (1, 1)], GH: [(0, 6), (1, 3), (0, 2)]}
+    table = np.array([np.sum(clusters[source], axis=0) for source in (SO, GH)])
+
+    def chi_square(of_github):
+        return stats.chi2_contingency([table.sum(axis=0) - of_github, of_github], correction=False).statistic
+
+    every = [chi_square(np.sum(chosen, axis=0)) for chosen in itertools.combinations(clusters[SO] + clusters[GH], 3)]
+    exact = np.mean(np.array(every) >= chi_square(table[1]) - 1e-9)
+
+    assert _tested(label_counts, table, _clusters(clusters))["p_clusters"] == pytest.approx(exact, abs=0.03)
+
+
+def test_one_large_repository_alone_shows_no_difference(label_counts):
+    clusters = {SO: [(1, 0)] * 5 + [(0, 1)] * 5, GH: [(0, 40), (1, 0), (1, 0), (0, 1)]}
+    table = [np.sum(clusters[source], axis=0) for source in (SO, GH)]
+
+    found = _tested(label_counts, table, _clusters(clusters))
+
+    assert found["p_permutation"] < 0.01
+    assert found["p_clusters"] > 0.2
 
 
 @pytest.mark.parametrize("seed", range(3))
