@@ -66,8 +66,8 @@ def source_tests(counts: pl.DataFrame, clusters: pl.DataFrame, seed: int) -> pl.
     their source and not single bugs), p_holm and p_benjamini_hochberg over every defined p_permutation (family: how
     many), undefined_reason.
 
-    p_permutation and p_fisher are of the same :data:`RESAMPLES` tables. They are those of scipy's ``chi2_contingency`` and
-    ``fisher_exact`` by Monte Carlo, drawn once instead of twice.
+    p_permutation and p_fisher are of the same :data:`RESAMPLES` tables. They are those of scipy's
+    ``chi2_contingency`` and ``fisher_exact`` by Monte Carlo, drawn once instead of twice.
     """
     rows = []
     for library, dimension, cells in _compared(counts):
