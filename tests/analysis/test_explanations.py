@@ -209,3 +209,13 @@ def test_a_p_value_of_unrounded_shares():
 
 def test_any_other_p_value_stays_unexplained():
     assert _p_explained({**SHARES, GH: (40, 35, 20, 50, 45)}, 0.77) is None
+
+
+def test_where_most_shares_of_a_row_differ_no_choice_among_them_explains_its_p_value():
+    printed = {SO: (12, 22, 33, 7, 16), GH: (42, 37, 25, 50, 45)}
+    some_as_computed = student_t_test((10, 22, 33, 7, 16), printed[GH])
+
+    assert _p_explained(printed, some_as_computed) is None
+    assert _p_explained(printed, student_t_test(printed[SO], printed[GH])) == (
+        "the printed P value is that of the printed shares"
+    )
