@@ -62,7 +62,7 @@ def share_query(number: int) -> str:
     dimension = _DIMENSIONS[number][0]
     return f"""
 with cells as (
-    select category, library, source, bugs, total, 100 * share as computed
+    select category, library, source, bugs, total, 100 * bugs / nullif(total, 0) as computed
     from analysis.{dimension}_distribution
     where source <> 'both' and library <> 'All'
     union all
