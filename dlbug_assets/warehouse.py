@@ -287,6 +287,18 @@ def open_published(home: Home) -> duckdb.DuckDBPyConnection:
         return duckdb.connect(str(home.published), read_only=True)
 
 
+def ask_frames(query: str, tables: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
+    """The rows of a query over frames that stand in for the tables (``schema.table``) it reads."""
+    with duckdb.connect(":memory:") as connection:
+        for table, frame in tables.items():
+            schema = table.split(".", maxsplit=1)[0]
+            connection.execute(f"create schema if not exists {schema}")
+            connection.register("_frame", frame)
+            connection.execute(f"create table {table} as from _frame")
+            connection.unregister("_frame")
+        return connection.sql(query).pl()
+
+
 def _open_for_writing(path: Path) -> duckdb.DuckDBPyConnection:
     with _explained("opening the working database", path):
         # This is ample for a study of the paper's size; larger ones spill to disk beside the file. Rows of posts

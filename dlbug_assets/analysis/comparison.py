@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 
 import polars as pl
 
+from dlbug_assets.analysis.multiplicity import with_corrections
 from dlbug_assets.analysis.shares import whole_percent
 from dlbug_assets.taxonomy import GITHUB, STACK_OVERFLOW
 
@@ -24,7 +25,6 @@ _SCHEMA = {
     "p_paper": pl.Float64,
     "p_paper_rounded": pl.Float64,
     "p_published": pl.Float64,
-    "p_holm": pl.Float64,
     "rejects": pl.Boolean,
     "undefined_reason": pl.String,
 }
@@ -66,17 +66,21 @@ def source_comparison(counts: pl.DataFrame, published_p: Mapping[str, pl.DataFra
     }
     per_library = counts.filter((pl.col("library") != "All") & pl.col("source").is_in([STACK_OVERFLOW, GITHUB]))
     rows = []
-    for dimension in _compared_dimensions(counts):
+    for dimension in compared_dimensions(counts):
         of_dimension = per_library.filter(pl.col("dimension") == dimension)
         missing = _missing_totals(of_dimension, dimension)
         for (category,), cells in of_dimension.group_by(["category"], maintain_order=True):
             row = _tested(cells, missing)
             rows.append({"dimension": dimension, "category": category, **row,
                          "p_published": printed.get((dimension, category))})  # fmt: skip
-    return _with_holm(pl.DataFrame(rows, schema={name: dtype for name, dtype in _SCHEMA.items() if name != "p_holm"}))
+    return with_corrections(pl.DataFrame(rows, schema=_SCHEMA), "p_paper").select(
+        *(name for name in _SCHEMA if name not in ("rejects", "undefined_reason")),
+        "p_holm", "rejects", "undefined_reason",
+    )  # fmt: skip
 
 
-def _compared_dimensions(counts: pl.DataFrame) -> list[str]:
+def compared_dimensions(counts: pl.DataFrame) -> list[str]:
+    """The dimensions in which sources are compared: antipatterns only where both have any."""
     sources = counts.filter(
         (pl.col("dimension") == "antipattern") & (pl.col("library") == "All")
         & pl.col("source").is_in([STACK_OVERFLOW, GITHUB]) & (pl.col("total") > 0)
@@ -121,13 +125,3 @@ def _tested(cells: pl.DataFrame, missing: str | None) -> dict[str, object]:
         "rejects": None if p_paper is None else p_paper < SIGNIFICANCE,
         "undefined_reason": reason,
     }
-
-
-def _with_holm(rows: pl.DataFrame) -> pl.DataFrame:
-    from statsmodels.stats.multitest import multipletests  # noqa: PLC0415 - slow to import
-
-    rows = rows.with_row_index("place")
-    tested = rows.filter(pl.col("p_paper").is_not_null())
-    adjusted = multipletests(tested["p_paper"].to_numpy(), method="holm")[1] if tested.height else []
-    holm = tested.select("place").with_columns(p_holm=pl.Series(adjusted, dtype=pl.Float64))
-    return rows.join(holm, on="place", how="left", maintain_order="left").select(list(_SCHEMA))

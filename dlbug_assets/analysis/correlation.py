@@ -3,7 +3,10 @@
 from collections.abc import Sequence
 from itertools import combinations
 
+import numpy as np
 import polars as pl
+
+from dlbug_assets.analysis.resampling import bootstrap_counts, cluster_table, generator, in_scope, percentile_limits
 
 _SCHEMA = {
     "source": pl.String,
@@ -17,6 +20,18 @@ _SCHEMA = {
     "left_out": pl.String,
     "undefined_reason": pl.String,
 }
+
+_MEASURES = ("pearson", "spearman", "jensen_shannon")
+
+_SENSITIVITY = {
+    **{f"{measure}_{limit}": pl.Float64 for measure in _MEASURES for limit in ("low", "high")},
+    "interval_undefined_reason": pl.String,
+    "pearson_without_largest": pl.Float64,
+    "most_influential": pl.String,
+}
+
+#: Of two categories any correlation is 1 or -1.
+_ENOUGH_CATEGORIES = 3
 
 
 def library_correlation(counts: pl.DataFrame) -> pl.DataFrame:
@@ -75,3 +90,84 @@ def _jensen_shannon(a: Sequence[float], b: Sequence[float]) -> float:
 
     # Between equal vectors scipy may take the root of a tiny negative number.
     return 0.0 if list(a) == list(b) else float(jensenshannon(a, b, base=2))
+
+
+def with_sensitivity(rows: pl.DataFrame, counts: pl.DataFrame, clusters: pl.DataFrame, seed: int) -> pl.DataFrame:
+    """How far the measures of :func:`library_correlation` (``rows``) can be trusted.
+
+    ``counts``: analysis.label_counts; ``clusters``: analysis.cluster_counts. Adds _low and _high of each measure
+    (percentile bootstrap 95% limits, the clusters of each library drawn with replacement),
+    interval_undefined_reason, most_influential (the category without which pearson changes most) and
+    pearson_without_largest (pearson without it). NULL where the measure is, or where three categories would not be
+    left.
+    """
+    found = []
+    for (source, dimension), part in rows.group_by(["source", "dimension"], maintain_order=True):
+        cells = counts.filter(
+            (pl.col("source") == source) & (pl.col("dimension") == dimension) & (pl.col("library") != "All")
+        )
+        used = cells.filter(pl.col("bugs").sum().over("category") > 0)
+        shares = {
+            str(library): of_library.select("category", share=pl.col("bugs") / pl.col("total"))
+            for (library,), of_library in used.group_by(["library"], maintain_order=True)
+        }
+        drawn = {
+            library: _resampled_shares(
+                cluster_table(in_scope(clusters, source, library, dimension), of_library["category"]),
+                generator(seed, "likeness", source, library, dimension),
+            )
+            for library, of_library in shares.items()
+        }
+        for row in part.iter_rows(named=True):
+            a, b = row["library_a"], row["library_b"]
+            found.append(_limits(row, drawn.get(a), drawn.get(b)) | _influence(row, shares.get(a), shares.get(b)))
+    return rows.hstack(pl.DataFrame(found, schema=_SENSITIVITY))
+
+
+def _resampled_shares(table: np.ndarray, random: np.random.Generator) -> np.ndarray | None:
+    if len(table) < 2:  # noqa: PLR2004
+        return None
+    drawn = bootstrap_counts(table, random)
+    return drawn / drawn.sum(axis=1, keepdims=True)
+
+
+def _limits(row: dict[str, object], a: np.ndarray | None, b: np.ndarray | None) -> dict[str, object]:
+    if row["jensen_shannon"] is None:
+        return {"interval_undefined_reason": row["undefined_reason"]}
+    if a is None or b is None:
+        lone = row["library_a"] if a is None else row["library_b"]
+        return {"interval_undefined_reason": f"the bugs are all of one cluster: {lone}"}
+    from scipy.spatial.distance import jensenshannon  # noqa: PLC0415 - slow to import
+    from scipy.stats import rankdata  # noqa: PLC0415 - slow to import
+
+    with np.errstate(invalid="ignore"):  # of equal vectors: the root of a tiny negative number
+        distance = np.nan_to_num(jensenshannon(a, b, base=2, axis=1))
+    values = {"jensen_shannon": distance}
+    if row["pearson"] is not None:
+        values |= {"pearson": _row_by_row(a, b), "spearman": _row_by_row(rankdata(a, axis=1), rankdata(b, axis=1))}
+    limits: dict[str, object] = {"interval_undefined_reason": row["undefined_reason"]}
+    for measure, of_resamples in values.items():
+        limits[f"{measure}_low"], limits[f"{measure}_high"] = percentile_limits(of_resamples)
+    return limits
+
+
+def _row_by_row(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Pearson's correlation of each row of ``a`` with that of ``b``, NaN where one of them does not vary."""
+    a, b = (one - one.mean(axis=1, keepdims=True) for one in (a, b))
+    size = np.sqrt((a**2).sum(axis=1) * (b**2).sum(axis=1))
+    # What varies by rounding errors only does not vary.
+    return np.divide((a * b).sum(axis=1), size, out=np.full(len(size), np.nan), where=size > np.finfo(float).eps)
+
+
+def _influence(row: dict[str, object], a: pl.DataFrame | None, b: pl.DataFrame | None) -> dict[str, object]:
+    if row["pearson"] is None or a is None or b is None or a.height <= _ENOUGH_CATEGORIES:
+        return {}
+    without = {}
+    for category in a["category"]:
+        left = [frame.filter(pl.col("category") != category)["share"].to_list() for frame in (a, b)]
+        if all(len(set(shares)) > 1 for shares in left):
+            without[category] = _pearson(*left)
+    if not without:
+        return {}
+    category = max(without, key=lambda name: abs(without[name] - float(row["pearson"])))
+    return {"most_influential": category, "pearson_without_largest": without[category]}

@@ -10,12 +10,12 @@ from functools import partial
 
 from dlbug_assets.analysis.evidence import Evidence, NotTestable
 from dlbug_assets.analysis.shares import Share, leads, rank
-from dlbug_assets.analysis.verdicts import Metric, Reading, just_above, named, smallest, spread
+from dlbug_assets.analysis.verdicts import Metric, Reading, just_above, lowest, named, smallest, spread
 
 IPS = "Incorrect Model Parameter or Structure"
 SI = "Structure Inefficiency"
 
-_PER_LIBRARY = "estimator: share of the library's Stack Overflow bugs"
+_PER_LIBRARY = "share of the library's Stack Overflow bugs"
 
 #: A cause of under a twentieth of the bugs is not worth a finding.
 _NOTEWORTHY = 5
@@ -25,7 +25,7 @@ _COMMON, _MANY, _HALF = 3, 2, 50
 
 def _pooled(evidence: Evidence, dimension: str, category: str) -> str:
     mean = statistics.mean(share.percent for share in evidence.per_library(dimension, category).values())
-    return f"estimator: Stack Overflow bugs of all libraries pooled (mean of the libraries' shares: {mean:.1f})"
+    return f"Stack Overflow bugs of all libraries pooled (mean of the libraries' shares: {mean:.1f})"
 
 
 def _others(shares: dict[str, Share], names: tuple[str, ...]) -> dict[str, Share]:
@@ -40,7 +40,7 @@ def _pooled_leader(dimension: str, category: str, evidence: Evidence) -> Reading
     holds, because = leads(shares, category)
     because = f"with {shares[category].percent:.1f}% {because}"
     return Reading(str(shares[category].printed), holds, because, shares[category].total,
-                   _pooled(evidence, dimension, category))  # fmt: skip
+                   _pooled(evidence, dimension, category), shares[category])  # fmt: skip
 
 
 def caffe_logic_bugs(evidence: Evidence) -> Reading:
@@ -48,7 +48,8 @@ def caffe_logic_bugs(evidence: Evidence) -> Reading:
     caffe = evidence.share("bug_type", "Structural Logic Bug", "Caffe")
     _others(shares, ("Caffe",))
     holds, because = leads(shares, "Caffe")
-    return Reading(str(caffe.printed), holds, because, caffe.total, _PER_LIBRARY, claim_n=smallest(shares.values()))
+    return Reading(str(caffe.printed), holds, because, caffe.total, _PER_LIBRARY, caffe,
+                   claim_n=smallest(shares.values()))
 
 
 def data_bugs_per_library(evidence: Evidence) -> Reading:
@@ -57,7 +58,8 @@ def data_bugs_per_library(evidence: Evidence) -> Reading:
     # The paper's own table has another leader in Caffe, so that the claim can't mean every library.
     holds = 2 * len(leading) > len(shares)
     because = f"Data Bug leads in {len(leading)} of {len(shares)} libraries ({', '.join(leading) or 'none'})"
-    return Reading(named(shares), holds, because, smallest(shares.values()), _PER_LIBRARY)
+    return Reading(named(shares), holds, because, smallest(shares.values()), _PER_LIBRARY,
+                   "libraries are counted")  # fmt: skip
 
 
 def logic_bugs_elsewhere(evidence: Evidence) -> Reading:
@@ -66,7 +68,8 @@ def logic_bugs_elsewhere(evidence: Evidence) -> Reading:
     # One of the four may have none: the printed range begins at 0.
     holds = len(with_some) >= len(shares) - 1
     because = f"{len(with_some)} of the other {len(shares)} libraries have {_NOTEWORTHY}% or more ({named(shares)})"
-    return Reading(spread(shares.values()), holds, because, smallest(shares.values()), _PER_LIBRARY)
+    return Reading(spread(shares.values()), holds, because, smallest(shares.values()), _PER_LIBRARY,
+                   "libraries are counted")  # fmt: skip
 
 
 def api_bugs_frequent(evidence: Evidence) -> Reading:
@@ -74,7 +77,7 @@ def api_bugs_frequent(evidence: Evidence) -> Reading:
     others = _others(evidence.per_library("bug_type", "API Bug"), tuple(shown))
     low, high = min(shown.values(), key=lambda s: s.exact), max(others.values(), key=lambda s: s.exact)
     because = f"API Bugs are {low} bugs in the lowest of the three libraries and {high} in the highest of the others"
-    return Reading(named(shown), low.exact > high.exact, because, smallest(shown.values()), _PER_LIBRARY,
+    return Reading(named(shown), low.exact > high.exact, because, smallest(shown.values()), _PER_LIBRARY, low,
                    claim_n=smallest(shown.values(), others.values()))  # fmt: skip
 
 
@@ -86,9 +89,10 @@ def api_bugs_from_two(evidence: Evidence) -> Reading:
     share = Share(sum(one.bugs for one in two.values()), every.bugs)
     both = [evidence.share("bug_type", "API Bug", library, "both") for library in (*two, "All")]
     beside = Share(both[0].bugs + both[1].bugs, both[2].bugs)
-    estimator = f"estimator: all API Bugs on Stack Overflow (with GitHub: {beside.printed})"
+    estimator = f"all API Bugs on Stack Overflow (with GitHub: {beside.printed})"
     because = f"{share} API Bugs ({share.percent:.1f}%) are from Keras or Tensorflow"
-    return Reading(str(share.printed), share.percent > _HALF, because, every.bugs, estimator, just_above(share, 81))
+    return Reading(str(share.printed), share.percent > _HALF, because, every.bugs, estimator, share,
+                   just_above(share, 81))  # fmt: skip
 
 
 def ips_leads_in_two(evidence: Evidence) -> Reading:
@@ -96,27 +100,28 @@ def ips_leads_in_two(evidence: Evidence) -> Reading:
     told = {library: leads(evidence.categories("root_cause", library), IPS) for library in shown}
     because = " and ".join(f"in {library} {words}" for library, (_, words) in told.items())
     holds = all(leading for leading, _ in told.values())
-    return Reading(named(shown), holds, because, smallest(shown.values()), _PER_LIBRARY)
+    return Reading(named(shown), holds, because, smallest(shown.values()), _PER_LIBRARY, lowest(shown.values()))
 
 
 def si_in_two(evidence: Evidence) -> Reading:
     shown = evidence.per_library("root_cause", SI, ("Keras", "Caffe"))
     ranks = {library: rank(evidence.categories("root_cause", library), SI) for library in shown}
     because = f"SI is number {ranks['Keras']} of the root causes in Keras and number {ranks['Caffe']} in Caffe"
-    return Reading(named(shown), max(ranks.values()) <= _MANY, because, smallest(shown.values()), _PER_LIBRARY)
+    return Reading(named(shown), max(ranks.values()) <= _MANY, because, smallest(shown.values()), _PER_LIBRARY,
+                   lowest(shown.values()))  # fmt: skip
 
 
 def ut_top_in_torch(evidence: Evidence) -> Reading:
     shown = evidence.per_library("root_cause", "Unaligned Tensor", ("Torch",))
     holds, because = leads(evidence.categories("root_cause", "Torch"), "Unaligned Tensor")
-    return Reading(named(shown), holds, because, smallest(shown.values()), _PER_LIBRARY)
+    return Reading(named(shown), holds, because, smallest(shown.values()), _PER_LIBRARY, shown["Torch"])
 
 
 def ut_per_library(evidence: Evidence) -> Reading:
     libraries = ("Tensorflow", "Keras", "Torch", "Theano", "Caffe")
     shown = evidence.per_library("root_cause", "Unaligned Tensor", libraries)
     holds, because = leads(shown, "Torch")
-    return Reading(named(shown), holds, because, smallest(shown.values()), _PER_LIBRARY)
+    return Reading(named(shown), holds, because, smallest(shown.values()), _PER_LIBRARY, shown["Torch"])
 
 
 def type_checking_in_theano(evidence: Evidence) -> Reading:
@@ -124,7 +129,7 @@ def type_checking_in_theano(evidence: Evidence) -> Reading:
     shares = evidence.per_library("root_cause", "Absence of type checking")
     holds, because = leads(shares, "Theano")
     return Reading(named(shown), holds, because, smallest(shown.values()), _PER_LIBRARY,
-                   claim_n=smallest(shares.values()))  # fmt: skip
+                   shown["Theano"], claim_n=smallest(shares.values()))  # fmt: skip
 
 
 def api_change_in_two(evidence: Evidence) -> Reading:
@@ -132,7 +137,7 @@ def api_change_in_two(evidence: Evidence) -> Reading:
     holds = all(share.percent >= _NOTEWORTHY for share in shown.values())
     because = "API Change causes " + " and ".join(f"{share} bugs in {library}" for library, share in shown.items())
     because += f", {'both' if holds else 'not both'} {_NOTEWORTHY}% or more"
-    return Reading(named(shown), holds, because, smallest(shown.values()), _PER_LIBRARY)
+    return Reading(named(shown), holds, because, smallest(shown.values()), _PER_LIBRARY, lowest(shown.values()))
 
 
 def crash_average(evidence: Evidence) -> Reading:
@@ -146,7 +151,8 @@ def crash_in_every_library(evidence: Evidence) -> Reading:
     because = f"Crash is the top effect in every library but {', '.join(behind)}" if behind else (
         f"Crash is the top effect in each of the {len(shares)} libraries"
     )  # fmt: skip
-    return Reading(spread(shares.values()), not behind, because, smallest(shares.values()), _PER_LIBRARY)
+    return Reading(spread(shares.values()), not behind, because, smallest(shares.values()), _PER_LIBRARY,
+                   lowest(shares.values()))  # fmt: skip
 
 
 def _common_effect(effect: str, evidence: Evidence) -> tuple[bool, str]:
@@ -158,14 +164,15 @@ def bad_performance(evidence: Evidence) -> Reading:
     libraries = ("Caffe", "Keras", "Tensorflow", "Theano", "Torch")
     shown = evidence.per_library("effect", "Bad Performance", libraries)
     holds, because = _common_effect("Bad Performance", evidence)
-    return Reading(named(shown), holds, because, smallest(shown.values()), _PER_LIBRARY)
+    return Reading(named(shown), holds, because, smallest(shown.values()), _PER_LIBRARY,
+                   evidence.share("effect", "Bad Performance"))  # fmt: skip
 
 
 def incorrect_functionality(evidence: Evidence) -> Reading:
     share = evidence.share("effect", "Incorrect Functionality")
     holds, because = _common_effect("Incorrect Functionality", evidence)
     estimator = _pooled(evidence, "effect", "Incorrect Functionality")
-    return Reading(str(share.printed), holds, because, share.total, estimator)
+    return Reading(str(share.printed), holds, because, share.total, estimator, share)
 
 
 def theano_functionality(evidence: Evidence) -> Reading:
@@ -174,7 +181,7 @@ def theano_functionality(evidence: Evidence) -> Reading:
     sign = ">" if function.exact > performance.exact else "=" if function.exact == performance.exact else "<"
     because = f"Incorrect Functionality has {function} bugs and Bad Performance {performance}"
     computed = f"Incorrect Functionality {sign} Bad Performance"
-    return Reading(computed, sign == ">", because, function.total, _PER_LIBRARY)
+    return Reading(computed, sign == ">", because, function.total, _PER_LIBRARY, function)
 
 
 def _stage(stage: str, place: int, evidence: Evidence) -> Reading:
@@ -183,7 +190,7 @@ def _stage(stage: str, place: int, evidence: Evidence) -> Reading:
     tied = sum(share.exact == shares[stage].exact for share in shares.values()) > 1
     because = f"{stage} is number {at} of the stages ({shares[stage]}){', with another' if tied else ''}"
     return Reading(str(shares[stage].printed), at == place and not tied, because, shares[stage].total,
-                   _pooled(evidence, "stage", stage))  # fmt: skip
+                   _pooled(evidence, "stage", stage), shares[stage])  # fmt: skip
 
 
 #: Finding -> (metric as in findings.csv, what it shows), in the order of the rows there.

@@ -10,8 +10,9 @@ import polars as pl
 
 from dlbug_assets.analysis.distribution_findings import DISTRIBUTION_METRICS
 from dlbug_assets.analysis.evidence import Evidence, NotTestable
+from dlbug_assets.analysis.intervals import wilson
 from dlbug_assets.analysis.relation_findings import RELATION_METRICS
-from dlbug_assets.analysis.verdicts import Metric, verdict_of
+from dlbug_assets.analysis.verdicts import Metric, Reading, verdict_of
 from dlbug_assets.errors import DlbugError
 
 METRICS = {**DISTRIBUTION_METRICS, **RELATION_METRICS}
@@ -26,6 +27,12 @@ _SCHEMA = {
     "note": pl.String,
     "n": pl.Int64,
     "position": pl.Int64,
+    "reason": pl.String,
+    "estimator": pl.String,
+    "decisive": pl.Float64,
+    "interval_low": pl.Float64,
+    "interval_high": pl.Float64,
+    "interval_undefined_reason": pl.String,
 }
 
 
@@ -46,8 +53,11 @@ def findings(
     reference.fig6_correlation.
 
     Gives finding, claim, metric, published and computed (in the notation of findings.csv: whole percent unless the
-    metric says otherwise; computed is NULL where not testable), verdict, note (one sentence), n (bugs of the smallest
-    group whose share is shown) and position (1.. in the order of findings.csv). Raises :class:`DlbugError` where
+    metric says otherwise; computed is NULL where not testable), verdict, note (reason and estimator in one sentence), n
+    (bugs of the smallest group whose share is shown), position (1.. in the order of findings.csv), reason (one
+    sentence: what in the data decides), estimator (how the paper's words were read), decisive (the share on which it
+    hangs whether the claim holds, 0..1), interval_low and interval_high (its Wilson 95% limits) and
+    interval_undefined_reason. Raises :class:`DlbugError` where
     findings.csv and the metrics here do not fit.
     """
     evidence = Evidence(
@@ -64,13 +74,24 @@ def findings(
         try:
             reading = metric(evidence)
         except NotTestable as missing:
-            shown = {"verdict": "not testable", "note": f"The data it needs is not there: {missing}."}
+            reason = f"The data it needs is not there: {missing}."
+            shown = {"verdict": "not testable", "note": reason, "reason": reason,
+                     "interval_undefined_reason": reason}  # fmt: skip
         else:
-            verdict, note = verdict_of(reading, row["published_values"])
-            shown = {"computed": reading.computed, "verdict": verdict, "note": note, "n": reading.n}
+            verdict, reason = verdict_of(reading, row["published_values"])
+            shown = {"computed": reading.computed, "verdict": verdict, "n": reading.n,
+                     "note": f"{reason}; estimator: {reading.estimator}.", "reason": f"{reason}.",
+                     "estimator": reading.estimator, **_interval(reading)}  # fmt: skip
         rows.append({"finding": row["number"], "claim": row["claim"], "metric": row["metric"],
                      "published": row["published_values"], "position": position, **shown})  # fmt: skip
     return pl.DataFrame(rows, schema=_SCHEMA)
+
+
+def _interval(reading: Reading) -> dict[str, object]:
+    if isinstance(reading.decisive, str):
+        return {"interval_undefined_reason": f"no single share decides: {reading.decisive}"}
+    low, high = wilson(reading.decisive)
+    return {"decisive": float(reading.decisive.exact), "interval_low": low, "interval_high": high}
 
 
 def _paired(published: pl.DataFrame) -> list[tuple[dict[str, str], Metric]]:

@@ -10,7 +10,17 @@ from dlbug_assets.analysis.comparison import SIGNIFICANCE
 from dlbug_assets.analysis.distribution_findings import IPS, SI
 from dlbug_assets.analysis.evidence import Evidence, NotTestable
 from dlbug_assets.analysis.shares import Share, leads
-from dlbug_assets.analysis.verdicts import Metric, Reading, close_to, just_above, listed, named, smallest, spread
+from dlbug_assets.analysis.verdicts import (
+    Metric,
+    Reading,
+    close_to,
+    just_above,
+    listed,
+    lowest,
+    named,
+    smallest,
+    spread,
+)
 
 _MODEL_BUGS = tuple(
     f"Structural {kind} Bug"
@@ -19,9 +29,11 @@ _MODEL_BUGS = tuple(
 _NON_MODEL_BUGS = tuple(
     f"Non Model Structural {kind} Bug" for kind in ("Control and Sequence", "Initialization", "Logic", "Processing")
 )
-_BY_TYPE = "estimator: share of root causes within the type's Stack Overflow bugs, all libraries pooled"
-_BY_YEAR = "estimator: share of the library's Stack Overflow bugs of the year"
+_BY_TYPE = "share of root causes within the type's Stack Overflow bugs, all libraries pooled"
+_BY_YEAR = "share of the library's Stack Overflow bugs of the year"
 _HALF = 50
+
+_A_P_VALUE, _A_CHANGE = "P values are compared", "years are compared"
 
 #: How Evans (1996) words correlations: strong from .6, very weak under .2.
 _STRONG, _VERY_WEAK = 0.6, 0.2
@@ -50,8 +62,8 @@ def _sources_alike(dimension: str, except_for: str | None, evidence: Evidence) -
     )
     return Reading(
         computed, different == ([except_for] if except_for else []), because, evidence.smallest_library(dimension),
-        "estimator: Student's t-test on one share per library and source, decided with exact shares, "
-        "shown with shares rounded to whole percent, as those printed are",
+        "Student's t-test on one share per library and source, decided with exact shares, "
+        "shown with shares rounded to whole percent, as those printed are", _A_P_VALUE,
         as_printed=len(same) == len(p_values),
     )  # fmt: skip
 
@@ -66,7 +78,7 @@ def effects_quoted_in_text(evidence: Evidence) -> Reading:
     printed = "; ".join(f"{name}={p_values[name]['p_published']:.4f}" for name in quoted)
     because = f"{'both are' if holds else 'not both are'} above {SIGNIFICANCE} (the paper's Table 4 prints {printed})"
     return Reading(computed, holds, because, evidence.smallest_library("effect"),
-                   "estimator: Student's t-test on one share per library and source, exact shares")  # fmt: skip
+                   "Student's t-test on one share per library and source, exact shares", _A_P_VALUE)  # fmt: skip
 
 
 def _causes(evidence: Evidence, root_cause: str, bug_types: tuple[str, ...]) -> dict[str, Share]:
@@ -84,7 +96,7 @@ def model_bugs_ranges(evidence: Evidence) -> Reading:
     pooled = Share(sum(share.bugs for share in together), sum(share.total for share in together))
     because = f"SI and IPS cause {pooled} bugs of the model ({pooled.printed}%)"
     return Reading(f"SI={spread(si)} | IPS={spread(ips)}", pooled.percent > _HALF, because, smallest(si), _BY_TYPE,
-                   claim_n=pooled.total)  # fmt: skip
+                   pooled, claim_n=pooled.total)  # fmt: skip
 
 
 def _cause_per_model_bug(root_cause: str, evidence: Evidence) -> Reading:
@@ -93,7 +105,7 @@ def _cause_per_model_bug(root_cause: str, evidence: Evidence) -> Reading:
     fewer = [bug_type for bug_type, share in together.items() if share.percent < _HALF]
     because = "SI and IPS together cause half or more of every such type"
     because += f" but {', '.join(fewer)}" if fewer else ""
-    return Reading(listed(shares), not fewer, because, smallest(shares), _BY_TYPE)
+    return Reading(listed(shares), not fewer, because, smallest(shares), _BY_TYPE, lowest(together.values()))
 
 
 def non_model_bugs(evidence: Evidence) -> Reading:
@@ -109,7 +121,7 @@ def non_model_bugs(evidence: Evidence) -> Reading:
     pooled = Share(sum(share.bugs for share in shares.values()), sum(share.total for share in shares.values()))
     because = f"API Misuse causes {pooled} bugs outside the model ({pooled.printed}%)"
     return Reading(f"{spread(shares.values())} | {listed(two)}", pooled.percent > _HALF, because,
-                   smallest(shares.values()), _BY_TYPE, claim_n=pooled.total)  # fmt: skip
+                   smallest(shares.values()), _BY_TYPE, pooled, claim_n=pooled.total)  # fmt: skip
 
 
 def api_bug_causes(evidence: Evidence) -> Reading:
@@ -117,7 +129,7 @@ def api_bug_causes(evidence: Evidence) -> Reading:
     change = shares["API Change"]
     holds = change.percent > _HALF
     because = f"API Change causes {change} API Bugs, {'more' if holds else 'not more'} than half"
-    return Reading(named(shares), holds, because, change.total, _BY_TYPE)
+    return Reading(named(shares), holds, because, change.total, _BY_TYPE, change)
 
 
 def input_kludge(evidence: Evidence) -> Reading:
@@ -131,7 +143,7 @@ def input_kludge(evidence: Evidence) -> Reading:
     totals = evidence.per_library("antipattern", "Input Kludge", ("Tensorflow", "Caffe", "Torch"))
     return Reading(
         named(shares), alike < min(unlike), because, smallest(shares.values()),
-        "estimator: share of the library's Stack Overflow antipatterns; Jensen-Shannon distance, base 2",
+        "share of the library's Stack Overflow antipatterns; Jensen-Shannon distance, base 2", "distances are compared",
         as_printed=all(just_above(share, 30) for share in shares.values()), claim_n=smallest(totals.values()),
     )  # fmt: skip
 
@@ -140,7 +152,7 @@ def cut_and_paste(evidence: Evidence) -> Reading:
     shares = evidence.per_library("antipattern", "Cut and Paste Programming", ("Torch",))
     holds, because = leads(evidence.categories("antipattern", "Torch"), "Cut and Paste Programming")
     return Reading(named(shares), holds, f"in Torch {because}", smallest(shares.values()),
-                   "estimator: share of Torch's Stack Overflow antipatterns")  # fmt: skip
+                   "share of Torch's Stack Overflow antipatterns", shares["Torch"])  # fmt: skip
 
 
 def libraries_correlate(evidence: Evidence) -> Reading:
@@ -160,8 +172,9 @@ def libraries_correlate(evidence: Evidence) -> Reading:
     return Reading(
         "; ".join(f"{a}-{b}={r:.2f}" for (a, b), r in pearson.items()), holds, because,
         evidence.smallest_library("bug_type", ("Stack Overflow",)),
-        f"estimator: Pearson over the bug types' shares on Stack Overflow, strong from {_STRONG}, "
+        f"Pearson over the bug types' shares on Stack Overflow, strong from {_STRONG}, "
         f"very weak under {_VERY_WEAK} (Evans 1996)",
+        "correlations are compared",
         as_printed=same == len(evidence.published_correlation),
     )  # fmt: skip
 
@@ -182,7 +195,7 @@ def logic_bugs_by_year(evidence: Evidence) -> Reading:
     steady = all(later.exact >= earlier.exact for earlier, later in pairwise(caffe.values()))
     because = ", ".join(f"{library} goes {_course(pair)}" for library, pair in ends.items())
     because += f", {'without' if steady else 'with'} a fall between in Caffe"
-    return Reading(named(caffe), not falling, because, smallest(caffe.values()), _BY_YEAR,
+    return Reading(named(caffe), not falling, because, smallest(caffe.values()), _BY_YEAR, _A_CHANGE,
                    claim_n=smallest(*ends.values(), caffe.values()))  # fmt: skip
 
 
@@ -192,13 +205,14 @@ def torch_data_bugs(evidence: Evidence) -> Reading:
     holds = all(close_to(share.percent, pooled.percent) for share in shares)
     because = f"{listed(shares)} percent in 2016, 2017 and 2018, {'close' if holds else 'not all close'} to their mean"
     return Reading(str(pooled.printed), holds, because, smallest(shares),
-                   f"{_BY_YEAR}, the three years pooled for the value",
+                   f"{_BY_YEAR}, the three years pooled for the value", pooled,
                    as_printed=all(close_to(share.percent, 50) for share in shares))  # fmt: skip
 
 
 def _falling_data_bugs(library: str, evidence: Evidence) -> Reading:
     first, last = ends = _ends(evidence, "Data Bug", library)
-    return Reading(listed(ends), last.exact < first.exact, f"{library} goes {_course(ends)}", smallest(ends), _BY_YEAR)
+    return Reading(listed(ends), last.exact < first.exact, f"{library} goes {_course(ends)}", smallest(ends), _BY_YEAR,
+                   _A_CHANGE)  # fmt: skip
 
 
 def vanishing_data_bugs(evidence: Evidence) -> Reading:
@@ -206,7 +220,7 @@ def vanishing_data_bugs(evidence: Evidence) -> Reading:
     last = {library: pair[1] for library, pair in ends.items()}
     holds = all(after.exact < before.exact for before, after in ends.values())
     because = " and ".join(f"{library} goes {_course(pair)}" for library, pair in ends.items())
-    return Reading(named(last), holds, because, smallest(*ends.values()), _BY_YEAR,
+    return Reading(named(last), holds, because, smallest(*ends.values()), _BY_YEAR, _A_CHANGE,
                    as_printed=all(close_to(share.percent, 0) for share in last.values()))  # fmt: skip
 
 

@@ -19,8 +19,10 @@ class Reading:
 
     ``computed``: in the notation of the printed values; ``holds``: whether the data supports the claim; ``because``:
     that in words; ``n``: bugs in the smallest group whose share is printed; ``estimator``: how the paper's words were
-    read, with the other reading's value where there is one; ``as_printed``: for words such as "more than", where
-    equal text is not what counts; ``claim_n``: bugs in the smallest group the claim rests on, where not n.
+    read, with the other reading's value where there is one; ``decisive``: the share on which it hangs whether the claim
+    holds (of several that have to be large, the smallest), or why there is none; ``as_printed``: for words such as
+    "more than", where equal text is not what counts; ``claim_n``: bugs in the smallest group the claim rests on, where
+    not n.
     """
 
     computed: str
@@ -28,6 +30,7 @@ class Reading:
     because: str
     n: int
     estimator: str
+    decisive: Share | str
     as_printed: bool | None = None
     claim_n: int | None = None
 
@@ -36,18 +39,18 @@ Metric = Callable[[Evidence], Reading]
 
 
 def verdict_of(reading: Reading, published: str) -> tuple[str, str]:
-    """The verdict and its note, one sentence."""
+    """The verdict, and in words what it rests on, without a full stop."""
     claim_n = reading.n if reading.claim_n is None else reading.claim_n
-    note = f"{reading.because[0].upper()}{reading.because[1:]}; {reading.estimator}"
+    reason = f"{reading.because[0].upper()}{reading.because[1:]}"
     if claim_n < ENOUGH_BUGS:
-        return "underpowered", f"{note}; {_too_few(claim_n)}."
+        return "underpowered", f"{reason}; {_too_few(claim_n)}"
     # A claim that enough bugs speak against is not saved by a small group beside it.
     if not reading.holds:
-        return "not reproduced", f"{note}."
+        return "not reproduced", reason
     if reading.n < ENOUGH_BUGS:
-        return "underpowered", f"{note}; {_too_few(reading.n)}."
+        return "underpowered", f"{reason}; {_too_few(reading.n)}"
     same = reading.computed == published if reading.as_printed is None else reading.as_printed
-    return ("reproduced" if same else "reproduced differently"), f"{note}."
+    return ("reproduced" if same else "reproduced differently"), reason
 
 
 def _too_few(n: int) -> str:
@@ -68,6 +71,11 @@ def spread(shares: Iterable[Share]) -> str:
     """``40; 77``: the smallest and the largest, in whole percent."""
     ordered = sorted(shares, key=lambda share: share.exact)
     return listed((ordered[0], ordered[-1]))
+
+
+def lowest(shares: Iterable[Share]) -> Share:
+    """The smallest share, of those that tie the first."""
+    return min(shares, key=lambda share: share.exact)
 
 
 def smallest(*groups: Iterable[Share]) -> int:

@@ -135,7 +135,7 @@ def test_under_ten_bugs_are_too_few(judge):
     row = _one(judge({"root_cause": causes}), 7)
 
     assert (row["verdict"], row["n"]) == ("underpowered", 9)
-    assert row["note"].endswith("the smallest group has 9 bugs, under 10.")
+    assert row["reason"].endswith("the smallest group has 9 bugs, under 10.")
 
 
 def _causes(bug_type, total, **bugs):

@@ -37,6 +37,8 @@ share_cells as (
         published.percent as published,
         -- one division of whole numbers: a half stays exactly a half, so that it rounds as a person rounds
         100 * counts.bugs / nullif(counts.total, 0) as computed,
+        counts.bugs,
+        counts.total,
         0 as decimals
     from published_shares as published
     left join analysis.label_counts as counts
@@ -56,6 +58,8 @@ p_cells as (
         'both' as source,
         published.p_value as published,
         case when other_libraries.number = 0 then comparison.p_paper_rounded end as computed,
+        cast(null as bigint) as bugs,
+        cast(null as bigint) as total,
         4 as decimals
     from published_p as published
     cross join other_libraries
@@ -80,7 +84,8 @@ select
     cast(cells.computed as double) as computed,
     cast(cells.computed - cells.published as double) as difference,
     abs(round(cast(cells.computed as double), cells.decimals) - cells.published) < 1e-9 as same_when_rounded,
-    cast(null as varchar) as explanation
+    cast(cells.bugs as bigint) as bugs,
+    cast(cells.total as bigint) as total
 from cells
 left join reference.taxonomy as categories
     on cells.dimension = categories.dimension

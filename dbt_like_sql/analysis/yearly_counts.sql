@@ -92,7 +92,6 @@ select
     dimension,
     category,
     cast(bugs as bigint) as bugs,
-    cast(total as bigint) as total,
-    cast(bugs / total as double) as share
+    cast(total as bigint) as total
 from dense
 order by source_position, library_position, year, dimension_position, category_position

@@ -1,0 +1,70 @@
+"""How far two labellings of the same link agree: the release labels some links twice, which nobody planned."""
+
+import polars as pl
+
+from dlbug_assets.analysis.verdicts import ENOUGH_BUGS
+from dlbug_assets.taxonomy import DIMENSIONS, SOURCES
+
+_SCHEMA = {
+    "source": pl.String,
+    "dimension": pl.String,
+    "pairs": pl.Int64,
+    "agreements": pl.Int64,
+    "observed_agreement": pl.Float64,
+    "kappa": pl.Float64,
+    "kappa_low": pl.Float64,
+    "kappa_high": pl.Float64,
+    "underpowered": pl.Boolean,
+    "undefined_reason": pl.String,
+}
+
+
+def repeat_agreement(labels: pl.DataFrame) -> pl.DataFrame:
+    """One row per source (and `both`) and dimension.
+
+    ``labels``: labeling.labels. A pair are the two rows of a link (of one library) that has exactly two rows in the
+    authors' release, in the order of the sheet, with a label in the dimension each. Labels of raters have none: there,
+    a second row is a second bug.
+
+    Gives source, dimension, pairs, agreements, observed_agreement (0..1), kappa (Cohen 1960, first against second
+    row), kappa_low and kappa_high (analytic 95%, Fleiss, Cohen and Everitt 1969), underpowered
+    (under 10 pairs) and undefined_reason.
+    """
+    released = labels.filter((pl.col("decided_by") == "artifact") & pl.col("link").is_not_null())
+    twice = (
+        released.sort("source", "library", "item_id", "bug_index")
+        .group_by("source", "library", "link", maintain_order=True)
+        .agg(pl.len(), *DIMENSIONS)
+        .filter(pl.col("len") == 2)  # noqa: PLR2004
+    )
+    rows = []
+    for source in (*SOURCES, "both"):
+        of_source = twice.filter(pl.col("source").is_in(SOURCES if source == "both" else (source,)))
+        for dimension in DIMENSIONS:
+            pairs = of_source.select(
+                first=pl.col(dimension).list.get(0), second=pl.col(dimension).list.get(1)
+            ).drop_nulls()  # fmt: skip
+            missing = "no label is from the authors' release" if released.is_empty() else "no link has two rows"
+            rows.append({"source": source, "dimension": dimension, **_agreement(pairs, missing)})
+    return pl.DataFrame(rows, schema=_SCHEMA)
+
+
+def _agreement(pairs: pl.DataFrame, missing: str) -> dict[str, object]:
+    from statsmodels.stats.inter_rater import cohens_kappa  # noqa: PLC0415 - slow to import
+
+    agreements = pairs.filter(pl.col("first") == pl.col("second")).height
+    row: dict[str, object] = {
+        "pairs": pairs.height, "agreements": agreements, "underpowered": pairs.height < ENOUGH_BUGS,
+    }  # fmt: skip
+    if not pairs.height:
+        return row | {"undefined_reason": missing}
+    row["observed_agreement"] = agreements / pairs.height
+    categories = sorted(set(pairs["first"]) | set(pairs["second"]))
+    if len(categories) == 1:
+        return row | {"undefined_reason": "only one category was used"}
+    seen = {(first, second): number for first, second, number in pairs.group_by("first", "second").len().iter_rows()}
+    table = [[seen.get((first, second), 0) for second in categories] for first in categories]
+    found = cohens_kappa(table)
+    return row | {
+        "kappa": float(found.kappa), "kappa_low": float(found.kappa_low), "kappa_high": float(found.kappa_upp),
+    }  # fmt: skip
