@@ -50,14 +50,14 @@ def colours(categories: Sequence[str]) -> dict[str, str]:
 def styled(chart: "alt.TopLevelMixin") -> dict[str, Any]:
     """The chart as Vega-Lite in the style of all charts."""
     axis = {"labelColor": INK, "titleColor": SOFT, "titleFontWeight": "normal", "gridColor": LINE, "tickColor": LINE,
-            "domainColor": LINE, "labelLimit": 320}  # fmt: skip
+            "domainColor": LINE, "labelLimit": 320, "labelFontSize": 11}  # fmt: skip
     config = {
         "font": _FONT,
         # Its own account of each mark would be longer than the picture; the text beside it is written from the rows.
         "aria": False,
         "view": {"stroke": LINE},
         "axis": axis,
-        "header": {"labelColor": INK, "labelFontWeight": "normal", "titleFontWeight": "normal", "labelLimit": 320},
+        "header": {"labelColor": INK, "labelFontSize": 12, "labelFontWeight": "normal", "labelLimit": 320},
         "legend": {"orient": "top", "titleFontWeight": "normal", "labelColor": INK, "titleColor": SOFT},
         "title": {"anchor": "start", "fontWeight": "normal", "fontSize": 14, "color": INK, "subtitleColor": SOFT,
                   "subtitleFontSize": 11, "subtitlePadding": 4, "offset": 12},

@@ -53,14 +53,51 @@ select dimension, category, mean_share_stack_overflow, mean_share_github, p_pape
     p_holm, rejects, undefined_reason
 from analysis.source_comparison
 where mean_share_stack_overflow > 0 or mean_share_github > 0""",
+    "shares": """
+select 'bug_type' as dimension, * from analysis.bug_type_distribution
+where library = 'All' and source <> 'both' and bugs > 0
+union all
+select 'root_cause' as dimension, * from analysis.root_cause_distribution
+where library = 'All' and source <> 'both' and bugs > 0
+union all
+select 'effect' as dimension, * from analysis.effect_distribution
+where library = 'All' and source <> 'both' and bugs > 0""",
+    "source_tests": """
+select library, dimension, bugs_stack_overflow, bugs_github, chi_square, p_permutation, p_fisher, cramers_v, p_holm,
+    p_benjamini_hochberg, family, undefined_reason
+from analysis.source_tests""",
+    "residuals": """
+select library, dimension, category, bugs_stack_overflow, bugs_github, residual, bound
+from analysis.source_residuals
+where differs
+order by dimension, library = 'All' desc, library, abs(residual) desc, category""",
     "correlation": """
-select library_a, library_b, pearson, spearman, jensen_shannon, undefined_reason
+select library_a, library_b, pearson, pearson_low, pearson_high, spearman, spearman_low, spearman_high,
+    jensen_shannon, jensen_shannon_low, jensen_shannon_high, pearson_without_largest, most_influential,
+    coalesce(undefined_reason, interval_undefined_reason) as undefined_reason
 from analysis.library_correlation
 where source = 'Stack Overflow' and dimension = 'bug_type'""",
     "left_out": """
 select distinct left_out
 from analysis.library_correlation
 where source = 'Stack Overflow' and dimension = 'bug_type' and left_out is not null""",
+    "trends": """
+select library, category, years, first_year, last_year, bugs, total, share_first, share_last, statistic, direction,
+    p_monte_carlo, p_holm, p_benjamini_hochberg, family, coalesce(undefined_reason, underpowered_reason) as reason
+from analysis.trends
+where source = 'Stack Overflow' and dimension = 'bug_type'
+    and (category in ('Structural Logic Bug', 'Data Bug') or library = 'All') and bugs > 0
+order by category, library = 'All' desc, library""",
+    "survival": """
+select finding, variant, verdict, decided, surviving, survives
+from analysis.finding_survival
+where variant <> 'as labelled'
+order by finding, variant""",
+    "repeat_agreement": """
+select source, dimension, pairs, agreements, observed_agreement, kappa, kappa_low, kappa_high, underpowered,
+    undefined_reason
+from analysis.repeat_agreement
+where pairs > 0""",
     "diff_counts": """
 select
     reference, count(*) as cells, count(*) filter (same_when_rounded) as same,

@@ -46,7 +46,7 @@ def render(rows: Mapping[str, pl.DataFrame], drawn: Sequence[Picture]) -> str:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    environment.filters |= {"cell": _cell, "percent": _percent, "p": _p_value, "words": _words}
+    environment.filters |= {"cell": _cell, "short": _short, "percent": _percent, "p": _p_value, "words": _words}
     set_tables = {
         table.name: {"table": table, "html": tables.html(table, is_beside=table.has_published)}
         for table in tables.of_study(rows)
@@ -107,16 +107,21 @@ def _notice(rows: Mapping[str, pl.DataFrame]) -> str | None:
 
 
 def _cell(value: Any) -> str:
-    """A value for people: numbers with three digits after the point at most, a dash for what is not there."""
+    """A value for people: fractions with three digits after the point, a dash for what is not there."""
     if value is None:
         return _MISSING
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
-        return f"{value:z.3f}".rstrip("0").rstrip(".")
+        return f"{value:z.3f}"
     if hasattr(value, "strftime"):
         return f"{value:%Y-%m-%d %H:%M} UTC"
     return str(value)
+
+
+def _short(value: float | None) -> str:
+    """A number without the zeros at its end."""
+    return _MISSING if value is None else _cell(float(value)).rstrip("0").removesuffix(".")
 
 
 def _percent(share: float | None) -> str:

@@ -202,7 +202,7 @@ def html(table: Table, *, is_beside: bool, notice: str | None = None) -> Markup:
         for title, cells in table.rows
     ]
     return Markup(
-        "<table><caption>{}</caption>\n<thead><tr><td></td>{}</tr>\n<tr><td></td>{}</tr></thead>\n"
+        "<table><caption><span>{}</span></caption>\n<thead><tr><td></td>{}</tr>\n<tr><td></td>{}</tr></thead>\n"
         "<tbody>\n{}\n</tbody></table>"
     ).format(caption, Markup("").join(groups), Markup("").join(columns), Markup("\n").join(body))
 
