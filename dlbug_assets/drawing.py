@@ -38,6 +38,7 @@ _CLUTTER = re.compile(
     rf' (?:class|role|pointer-events|display|aria-[a-z]+)="[^"]*"| opacity="1"| font-weight="normal"'
     rf'| font-family="{_FONT}"|^<path[^>]* d="(?:M0,0h0v0h0Z)?"[^>]*/>$'
 )
+_LONG_NUMBER = re.compile(r"-?\d+\.\d{2,}")
 _IDENTIFIER = re.compile(r'\bid="([\w-]+)"')
 
 
@@ -77,17 +78,17 @@ def svg(chart: "alt.TopLevelMixin", name: str, alternative: str) -> str:
     # Numbered through since the process began.
     for number, identifier in enumerate(_IDENTIFIER.findall(picture), start=1):
         picture = re.sub(rf'(\bid="|url\(#|href="#){identifier}\b', rf"\g<1>{name}-{number}", picture)
-    picture = _TAG.sub(lambda tag: _CLUTTER.sub("", tag[0]), picture)
+    picture = _TAG.sub(lambda tag: _LONG_NUMBER.sub(_tenths, _CLUTTER.sub("", tag[0])), picture)
     return picture.replace(
         "<svg ", f'<svg role="img" aria-label="{escape(alternative)}" font-family="{_FONT}" font-weight="normal" ', 1
     )
 
 
-def png(picture: str, scale: float = 2.0) -> bytes:
-    """An SVG as PNG of ``scale`` times its size."""
+def png(picture: str) -> bytes:
+    """An SVG as PNG of twice its size."""
     import vl_convert  # noqa: PLC0415
 
-    return vl_convert.svg_to_png(picture, scale=scale)
+    return vl_convert.svg_to_png(picture, scale=2)
 
 
 def pdf(picture: str) -> bytes:
@@ -102,10 +103,10 @@ def pdf(picture: str) -> bytes:
     )
 
 
-def markdown_image(picture: str, alternative: str, scale: float = 1.0) -> str:
-    """An SVG as a small picture in Markdown: a data URI, which shows without a file or a server."""
+def markdown_image(picture: str, alternative: str) -> str:
+    """An SVG as a picture in Markdown: a data URI, which shows without a file or a server."""
     words = re.sub(r"[\[\]\n\\]", " ", alternative)
-    return f"![{words}](data:image/png;base64,{base64.b64encode(png(picture, scale)).decode()})"
+    return f"![{words}](data:image/svg+xml;base64,{base64.b64encode(picture.encode()).decode()})"
 
 
 def scale(colour_of: Mapping[str, str]) -> "alt.Scale":
@@ -113,3 +114,7 @@ def scale(colour_of: Mapping[str, str]) -> "alt.Scale":
     import altair as alt  # noqa: PLC0415
 
     return alt.Scale(domain=list(colour_of), range=list(colour_of.values()))
+
+
+def _tenths(found: re.Match[str]) -> str:
+    return f"{float(found[0]):z.1f}".removesuffix(".0")
