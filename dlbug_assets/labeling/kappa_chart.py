@@ -46,9 +46,13 @@ def chart(kappas: pl.DataFrame, target: float = 0.8) -> str:
     ``kappas`` is labeling.kappa_checkpoints, ``target`` the study's ``kappa_target``. Without any kappa a sentence
     says so.
     """
-    shown = kappas.filter(
-        (pl.col("scope") == CUMULATIVE) & pl.col("dimension").is_in(SHOWN) & pl.col("source").is_in(SOURCES)
-    ).with_columns(kappa_target=pl.lit(target))
+    shown = (
+        kappas.filter(
+            (pl.col("scope") == CUMULATIVE) & pl.col("dimension").is_in(SHOWN) & pl.col("source").is_in(SOURCES)
+        )
+        .sort("source", "dimension", "checkpoint")
+        .with_columns(kappa_target=pl.lit(target))
+    )
     if missing(shown):
         return NOTHING_YET
     svg = drawing.svg(picture(shown, TITLE, NOTES), "kappa", words(shown))
@@ -94,9 +98,10 @@ def picture(shown: pl.DataFrame, title: str, notes: Sequence[str]) -> "alt.TopLe
         color=alt.Color("source:N", title=None, scale=drawing.scale(drawing.SOURCE_COLOURS)),
     )
     kappa = alt.Y("kappa:Q", title="kappa", scale=alt.Scale(domain=[bottom, 1], nice=False))
-    bars = base.mark_rule(strokeWidth=5, opacity=0.3).encode(y=kappa.copy(), y2="high:Q").encode(y="low:Q")
+    defined = base.transform_filter("isValid(datum.kappa)")
+    bars = defined.mark_rule(strokeWidth=5, opacity=0.3).encode(y="low:Q", y2="high:Q")
     line = base.mark_line(strokeWidth=1.5, invalid="break-paths-show-path-domains").encode(y=kappa)
-    marks = base.mark_point(filled=True, size=34, opacity=1).encode(
+    marks = defined.mark_point(filled=True, size=34, opacity=1).encode(
         y=kappa,
         shape=alt.Shape("source:N", title=None, scale=alt.Scale(domain=list(SOURCES), range=["circle", "square"])),
     )

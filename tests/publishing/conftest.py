@@ -40,11 +40,10 @@ class SmallStudy:
             marks = ", ".join("?" * len(row))
             self.connection.execute(f"insert into {table} ({names}) values ({marks})", list(row.values()))
 
-    def count(self, dimension: str, source: str, library: str, bugs: dict[str, int], all_categories: bool = True) -> None:
+    def count(self, dimension: str, source: str, library: str, bugs: dict[str, int]) -> None:
         """A distribution: bugs by category, zeros for the rest of the dimension."""
         total = sum(bugs.values())
-        names = load_taxonomy().names(dimension) if all_categories else ()
-        for category in dict.fromkeys((*names, *bugs)):
+        for category in dict.fromkeys((*load_taxonomy().names(dimension), *bugs)):
             number = bugs.get(category, 0)
             share = number / total if total else None
             self.put(f"analysis.{dimension}_distribution",
