@@ -86,6 +86,9 @@ def write_report(folder: Path, files: Mapping[str, bytes]) -> Path:
         unfinished.rename(folder)
         _remove(older)
     except OSError as error:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        if older.exists() and not folder.exists():
+            older.rename(folder)
         raise DlbugError(
             f"cannot write {folder}: {error.strerror}. The report before it is untouched. Make the folder writable or "
             "free some disk space, and run again."

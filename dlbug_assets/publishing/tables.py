@@ -7,6 +7,7 @@ business. Every number comes from the query that the table names.
 import csv
 import io
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -132,7 +133,7 @@ def shares(number: int, rows: pl.DataFrame) -> Table:
         f"Table {number}",
         f"Statistics of {_DIMENSIONS[number][1]}, percent of the bugs of Stack Overflow (SO) and GitHub (GH)",
         share_query(number),
-        (*((library, len(SOURCES)) for library in dict.fromkeys(library for library, _ in pairs)), ("", 1)),
+        (*Counter(library for library, _ in pairs).items(), ("", 1)),
         (*(_SHORT[source] for _, source in pairs), "P value"),
         (
             *((category, tuple(cell(category, *place) for place in (*pairs, ("All", "both")))) for category in used),
