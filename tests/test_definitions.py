@@ -29,7 +29,8 @@ labeling.category_kappa labeling.disagreements labeling.labels
 analysis.dataset_summary analysis.bug_type_distribution analysis.root_cause_distribution analysis.effect_distribution
 analysis.stage_distribution analysis.antipattern_distribution analysis.source_comparison
 analysis.root_cause_by_bug_type analysis.library_correlation analysis.yearly_evolution analysis.findings
-analysis.finding_verdicts analysis.replication_diff publishing.study_info
+analysis.finding_verdicts analysis.replication_diff analysis.source_tests analysis.trends analysis.finding_sensitivity
+analysis.repeat_agreement publishing.study_info
 """.split()  # noqa: SIM905 - one line each would be longer
 
 

@@ -13,7 +13,7 @@ from small_disks import mount, unmount
 
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.table_specs import Check, Column, TableSpec
-from dlbug_assets.warehouse import Home, Warehouse, open_published
+from dlbug_assets.warehouse import Home, Warehouse, ask_frames, open_published
 
 SPEC = TableSpec(
     schema="analysis",
@@ -345,3 +345,10 @@ def test_a_read_only_folder_is_said_and_the_old_publication_stays(tmp_path):
         reader.close()
     finally:
         unmount(home.root)
+
+
+def test_a_query_can_be_asked_of_frames_that_stand_in_for_tables():
+    tables = {"labeling.labels": bugs((1, "Keras"), (2, "Caffe")), "reference.libraries": bugs((9, "Keras"))}
+    query = "select labels.bug from labeling.labels join reference.libraries using (library)"
+
+    assert ask_frames(query, tables).rows() == [(1,)]

@@ -42,10 +42,10 @@ def assets(tables: TableAssets) -> list[dg.AssetsDefinition]:
     def source_comparison(counts: pl.DataFrame, **published_p: pl.DataFrame) -> pl.DataFrame:
         return comparison.source_comparison(counts, published_p)
 
-    @tables.whole("analysis.source_tests", "analysis.source_residuals", reads=_COUNTS)
-    def the_source_tests(counts: pl.DataFrame) -> dict[str, pl.DataFrame]:
+    @tables.whole("analysis.source_tests", "analysis.source_residuals", reads=_COUNTS | _CLUSTERS)
+    def the_source_tests(counts: pl.DataFrame, clustered: pl.DataFrame) -> dict[str, pl.DataFrame]:
         return {
-            "source_tests": source_tests.source_tests(counts, seed),
+            "source_tests": source_tests.source_tests(counts, clustered, seed),
             "source_residuals": source_tests.source_residuals(counts),
         }
 

@@ -1,11 +1,11 @@
 """Why a printed cell is not the computed one, where the numbers themselves show it.
 
 Each test asks whether the printed column would be right if one thing had happened to it on its way into print. It
-knows no cell by name; what no test explains stays unexplained. A column of which not even half the cells are as
-printed is of other data, and none of its differences is a slip.
+knows no cell by name; what no test explains stays unexplained. Where half the cells of a column or more are not as
+printed, it is most likely of other data: then only tests are made that explain many cells at once.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import combinations, permutations
 
@@ -17,8 +17,8 @@ from dlbug_assets.taxonomy import SOURCES
 
 _WHOLE = 100
 
-#: A shift or another denominator that one cell alone speaks for may be chance.
-_ENOUGH_CELLS = 2
+#: A shift or another denominator that fewer cells speak for may be chance; in a column of other data, so many.
+_ENOUGH_CELLS, _MANY_CELLS = 2, 4
 
 #: P values are printed with four decimals.
 _HALF_A_DIGIT = 0.00005 + 1e-9
@@ -54,6 +54,14 @@ class _Column:
     expected: list[int]
     reasons: dict[int, str] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        self.is_alike = 2 * len(self.differing) < len(self.printed)
+
+    @property
+    def enough_cells(self) -> int:
+        """How many cells that are not 0 have to bear out what would be a chance hit otherwise."""
+        return _ENOUGH_CELLS if self.is_alike else _MANY_CELLS
+
     @property
     def differing(self) -> list[int]:
         return [row for row, (a, b) in enumerate(zip(self.printed, self.expected, strict=True)) if a != b]
@@ -74,40 +82,35 @@ def _explained_shares(cells: pl.DataFrame) -> Iterator[tuple[tuple[str, str, str
         bugs, total = rows["bugs"].to_list(), rows["total"][0]
         column = _Column(rows["category"].to_list(), rows["published"].cast(pl.Int64).to_list(), bugs, total,
                          [whole_percent(n, total) for n in bugs])  # fmt: skip
-        if 2 * len(column.differing) < len(bugs):
-            columns[source][library] = column
+        columns[source][library] = column
     for source, of_source in columns.items():
-        _exchanged_rows(of_source, source)
+        _exchanged_rows([column for column in of_source.values() if column.is_alike], source)
         for library, column in of_source.items():
             totals = {other: columns[other][library].total for other in SOURCES if library in columns[other]}
-            for test in _tests({name: total for name, total in totals.items() if name != source}):
-                test(column)
+            _explain(column, {name: total for name, total in totals.items() if name != source})
             for row, reason in column.reasons.items():
                 yield (column.categories[row], library, source), reason
 
 
-def _tests(totals: Mapping[str, int]) -> list[Callable[[_Column], None]]:
-    """The tests of a column, the plainest first."""
-    return [
-        _exchanged_cells,
-        _shifted,
-        lambda column: _other_denominator(column, totals),
-        _half,
-        _made_to_sum_up,
-        _recounted,
-    ]
+def _explain(column: _Column, totals: Mapping[str, int]) -> None:
+    """The tests of a column, the plainest first; ``totals``: what other shares of the library are of."""
+    if column.is_alike:
+        _exchanged_cells(column)
+    _shifted(column)
+    _other_denominator(column, totals)
+    if column.is_alike:
+        _half(column)
+        _made_to_sum_up(column)
+        _recounted(column)
 
 
-def _exchanged_rows(columns: Mapping[str, _Column], source: str) -> None:
+def _exchanged_rows(columns: list[_Column], source: str) -> None:
     """Two rows of a source that are each printed in the other's place, in several libraries."""
-    if not columns:
-        return
-    every = list(columns.values())
-    for a, b in combinations(range(len(every[0].categories)), 2):
+    for a, b in combinations(range(len(columns[0].categories) if columns else 0), 2):
         fits = all(
-            column.printed[a] == column.expected[b] and column.printed[b] == column.expected[a] for column in every
+            column.printed[a] == column.expected[b] and column.printed[b] == column.expected[a] for column in columns
         )
-        differing = [column for column in every if column.printed[a] != column.expected[a]]
+        differing = [column for column in columns if column.printed[a] != column.expected[a]]
         if fits and len(differing) >= _ENOUGH_CELLS:
             for column in differing:
                 _exchange(column, a, b, f"the {source} rows {{}} and {{}} are printed in each other's place")
@@ -136,9 +139,9 @@ def _shifted(column: _Column) -> None:
                 run.append(row)
                 continue
             shown = [one for one in run if column.printed[one]]
-            if len(shown) >= _ENOUGH_CELLS:
+            if len(shown) >= column.enough_cells:
                 left = run[0] - 1 if step < 0 else run[-1] + 1
-                if column.printed[left] == 0:
+                if column.printed[left] == 0 != before[left]:
                     run.append(left)
                 column.accept(dict.fromkeys(run, f"{len(shown)} cells of the column are printed one row too {where}"))
             run = []
@@ -148,7 +151,8 @@ def _other_denominator(column: _Column, totals: Mapping[str, int]) -> None:
     candidates = {**totals, "both sources": column.total + sum(totals.values())}
     differing = column.differing
     for name, total in candidates.items():
-        if len(differing) >= _ENOUGH_CELLS and all(
+        shown = sum(bool(column.printed[row]) for row in differing)
+        if shown >= column.enough_cells and all(
             column.printed[row] == whole_percent(column.bugs[row], total) for row in differing
         ):
             reason = f"percent of the {total} bugs of {name}, not of {column.total}"

@@ -1,5 +1,6 @@
 """How far two labellings of the same link agree: the release labels some links twice, which nobody planned."""
 
+import numpy as np
 import polars as pl
 
 from dlbug_assets.analysis.verdicts import ENOUGH_BUGS
@@ -64,7 +65,8 @@ def _agreement(pairs: pl.DataFrame, missing: str) -> dict[str, object]:
         return row | {"undefined_reason": "only one category was used"}
     seen = {(first, second): number for first, second, number in pairs.group_by("first", "second").len().iter_rows()}
     table = [[seen.get((first, second), 0) for second in categories] for first in categories]
-    found = cohens_kappa(table)
+    with np.errstate(divide="ignore", invalid="ignore"):  # of a z value, which is not used
+        found = cohens_kappa(table)
     return row | {
         "kappa": float(found.kappa), "kappa_low": float(found.kappa_low), "kappa_high": float(found.kappa_upp),
     }  # fmt: skip

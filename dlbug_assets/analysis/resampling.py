@@ -76,6 +76,19 @@ def tables_with_margins(table: np.ndarray, resamples: int, random: np.random.Gen
     return random_table(table.sum(axis=1), table.sum(axis=0)).rvs(resamples, random_state=random)
 
 
+def shuffled_clusters(first: np.ndarray, second: np.ndarray, resamples: int, random: np.random.Generator) -> np.ndarray:
+    """Bugs by resample and category of as many clusters as ``second`` has, drawn from both without replacement.
+
+    ``first``, ``second``: bugs by cluster and category. Clusters with the same bugs are drawn together.
+    """
+    patterns, seen = np.unique(np.vstack([first, second]), axis=0, return_counts=True)
+    drawn = []
+    for done in range(0, resamples, _AT_A_TIME):
+        size = min(_AT_A_TIME, resamples - done)
+        drawn.append(random.multivariate_hypergeometric(seen, len(second), size, method="marginals") @ patterns)
+    return np.vstack(drawn)
+
+
 def share_as_extreme(extreme: int, resamples: int) -> float:
     """The P value of so many resamples that are as extreme as what was seen, which counts as one of them.
 

@@ -71,8 +71,7 @@ def finding_sensitivity(
     for variant, counted in variants(labels, seed).items():
         tables = {"labeling.labels": counted, "reference.libraries": libraries, "reference.taxonomy": taxonomy}
         counts, causes, years = (
-            ask_frames((MODELS / "analysis" / f"{model}.sql").read_text(encoding="utf-8"), tables)
-            for model in _COUNTED
+            ask_frames((MODELS / "analysis" / f"{model}.sql").read_text(encoding="utf-8"), tables) for model in _COUNTED
         )
         judged = findings(
             published,
@@ -94,8 +93,6 @@ def finding_sensitivity(
         .sort("position", maintain_order=True)
         # The first of each position is the one with all labels.
         .with_columns(_base=pl.col("_side").first().over("position"))
-        .with_columns(
-            survives=pl.when(pl.col("_base").is_not_null()).then(pl.col("_side").eq_missing(pl.col("_base")))
-        )
+        .with_columns(survives=pl.when(pl.col("_base").is_not_null()).then(pl.col("_side").eq_missing(pl.col("_base"))))
         .drop("_side", "_base")
     )

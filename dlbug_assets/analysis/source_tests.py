@@ -11,11 +11,18 @@ import polars as pl
 from dlbug_assets.analysis.comparison import compared_dimensions
 from dlbug_assets.analysis.intervals import ALPHA
 from dlbug_assets.analysis.multiplicity import with_corrections
-from dlbug_assets.analysis.resampling import generator, share_as_extreme, tables_with_margins
+from dlbug_assets.analysis.resampling import (
+    cluster_table,
+    generator,
+    in_scope,
+    share_as_extreme,
+    shuffled_clusters,
+    tables_with_margins,
+)
 from dlbug_assets.taxonomy import GITHUB, STACK_OVERFLOW
 
-#: Tables with the same margins that each test draws.
-RESAMPLES = 9999
+#: Tables with the same margins that each test draws, and shuffles of clusters.
+RESAMPLES, CLUSTER_RESAMPLES = 9999, 1999
 
 #: Statistics of tables that should be equal may differ in the last digits.
 _ROUNDING = 1e-9
@@ -31,6 +38,7 @@ _TESTS = {
     "p_fisher": pl.Float64,
     "resamples": pl.Int64,
     "cramers_v": pl.Float64,
+    "p_clusters": pl.Float64,
     "undefined_reason": pl.String,
 }
 
@@ -48,16 +56,18 @@ _RESIDUALS = {
 }
 
 
-def source_tests(counts: pl.DataFrame, seed: int) -> pl.DataFrame:
+def source_tests(counts: pl.DataFrame, clusters: pl.DataFrame, seed: int) -> pl.DataFrame:
     """One row per library (and `All`) and dimension: are bugs distributed alike on Stack Overflow and GitHub?
 
-    ``counts``: analysis.label_counts. Gives library, dimension, bugs_stack_overflow, bugs_github, categories (those
-    that occur), chi_square (Pearson), p_permutation (share of tables with the same margins whose chi-square is as
-    large), p_fisher (of those that are no likelier; Freeman and Halton 1951), resamples, cramers_v (0..1; Cramer
-    1946), p_holm and p_benjamini_hochberg over every defined p_permutation (family: how many), undefined_reason.
+    ``counts``: analysis.label_counts; ``clusters``: analysis.cluster_counts. Gives library, dimension,
+    bugs_stack_overflow, bugs_github, categories (those that occur), chi_square (Pearson), p_permutation (share of
+    tables with the same margins whose chi-square is as large), p_fisher (of those that are no likelier; Freeman and
+    Halton 1951), resamples, cramers_v (0..1; Cramer 1946), p_clusters (as p_permutation, but whole clusters change
+    their source and not single bugs), p_holm and p_benjamini_hochberg over every defined p_permutation (family: how
+    many), undefined_reason.
 
-    Both P values are of the same :data:`RESAMPLES` tables. They are those of scipy's ``chi2_contingency`` and
-    ``fisher_exact`` by Monte Carlo, drawn once instead of twice.
+    p_permutation and p_fisher are of the same :data:`RESAMPLES` tables. They are those of scipy's
+    ``chi2_contingency`` and ``fisher_exact`` by Monte Carlo, drawn once instead of twice.
     """
     rows = []
     for library, dimension, cells in _compared(counts):
@@ -65,8 +75,15 @@ def source_tests(counts: pl.DataFrame, seed: int) -> pl.DataFrame:
         row = {"library": library, "dimension": dimension, "bugs_stack_overflow": int(table[0].sum()),
                "bugs_github": int(table[1].sum()), "categories": table.shape[1]}  # fmt: skip
         missing = _missing(table, dimension)
-        row |= {"undefined_reason": missing} if missing else _tested(table, generator(seed, "test", library, dimension))
-        rows.append(row)
+        if missing:
+            rows.append(row | {"undefined_reason": missing})
+            continue
+        of_source = [
+            cluster_table(in_scope(clusters, source, library, dimension), cells["category"])
+            for source in (STACK_OVERFLOW, GITHUB)
+        ]
+        random = generator(seed, "test", library, dimension)
+        rows.append(row | _tested(table, random) | {"p_clusters": _by_clusters(*of_source, random)})
     return with_corrections(pl.DataFrame(rows, schema=_TESTS), "p_permutation").select(
         *(name for name in _TESTS if name != "undefined_reason"),
         "p_holm", "p_benjamini_hochberg", "family", "undefined_reason",
@@ -148,6 +165,22 @@ def _tested(table: np.ndarray, random: np.random.Generator) -> dict[str, object]
         "resamples": RESAMPLES,
         **{name: share_as_extreme(extreme, RESAMPLES) for name, extreme in as_extreme.items()},
     }
+
+
+def _by_clusters(stack_overflow: np.ndarray, github: np.ndarray, random: np.random.Generator) -> float:
+    """P value of chi-square where whole clusters (rows of bugs by category) are shuffled between the sources."""
+    total = stack_overflow.sum(axis=0) + github.sum(axis=0)
+
+    def chi_square(of_github: np.ndarray) -> np.ndarray:
+        used, both = of_github[..., total > 0], total[total > 0]
+        bugs = used.sum(axis=-1, keepdims=True)
+        expected = bugs * both / both.sum()
+        # The deviations of the two sources are the same, their expected bugs add up to those of both.
+        return ((used - expected) ** 2 * (1 / expected + 1 / (both - expected))).sum(axis=-1)
+
+    seen = chi_square(github.sum(axis=0))
+    drawn = chi_square(shuffled_clusters(stack_overflow, github, CLUSTER_RESAMPLES, random))
+    return share_as_extreme(int((drawn >= seen * (1 - _ROUNDING)).sum()), CLUSTER_RESAMPLES)
 
 
 def _residuals(used: pl.DataFrame) -> dict[str, dict[str, object]]:

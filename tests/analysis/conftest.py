@@ -12,7 +12,8 @@ from dlbug_assets.taxonomy import DIMENSIONS, SEEDS, load_taxonomy
 
 SO, GH = "Stack Overflow", "GitHub"
 
-_LABEL_COLUMNS = ("source", "library", "bug_type", "root_cause", "effect", "stage", "antipattern", "year", "link")
+_LABEL_COLUMNS = ("source", "library", "bug_type", "root_cause", "effect", "stage", "antipattern", "year", "link",
+                  "item_id", "repository")  # fmt: skip
 _WRITTEN = ("bug_type", "root_cause", "effect")
 
 
@@ -35,6 +36,7 @@ class Study:
         self.connection.execute(
             "create table labeling.labels (source varchar, library varchar, bug_type varchar, root_cause varchar, "
             "effect varchar, stage varchar, antipattern varchar, year integer, link varchar, "
+            "item_id varchar, repository varchar, "
             "bug_type_as_written varchar, root_cause_as_written varchar, effect_as_written varchar)"
         )
         self.connection.execute(

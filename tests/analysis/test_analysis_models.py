@@ -81,30 +81,30 @@ def test_root_causes_within_a_bug_type(study):
     ]
 
 
-def test_yearly_evolution_is_dense_where_there_are_bugs(study):
+def test_yearly_counts_are_dense_where_there_are_bugs(study):
     small = study("Keras", "Caffe")
     small.label(source=SO, library="Keras", effect="Crash", year=2015)
     small.label(source=SO, library="Keras", effect="Hang", year=2015)
     small.label(source=GH, library="Caffe", effect="Crash", year=2017)
     small.label(source=GH, library="Caffe", effect="Crash")  # no year
 
-    rows = small.run("yearly_evolution")
+    rows = small.run("yearly_counts")
 
-    crash = rows.filter(category="Crash").select("source", "library", "year", "bugs", "total", "share")
+    crash = rows.filter(category="Crash").select("source", "library", "year", "bugs", "total")
     assert crash.rows() == [
-        (SO, "Keras", 2015, 1, 2, 0.5), (SO, "All", 2015, 1, 2, 0.5),
-        (GH, "Caffe", 2017, 1, 1, 1.0), (GH, "All", 2017, 1, 1, 1.0),
-        ("both", "Keras", 2015, 1, 2, 0.5), ("both", "Caffe", 2017, 1, 1, 1.0),
-        ("both", "All", 2015, 1, 2, 0.5), ("both", "All", 2017, 1, 1, 1.0),
+        (SO, "Keras", 2015, 1, 2), (SO, "All", 2015, 1, 2),
+        (GH, "Caffe", 2017, 1, 1), (GH, "All", 2017, 1, 1),
+        ("both", "Keras", 2015, 1, 2), ("both", "Caffe", 2017, 1, 1),
+        ("both", "All", 2015, 1, 2), ("both", "All", 2017, 1, 1),
     ]  # fmt: skip
     assert rows.height == 8 * 7  # the seven effects, zeros included; no other dimension has a label
 
 
-def test_yearly_evolution_without_years_is_empty(study):
+def test_yearly_counts_without_years_are_empty(study):
     small = study("Keras")
     small.label(source=SO, library="Keras", effect="Crash")
 
-    assert small.run("yearly_evolution").height == 0
+    assert small.run("yearly_counts").height == 0
 
 
 def test_the_least_favourable_verdict_decides(study):
@@ -135,10 +135,10 @@ def _diff(small, p_rows="('bug_type', 'API Bug', 0.32068)"):
         "create table analysis.source_comparison as "
         f"from (values {p_rows}) as rows (dimension, category, p_paper_rounded)"
     )
-    return small.run("replication_diff")
+    return small.run("replication_cells")
 
 
-def test_replication_diff_has_every_printed_cell_once(study):
+def test_replication_cells_have_every_printed_cell_once(study):
     rows = _diff(study("Caffe", "Keras", "Tensorflow", "Theano", "Torch"))
 
     assert rows.group_by("reference").len().sort("reference").rows() == [
@@ -189,3 +189,46 @@ def test_repeats_are_reported(study):
         (SO, "Keras", 5, 2, 2, 2), (SO, "Caffe", 3, 1, 0, 0), (SO, "All", 8, 2, 2, 3),
         (GH, "Keras", 0, 0, 0, 0), (GH, "Caffe", 0, 0, 0, 0), (GH, "All", 0, 0, 0, 0),
     ]  # fmt: skip
+
+
+def test_clusters_are_repositories_and_posts(study):
+    small = study("Keras", "Caffe")
+    for library, repository, item in (("Keras", "a/a", "1"), ("Keras", "a/a", "2"), ("Caffe", "a/a", "3"),
+                                      ("Keras", None, "4"), ("Keras", None, "4")):  # fmt: skip
+        small.label(source=GH, library=library, repository=repository, item_id=item, effect="Crash")
+    small.label(source=SO, library="Keras", link="post", item_id="5", effect="Crash", stage=" ")
+    small.label(source=SO, library="Keras", item_id="6", effect="Crash")
+    small.label(source=SO, library="Chainer", link="other", effect="Crash")  # no library of the study
+
+    assert small.run("cluster_counts").rows() == [
+        (GH, "Caffe", "a/a", "effect", "Crash", 1),
+        (GH, "Keras", "4", "effect", "Crash", 2),
+        (GH, "Keras", "a/a", "effect", "Crash", 2),
+        (SO, "Keras", "6", "effect", "Crash", 1),
+        (SO, "Keras", "post", "effect", "Crash", 1),
+    ]
+
+
+def test_a_finding_survives_where_every_metric_that_decides_does(study):
+    small = study("Keras")
+    small.connection.execute(
+        """
+        create table analysis.finding_sensitivity as
+        from (values
+            (1, 1, 'as labelled', 'reproduced', true), (1, 2, 'as labelled', 'underpowered', null),
+            (1, 1, 'one vote per commit', 'reproduced differently', true),
+            (1, 2, 'one vote per commit', 'reproduced', null),
+            (2, 3, 'as labelled', 'reproduced', true), (2, 3, 'one vote per commit', 'not reproduced', false),
+            (3, 4, 'as labelled', 'not testable', null), (3, 4, 'one vote per commit', 'not testable', null)
+        ) as rows (finding, position, variant, verdict, survives)
+        """
+    )
+
+    assert small.run("finding_survival").rows() == [
+        (1, "as labelled", "underpowered", 2, 1, 1, True),
+        (1, "one vote per commit", "reproduced differently", 2, 1, 1, True),
+        (2, "as labelled", "reproduced", 1, 1, 1, True),
+        (2, "one vote per commit", "not reproduced", 1, 1, 0, False),
+        (3, "as labelled", "not testable", 1, 0, 0, None),
+        (3, "one vote per commit", "not testable", 1, 0, 0, None),
+    ]

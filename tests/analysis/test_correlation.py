@@ -1,9 +1,13 @@
 import math
 import warnings
 
+import numpy as np
+import polars as pl
 import pytest
+from scipy.spatial.distance import jensenshannon
+from scipy.stats import pearsonr, spearmanr
 
-from dlbug_assets.analysis.correlation import library_correlation
+from dlbug_assets.analysis.correlation import library_correlation, with_sensitivity
 
 SO = "Stack Overflow"
 FOUR = {"effect": ("Crash", "Hang", "Unknown", "Data Corruption")}
@@ -76,3 +80,93 @@ def test_one_category_has_a_distance_only(label_counts):
 
     assert (pair["pearson"], pair["jensen_shannon"]) == (None, 0.0)
     assert pair["undefined_reason"] == "a correlation needs two categories or more"
+
+
+FIVE = {"effect": (*FOUR["effect"], "Bad Performance")}
+
+
+def _sensitive(label_counts, bugs, size=1):
+    """Correlations of effects on Stack Overflow; bugs are in clusters of ``size`` of the same category."""
+    counted = {(SO, library): of_library for library, of_library in bugs.items()}
+    counts = label_counts({"effect": counted}, ("Caffe", "Keras"), FIVE)
+    rows = [
+        (SO, library, f"{category} {number}", "effect", category, size)
+        for library, of_library in bugs.items()
+        for category, n in of_library.items()
+        for number in range(n // size)
+    ]
+    clusters = pl.DataFrame(
+        rows, schema=["source", "library", "cluster", "dimension", "category", "bugs"], orient="row",
+        schema_overrides={"bugs": pl.Int64},
+    )  # fmt: skip
+    return with_sensitivity(library_correlation(counts), counts, clusters, seed=3)
+
+
+BUGS = {"Caffe": {"Crash": 40, "Hang": 20, "Unknown": 10, "Data Corruption": 30},
+        "Keras": {"Crash": 60, "Hang": 10, "Unknown": 20, "Data Corruption": 10}}  # fmt: skip
+
+
+def test_intervals_are_those_of_drawing_bug_by_bug(label_counts):
+    pair = _pair(_sensitive(label_counts, BUGS))
+
+    random = np.random.default_rng(5)
+    drawn = [
+        [random.multinomial(sum(bugs.values()), np.array(list(bugs.values())) / sum(bugs.values())) / sum(bugs.values())
+         for bugs in BUGS.values()]
+        for _ in range(4000)
+    ]  # fmt: skip
+    measures = {
+        "pearson": [pearsonr(a, b).statistic for a, b in drawn],
+        "spearman": [spearmanr(a, b).statistic for a, b in drawn],
+        "jensen_shannon": [jensenshannon(a, b, base=2) for a, b in drawn],
+    }
+    for measure, values in measures.items():
+        low, high = np.percentile(values, [2.5, 97.5])
+        tolerance = 0.21 if measure == "spearman" else 0.03  # ranks of four categories come in steps of 0.2
+        assert (pair[f"{measure}_low"], pair[f"{measure}_high"]) == pytest.approx((low, high), abs=tolerance)
+    assert pair["interval_undefined_reason"] is None
+
+
+def test_bugs_in_clusters_make_wider_intervals(label_counts):
+    alone, clustered = (_pair(_sensitive(label_counts, BUGS, size=size)) for size in (1, 10))
+
+    for measure in ("pearson", "jensen_shannon"):
+        widths = [pair[f"{measure}_high"] - pair[f"{measure}_low"] for pair in (alone, clustered)]
+        assert widths[1] > 1.5 * widths[0]
+
+
+def test_the_category_that_a_correlation_hangs_on_is_named(label_counts):
+    pair = _pair(_sensitive(label_counts, BUGS))
+
+    shares = {library: np.array(list(bugs.values())) / sum(bugs.values()) for library, bugs in BUGS.items()}
+    without = {
+        category: pearsonr(*(np.delete(vector, place) for vector in shares.values())).statistic
+        for place, category in enumerate(BUGS["Caffe"])
+    }
+    name = max(without, key=lambda category: abs(without[category] - pair["pearson"]))
+    assert pair["most_influential"] == name == "Crash"
+    assert pair["pearson_without_largest"] == pytest.approx(without[name])
+
+
+def test_three_categories_are_too_few_to_leave_one_out(label_counts):
+    three = {library: {name: bugs[name] for name in ("Crash", "Hang", "Unknown")} for library, bugs in BUGS.items()}
+
+    pair = _pair(_sensitive(label_counts, three))
+
+    assert (pair["most_influential"], pair["pearson_without_largest"]) == (None, None)
+    assert pair["pearson_low"] is not None
+
+
+def test_undefined_intervals_are_null_with_a_reason(label_counts):
+    one_cluster = {"Caffe": {"Crash": 10}, "Keras": BUGS["Keras"]}
+
+    lone = _pair(_sensitive(label_counts, one_cluster, size=10))
+    nothing = _pair(_sensitive(label_counts, {"Keras": BUGS["Keras"]}))
+    flat = _pair(_sensitive(label_counts, {"Caffe": {"Crash": 5, "Hang": 5}, "Keras": {"Crash": 3, "Hang": 4}}))
+
+    assert (lone["pearson_low"], lone["interval_undefined_reason"]) == (
+        None, "the bugs are all of one cluster: Caffe"
+    )  # fmt: skip
+    assert nothing["interval_undefined_reason"] == "no bug has a label: Caffe"
+    assert (flat["pearson_low"], flat["jensen_shannon_low"] is None) == (None, False)
+    assert flat["interval_undefined_reason"] == flat["undefined_reason"] is not None

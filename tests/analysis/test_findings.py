@@ -2,6 +2,7 @@
 
 import polars as pl
 import pytest
+from statsmodels.stats.proportion import proportion_confint
 
 from dlbug_assets.analysis.comparison import source_comparison
 from dlbug_assets.analysis.correlation import library_correlation
@@ -245,3 +246,32 @@ def test_a_missing_or_added_row_is_an_error(judge):
         judge({}, published=published.head(37))
     with pytest.raises(DlbugError, match="finding 1: it has 3 metrics where the code has 2"):
         judge({}, published=pl.concat([published, published.head(1)]))
+
+
+def test_every_verdict_has_its_estimator_interval_and_reason(judge):
+    rows = judge(_printed_tables())
+
+    testable = rows.filter(pl.col("verdict") != "not testable")
+    assert testable["estimator"].null_count() == 0
+    assert all(reason.endswith(".") and reason.count(". ") == 0 for reason in rows["reason"])
+    for row in testable.iter_rows(named=True):
+        assert row["note"] == f"{row['reason'][:-1]}; estimator: {row['estimator']}."
+        assert (row["interval_low"] is None) == (row["interval_undefined_reason"] is not None)
+    untestable = rows.filter(verdict="not testable")
+    assert untestable.select("estimator", "decisive", "interval_low", "interval_high").null_count().row(0) == (
+        (untestable.height,) * 4
+    )
+    assert (untestable["reason"] == untestable["note"]).all()
+
+
+def test_the_interval_is_that_of_the_share_that_decides(judge):
+    rows = judge(_printed_tables())
+
+    crash = _one(rows, 12)
+    assert (crash["computed"], crash["decisive"]) == ("62", 0.616)
+    assert (crash["interval_low"], crash["interval_high"]) == pytest.approx(
+        proportion_confint(308, 500, method="wilson"), abs=1e-12
+    )
+    # Of several that all have to be large, the smallest: Caffe has the smallest share of crashes.
+    assert _one(rows, 12, 1)["decisive"] == 0.4
+    assert _one(rows, 4)["interval_undefined_reason"] == "no single share decides: P values are compared"

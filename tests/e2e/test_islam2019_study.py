@@ -6,9 +6,10 @@ from datetime import UTC, datetime
 import pytest
 from release import release_path
 from running import Ran, ran
-from scipy.stats import ttest_ind
+from scipy.stats import chi2_contingency, ttest_ind
 from servers.github import GitHub, world
 from servers.stackexchange import StackExchange, question
+from sklearn.metrics import cohen_kappa_score
 
 
 @pytest.fixture(scope="module")
@@ -113,6 +114,100 @@ def test_the_two_torch_rows_that_the_paper_exchanged_show_as_differences(islam20
         ("Structural Initialization Bug", 20.0, 0.0),
         ("Structural Logic Bug", 0.0, 20.0),
     ]
+
+
+def test_printed_cells_are_explained_where_the_numbers_show_it(islam2019):
+    found = islam2019.query(
+        "select reference, count(*) as differ, count(explanation) as explained from analysis.replication_diff "
+        "where not same_when_rounded group by reference order by reference"
+    )
+    assert found.rows() == [
+        ("table2", 13, 13),
+        ("table2_p", 6, 5),
+        ("table3", 11, 6),
+        ("table3_p", 5, 4),
+        ("table4", 9, 7),
+        ("table4_p", 5, 4),
+    ]
+    exchanged = islam2019.query(
+        "select category, library from analysis.replication_diff "
+        "where explanation like '%in each other''s place' or explanation like '%are exchanged' order by all"
+    )
+    assert exchanged.rows() == [
+        ("Incorrect Functionality", "Caffe"),
+        ("Others", "Caffe"),
+        ("Others", "Keras"),
+        ("Structural Initialization Bug", "Torch"),
+        ("Structural Logic Bug", "Torch"),
+        ("Unknown", "Caffe"),
+        ("Wrong Documentation", "Caffe"),
+        ("Wrong Documentation", "Keras"),
+    ]
+
+
+def test_counts_differ_between_the_sources_where_the_papers_test_sees_little(islam2019):
+    tests = islam2019.query(
+        "select dimension, p_permutation, p_fisher, family from analysis.source_tests where library = 'All' "
+        "and undefined_reason is null"
+    )
+    assert set(tests["dimension"]) == {"bug_type", "root_cause", "effect"}
+    assert tests.select("p_permutation", "p_fisher").to_numpy().max() < 0.001
+    assert tests["family"].unique().to_list() == [18]
+    counted = islam2019.query(
+        "select source, bug_type as category, count(*) as n from labeling.labels group by all order by all"
+    ).pivot("category", index="source", values="n")
+    table = counted.drop("source").fill_null(0).to_numpy()
+    chi_square = islam2019.query(
+        "select chi_square from analysis.source_tests where library = 'All' and dimension = 'bug_type'"
+    )
+    assert chi_square.item() == pytest.approx(chi2_contingency(table).statistic)
+
+
+def test_bugs_of_one_repository_are_worth_less_than_their_number(islam2019):
+    effects = islam2019.query(
+        "select source, max(design_effect) as largest, max(clusters) as clusters "
+        "from analysis.bug_type_distribution where library = 'All' group by source order by source"
+    )
+    assert {source: (largest > 2, clusters) for source, largest, clusters in effects.iter_rows()} == {
+        "GitHub": (True, 127),
+        "Stack Overflow": (False, 391),
+        "both": (True, 518),
+    }
+
+
+def test_every_finding_that_decides_survives_counting_repeats_once(islam2019):
+    found = islam2019.query(
+        "select variant, max(bugs) as bugs, count(survives) as decided, count(*) filter (survives) as survive "
+        "from analysis.finding_sensitivity group by variant order by bugs desc"
+    )
+    assert found.rows() == [
+        ("as labelled", 972, 27, 27),
+        ("repeats counted once", 877, 27, 27),
+        ("one vote per commit", 553, 27, 27),
+    ]
+    same = islam2019.query(
+        "select count(*) from analysis.finding_sensitivity as variants join analysis.findings using (position) "
+        "where variant = 'as labelled' and variants.verdict = findings.verdict "
+        "and variants.computed is not distinct from findings.computed"
+    )
+    assert same.item() == 38
+
+
+def test_links_with_two_rows_agree_less_than_the_raters_said_to(islam2019):
+    found = islam2019.query(
+        "select dimension, pairs, agreements from analysis.repeat_agreement where source = 'both' and pairs > 0"
+    )
+    assert found.rows() == [("bug_type", 30, 21), ("root_cause", 30, 20), ("effect", 29, 24)]
+    for dimension in found["dimension"]:
+        pairs = islam2019.query(
+            f"select list({dimension} order by item_id, bug_index) as pair from labeling.labels "
+            "where link is not null group by source, library, link having count(*) = 2 "
+            f"and count({dimension}) = 2"
+        )["pair"].to_list()
+        kappa = cohen_kappa_score(*zip(*pairs, strict=True))
+        assert islam2019.query(
+            f"select kappa from analysis.repeat_agreement where source = 'both' and dimension = '{dimension}'"
+        ).item() == pytest.approx(kappa)
 
 
 def test_what_was_written_is_kept_beside_what_it_counts_as(islam2019):

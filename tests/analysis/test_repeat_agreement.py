@@ -1,0 +1,65 @@
+import polars as pl
+import pytest
+from sklearn.metrics import cohen_kappa_score
+
+from dlbug_assets.analysis.repeat_agreement import repeat_agreement
+
+SO, GH = "Stack Overflow", "GitHub"
+DIMENSIONS = ("bug_type", "root_cause", "effect", "stage", "antipattern")
+
+
+def _labels(rows, decided_by="artifact"):
+    """(source, library, link, effect), in the order of the sheet; nothing else is labelled."""
+    return pl.DataFrame(
+        [
+            {"source": source, "library": library, "item_id": "i", "bug_index": place, "link": link,
+             "decided_by": decided_by, **dict.fromkeys(DIMENSIONS), "effect": effect}
+            for place, (source, library, link, effect) in enumerate(rows, start=1)
+        ],
+        schema_overrides=dict.fromkeys(DIMENSIONS, pl.String) | {"link": pl.String},
+    )  # fmt: skip
+
+
+def _row(labels, source, dimension="effect"):
+    return repeat_agreement(labels).filter(source=source, dimension=dimension).row(0, named=True)
+
+
+def test_a_link_with_two_rows_is_a_pair():
+    labels = _labels([
+        (GH, "Keras", "a", "Crash"), (GH, "Keras", "a", "Hang"),
+        (GH, "Keras", "b", "Crash"), (GH, "Keras", "b", "Crash"),
+        (GH, "Keras", "c", "Hang"), (GH, "Keras", "c", "Hang"),
+        (GH, "Keras", "three", "Hang"), (GH, "Keras", "three", "Hang"), (GH, "Keras", "three", "Hang"),
+        (GH, "Keras", "one", "Hang"), (GH, "Caffe", "one", "Crash"),  # of two libraries: two items
+        (GH, "Keras", None, "Hang"), (GH, "Keras", None, "Hang"),
+        (GH, "Keras", "d", "Hang"), (GH, "Keras", "d", None),
+        (SO, "Keras", "e", "Crash"), (SO, "Keras", "e", "Crash"),
+    ])  # fmt: skip
+
+    github, both = _row(labels, GH), _row(labels, "both")
+
+    assert (github["pairs"], github["agreements"], github["observed_agreement"]) == (3, 2, pytest.approx(2 / 3))
+    assert github["kappa"] == pytest.approx(cohen_kappa_score(["C", "C", "H"], ["H", "C", "H"]))
+    assert github["kappa_low"] < github["kappa"] < github["kappa_high"]
+    assert github["underpowered"]
+    assert (both["pairs"], both["agreements"]) == (4, 3)
+    assert both["kappa"] == pytest.approx(cohen_kappa_score(["C", "C", "H", "C"], ["H", "C", "H", "C"]))
+    one_category = _row(labels, SO)
+    assert (one_category["observed_agreement"], one_category["kappa"]) == (1.0, None)
+    assert one_category["undefined_reason"] == "only one category was used"
+    assert _row(labels, GH, "stage")["undefined_reason"] == "no link has two rows"
+
+
+def test_a_second_bug_that_raters_list_is_no_second_labelling():
+    twice = [(GH, "Keras", "a", "Crash"), (GH, "Keras", "a", "Hang")]
+
+    row = _row(_labels(twice, decided_by="agreement"), GH)
+
+    assert (row["pairs"], row["kappa"]) == (0, None)
+    assert row["undefined_reason"] == "no label is from the authors' release"
+
+
+def test_ten_pairs_are_enough_to_speak_of():
+    pairs = [(GH, "Keras", str(n), effect) for n in range(10) for effect in ("Crash", "Hang" if n else "Crash")]
+
+    assert _row(_labels(pairs), GH)["underpowered"] is False
