@@ -63,8 +63,8 @@ union all
 select 'effect' as dimension, * from analysis.effect_distribution
 where library = 'All' and source <> 'both' and bugs > 0""",
     "source_tests": """
-select library, dimension, bugs_stack_overflow, bugs_github, chi_square, p_permutation, p_fisher, p_clusters, cramers_v, p_holm,
-    p_benjamini_hochberg, family, undefined_reason
+select library, dimension, bugs_stack_overflow, bugs_github, chi_square, p_permutation, p_fisher, p_clusters,
+    cramers_v, p_holm, p_benjamini_hochberg, family, undefined_reason
 from analysis.source_tests""",
     "residuals": """
 select library, dimension, category, bugs_stack_overflow, bugs_github, residual, bound
