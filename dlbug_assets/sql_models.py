@@ -203,6 +203,7 @@ def seed_frames(tables: TableAssets, taxonomy: Taxonomy) -> Iterator[tuple[Table
         "require_code": study.selection.require_code,
         "created_from": study.selection.created_from,
         "created_until": study.selection.created_until,
+        "kappa_target": study.labeling.kappa_target,
         "commits_per_library": study.selection.commits_per_library,
     }
     computed = {

@@ -6,11 +6,17 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from dlbug_assets.publishing.report import REPORT_TABLES, render, write_report
+from dlbug_assets.drawing import markdown_image
+from dlbug_assets.publishing.contents import REPORT_TABLES, ask_all
+from dlbug_assets.publishing.figures import Picture
+from dlbug_assets.publishing.report import contents, pictures, write_report
 from dlbug_assets.publishing.study_info import notice, study_info
 from dlbug_assets.study import Study
 from dlbug_assets.table_assets import OWNERS, TableAssets, asset_key
 from dlbug_assets.warehouse import Home, Warehouse
+
+#: Characters of SVG.
+_LARGE = 50_000
 
 
 def assets(study: Study, home: Home, tables: TableAssets) -> list[dg.AssetsDefinition]:
@@ -24,15 +30,18 @@ def assets(study: Study, home: Home, tables: TableAssets) -> list[dg.AssetsDefin
         key=asset_key("publishing.report"),
         deps=[asset_key(table) for table in REPORT_TABLES],
         group_name="publishing",
-        description="report/index.html: the study's tables and findings beside the paper's, for people to read",
-        kinds={"python", "html"},
+        description="report/: index.html, the study beside the paper for people to read, and its figures and tables",
+        kinds={"python", "html", "altair"},
         owners=OWNERS,
         required_resource_keys={"warehouse"},
     )
     def report(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         warehouse: Warehouse = context.resources.warehouse
-        path = write_report(home.report, render({table: warehouse.read(table) for table in REPORT_TABLES}))
-        return dg.MaterializeResult(metadata={"path": dg.MetadataValue.path(path), "notice": notice(study)})
+        rows = ask_all(warehouse.read)
+        drawn = pictures(rows)
+        path = write_report(home.report, contents(rows, drawn))
+        small = {picture.figure.label: _small(picture) for picture in drawn}
+        return dg.MaterializeResult(metadata={"path": dg.MetadataValue.path(path), "notice": notice(study), **small})
 
     @dg.asset(
         key=asset_key("publishing.database"),
@@ -55,3 +64,12 @@ def assets(study: Study, home: Home, tables: TableAssets) -> list[dg.AssetsDefin
         return dg.MaterializeResult(metadata=metadata)
 
     return [info, report, database]
+
+
+def _small(picture: Picture) -> str | dg.MarkdownMetadataValue:
+    """A figure for the UI, which keeps what it shows of every run: a large one is only named."""
+    if picture.svg is None:
+        return f"not drawn: {picture.reason}"
+    if len(picture.svg) > _LARGE:
+        return f"figures/{picture.figure.name}.svg. {picture.alternative}"
+    return dg.MetadataValue.md(markdown_image(picture.svg, picture.alternative))

@@ -1,121 +1,142 @@
-"""The report: one self-contained HTML page of the study's tables and findings beside the paper's."""
+"""The report: a folder with one self-contained HTML page, the figures and the tables, made from rows of queries."""
 
-import math
-from collections.abc import Mapping
+import re
+import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import jinja2
 import polars as pl
+from markupsafe import Markup
 
 from dlbug_assets.errors import DlbugError
-from dlbug_assets.taxonomy import DIMENSIONS
-
-#: What the report shows; the asset depends on these.
-REPORT_TABLES = (
-    "publishing.study_info",
-    "analysis.dataset_summary",
-    *(f"analysis.{dimension}_distribution" for dimension in DIMENSIONS),
-    "analysis.source_comparison",
-    "analysis.library_correlation",
-    "analysis.findings",
-    "analysis.finding_verdicts",
-    "analysis.replication_diff",
-    "analysis.repeats",
-    "labeling.kappa_checkpoints",
-    "stackoverflow.funnel",
-)
+from dlbug_assets.publishing import figures, tables
+from dlbug_assets.publishing.contents import QUERIES
+from dlbug_assets.publishing.figures import FIGURES, Picture
 
 _MISSING = "-"
 _TEMPLATES = Path(__file__).parent / "templates"
+_P_SMALLEST = 0.001
 
 
-def render(tables: Mapping[str, pl.DataFrame]) -> str:
-    """The page as HTML, from the frames of :data:`REPORT_TABLES`."""
+def pictures(rows: Mapping[str, pl.DataFrame]) -> list[Picture]:
+    """Every figure, drawn or with the reason why it is not, from the rows of :data:`contents.QUERIES`."""
+    notice = _notice(rows)
+    return [figures.drawn(figure, rows[figure.name], notice) for figure in FIGURES]
+
+
+def contents(rows: Mapping[str, pl.DataFrame], drawn: Sequence[Picture]) -> dict[str, bytes]:
+    """The files of the report by their path within it."""
+    notice = _notice(rows)
+    made = {"index.html": render(rows, drawn).encode()}
+    for picture in drawn:
+        made |= {f"figures/{name}": content for name, content in figures.files(picture).items()}
+    for table in tables.of_study(rows):
+        made |= {f"tables/{name}": content for name, content in tables.files(table, notice).items()}
+    return made
+
+
+def render(rows: Mapping[str, pl.DataFrame], drawn: Sequence[Picture]) -> str:
+    """The page as HTML. Nothing is computed here: what it says is in the rows."""
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True
+        loader=jinja2.FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
     )
-    environment.filters["cell"] = _cell
-    environment.filters["percent"] = _percent
-    info = dict(tables["publishing.study_info"].iter_rows())
-    diff = tables["analysis.replication_diff"].sort("reference", "category", "library", "source")
-    return environment.get_template("report.html.j2").render(
-        info=info,
-        summary=tables["analysis.dataset_summary"].to_dicts(),
-        funnel=tables["stackoverflow.funnel"].to_dicts(),
-        kappas=tables["labeling.kappa_checkpoints"].filter(pl.col("scope") == "cumulative").to_dicts(),
-        distributions={
-            dimension: _cross_table(tables[f"analysis.{dimension}_distribution"]) for dimension in DIMENSIONS
-        },
-        comparison=tables["analysis.source_comparison"].to_dicts(),
-        correlation=tables["analysis.library_correlation"].to_dicts(),
-        verdicts=tables["analysis.finding_verdicts"].sort("finding").to_dicts(),
-        findings=tables["analysis.findings"].to_dicts(),
-        repeats=tables["analysis.repeats"].to_dicts(),
-        diff_counts=_diff_counts(diff),
-        differing=diff.filter(pl.col("same_when_rounded").not_().fill_null(value=False)).to_dicts(),
-        not_computed=diff.filter(pl.col("computed").is_null()).height,
-    )
-
-
-def write_report(folder: Path, page: str) -> Path:
-    """Write index.html, replacing an older one at once; returns its path. Raises :class:`DlbugError`."""
-    target = folder / "index.html"
-    unfinished = folder / "index.html.unfinished"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        unfinished.write_text(page, encoding="utf-8")
-        unfinished.replace(target)
-    except OSError as error:
-        raise DlbugError(
-            f"cannot write {target}: {error.strerror}. Make the folder writable or free some disk space, and run again."
-        ) from None
-    return target
-
-
-def _cross_table(distribution: pl.DataFrame) -> dict[str, Any]:
-    """Per source a table of categories by libraries; categories that nobody used are left out and named."""
-    used = set(distribution.filter(pl.col("bugs") > 0)["category"])
-    categories = [name for name in distribution["category"].unique(maintain_order=True) if name in used]
-    return {
-        "libraries": distribution["library"].unique(maintain_order=True).to_list(),
-        "categories": categories,
-        "unused": sorted(set(distribution["category"]) - set(categories)),
-        "sources": [
-            {
-                "source": source,
-                "cells": {
-                    (row["category"], row["library"]): row
-                    for row in distribution.filter(pl.col("source") == source).to_dicts()
-                },
-            }
-            for source in distribution["source"].unique(maintain_order=True)
-        ],
+    environment.filters |= {"cell": _cell, "short": _short, "percent": _percent, "p": _p_value, "words": _words}
+    set_tables = {
+        table.name: {"table": table, "html": tables.html(table, is_beside=table.has_published)}
+        for table in tables.of_study(rows)
     }
-
-
-def _diff_counts(diff: pl.DataFrame) -> list[dict[str, Any]]:
-    return (
-        diff.group_by("reference", maintain_order=True)
-        .agg(
-            pl.len().alias("cells"),
-            pl.col("same_when_rounded").fill_null(value=False).sum().alias("same"),
-            pl.col("computed").is_null().sum().alias("not_computed"),
-        )
-        .to_dicts()
+    return environment.get_template("report.html.j2").render(
+        **{name: frame.to_dicts() for name, frame in rows.items() if name not in {"info", "study"}},
+        info=dict(rows["info"].iter_rows()),
+        study=rows["study"].row(0, named=True),
+        queries=QUERIES,
+        pictures={
+            # Drawn by us from escaped text: markup, not text.
+            picture.figure.name: {"picture": picture, "svg": None if picture.svg is None else Markup(picture.svg)}  # noqa: S704
+            for picture in drawn
+        },
+        tables=set_tables,
     )
+
+
+def write_report(folder: Path, files: Mapping[str, bytes]) -> Path:
+    """Make the folder hold exactly these files and return its index.html.
+
+    The new folder is written beside and takes the old one's place when it is complete. Raises :class:`DlbugError`
+    where that fails; the older report is then as it was.
+    """
+    unfinished, older = folder.with_name(f"{folder.name}.unfinished"), folder.with_name(f"{folder.name}.older")
+    try:
+        if older.exists() and not folder.exists():  # ended between the two renames below
+            older.rename(folder)
+        _remove(unfinished)
+        for name, content in files.items():
+            path = unfinished / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        _remove(older)
+        if folder.exists():
+            folder.rename(older)
+        unfinished.rename(folder)
+        _remove(older)
+    except OSError as error:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        if older.exists() and not folder.exists():
+            older.rename(folder)
+        raise DlbugError(
+            f"cannot write {folder}: {error.strerror}. The report before it is untouched. Make the folder writable or "
+            "free some disk space, and run again."
+        ) from None
+    return folder / "index.html"
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _notice(rows: Mapping[str, pl.DataFrame]) -> str | None:
+    """What must stand on everything of a synthetic study; None for one of real data."""
+    info = dict(rows["info"].iter_rows())
+    return info["notice"] if info["is_synthetic"] == "true" else None
 
 
 def _cell(value: Any) -> str:
-    """A value for people: numbers with three digits after the point at most, a dash for what is not there."""
+    """A value for people: fractions with three digits after the point, a dash for what is not there."""
     if value is None:
         return _MISSING
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
-        return f"{value:.3f}" if math.isfinite(value) else str(value)
+        return f"{value:z.3f}"
+    if hasattr(value, "strftime"):
+        return f"{value:%Y-%m-%d %H:%M} UTC"
     return str(value)
 
 
+def _short(value: float | None) -> str:
+    """A number without the zeros at its end."""
+    return _MISSING if value is None else _cell(float(value)).rstrip("0").removesuffix(".")
+
+
 def _percent(share: float | None) -> str:
-    return _MISSING if share is None else f"{100 * share:.0f}%"
+    return _MISSING if share is None else f"{100 * share:.1f}%"
+
+
+def _p_value(value: float | None) -> str:
+    if value is None:
+        return _MISSING
+    return f"<{_P_SMALLEST}" if value < _P_SMALLEST else f"{value:.3f}"
+
+
+def _words(name: str) -> str:
+    """A name of a table or column, as words."""
+    return re.sub(r"_", " ", name)

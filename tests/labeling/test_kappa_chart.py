@@ -1,12 +1,11 @@
-import base64
-import re
 from xml.etree import ElementTree as ET
 
 import polars as pl
 import pytest
 
+from dlbug_assets import drawing
 from dlbug_assets.labeling.agreement import KAPPA_CHECKPOINTS
-from dlbug_assets.labeling.kappa_chart import NOTHING_YET, chart, disagreeing
+from dlbug_assets.labeling.kappa_chart import NOTES, NOTHING_YET, TITLE, chart, disagreeing, picture, words
 
 SVG = "{http://www.w3.org/2000/svg}"
 CHECKPOINTS = (5, 10, *range(20, 101, 10))
@@ -25,94 +24,85 @@ def kappas():
     return frame
 
 
-def drawn(markdown):
-    """The picture's SVG, as text and as a tree."""
-    found = re.fullmatch(
-        r"!\[Cohen's kappa at each checkpoint]\(data:image/svg\+xml;base64,([A-Za-z0-9+/=]+)\)", markdown
+@pytest.fixture(scope="module")
+def shown(kappas):
+    """The rows that are drawn, for a target."""
+
+    def rows(*of_kappas, target=0.8):
+        return kappas(*of_kappas).with_columns(kappa_target=pl.lit(target))
+
+    return rows
+
+
+def data(rows):
+    """What the chart is drawn of, and the chart."""
+    described = picture(rows, TITLE, NOTES).to_dict()
+    return pl.DataFrame(next(iter(described["datasets"].values()))), described
+
+
+def texts(svg):
+    return [text.text for text in ET.fromstring(svg).iter(f"{SVG}text")]  # noqa: S314 (our own)
+
+
+def test_a_panel_for_each_dimension_in_the_order_of_labelling(shown):
+    rows = shown(
+        *(("GitHub", dimension, 5, 0.5, 0.4, 0.6) for dimension in ("effect", "root_cause", "bug_type", "is_bug"))
     )
-    svg = base64.b64decode(found[1]).decode()
-    return svg, ET.fromstring(svg)  # noqa: S314 (our own)
+    written = texts(drawing.svg(picture(rows, TITLE, NOTES), "kappa", ""))
+    panels = ["is it a bug", "bug type", "root cause", "effect"]
+    assert [text for text in written if text in panels] == panels
 
 
-def panels(tree):
-    return {panel.find(f"{SVG}text").text: panel for panel in tree.findall(f"{SVG}g")}
-
-
-def texts(panel):
-    return [text.text for text in panel.findall(f"{SVG}text")]
-
-
-def lines(panel, colour):
-    """What is drawn as lines in a colour: the bars of the intervals, then the line through the kappas."""
-    return [path.get("d") for path in panel.findall(f"{SVG}path") if path.get("stroke") == colour]
-
-
-def test_a_panel_for_each_dimension_that_everything_is_labelled_with(kappas):
-    _, tree = drawn(
-        chart(kappas(("GitHub", "stage", 5, 0.5, 0.4, 0.6), ("GitHub", "root_cause", 5, 0.75, 0.7, 0.8)), target=0.85)
+def test_bars_are_cut_at_one_and_below_the_lowest_kappa(shown):
+    rows, described = data(
+        shown(("GitHub", "effect", 5, -0.45, -0.9, 0.0), ("Stack Overflow", "bug_type", 10, 0.2, -0.8, 1.2))
     )
-    assert list(panels(tree)) == ["is it a bug", "bug type", "root cause", "effect"]
-    across = ["0%", "20%", "40%", "60%", "80%", "100%"]
-    scale = ["0.0", "0.2", "0.4", "0.6", "0.8", "1.0"]
-    assert texts(panels(tree)["root cause"]) == [
-        "root cause", *scale, *across, "Stack Overflow: undefined", "GitHub: 0.75",
-    ]  # fmt: skip
-    assert texts(tree) == [
-        "Across: percent of the queue. Up: Cohen's kappa of all items so far, bars: analytic 95% interval, cut at the "
-        "edges. Dashed: the target, 0.85."
-    ]
+    assert rows["low"].round(6).to_list() == [-0.6, -0.6]
+    assert rows["high"].to_list() == [0.0, 1.0]
+    scales = [layer["encoding"]["y"]["scale"] for layer in described["spec"]["layer"] if "scale" in
+              layer["encoding"]["y"]]  # fmt: skip
+    assert {tuple(round(end, 6) for end in scale["domain"]) for scale in scales} == {(-0.6, 1)}
 
 
-def test_a_line_for_each_source_with_its_intervals(kappas):
-    frame = kappas(
-        ("Stack Overflow", "is_bug", 5, 0.0, -0.25, 0.25),
-        ("Stack Overflow", "is_bug", 10, 0.5, 0.25, 0.75),
-        ("Stack Overflow", "is_bug", 100, 1.0, 1.0, 1.0),
-        ("GitHub", "is_bug", 10, 0.75, 0.25, 1.25),
-        ("all", "is_bug", 10, 0.6, 0.5, 0.7),
+def test_sources_lie_beside_each_other_and_can_be_told_apart_without_colour(shown):
+    rows, described = data(
+        shown(("Stack Overflow", "is_bug", 10, 0.5, 0.4, 0.6), ("GitHub", "is_bug", 10, 0.5, 0.4, 0.6))
     )
-    # 340 pixels across, 220 from 1 down to 0; Stack Overflow lies 3 pixels to the left, GitHub 3 to the right.
-    panel = panels(drawn(chart(frame))[1])["is it a bug"]
-    assert lines(panel, "#0072B2") == ["M14 220V165M31 165V55M337 0V0", "M14 220L31 110L337 0"]
-    assert lines(panel, "#D55E00") == ["M37 165V0", "M37 55"]
-    assert [(dot.get("cx"), dot.get("cy")) for dot in panel.findall(f"{SVG}circle")] == [
-        ("4", "-14"), ("14", "220"), ("31", "110"), ("337", "0"),
-    ]  # fmt: skip
-    assert [(mark.get("x"), mark.get("y")) for mark in panel.findall(f"{SVG}rect")] == [
-        ("171.5", "-16.5"), ("34.5", "52.5"),
-    ]  # fmt: skip
-    assert texts(panel)[-2:] == ["Stack Overflow: 1.00", "GitHub: 0.75"]
+    assert rows["percent"].round(6).to_list() == [9.3, 10.7]
+    shapes = described["spec"]["layer"][-1]["encoding"]["shape"]["scale"]
+    assert shapes == {"domain": ["Stack Overflow", "GitHub"], "range": ["circle", "square"]}
 
 
-def test_the_target_is_a_dashed_line(kappas):
-    frame = kappas(("GitHub", "effect", 5, 0.5, 0.4, 0.6))
-    for target, height in ((0.8, "44.0"), (0.9, "22.0")):
-        for panel in panels(drawn(chart(frame, target))[1]).values():
-            dashed = [path.get("d") for path in panel.findall(f"{SVG}path") if path.get("stroke-dasharray")]
-            assert dashed == [f"M0 {height}H340"]
-    assert chart(frame) == chart(frame, 0.8)
+def test_the_target_is_the_studys(shown):
+    rows, described = data(shown(("GitHub", "effect", 5, 0.5, 0.4, 0.6), target=0.9))
+    assert rows["kappa_target"].to_list() == [0.9]
+    assert described["spec"]["layer"][0]["encoding"] == {"y": {"field": "kappa_target", "type": "quantitative"}}
 
 
-def test_the_scale_goes_down_to_the_lowest_kappa_and_bars_are_cut_there(kappas):
-    frame = kappas(("GitHub", "effect", 5, -0.45, -0.9, 0.0), ("Stack Overflow", "bug_type", 10, 0.2, 0.2 - 1, 0.2 + 1))
-    _, tree = drawn(chart(frame))
-    scale = ["-0.6", "-0.4", "-0.2", "0.0", "0.2", "0.4", "0.6", "0.8", "1.0"]
-    assert all(texts(panel)[1:10] == scale for panel in panels(tree).values())
-    assert lines(panels(tree)["effect"], "#D55E00") == ["M20 220V137.5", "M20 199.4"]
-    assert lines(panels(tree)["bug type"], "#0072B2") == ["M31 220V0", "M31 110"]
+def test_a_line_is_broken_where_kappa_is_undefined(shown):
+    rows = shown(
+        *(("GitHub", "effect", checkpoint, kappa, kappa, kappa)
+          for checkpoint, kappa in ((5, 0.0), (10, 0.5), (20, None), (30, 0.5), (40, 1.0)))
+    )  # fmt: skip
+    svg = drawing.svg(picture(rows, TITLE, NOTES), "kappa", words(rows))
+    tree = ET.fromstring(svg)  # noqa: S314 (our own)
+    line = next(path for path in tree.iter(f"{SVG}path") if path.get("stroke-width") == "1.5")
+    assert line.get("d").count("M") == 2
+    bars = [bar for bar in tree.iter(f"{SVG}line") if bar.get("stroke-width") == "5"]
+    assert len(bars) == 4
+    assert "NaN" not in svg and "null" not in svg
 
 
-def test_a_line_is_broken_where_kappa_is_undefined(kappas):
-    frame = kappas(
-        ("GitHub", "effect", 20, 1.0, 1.0, 1.0),
-        ("GitHub", "effect", 5, 0.0, 0.0, 0.0),
-        ("GitHub", "effect", 30, None, None, None),
-        ("GitHub", "effect", 40, 0.5, 0.5, 0.5),
-        ("GitHub", "effect", 50, None, None, None),
+def test_words_tell_the_newest_kappa_of_each_source_and_dimension(shown):
+    rows = shown(
+        ("Stack Overflow", "is_bug", 10, 0.5, 0.4, 0.6),
+        ("Stack Overflow", "is_bug", 5, 0.1, 0.4, 0.6),
+        ("GitHub", "effect", 20, None, None, None),
+        ("GitHub", "root_cause", 20, -0.001, None, None),
     )
-    panel = panels(drawn(chart(frame))[1])["effect"]
-    assert lines(panel, "#D55E00")[1] == "M20 220L71 0M139 110"
-    assert texts(panel)[-1] == "GitHub: undefined"
+    assert words(rows) == (
+        "GitHub, effect: undefined at 20%; GitHub, root cause: 0.00 at 20%; Stack Overflow, is it a bug: 0.50 at 10%."
+    )
 
 
 def test_without_a_kappa_there_is_a_sentence_instead(kappas):
@@ -122,7 +112,7 @@ def test_without_a_kappa_there_is_a_sentence_instead(kappas):
     assert chart(kappas(("all", "is_bug", 5, 0.5, 0.4, 0.6))) == NOTHING_YET
 
 
-def test_a_full_chart_is_small_and_does_not_depend_on_the_order_of_rows(kappas):
+def test_a_full_chart_is_a_small_picture_that_does_not_depend_on_the_order_of_rows(kappas):
     frame = kappas(
         *(
             (source, dimension, checkpoint, 0.123456 + checkpoint / 123, -0.0123456, 0.98765)
@@ -131,10 +121,10 @@ def test_a_full_chart_is_small_and_does_not_depend_on_the_order_of_rows(kappas):
             for checkpoint in CHECKPOINTS
         )
     )
-    assert len(chart(frame)) < 60_000
-    assert chart(frame.reverse()) == chart(frame)
-    svg, _ = drawn(chart(frame))
-    assert "nan" not in svg and "inf" not in svg and "None" not in svg
+    markdown = chart(frame)
+    assert markdown.startswith("![Cohen's kappa at each checkpoint](data:image/svg+xml;base64,")
+    assert len(markdown) < 80_000
+    assert chart(frame.reverse()) == markdown
 
 
 def test_what_is_below_the_target_is_named_with_its_worst_categories(kappas):
@@ -182,9 +172,8 @@ def test_a_new_round_begins_anew(kappas):
     assert disagreeing(both, 0.8) == [
         "GitHub, effect: kappa 0.300 (95% interval 0.200 to 0.400) at 5% of round 2 is below the target of 0.8."
     ]
-    svg, tree = drawn(chart(both))
-    assert texts(panels(tree)["effect"])[-1] == "GitHub: 0.30"
-    assert "Across: percent of round 2." in svg
+    newest = kappas(("GitHub", "effect", 5, 0.3, 0.2, 0.4), number=2)
+    assert chart(both) == chart(newest)
 
 
 def test_nothing_is_below_the_target_of_no_kappa(kappas):

@@ -1,196 +1,240 @@
-"""The report, from small frames; and what a study says of itself."""
+"""The page and the folder of the report, from small tables; and what a study says of itself."""
 
 import re
-from datetime import datetime
+from html.parser import HTMLParser
 from importlib.metadata import version
 
 import polars as pl
 import pytest
+from conftest import REFRESHED
+from small_disks import mount, unmount
 
 from dlbug_assets.errors import DlbugError
-from dlbug_assets.publishing.report import REPORT_TABLES, render, write_report
+from dlbug_assets.publishing.contents import QUERIES
+from dlbug_assets.publishing.report import contents, pictures, render, write_report
 from dlbug_assets.publishing.study_info import notice, study_info
 from dlbug_assets.study import load_study
-from dlbug_assets.table_specs import load_specs
-from dlbug_assets.taxonomy import DIMENSIONS
 
-SPECS = load_specs()
-TYPES = {"VARCHAR": pl.String, "BIGINT": pl.Int64, "INTEGER": pl.Int32, "DOUBLE": pl.Float64, "BOOLEAN": pl.Boolean,
-         "VARCHAR[]": pl.List(pl.String)}  # fmt: skip
-REFRESHED = {"posts": datetime(2020, 1, 2, 3, 4, 5), "commits": None}
+SO = "Stack Overflow"
+EVIL = "<script>alert('x')</script> & \"so\""
 
 
-def table(name, *rows):
-    """A frame with a table's described columns; what a row does not say is NULL."""
-    schema = {column.name: TYPES[column.data_type] for column in SPECS[name].columns}
-    return pl.DataFrame([dict.fromkeys(schema) | row for row in rows], schema=schema)
-
-
-def tables(study="sample", info=None, **rows):
-    """All tables of the report; those not given (by the part after the dot) are empty."""
-    frames = {name: table(name, *rows.get(name.split(".")[1], ())) for name in REPORT_TABLES}
-    known = study_info(load_study(study), REFRESHED)
-    if info:
-        known = known.with_columns(pl.col("key").replace_strict(info, default=pl.col("value")).alias("value"))
-    return frames | {"publishing.study_info": known}
-
-
-def finding(**columns):
-    row = {"finding": 3, "claim": "C", "metric": "M", "published": "1", "verdict": "reproduced", "n": 1, "position": 1}
-    return {"findings": [row | columns], "finding_verdicts": [{"finding": 3, "verdict": "reproduced"}]}
+def page_of(study):
+    rows = study.rows()
+    return render(rows, pictures(rows))
 
 
 def cells(page):
-    return [re.sub(r"<[^>]+>", "", cell) for cell in re.findall(r"<td[^>]*>(.*?)</td>", page, re.DOTALL)]
+    """What stands in the cells of the page's tables."""
+    found = re.findall(r"<t[dh][^>]*>(.*?)</t[dh]>", page, re.DOTALL)
+    return [re.sub(r"<[^>]+>", "", cell).strip() for cell in found]
 
 
-def test_a_page_of_a_synthetic_study_says_so_before_anything_else():
-    page = render(tables("sample"))
-    assert page.count("SYNTHETIC") == 1
-    assert page.index("SYNTHETIC") < page.index("<h2>")
+class Outline(HTMLParser):
+    """Headings with their level, identifiers, and where links go."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.levels, self.identifiers, self.links, self.open = [], [], [], []
+        self.feed(page)
+
+    def handle_starttag(self, tag, attributes):
+        known = dict(attributes)
+        if re.fullmatch("h[1-6]", tag):
+            self.levels.append(int(tag[1]))
+        if "id" in known:
+            self.identifiers.append(known["id"])
+        if tag == "a":
+            self.links.append(known["href"])
+        if tag not in {"meta", "link"}:  # which have no end
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
 
 
-def test_a_page_of_real_data_does_not():
-    page = render(tables("islam2019"))
-    assert "SYNTHETIC" not in page
-    assert 'class="notice"' not in page
+@pytest.fixture
+def study(small_study):
+    return small_study("islam2019")
 
 
-def test_the_page_needs_no_other_file():
-    page = render(tables())
-    assert not re.search(r"<script|<link|<img|src=|href=|@import|url\(", page)
-    assert page.startswith("<!doctype html>")
+@pytest.fixture
+def synthetic(small_study):
+    return small_study("sample")
 
 
-def test_titles_and_claims_are_escaped():
-    evil = "<script>alert('x')</script> & \"so\""
-    page = render(tables(info={"title": evil}, **finding(claim=evil, note=evil, metric=evil)))
+def finding(study, number=3, **columns):
+    row = {"finding": number, "claim": "C", "metric": "M", "verdict": "reproduced", "position": 1}
+    study.put("analysis.findings", row | columns)
+    study.put("analysis.finding_verdicts", {"finding": number, "verdict": "reproduced"})
+    study.put("reference.findings", {"number": number, "claim": "C", "metric": "M", "section": "5.1"})
+
+
+def test_a_page_of_a_synthetic_study_says_so_before_anything_else(synthetic):
+    page = page_of(synthetic)
+    assert page.index('<p class="notice">SYNTHETIC') < page.index("<h1>")
+
+
+def test_a_page_of_real_data_does_not(study):
+    assert "SYNTHETIC" not in page_of(study)
+
+
+def test_everything_in_the_folder_of_a_synthetic_study_that_can_say_so_does(synthetic):
+    synthetic.count("effect", SO, "Keras", {"Crash": 3})
+    rows = synthetic.rows()
+    files = contents(rows, pictures(rows))
+    assert "figures/figure4.svg" in files
+    silent = [name for name, content in files.items() if name.endswith((".svg", ".tex", ".html"))
+              and b"SYNTHETIC" not in content]  # fmt: skip
+    assert silent == []
+
+
+def test_the_page_has_no_script_and_asks_nobody(study):
+    study.count("effect", SO, "Keras", {"Crash": 3})
+    page = page_of(study)
+    assert not re.search(r"<script|<img|<iframe|<object|@import|\bon\w+=| src=|url\((?!#)", page)
+    assert "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'" in page
+    # links within the page, and to files beside it
+    assert {link.split("/")[0][:1] for link in Outline(page).links} <= {"#", "f", "t"}
+    assert not [link for link in Outline(page).links if ":" in link]
+
+
+def test_headings_are_in_order_and_every_link_within_the_page_has_its_place(study):
+    study.count("effect", SO, "Keras", {"Crash": 3})
+    finding(study)
+    outline = Outline(page_of(study))
+    assert outline.open == []
+    assert outline.levels[0] == 1
+    assert outline.levels.count(1) == 1
+    assert all(after <= before + 1 for before, after in zip(outline.levels, outline.levels[1:], strict=False))
+    assert len(set(outline.identifiers)) == len(outline.identifiers)
+    assert {link[1:] for link in outline.links if link.startswith("#")} <= set(outline.identifiers)
+
+
+def test_every_link_to_a_file_is_to_one_of_the_folder(study):
+    study.count("effect", SO, "Keras", {"Crash": 3})
+    rows = study.rows()
+    files = contents(rows, pictures(rows))
+    page = files["index.html"].decode()
+    linked = {link for link in Outline(page).links if not link.startswith("#")}
+    assert linked == set(files) - {"index.html"}
+
+
+def test_whatever_people_wrote_is_text(study):
+    study.connection.execute("update publishing.study_info set value = ? where key = 'title'", [EVIL])
+    study.put("reference.taxonomy", {"dimension": "effect", "name": EVIL, "position": 99})
+    study.count("effect", SO, "Keras", {EVIL: 3})
+    finding(study, claim=EVIL, metric=EVIL, reason=EVIL, estimator=EVIL, published=EVIL, computed=EVIL)
+    study.put("analysis.replication_diff", {"reference": "table4", "category": EVIL, "library": EVIL, "source": SO,
+              "published": 1.0, "computed": 2.0, "same_when_rounded": False, "explanation": EVIL})  # fmt: skip
+    page = page_of(study)
     assert "<script" not in page
-    assert page.count("&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt; &amp; &#34;so&#34;") == 5
+    assert page.count("&lt;script&gt;alert(") >= 10
 
 
-def test_what_is_not_known_is_a_dash():
-    page = render(tables(dataset_summary=[{"library": "Keras", "post_bugs": 3, "published_posts": 567}]))
-    assert cells(page) == ["Keras", "- [567]", "3 [-]", "- [-]", "- [-]"]
-    page = render(tables(**finding(computed=None, note=None)))
-    assert cells(page) == ["3reproduced", "C", "M", "1", "-", "reproduced", "-"]
-    assert "None" not in page
-    assert "nan" not in page.split("</style>")[1]
+def test_each_number_of_the_page_has_the_query_it_is_from(study):
+    study.count("effect", SO, "Keras", {"Crash": 3})
+    page = page_of(study)
+    shown = dict(re.findall(r'<pre data-query="(\w+)">(.*?)</pre>', page, re.DOTALL))
+    unescaped = {name: study.ask(re.sub("&gt;", ">", re.sub("&lt;", "<", re.sub("&#39;", "'", re.sub("&#34;", '"',
+                 sql))))) for name, sql in shown.items()}  # fmt: skip
+    rows = study.rows()
+    assert {"figure4", "table4", "comparison", "source_tests", "diff_counts", "findings", "table1"} <= set(unescaped)
+    assert all(answer.equals(rows[name]) for name, answer in unescaped.items())
 
 
-def test_every_metric_of_a_finding_stands_beside_its_verdict():
-    rows = [{"finding": number, "claim": f"claim {number}{letter}", "metric": "M", "verdict": "reproduced"}
-            for number in (10, 9) for letter in "ab"]  # fmt: skip
-    verdicts = [{"finding": 10, "verdict": "underpowered"}, {"finding": 9, "verdict": "not testable"}]
-    page = render(tables(findings=rows, finding_verdicts=verdicts))
-    assert [cell for cell in cells(page) if cell.startswith("claim")] == [
-        "claim 9a",
-        "claim 9b",
-        "claim 10a",
-        "claim 10b",
-    ]
-    assert page.count('rowspan="2"') == 2
-    assert page.index("not testable</span>") < page.index("underpowered</span>")
+def test_only_rows_of_queries_reach_the_page(study):
+    with pytest.raises(KeyError):
+        pictures({name: frame for name, frame in study.rows().items() if name != "figure1"})
+    assert set(study.rows()) == set(QUERIES)
 
 
-def test_the_cells_of_the_printed_tables_are_counted_and_the_differing_ones_listed():
+def test_what_is_not_known_is_a_dash(study):
+    study.put("analysis.dataset_summary", {"library": "Keras", "post_bugs": 3, "published_posts": 567})
+    finding(study, computed=None, reason=None)
+    page = page_of(study)
+    row = cells(page)[cells(page).index("Commits") + 2 :][:5]
+    assert row == ["Keras", "- [567]", "3", "-", "-"]
+    assert not re.search(r"\b(None|nan|NaN|null)\b", page.split("</style>")[1].split("<pre")[0])
+
+
+def test_every_metric_of_a_finding_stands_with_its_verdict_and_reason(study):
+    finding(study, published="66", computed="65", verdict="not reproduced", reason="Because.", estimator="Shares",
+            n=1, decisive=0.123, interval_low=0.1, interval_high=0.25)  # fmt: skip
+    study.put("analysis.finding_survival", {"finding": 3, "variant": "one vote per commit", "verdict": "underpowered",
+                                            "survives": False})  # fmt: skip
+    page = " ".join(re.sub(r"<[^>]+>", " ", page_of(study)).split())
+    assert "Published 66 Computed 65 Verdict not reproduced" in page
+    assert "Because. Share that decides: 12.3%, 95% interval 10.0% to 25.0%." in page
+    assert "Estimator: Shares; smallest group: 1 bug." in page
+    assert "Counted otherwise: one vote per commit: underpowered (does not survive)." in page
+
+
+def test_the_numbers_of_the_printed_tables_are_counted_and_the_differing_ones_listed(study):
     base = {"dimension": "bug_type", "library": "Keras", "source": "GitHub", "published": 20.0}
-    diff = [
-        {"reference": "table2", "category": "A", "computed": 20.1, "difference": 0.1, "same_when_rounded": True},
-        {"reference": "table2", "category": "B", "computed": 23.45678, "difference": 3.4, "same_when_rounded": False},
-        {"reference": "table2", "category": "C"},
-        {"reference": "table3", "category": "D", "computed": 20.0, "difference": 0.0, "same_when_rounded": True},
-    ]
-    page = render(tables(replication_diff=[base | row for row in diff]))
-    assert cells(page) == [
-        *("table2", "3", "1", "1", "1"),
-        *("table3", "1", "1", "0", "0"),
-        *("table2", "B", "Keras", "GitHub", "20.000", "23.457", "3.400"),
-    ]
-    assert "Every cell that differs (1)" in page
+    study.put(
+        "analysis.replication_diff",
+        *(base | row for row in (
+            {"reference": "table2", "category": "A", "computed": 20.1, "same_when_rounded": True},
+            {"reference": "table2", "category": "B", "computed": 23.4567, "difference": 3.4567,
+             "same_when_rounded": False, "explanation": "Exchanged."},
+            {"reference": "table2", "category": "C"},
+        )),
+    )  # fmt: skip
+    found = cells(page_of(study))
+    counts = found.index("Table 2")
+    assert found[counts : counts + 6] == ["Table 2", "3", "1", "1", "1", "1"]
+    listed = found.index("Table 2", counts + 1)
+    assert found[listed : listed + 8] == ["Table 2", "B", "Keras", "GitHub", "20", "23.457", "3.457", "Exchanged."]
 
 
-def test_agreement_is_shown_over_the_queue_so_far_with_the_reason_where_it_is_undefined():
-    base = {"source": "all", "dimension": "is_bug", "scope": "cumulative", "units": 5}
-    rows = [
-        {"checkpoint": 5, "kappa": 0.0, "kappa_low": -0.1, "kappa_high": 0.1, "reached_target": False},
-        {"checkpoint": 10, "undefined_reason": "only one category was used by a & b"},
-        {"checkpoint": 20, "kappa": 0.9, "reached_target": True},
-        {"checkpoint": 30, "kappa": 0.123, "scope": "increment"},
-        {"checkpoint": 40, "kappa": 0.456, "source": "GitHub"},
-    ]
-    page = render(tables(kappa_checkpoints=[base | row for row in rows]))
-    assert cells(page) == [
-        *("all", "is_bug", "5%", "5", "0.000", "-0.100 to 0.100", "- to -", "-", "no"),
-        *("all", "is_bug", "10%", "5", "-", "- to -", "- to -", "-", "only one category was used by a &amp; b"),
-        *("all", "is_bug", "20%", "5", "0.900", "- to -", "- to -", "-", "yes"),
-    ]
+def test_without_raters_labels_the_page_says_why_there_is_no_agreement(study):
+    assert "No rater's own labels are there" in page_of(study)
 
 
-def test_without_raters_labels_the_page_says_why_there_is_no_agreement():
-    assert "No rater's own labels are there" in render(tables("islam2019"))
+def test_the_same_rows_are_the_same_files(study):
+    study.count("effect", SO, "Keras", {"Crash": 3})
+    first, second = (contents(rows, pictures(rows)) for rows in (study.rows(), study.rows()))
+    assert first == second
 
 
-def test_a_distribution_shows_used_categories_and_names_the_others():
-    shares = {
-        ("Keras", "A"): (1, 0.25),
-        ("Keras", "B"): (3, 0.75),
-        ("Torch", "A"): (0, None),
-        ("Torch", "B"): (0, None),
-    }
-    rows = [
-        {"source": "GitHub", "library": library, "category": category, "bugs": bugs, "share": share}
-        for (library, category), (bugs, share) in shares.items()
-    ]
-    unused = [{"source": "GitHub", "library": name, "category": "C <c>", "bugs": 0, "share": 0.0}
-              for name in ("Keras", "Torch")]  # fmt: skip
-    page = render(tables(effect_distribution=rows + unused))
-    assert cells(page) == ["A", "1 25%", "0 -", "B", "3 75%", "0 -"]
-    assert "Without a bug: C &lt;c&gt;." in page
-    assert page.count("Not labelled in this source.") == len(DIMENSIONS) - 1
-
-
-def test_comparison_and_repeats_are_shown():
-    comparison = {"dimension": "effect", "category": "Crash", "p_paper": 0.04, "p_published": 0.0456, "rejects": True}
-    repeats = {"source": "GitHub", "library": "Keras", "labels": 5, "distinct_links": 4, "repeated_links": 1,
-               "exact_repeats": 0}  # fmt: skip
-    pair = {"source": "both", "library_a": "Keras", "library_b": "Torch", "pearson": 0.5}
-    page = render(
-        tables(
-            source_comparison=[comparison],
-            library_correlation=[pair | {"dimension": "bug_type"}, pair | {"dimension": "effect"}],
-            repeats=[repeats],
-        )
-    )
-    assert cells(page) == [
-        *("effect", "Crash", "0.040", "-", "0.046", "-", "yes"),
-        *("both", "bug_type", "Keras, Torch", "0.500", "-", "-"),
-        *("GitHub", "Keras", "5", "4", "1", "0"),
-    ]
-
-
-def test_a_report_is_written_and_replaced_at_once(tmp_path):
+def test_a_report_takes_the_place_of_the_older_one_as_a_whole(tmp_path):
     folder = tmp_path / "sample" / "report"
-    assert write_report(folder, "old ü") == folder / "index.html"
-    with (folder / "index.html").open(encoding="utf-8") as reader:
-        write_report(folder, "new")
-        assert reader.read() == "old ü"
-    assert (folder / "index.html").read_text(encoding="utf-8") == "new"
-    assert [path.name for path in folder.iterdir()] == ["index.html"]
+    assert write_report(folder, {"index.html": b"old", "figures/a.svg": b"a"}) == folder / "index.html"
+    with (folder / "index.html").open("rb") as reader:
+        write_report(folder, {"index.html": b"new", "tables/b.csv": b"b"})
+        assert reader.read() == b"old"
+    found = {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    assert found == {"index.html": b"new", "tables/b.csv": b"b"}
+    assert [path.name for path in folder.parent.iterdir()] == ["report"]
 
 
-def test_a_report_that_cannot_be_written_leaves_the_older_one(tmp_path):
-    write_report(tmp_path, "old")
-    (tmp_path / "index.html.unfinished").mkdir()
-    with pytest.raises(DlbugError, match=f"^cannot write {tmp_path}/index.html: Is a directory"):
-        write_report(tmp_path, "new")
-    assert (tmp_path / "index.html").read_text(encoding="utf-8") == "old"
+def test_where_a_run_ended_between_the_two_renames_the_older_report_is_found_again(tmp_path):
+    write_report(tmp_path / "report", {"index.html": b"old"})
+    (tmp_path / "report").rename(tmp_path / "report.older")
+    with pytest.raises(DlbugError):
+        write_report(tmp_path / "report", {"index.html": b"new", "index.html/in a file": b""})
+    assert (tmp_path / "report" / "index.html").read_bytes() == b"old"
+
+
+def test_on_a_full_disk_the_older_report_stays_and_the_message_says_what_to_do(tmp_path):
+    disk = tmp_path / "disk"
+    mount(disk, "size=1m")
+    try:
+        write_report(disk / "report", {"index.html": b"old", "figures/a.svg": b"a"})
+        with pytest.raises(DlbugError, match=r"^cannot write .*report: No space left on device\. The report before"):
+            write_report(disk / "report", {"index.html": b"new", "figures/b.png": bytes(2_000_000)})
+        assert (disk / "report" / "index.html").read_bytes() == b"old"
+        assert (disk / "report" / "figures" / "a.svg").read_bytes() == b"a"
+        assert [path.name for path in disk.iterdir()] == ["report"]
+    finally:
+        unmount(disk)
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path):
-    (tmp_path / "report").write_text("a file")
-    with pytest.raises(DlbugError, match=f"^cannot write {tmp_path}/report/index.html: "):
-        write_report(tmp_path / "report", "page")
+    (tmp_path / "home").write_text("a file")
+    with pytest.raises(DlbugError, match=f"^cannot write {tmp_path}/home/report: "):
+        write_report(tmp_path / "home" / "report", {"index.html": b"page"})
 
 
 def test_study_info_says_what_was_run_and_with_what():
@@ -222,8 +266,3 @@ def test_a_study_with_synthetic_posts_and_real_labels_is_synthetic_too():
     modern = load_study("modern")
     mixed = modern.model_copy(update={"sources": modern.sources.model_copy(update={"posts": "sample"})})
     assert notice(mixed).startswith("SYNTHETIC")
-
-
-def test_the_funnel_is_shown_for_each_library():
-    page = render(tables(funnel=[{"library": "Keras", "collected": 9, "in_scope": 7, "with_code": 5, "candidates": 4}]))
-    assert cells(page) == ["Keras", "9", "7", "5", "4"]

@@ -1,0 +1,215 @@
+"""The charts of the report: frames in, Altair charts out. Which rows they get is in figures.py.
+
+Categories stand at the axis by name, so that colour only repeats what is written; beside shares stand counts, which
+shares of few bugs need.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from dlbug_assets.drawing import INK, SOFT, SOURCE_COLOURS, colours, scale
+
+if TYPE_CHECKING:
+    import altair as alt
+
+_PALE = 0.35
+#: Under so many bugs a share says little.
+FEW = 10
+_STEPS = {"collected": "#c6dbef", "in scope": "#9ecae1", "with code": "#6baed6", "read by raters": "#2171b5",
+          "bugs": "#D55E00"}  # fmt: skip
+
+
+def distribution(rows: pl.DataFrame, title: str, notes: Sequence[str]) -> "alt.TopLevelMixin":
+    """Bars of shares with 95% intervals and counts, one column per library; what the paper shows as diamonds.
+
+    ``rows``: library, category, bugs, total, share, share_low, share_high, published (share or NULL), is_used; in the
+    order to show, all categories of the dimension.
+    """
+    import altair as alt  # noqa: PLC0415 - see drawing.py
+
+    colour_of = colours(rows["category"].unique(maintain_order=True).to_list())
+    shown = rows.filter(pl.col("is_used")).with_columns(panel=pl.format("{}  ({})", "library", "total"))
+    categories = shown["category"].unique(maintain_order=True).to_list()
+    panels = shown["panel"].unique(maintain_order=True).to_list()
+    y = alt.Y("category:N", sort=categories, title=None)
+    base = alt.Chart(shown).encode(y=y)
+    percent = alt.Axis(format="%", tickCount=3, title=None, labelFlush=False)
+    bars = base.mark_bar(height=11, stroke=INK, strokeWidth=0.3).encode(
+        x=alt.X("share:Q", axis=percent), color=alt.Color("category:N", scale=scale(colour_of), legend=None)
+    )
+    intervals = base.mark_rule(stroke=INK, strokeWidth=1).encode(x="share_low:Q", x2="share_high:Q")
+    counts = base.mark_text(align="left", dx=4, fontSize=10, color=INK).encode(x="share_high:Q", text="bugs:Q")
+    printed = base.mark_point(shape="diamond", size=28, stroke=INK, fill="white", strokeWidth=1).encode(x="published:Q")
+    has_bugs = alt.datum.bugs > 0
+    layers = alt.layer(
+        bars,
+        intervals.transform_filter(has_bugs),
+        counts.transform_filter(has_bugs),
+        printed.transform_filter("isValid(datum.published)"),
+    )
+    return (
+        layers.properties(width=96, height=17 * len(categories))
+        .facet(column=alt.Column("panel:N", sort=panels, title=None), spacing=8)
+        .properties(title=alt.TitleParams(title, subtitle=list(notes)))
+    )
+
+
+def relation(rows: pl.DataFrame, title: str, notes: Sequence[str]) -> "alt.TopLevelMixin":
+    """Root causes within each bug type as a heat map of shares with counts.
+
+    ``rows``: bug_type, root_cause, bugs, total, share; only bug types with bugs and root causes in use.
+    """
+    import altair as alt  # noqa: PLC0415
+
+    shown = rows.with_columns(row=pl.format("{}  ({})", "bug_type", "total"))
+    base = alt.Chart(shown).encode(
+        x=alt.X("root_cause:N", sort=shown["root_cause"].unique(maintain_order=True).to_list(), title=None,
+                axis=alt.Axis(labelAngle=-40, orient="bottom")),
+        y=alt.Y("row:N", sort=shown["row"].unique(maintain_order=True).to_list(), title=None),
+    )  # fmt: skip
+    cells = base.mark_rect(stroke="white").encode(color=_share_colour())
+    numbers = base.mark_text(fontSize=11).encode(
+        text="bugs:Q", color=alt.condition(alt.datum.share > 0.5, alt.value("white"), alt.value(INK))  # noqa: PLR2004
+    )  # fmt: skip
+    return alt.layer(cells, numbers.transform_filter(alt.datum.bugs > 0)).properties(
+        width=alt.Step(46), height=alt.Step(24), title=alt.TitleParams(title, subtitle=list(notes))
+    )
+
+
+def correlation(rows: pl.DataFrame, title: str, notes: Sequence[str]) -> "alt.TopLevelMixin":
+    """Pearson's correlation of libraries as a heat map, the printed one in brackets.
+
+    ``rows``: library_a, library_b (each pair both ways), pearson, published (NULL where the paper has none).
+    """
+    import altair as alt  # noqa: PLC0415
+
+    libraries = rows["library_a"].unique(maintain_order=True).to_list()
+    shown = rows.with_columns(
+        number=pl.col("pearson").map_elements("{:.2f}".format, return_dtype=pl.String),
+        printed=pl.col("published").map_elements("({:.2f})".format, return_dtype=pl.String),
+    )
+    base = alt.Chart(shown).encode(
+        x=alt.X("library_a:N", sort=libraries, title=None, axis=alt.Axis(labelAngle=0)),
+        y=alt.Y("library_b:N", sort=libraries, title=None),
+    )
+    strong = alt.condition("abs(datum.pearson) > 0.6", alt.value("white"), alt.value(INK))
+    cells = base.mark_rect(stroke="white").encode(
+        color=alt.Color(
+            "pearson:Q",
+            scale=alt.Scale(scheme="blueorange", domain=[-1, 1], reverse=True),
+            legend=alt.Legend(title="Pearson's r", gradientLength=160),
+        )
+    )
+    numbers = base.mark_text(fontSize=13, dy=-6).encode(text="number:N", color=strong)
+    printed = base.mark_text(fontSize=10, dy=9).encode(text="printed:N", color=strong)
+    return alt.layer(cells, numbers, printed.transform_filter("isValid(datum.printed)")).properties(
+        width=alt.Step(84), height=alt.Step(42), title=alt.TitleParams(title, subtitle=list(notes))
+    )
+
+
+def evolution(rows: pl.DataFrame, title: str, notes: Sequence[str]) -> "alt.TopLevelMixin":
+    """Squares whose area is a category's share of the year's bugs, a column per library; pale where these are few.
+
+    ``rows``: library, year, category, bugs, total, share, is_used; in the order to show.
+    """
+    import altair as alt  # noqa: PLC0415
+
+    colour_of = colours(rows["category"].unique(maintain_order=True).to_list())
+    shown = rows.filter(pl.col("is_used"))
+    all_bugs = "all bugs of the year"
+    categories = [*shown["category"].unique(maintain_order=True), all_bugs]
+    libraries = shown["library"].unique(maintain_order=True).to_list()
+    totals = shown.group_by("library", "year", maintain_order=True).agg(
+        bugs=pl.col("total").first(), category=pl.lit(all_bugs)
+    )
+    shown = pl.concat([shown, totals], how="diagonal")
+    years = sorted(set(shown["year"]))
+    base = alt.Chart(shown).encode(
+        x=alt.X("year:O", title=None, scale=alt.Scale(domain=years), axis=alt.Axis(labelAngle=-90, grid=True)),
+        y=alt.Y("category:N", sort=categories, title=None, axis=alt.Axis(grid=False)),
+    )
+    squares = base.mark_square(stroke=INK, strokeWidth=0.3).encode(
+        size=alt.Size("share:Q", scale=alt.Scale(domain=[0, 1], range=[0, 300]), title="share of the year's bugs",
+                      legend=alt.Legend(format="%", values=[0.1, 0.3, 1.0], symbolFillColor=SOFT)),
+        color=alt.Color("category:N", scale=scale(colour_of), legend=None),
+        opacity=alt.condition(alt.datum.total < FEW, alt.value(_PALE), alt.value(1)),
+    )  # fmt: skip
+    numbers = base.mark_text(fontSize=9, color=INK).encode(text="bugs:Q")
+    return (
+        alt.layer(
+            squares.transform_filter(f"datum.category !== '{all_bugs}' && datum.bugs > 0"),
+            numbers.transform_filter(f"datum.category === '{all_bugs}'"),
+        )
+        .properties(width=19 * len(years), height=20 * len(categories))
+        .facet(facet=alt.Facet("library:N", sort=libraries, title=None), columns=3)
+        .properties(title=alt.TitleParams(title, subtitle=list(notes)))
+    )
+
+
+def funnel(rows: pl.DataFrame, title: str, notes: Sequence[str]) -> "alt.TopLevelMixin":
+    """Bars of what is left after each step, a panel per library.
+
+    ``rows``: library, step, number; in the order to show.
+    """
+    import altair as alt  # noqa: PLC0415
+
+    base = alt.Chart(rows).encode(y=alt.Y("step:N", sort=list(_STEPS), title=None))
+    bars = base.mark_bar(height=13).encode(
+        x=alt.X("number:Q", title=None, axis=None),
+        color=alt.Color("step:N", scale=scale(_STEPS), legend=None),
+    )
+    numbers = base.mark_text(align="left", dx=4, color=INK).encode(x="number:Q", text="number:Q")
+    return (
+        alt.layer(bars, numbers)
+        .properties(width=110, height=100)
+        .facet(
+            column=alt.Column("library:N", sort=rows["library"].unique(maintain_order=True).to_list(), title=None),
+            spacing=26,
+        )
+        .properties(title=alt.TitleParams(title, subtitle=list(notes)))
+    )
+
+
+def against_published(rows: pl.DataFrame, title: str, notes: Sequence[str]) -> "alt.TopLevelMixin":
+    """Computed percents over published ones, a panel per printed table.
+
+    ``rows``: reference (as it is to be called), source, published, computed (percent), agreement (`as printed` or
+    `differs`).
+    """
+    import altair as alt  # noqa: PLC0415
+
+    top = max(rows["published"].max(), rows["computed"].max())
+    scale_to_top = alt.Scale(domain=[0, top])
+    base = alt.Chart(rows)
+    line = base.mark_rule(color=SOFT, strokeDash=[4, 3]).encode(
+        x=alt.XDatum(0), x2=alt.X2Datum(top), y=alt.YDatum(0), y2=alt.Y2Datum(top)
+    )
+    points = base.mark_point(size=38, strokeWidth=1.4, fillOpacity=0.25, filled=False).encode(
+        x=alt.X("published:Q", title="printed, percent", scale=scale_to_top),
+        y=alt.Y("computed:Q", title="computed, percent", scale=scale_to_top),
+        color=alt.Color("source:N", title=None, scale=scale(SOURCE_COLOURS)),
+        shape=alt.Shape(
+            "agreement:N",
+            title=None,
+            scale=alt.Scale(domain=["as printed", "differs"], range=["circle", "square"]),
+        ),
+        opacity=alt.condition("datum.agreement === 'differs'", alt.value(1), alt.value(_PALE)),
+    )
+    return (
+        alt.layer(line, points)
+        .properties(width=230, height=230)
+        .facet(column=alt.Column("reference:N", title=None), spacing=24)
+        .properties(title=alt.TitleParams(title, subtitle=list(notes)))
+    )
+
+
+def _share_colour() -> "alt.Color":
+    import altair as alt  # noqa: PLC0415
+
+    return alt.Color(
+        "share:Q",
+        scale=alt.Scale(scheme="blues", domain=[0, 1]),
+        legend=alt.Legend(title="share of the row", format="%", gradientLength=160),
+    )
