@@ -187,6 +187,27 @@ def _show_status(study: Study) -> None:
 
 
 @cli.command()
+@_study_option
+@click.option("--author", "authors", multiple=True, metavar="'FAMILY, GIVEN'", help="Whom to cite; can be repeated.")
+def package(study_name: str, authors: tuple[str, ...]) -> None:
+    """Write the replication package of what is published: tables, protocol and report, without texts and names."""
+    from dlbug_assets.publishing.folders import write_folder  # noqa: PLC0415
+    from dlbug_assets.publishing.package import Package, archive  # noqa: PLC0415
+    from dlbug_assets.queries import asking  # noqa: PLC0415
+    from dlbug_assets.table_specs import load_specs  # noqa: PLC0415
+
+    study = load_study(study_name)
+    home = Home.of(study.name, os.environ)
+    with asking(home) as ask:
+        files = Package(study, load_specs(), ask, authors).files()
+    name = f"{study.name}-replication"
+    write_folder(home.package, {f"{name}/{path}": content for path, content in files.items()}
+                 | {f"{name}.zip": archive(name, files)})  # fmt: skip
+    click.echo(f"Package: {home.package / name} ({len(files)} files)")
+    click.echo(f"Archive: {home.package / f'{name}.zip'}")
+
+
+@cli.command()
 def studies() -> None:
     """List the studies that ship."""
     for name, path in shipped_studies().items():

@@ -83,6 +83,10 @@ class Home:
         return self.folder / "report"
 
     @property
+    def package(self) -> Path:
+        return self.folder / "package"
+
+    @property
     def dagster_home(self) -> Path:
         return self.folder / "dagster_home"
 

@@ -9,7 +9,8 @@ import polars as pl
 from dlbug_assets.drawing import markdown_image
 from dlbug_assets.publishing.contents import REPORT_TABLES, ask_all
 from dlbug_assets.publishing.figures import Picture
-from dlbug_assets.publishing.report import contents, pictures, write_report
+from dlbug_assets.publishing.folders import write_folder
+from dlbug_assets.publishing.report import contents, pictures
 from dlbug_assets.publishing.study_info import notice, study_info
 from dlbug_assets.study import Study
 from dlbug_assets.table_assets import OWNERS, TableAssets, asset_key
@@ -39,9 +40,10 @@ def assets(study: Study, home: Home, tables: TableAssets) -> list[dg.AssetsDefin
         warehouse: Warehouse = context.resources.warehouse
         rows = ask_all(warehouse.read)
         drawn = pictures(rows)
-        path = write_report(home.report, contents(rows, drawn))
+        write_folder(home.report, contents(rows, drawn))
         small = {picture.figure.label: _small(picture) for picture in drawn}
-        return dg.MaterializeResult(metadata={"path": dg.MetadataValue.path(path), "notice": notice(study), **small})
+        path = dg.MetadataValue.path(home.report / "index.html")
+        return dg.MaterializeResult(metadata={"path": path, "notice": notice(study), **small})
 
     @dg.asset(
         key=asset_key("publishing.database"),

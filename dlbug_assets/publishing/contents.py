@@ -25,6 +25,7 @@ select dimension, checkpoint, units, kappa, kappa_low, kappa_high, kappa_boot_lo
     reached_target, undefined_reason
 from labeling.kappa_checkpoints
 where source = 'all' and scope = 'cumulative'
+    and "round" = (select max(newest."round") from labeling.kappa_checkpoints as newest)
 qualify checkpoint = min(checkpoint) over (partition by dimension)
     or checkpoint = max(checkpoint) over (partition by dimension)
     or checkpoint = 10

@@ -1,7 +1,6 @@
 """The report: a folder with one self-contained HTML page, the figures and the tables, made from rows of queries."""
 
 import re
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,6 @@ import jinja2
 import polars as pl
 from markupsafe import Markup
 
-from dlbug_assets.errors import DlbugError
 from dlbug_assets.publishing import figures, tables
 from dlbug_assets.publishing.contents import QUERIES
 from dlbug_assets.publishing.figures import FIGURES, Picture
@@ -63,44 +61,6 @@ def render(rows: Mapping[str, pl.DataFrame], drawn: Sequence[Picture]) -> str:
         },
         tables=set_tables,
     )
-
-
-def write_report(folder: Path, files: Mapping[str, bytes]) -> Path:
-    """Make the folder hold exactly these files and return its index.html.
-
-    The new folder is written beside and takes the old one's place when it is complete. Raises :class:`DlbugError`
-    where that fails; the older report is then as it was.
-    """
-    unfinished, older = folder.with_name(f"{folder.name}.unfinished"), folder.with_name(f"{folder.name}.older")
-    try:
-        if older.exists() and not folder.exists():  # ended between the two renames below
-            older.rename(folder)
-        _remove(unfinished)
-        for name, content in files.items():
-            path = unfinished / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
-        _remove(older)
-        if folder.exists():
-            folder.rename(older)
-        unfinished.rename(folder)
-        _remove(older)
-    except OSError as error:
-        shutil.rmtree(unfinished, ignore_errors=True)
-        if older.exists() and not folder.exists():
-            older.rename(folder)
-        raise DlbugError(
-            f"cannot write {folder}: {error.strerror}. The report before it is untouched. Make the folder writable or "
-            "free some disk space, and run again."
-        ) from None
-    return folder / "index.html"
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
 
 
 def _notice(rows: Mapping[str, pl.DataFrame]) -> str | None:

@@ -1,0 +1,171 @@
+"""The replication package by the command itself: complete, valid, the same bytes each time, and nobody in it."""
+
+import hashlib
+import json
+import shutil
+import subprocess
+import zipfile
+from datetime import datetime
+
+import duckdb
+import polars as pl
+import pytest
+import yaml
+from frictionless import Package
+from running import command
+
+from dlbug_assets.publishing.package import LEFT_OUT_COLUMNS, LEFT_OUT_TABLES
+from dlbug_assets.study import load_study
+from dlbug_assets.table_specs import load_specs
+from dlbug_assets.warehouse import Home
+
+PEOPLE = (b"jane.doe@example.org", b"Jane Doe", b"rater_a", b"rater_b", b"supervisor")
+
+
+class Published:
+    """A copy of the sample's published database, in a home of its own."""
+
+    def __init__(self, home, root):
+        self.home = Home(root, "sample")
+        root.mkdir()
+        shutil.copyfile(home.published, self.home.published)
+
+    def alter(self, *statements):
+        with duckdb.connect(str(self.home.published)) as connection:
+            for statement in statements:
+                connection.execute(statement)
+
+    def package(self, *arguments):
+        done = command(self.home.root, "package", *arguments)
+        assert done.returncode == 0, done.stderr
+        return self.home.package / "sample-replication"
+
+
+@pytest.fixture(scope="module")
+def packed(sample, tmp_path_factory):
+    """The sample's package, as it is written first."""
+    return Published(sample.home, tmp_path_factory.mktemp("packed") / "home").package()
+
+
+def files(folder):
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_every_table_but_those_that_quote_people_is_in_it(packed):
+    tables = {path.stem for path in (packed / "tables").iterdir()}
+    assert tables == set(load_specs()) - set(LEFT_OUT_TABLES)
+    for schema in ("stackoverflow", "github", "labeling"):
+        for path in (packed / "tables").glob(f"{schema}.*.csv"):
+            assert not set(pl.read_csv(path, n_rows=0).columns) & set(LEFT_OUT_COLUMNS)
+
+
+def test_it_is_a_data_package_that_validates(packed, tmp_path):
+    assert Package(str(packed / "datapackage.json")).validate().valid
+    shutil.copytree(packed, tmp_path / "altered")
+    path = tmp_path / "altered" / "tables" / "labeling.labels.csv"
+    rows = pl.read_csv(path, infer_schema=False)
+    rows.with_columns(bug_index=pl.lit("first")).write_csv(path)
+    report = Package(str(tmp_path / "altered" / "datapackage.json")).validate()
+    assert "type-error" in {error for _, error in report.flatten(["fieldName", "type"])}
+
+
+def test_its_columns_are_described_as_in_the_database(packed):
+    described = json.loads((packed / "datapackage.json").read_text(encoding="utf-8"))
+    labels = next(resource for resource in described["resources"] if resource["name"] == "labeling.labels")
+    fields = {field["name"]: field for field in labels["schema"]["fields"]}
+    spec = load_specs()["labeling.labels"]
+    assert labels["schema"]["primaryKey"] == list(spec.grain)
+    assert {name: field["description"] for name, field in fields.items()} == {
+        column.name: column.description for column in spec.columns
+    }
+    assert (fields["bug_index"]["type"], fields["created_at"]["type"]) == ("integer", "datetime")
+
+
+def test_its_manifest_is_what_sha256sum_says(packed):
+    checked = subprocess.run(
+        ["sha256sum", "--check", "--strict", "manifest-sha256.txt"],
+        cwd=packed,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert checked.returncode == 0, checked.stderr
+    assert len(checked.stdout.splitlines()) == len(files(packed)) - 1
+
+
+def test_the_archive_holds_the_same_files(packed):
+    with zipfile.ZipFile(packed.parent / "sample-replication.zip") as archive:
+        held = {entry.filename.removeprefix("sample-replication/"): archive.read(entry) for entry in archive.infolist()}
+        assert {entry.date_time for entry in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
+    assert held == files(packed)
+
+
+def test_built_twice_it_is_the_same_bytes(packed, sample, tmp_path):
+    again = Published(sample.home, tmp_path / "home").package()
+    assert files(again.parent) == files(packed.parent)
+
+
+def test_nobody_is_in_it(sample, tmp_path):
+    published = Published(sample.home, tmp_path / "home")
+    said = "Jane Doe <jane.doe@example.org>"
+    published.alter(
+        f"update labeling.rater_labels set comment = '{said}', place = '{said}'",
+        f"update github.fix_commits set message = '{said}', title = '{said}', author_hash = '{said}'",
+        f"update github.sampled_commits set patch_excerpt = '{said}'",
+        f"update labeling.items set title = '{said}'",
+        f"update stackoverflow.raw_posts set title = '{said}', body_html = '{said}'",
+        "update labeling.labels set provenance = '5-rater_a.csv line 2, to jane.doe@example.org'",
+    )
+    folder = published.package()
+    with zipfile.ZipFile(folder.parent / "sample-replication.zip") as archive:
+        held = files(folder.parent) | {entry: archive.read(entry) for entry in archive.namelist()}
+    for name, content in held.items():
+        assert not [person for person in PEOPLE if person in content], name
+    provenance = pl.read_csv(folder / "tables" / "labeling.labels.csv")["provenance"].unique().to_list()
+    assert provenance == ["5-rater_1.csv line 2, to <e-mail>"]
+
+
+def test_its_protocol_is_a_study_that_loads(packed):
+    study, shipped = load_study(packed / "study.toml"), load_study("sample")
+    assert study.labeling.raters == ("rater_1", "rater_2")
+    assert study.labeling.adjudicator == "adjudicator"
+    assert study.model_dump(exclude={"labeling"}) == shipped.model_dump(exclude={"labeling"})
+
+
+def test_it_says_how_to_cite_it(sample, tmp_path):
+    folder = Published(sample.home, tmp_path / "home").package("--author", "Doe, Jane", "--author", "Roe, Richard")
+    cited = yaml.safe_load((folder / "CITATION.cff").read_text(encoding="utf-8"))
+    assert [author["name"] for author in cited["authors"]] == ["Doe, Jane", "Roe, Richard"]
+    assert (cited["cff-version"], cited["type"], cited["license"]) == ("1.2.0", "dataset", "CC-BY-4.0")
+    deposit = json.loads((folder / ".zenodo.json").read_text(encoding="utf-8"))
+    assert deposit["creators"] == [{"name": "Doe, Jane"}, {"name": "Roe, Richard"}]
+    assert deposit["related_identifiers"][0]["identifier"] == "10.1145/3338906.3338955"
+
+
+def test_times_are_utc_and_lists_are_json(packed):
+    posts = pl.read_csv(packed / "tables" / "stackoverflow.raw_posts.csv", infer_schema=False)
+    assert datetime.strptime(posts["created_at"][0], "%Y-%m-%dT%H:%M:%SZ")
+    assert "caffe" in json.loads(posts["tags"][0])
+
+
+def test_without_a_published_database_there_is_no_package(tmp_path):
+    done = command(tmp_path / "home", "package")
+    assert done.returncode == 1
+    assert done.stderr.endswith("sample.duckdb is not there yet. `dlbug run --study sample` makes it.\n")
+
+
+def test_a_database_of_another_protocol_is_refused(sample, tmp_path):
+    published = Published(sample.home, tmp_path / "home")
+    published.alter("update publishing.study_info set value = repeat('a', 64) where key = 'study_hash'")
+    done = command(published.home.root, "package")
+    assert done.returncode == 1
+    now = load_study("sample").hash[:12]
+    assert f"the published database is of the protocol aaaaaaaaaaaa, the study is now {now}: run `dlbug" in done.stderr
+    assert not published.home.package.exists()
+
+
+def test_the_hash_of_each_table_is_that_of_its_file(packed):
+    for resource in json.loads((packed / "datapackage.json").read_text(encoding="utf-8"))["resources"]:
+        content = (packed / resource["path"]).read_bytes()
+        assert resource["hash"] == f"sha256:{hashlib.sha256(content).hexdigest()}"
+        assert resource["bytes"] == len(content)
