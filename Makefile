@@ -7,10 +7,10 @@ PORT ?= 3000
 STUDY ?= sample
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run replicate ui test lint bench lock clean
+.PHONY: help setup run replicate ui test lint bench bench-quick lock clean
 
 help: ## This list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)$$/make \1|\2/' | column -t -s '|'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)$$/make \1|\2/' | column -t -s '|'
 
 setup: $(VENV)/.installed ## The virtual environment with the pinned requirements and the project
 
@@ -41,6 +41,9 @@ test: $(VENV)/.installed-dev ## The whole test suite
 
 bench: $(VENV)/.installed-dev ## The benchmarks, as ratios in one run
 	$(BIN)/python -m benchmarks
+
+bench-quick: $(VENV)/.installed-dev ## The same on smaller inputs, once each, without the full run
+	$(BIN)/python -m benchmarks --quick
 
 lock: ## Write the pinned requirements anew (needs uv)
 	uv pip compile pyproject.toml --group build --universal --python-version 3.11 --generate-hashes \
