@@ -187,8 +187,8 @@ def history_ours(repository: str) -> dict[str, Any]:
     pattern = re.compile(_PATTERN)
     clone = Clone(Path(repository, ".git"), repository)
     began = time.perf_counter()
-    hits = [commit.sha for commit in clone.commits("refs/heads/main") if pattern.search(commit.title)]
-    found = clone.numstat(hits)
+    hits = (commit for commit in clone.commits("refs/heads/main") if pattern.search(commit.title))
+    found = clone.numstat({commit.sha: commit.parents[:1] for commit in hits})
     seconds = time.perf_counter() - began
     return {"seconds": seconds, **_changes((sha, *file[:2], file[3]) for sha, files in found.items() for file in files)}
 

@@ -127,7 +127,7 @@ class Clone:
     def changes(self, shas: Sequence[str]) -> Iterator[Change]:
         """What each of these commits changes, with renames recognized as GitHub does."""
         parents = self._first_parents(shas)
-        numbers = self.numstat(shas, parents)
+        numbers = self.numstat(parents)
         for sha in shas:
             patch = self._run("diff-tree", *_DIFF, "-p", "--no-commit-id", "--end-of-options", *parents[sha], sha)
             # No line within a file's patch begins like this.
@@ -142,13 +142,10 @@ class Clone:
                 excerpt((*name, found.group() if found else "") for name, found in zip(names, hunks, strict=True)),
             )
 
-    def numstat(
-        self, shas: Sequence[str], parents: Mapping[str, Sequence[str]] | None = None
-    ) -> dict[str, list[tuple[int, int, str, str]]]:
-        """Lines added and deleted (0 in binary files), name before and after, of each file that a commit changes
-        against its first parent; one process for them all."""
-        parents = parents or self._first_parents(shas)
-        asked = "".join(f"{' '.join((sha, *parents[sha]))}\n" for sha in shas).encode()
+    def numstat(self, parents: Mapping[str, Sequence[str]]) -> dict[str, list[tuple[int, int, str, str]]]:
+        """Lines added and deleted (0 in binary files), name before and after, of each file that commits change, each
+        against its first parent, if it has one; one process for them all."""
+        asked = "".join(f"{' '.join((sha, *first))}\n" for sha, first in parents.items()).encode()
         return _numstat(self._run("diff-tree", *_DIFF, "--numstat", "-z", "--stdin", "--always", stdin=asked))
 
     def _first_parents(self, shas: Sequence[str]) -> dict[str, list[str]]:
