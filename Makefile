@@ -8,10 +8,10 @@ STUDY ?= sample
 ON_ALL_CORES := -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run replicate ui test test-fast bench lock clean
+.PHONY: help setup run replicate ui test test-fast bench bench-quick lock clean
 
 help: ## This list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)$$/make \1|\2/' | column -t -s '|'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)$$/make \1|\2/' | column -t -s '|'
 
 setup: $(VENV)/.installed ## The virtual environment with the pinned requirements and the project
 
@@ -46,6 +46,9 @@ test-fast: $(VENV)/.installed-dev ## What can be said in a minute and a half
 
 bench: $(VENV)/.installed-dev ## The benchmarks, as ratios in one run
 	$(BIN)/python -m benchmarks
+
+bench-quick: $(VENV)/.installed-dev ## The same on smaller inputs, once each, without the full run
+	$(BIN)/python -m benchmarks --quick
 
 lock: ## Write the pinned requirements anew (needs uv)
 	uv pip compile pyproject.toml --group build --universal --python-version 3.11 --generate-hashes \

@@ -1,24 +1,31 @@
 # ruff: noqa: T201 - the table it prints is what it is for
-"""`python -m benchmarks`: every comparison, then one table. Nothing is left behind."""
+"""`python -m benchmarks`: every comparison, then one table, also as CSV; `--quick`: smaller and once each.
 
+Inputs that take their time to make are kept under DLBUG_HOME, and so is the table.
+"""
+
+import os
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.comparisons import Sizes, all_comparisons, prepare
-from benchmarks.harness import ResultsDifferError, Row, SideFailedError, compare, table_text
+from benchmarks.comparisons import QUICK, Sizes, all_comparisons, prepare, prepare_extraction, quick_comparisons
+from benchmarks.harness import PROJECT, ResultsDifferError, Row, SideFailedError, compare, table_text, write_csv
 
 
-def main() -> int:
-    """Run them all; returns the exit code: 1 where a side failed or results differ."""
+def main(arguments: list[str]) -> int:
+    """Run them; returns the exit code: 1 where a side failed or results differ."""
     began = time.perf_counter()
+    is_quick = arguments == ["--quick"]
+    sizes, chosen = (QUICK, quick_comparisons) if is_quick else (Sizes(), all_comparisons)
+    kept = Path(os.environ.get("DLBUG_HOME") or PROJECT / "warehouse", "benchmarks")
     rows: list[Row] = []
     with tempfile.TemporaryDirectory(prefix="dlbug-bench-") as folder:
         try:
             print("making the inputs", file=sys.stderr)
-            prepare(Path(folder), Sizes())
-            for comparison in all_comparisons(Path(folder)):
+            prepare(Path(folder), sizes)
+            for comparison in chosen(Path(folder), prepare_extraction(kept, sizes)):
                 print(f"{comparison.what} ...", file=sys.stderr)
                 rows.append(compare(comparison))
         except (ResultsDifferError, SideFailedError) as error:
@@ -26,9 +33,12 @@ def main() -> int:
             return 1
     print(table_text(rows))
     print("Seconds are medians, the ratio is the median of the pairs' ratios; below 1 we are faster.")
+    table = kept / ("quick.csv" if is_quick else "benchmarks.csv")
+    write_csv(table, rows)
+    print(f"The same as CSV: {table}")
     print(f"Peak memory is that of a side's largest process. All of it took {time.perf_counter() - began:.0f} s.")
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

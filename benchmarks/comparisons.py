@@ -16,6 +16,12 @@ class Sizes:
 
     published_rows: int = 120_000
     loaded_rows: int = 300_000
+    dump_rows: int = 350_000
+    commits: int = 10_000
+
+
+#: For a look in between: `python -m benchmarks --quick`.
+QUICK = Sizes(published_rows=30_000, loaded_rows=60_000, dump_rows=60_000, commits=1_500)
 
 
 def prepare(folder: Path, sizes: Sizes) -> None:
@@ -24,7 +30,16 @@ def prepare(folder: Path, sizes: Sizes) -> None:
     run_side(["benchmarks.sides", "prepare", str(folder), *rows], os.environ)
 
 
-def quick_comparisons(folder: Path, rounds: int = 3) -> list[Comparison]:
+def prepare_extraction(cache: Path, sizes: Sizes) -> Path:
+    """Make Posts.xml, posts.7z and repository in a folder of ``cache``, where they are not there yet; returns it."""
+    folder = cache / f"extraction-{sizes.dump_rows}-{sizes.commits}"
+    folder.mkdir(parents=True, exist_ok=True)
+    run_side(["benchmarks.extraction", "prepare_dump", str(folder), str(sizes.dump_rows)], os.environ)
+    run_side(["benchmarks.extraction", "prepare_history", str(folder), str(sizes.commits)], os.environ)
+    return folder
+
+
+def warehouse_comparisons(folder: Path, rounds: int = 3) -> list[Comparison]:
     """Those of the warehouse alone, on the inputs that :func:`prepare` left in the folder."""
     return [
         Comparison(
@@ -55,9 +70,70 @@ def full_run(folder: Path) -> Comparison:
     )
 
 
-def all_comparisons(folder: Path) -> list[Comparison]:
+def extraction_comparisons(folder: Path, rounds: int = 3) -> list[Comparison]:
+    """Those of dumps and histories, on the inputs that :func:`prepare_extraction` left in the folder. Where a program
+    for the other side is not installed, its comparison is left out."""
+    dump, packed, repository = (str(folder / name) for name in ("Posts.xml", "posts.7z", "repository"))
+    found = [
+        Comparison(
+            "questions and answers from a dump, beside lxml",
+            "lxml's iterparse in one pass, the same rows to Parquet",
+            lambda: _extracted("dump_ours", dump, "posts"),
+            lambda: _extracted("dump_lxml", dump, "posts"),
+            rounds,
+        ),
+        Comparison(
+            "commits that fix, with files and lines, beside PyDriller",
+            "PyDriller's traverse_commits with the same titles",
+            lambda: _extracted("history_ours", repository, "changes"),
+            lambda: _extracted("history_pydriller", repository, "changes"),
+            rounds,
+        ),
+        Comparison(
+            "commits that fix, with files and lines, beside git",
+            "`git diff-tree --stdin --numstat --no-renames` alone, handed the commits",
+            lambda: _extracted("history_ours", repository, "changes"),
+            lambda: _extracted("history_diff_tree", repository, "changes"),
+            rounds,
+        ),
+    ]
+    if shutil.which("rg"):
+        found.append(
+            Comparison(
+                "questions and answers from a dump, beside ripgrep",
+                "ripgrep for the delimited tags, lines written out, no answers, nothing parsed; questions are compared",
+                lambda: _extracted("dump_ours", dump, "numbers"),
+                lambda: _extracted("dump_ripgrep", dump, "numbers"),
+                rounds,
+            )
+        )
+    if Path(packed).exists():
+        found.append(
+            Comparison(
+                "questions and answers from a .7z",
+                "7zz unpacking it into nothing; the number of rows is compared",
+                lambda: _extracted("dump_ours", packed, "rows"),
+                lambda: _extracted("archive_bare", packed, "rows"),
+                rounds,
+            )
+        )
+    return found
+
+
+def all_comparisons(folder: Path, extraction: Path) -> list[Comparison]:
     """Every comparison of `make bench`."""
-    return [*quick_comparisons(folder), full_run(folder)]
+    return [*warehouse_comparisons(folder), *extraction_comparisons(extraction), full_run(folder)]
+
+
+def quick_comparisons(folder: Path, extraction: Path) -> list[Comparison]:
+    """Those of `make bench-quick`: once each, without the full run."""
+    return [*warehouse_comparisons(folder, rounds=1), *extraction_comparisons(extraction, rounds=1)]
+
+
+def _extracted(task: str, source: str, compared: str) -> Outcome:
+    """One side of an extraction, with the part of what it came to that the other side has, too."""
+    _, peak, reply = run_side(["benchmarks.extraction", task, source], os.environ)
+    return Outcome(reply["seconds"], peak, {compared: reply[compared]})
 
 
 def _side(folder: Path, task: str, side: str, made: Path) -> Outcome:

@@ -3,6 +3,7 @@
 Standard library only: a child process inherits its parent's peak memory on Linux, so the parent has to stay small.
 """
 
+import csv
 import json
 import os
 import statistics
@@ -125,6 +126,19 @@ def _note(row: Row) -> str:
     if None not in sizes:
         note += f" Files: {sizes[0]:.0f} / {sizes[1]:.0f} MiB."
     return note
+
+
+def write_csv(path: Path, rows: Sequence[Row]) -> None:
+    """The table with a line per comparison: seconds are medians, ratio that of ours to the other's, peaks in MiB."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", encoding="utf-8", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(("what", "other", "rounds", "ours_s", "other_s", "ratio", "ours_peak_mib", "other_peak_mib"))
+        for row in rows:
+            seconds = (f"{median([o.seconds for o in side]):.4f}" for side in (row.ours, row.other))
+            peaks = (f"{max(o.peak_mib for o in side):.0f}" for side in (row.ours, row.other))
+            what, other = row.comparison.what, row.comparison.other_is
+            table.writerow((what, other, len(row.ours), *seconds, f"{row.ratio:.4f}", *peaks))
 
 
 def run_side(arguments: Sequence[str], environ: Mapping[str, str]) -> tuple[float, float, dict[str, Any]]:

@@ -39,6 +39,7 @@ def examine(home: Home, environ: Mapping[str, str]) -> Iterator[Line]:
     yield _python()
     yield _packages()
     yield from _disk(home)
+    yield from _clones(home)
     yield _lock(home)
     yield _clock()
     for name, what in (
@@ -86,6 +87,14 @@ def _disk(home: Home) -> Iterator[Line]:
         yield Line("FAIL", "disk", f"{free >> 20} MiB free at {folder}: runs may fail to write. Free 1 GiB.")
     else:
         yield Line("ok", "disk", f"{free >> 30} GiB free at {folder}")
+
+
+def _clones(home: Home) -> Iterator[Line]:
+    found = [path for path in home.clones.glob("*.git") if path.is_dir()]
+    if found:
+        size = sum(file.stat().st_size for path in found for file in path.rglob("*") if file.is_file())
+        text = f"{len(found)} repositories, {size >> 20} MiB in {home.clones}; what is deleted there is fetched again"
+        yield Line("ok", "clones", text)
 
 
 def _lock(home: Home) -> Line:

@@ -5,7 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.comparisons import Sizes, prepare, quick_comparisons
+from benchmarks.comparisons import (
+    Sizes,
+    extraction_comparisons,
+    prepare,
+    prepare_extraction,
+    warehouse_comparisons,
+)
 from benchmarks.harness import (
     Comparison,
     Outcome,
@@ -17,6 +23,7 @@ from benchmarks.harness import (
     ratio,
     run_side,
     table_text,
+    write_csv,
 )
 
 pytestmark = pytest.mark.slow
@@ -48,6 +55,15 @@ def test_the_table_shows_medians_ratio_and_peaks():
     assert lines[0].split("  ")[0] == "what"
     assert lines[2].split() == ["copy", "2.00", "s", "3.00", "s", "0.62", "30", "/", "50", "MiB"]
     assert lines[4] == "copy: the other is cp. Rounds: 2, results equal. Files: 7 / 9 MiB."
+
+
+def test_the_table_is_written_as_csv(tmp_path: Path):
+    ours, other = constant(Outcome(1.0, 10, {"t": 1})), constant(Outcome(2.0, 50.4, {"t": 1}))
+    write_csv(tmp_path / "new" / "table.csv", [compare(Comparison("copy, once", "cp", ours, other, rounds=1))])
+    assert (tmp_path / "new" / "table.csv").read_text().splitlines() == [
+        "what,other,rounds,ours_s,other_s,ratio,ours_peak_mib,other_peak_mib",
+        '"copy, once",cp,1,1.0000,2.0000,0.5000,10,50',
+    ]
 
 
 def test_the_sides_take_turns():
@@ -85,9 +101,19 @@ def test_a_side_that_fails_says_why(tmp_path: Path):
 
 def test_the_comparisons_of_the_warehouse_at_a_tiny_size(tmp_path: Path):
     prepare(tmp_path, Sizes(published_rows=50, loaded_rows=60))
-    rows = [compare(comparison) for comparison in quick_comparisons(tmp_path, rounds=1)]
+    rows = [compare(comparison) for comparison in warehouse_comparisons(tmp_path, rounds=1)]
     published, loaded = (row.ours[0].result for row in rows)
     assert {counted[0] for counted in published.values()} == {"50"}
     assert len(published) == 3
     assert loaded["stackoverflow.loaded"][0] == "60"
     assert all(outcome.peak_mib > 10 for row in rows for outcome in (*row.ours, *row.other))
+
+
+def test_the_comparisons_of_extraction_at_a_tiny_size(tmp_path: Path):
+    """Both sides find the same, also where answers stand before their questions."""
+    folder = prepare_extraction(tmp_path, Sizes(dump_rows=6_000, commits=40))
+    rows = [compare(comparison) for comparison in extraction_comparisons(folder, rounds=1)]
+    results = [row.ours[0].result for row in rows]
+    assert sum(count for count, _ in results[0]["posts"].values()) > 50
+    assert results[1] == results[2]
+    assert results[1]["changes"]["files"] > 10

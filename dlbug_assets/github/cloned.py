@@ -7,16 +7,20 @@ drawn commits, whose files a clone does not have) lands beside them.
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, ClassVar
 
 import polars as pl
 
-from dlbug_assets.github.clones import Clone, GitError
+from dlbug_assets.github.clones import Clone, GitError, end_all
 from dlbug_assets.github.histories import CHANGES, Commit, Fixes, Target, change_row
 from dlbug_assets.github.sampling import bottom_k
 from dlbug_assets.landing import Collection, Landing, Say
 from dlbug_assets.study import Library, Study
+
+#: Repositories that are looked at and fetched at the same time.
+_AT_A_TIME = 8
 
 
 class Cloned:
@@ -38,7 +42,7 @@ class Cloned:
         A repository that cannot be looked at now keeps what is known of it.
         """
         before = self.looks()
-        looks = {target.key: self._look(target, before.get(target.key), say) for target in targets}
+        looks = self._looks(targets, before, say)
         self._landing.discard_unfinished(self._library.name)
         asked = self._asked(targets)
         last = self._last()
@@ -85,20 +89,44 @@ class Cloned:
         name = hashlib.sha256(target.address.encode()).hexdigest()[:16] if target.number is None else target.key
         return Clone(self._clones / f"{name}.git", target.address)
 
-    def _look(self, target: Target, before: Mapping[str, Any] | None, say: Say) -> dict[str, Any]:
+    def _looks(
+        self, targets: Sequence[Target], before: Mapping[str, dict[str, Any]], say: Say
+    ) -> dict[str, dict[str, Any]]:
+        """Looks at all repositories, some at a time: most of it is waiting for servers. What there is to say of them is
+        said in their order."""
+        looks = {}
+        with ThreadPoolExecutor(_AT_A_TIME) as pool:
+            found = pool.map(lambda target: self._look(target, before.get(target.key)), targets)
+            try:
+                for target, (look, words) in zip(targets, found, strict=True):
+                    looks[target.key] = look
+                    if words:
+                        say(words)
+            except BaseException:  # such as an interruption: who waits for the pool waits for git
+                pool.shutdown(wait=False, cancel_futures=True)
+                end_all()
+                raise
+        return looks
+
+    def _look(self, target: Target, before: dict[str, Any] | None) -> tuple[dict[str, Any], str | None]:
+        """What a look found, and what there is to say of it. Where the head is as before, it costs one question."""
         clone = self._clone(target)
+        words = None
         try:
             look = clone.look()
+            if before and look.sha == before["head"] and clone.is_there:
+                return {**before, "state": look.state, "branch": look.branch}, None
             rewritten = list(before["rewritten"]) if before else []
-            if look.sha and look.sha != clone.head():
-                old = clone.head()
-                if clone.fetch(look.sha) and old:
-                    say(f"{target.full_name}: its branch was rewritten; what was there before is kept")
-                    rewritten.append(old)
+            head = clone.head()
+            if look.sha and look.sha != head:
+                if clone.fetch(look.sha) and head:
+                    words = f"{target.full_name}: its branch was rewritten; what was there before is kept"
+                    rewritten.append(head)
+                head = look.sha
         except GitError as error:
-            say(f"{target.full_name} cannot be looked at now: {error}")
-            return dict(before) if before else {"state": None, "branch": None, "head": None, "rewritten": []}
-        return {"state": look.state, "branch": look.branch, "head": clone.head(), "rewritten": rewritten}
+            known = before or {"state": None, "branch": None, "head": None, "rewritten": []}
+            return known, f"{target.full_name} cannot be looked at now: {error}"
+        return {"state": look.state, "branch": look.branch, "head": head, "rewritten": rewritten}, words
 
     def _mined(self, targets: Sequence[Target], looks: Mapping[str, Mapping[str, Any]]) -> pl.DataFrame:
         known = (target for target in targets if target.key in looks)
@@ -116,7 +144,13 @@ class Cloned:
 
     def _changed(self, drawn: pl.DataFrame, targets: Mapping[str, Target]) -> list[dict[str, Any]]:
         known = self._landed_changes()
-        return [
-            known.get(sha) or change_row(self._library.name, sha, self._clone(targets[name]).change(sha))
-            for name, sha in drawn.select("full_name", "sha").rows()
-        ]
+        rows = drawn.select("full_name", "sha").rows()
+        asked: dict[str, list[str]] = {}
+        for name, sha in rows:
+            if sha not in known:
+                asked.setdefault(name, []).append(sha)
+        for name, shas in asked.items():
+            changes = self._clone(targets[name]).changes(shas)
+            for sha, change in zip(shas, changes, strict=True):
+                known[sha] = change_row(self._library.name, sha, change)
+        return [known[sha] for _, sha in rows]

@@ -8,8 +8,10 @@ commit's changes are asked for.
 import os
 import re
 import shutil
+import signal
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,13 +20,19 @@ from dlbug_assets.errors import DlbugError
 from dlbug_assets.github.histories import Change, Commit, excerpt
 
 HEAD = "refs/dlbug/head"
-_NO_COMMIT = "0" * 40
+#: How long git may take for a look at a remote, and for anything else.
+_LOOK_SECONDS = 120
 _SECONDS = 1800
+#: So much of a disk stays free.
+_FREE_BYTES = 1 << 30
 _OPTIONS = (
     "-c", "core.hooksPath=/dev/null", "-c", "credential.helper=", "-c", "core.fsmonitor=false", "-c", "gc.auto=0",
     "-c", "maintenance.auto=false", "-c", "protocol.allow=never", "-c", "protocol.https.allow=always",
     "-c", "protocol.ssh.allow=always", "-c", "protocol.file.allow=always", "-c", "safe.directory=*",
 )  # fmt: skip
+_DIFF = ("--find-renames", "--no-ext-diff", "--no-textconv", "--root", "-r")
+#: The process groups of every git that runs now.
+_running: set[int] = set()
 #: What git says of repositories that are not there (any more), and of those that may not be seen.
 _GONE = re.compile(r"not found|does not exist|does not appear to be a git repository|could not read Username", re.I)
 _BLOCKED = re.compile(r"\b(403|451)\b|access denied|permission denied", re.I)
@@ -53,22 +61,28 @@ class Clone:
     def look(self) -> Look:
         """Ask the remote for its head, and nothing else."""
         try:
-            said = _git("ls-remote", "--symref", "--", self._remote, "HEAD").decode(errors="replace")
+            reply = _git("ls-remote", "--symref", "--", self._remote, "HEAD", seconds=_LOOK_SECONDS)
         except GitError as error:
             if _BLOCKED.search(str(error)):
                 return Look("blocked")
             if _GONE.search(str(error)):
                 return Look("gone")
             raise
+        said = reply.decode(errors="replace")
         branch = re.search(r"^ref: refs/heads/(\S+)\tHEAD$", said, re.M)
         sha = re.search(r"^([0-9a-f]{40})\tHEAD$", said, re.M)
         if sha is None:
             return Look("empty", branch and branch.group(1))
         return Look("ok", branch and branch.group(1), sha.group(1))
 
+    @property
+    def is_there(self) -> bool:
+        """Whether anything was ever fetched."""
+        return (self.folder / "config").exists()
+
     def head(self) -> str | None:
         """The head that was fetched last."""
-        if not (self.folder / "config").exists():
+        if not self.is_there:
             return None
         try:
             return self._run("rev-parse", "--verify", "--quiet", HEAD).decode().strip()
@@ -77,11 +91,15 @@ class Clone:
 
     def fetch(self, sha: str) -> bool:
         """Fetch the history up to a head that :meth:`look` found; true where what was fetched before is not part of
-        it any more (the branch was rewritten). What was fetched before is kept in any case."""
+        it any more (the branch was rewritten). What was fetched before is kept in any case. Raises :class:`GitError`,
+        also where the disk is nearly full."""
         self.folder.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(self.folder).free
+        if free < _FREE_BYTES:
+            raise GitError(f"only {free >> 20} MiB are free at {self.folder.parent}: free 1 GiB")
         for lock in self.folder.rglob("*.lock"):  # of a process that was killed: there is only one at a time
             lock.unlink()
-        if not (self.folder / "config").exists():
+        if not self.is_there:
             _git("init", "--quiet", "--bare", "--", str(self.folder))
             self._run("config", "remote.origin.url", self._remote)
         before = self.head()
@@ -104,21 +122,37 @@ class Clone:
 
     def change(self, sha: str) -> Change:
         """What a commit changes, with renames recognized as GitHub does."""
-        options = ("--find-renames", "--no-ext-diff", "--no-textconv", "--root", "--no-commit-id", "-r")
-        parent = self._run("rev-list", "--parents", "-n", "1", "--end-of-options", sha).decode().split()[1:2]
-        numbers = self._run("diff-tree", *options, "--numstat", "-z", "--end-of-options", *parent, sha)
-        patch = self._run("diff-tree", *options, "-p", "--end-of-options", *parent, sha).decode("utf-8", "replace")
-        files = list(_numstat(numbers))
-        # No line within a file's patch begins like this.
-        patches = re.split(r"^diff --git .*\n", patch, flags=re.M)[1:]
-        hunks = (re.search(r"^@@ .*", each, re.M | re.S) for each in patches)
-        names = ((old, new) for _, _, old, new in files)
-        return Change(
-            len(files),
-            sum(added for added, _, _, _ in files),
-            sum(deleted for _, deleted, _, _ in files),
-            excerpt((*name, found.group() if found else "") for name, found in zip(names, hunks, strict=True)),
-        )
+        return next(self.changes([sha]))
+
+    def changes(self, shas: Sequence[str]) -> Iterator[Change]:
+        """What each of these commits changes, with renames recognized as GitHub does."""
+        parents = self._first_parents(shas)
+        numbers = self.numstat(parents)
+        for sha in shas:
+            patch = self._run("diff-tree", *_DIFF, "-p", "--no-commit-id", "--end-of-options", *parents[sha], sha)
+            # No line within a file's patch begins like this.
+            patches = re.split(r"^diff --git .*\n", patch.decode("utf-8", "replace"), flags=re.M)[1:]
+            hunks = (re.search(r"^@@ .*", each, re.M | re.S) for each in patches)
+            files = numbers[sha]
+            names = ((old, new) for _, _, old, new in files)
+            yield Change(
+                len(files),
+                sum(added for added, _, _, _ in files),
+                sum(deleted for _, deleted, _, _ in files),
+                excerpt((*name, found.group() if found else "") for name, found in zip(names, hunks, strict=True)),
+            )
+
+    def numstat(self, parents: Mapping[str, Sequence[str]]) -> dict[str, list[tuple[int, int, str, str]]]:
+        """Lines added and deleted (0 in binary files), name before and after, of each file that commits change, each
+        against its first parent, if it has one; one process for them all."""
+        asked = "".join(f"{' '.join((sha, *first))}\n" for sha, first in parents.items()).encode()
+        return _numstat(self._run("diff-tree", *_DIFF, "--numstat", "-z", "--stdin", "--always", stdin=asked))
+
+    def _first_parents(self, shas: Sequence[str]) -> dict[str, list[str]]:
+        """Of each commit, its first parent, if it has one."""
+        asked = "".join(f"{sha}\n" for sha in shas).encode()
+        lines = self._run("rev-list", "--parents", "--no-walk=unsorted", "--stdin", stdin=asked).decode().splitlines()
+        return {own: parents[:1] for own, *parents in map(str.split, lines)}
 
     @property
     def _remote(self) -> str:
@@ -140,7 +174,20 @@ class Clone:
         return _git(f"--git-dir={self.folder}", *arguments, stdin=stdin)
 
 
-def _git(*arguments: str, stdin: bytes = b"") -> bytes:
+def end_all() -> None:
+    """End every git that runs now, whatever it is doing: for a program that is told to stop."""
+    for group in tuple(_running):
+        _end(group)
+
+
+def _end(group: int) -> None:
+    """End a git with the programs that talk for it."""
+    with suppress(ProcessLookupError):
+        os.killpg(group, signal.SIGKILL)
+
+
+def _git(*arguments: str, stdin: bytes = b"", seconds: int | None = None) -> bytes:
+    seconds = seconds or _SECONDS
     program = shutil.which("git")
     if program is None:
         raise DlbugError("git is not installed: histories are read with it. Install the package git.")
@@ -154,28 +201,39 @@ def _git(*arguments: str, stdin: bytes = b"") -> bytes:
         "GIT_NO_REPLACE_OBJECTS": "1",
         "LC_ALL": "C",
     }
-    try:
-        done = subprocess.run(  # noqa: S603 - no shell; what is not ours stands behind -- or --end-of-options
-            [program, *_OPTIONS, *arguments], input=stdin, env=environment, capture_output=True, check=False,
-            timeout=_SECONDS,
-        )  # fmt: skip
-    except subprocess.TimeoutExpired:
-        raise GitError(f"git {arguments[0]} took longer than {_SECONDS} seconds and was ended") from None
-    if done.returncode:
-        lines = done.stderr.decode(errors="replace").splitlines()
+    with subprocess.Popen(  # noqa: S603 - no shell; what is not ours stands behind -- or --end-of-options
+        [program, *_OPTIONS, *arguments], env=environment, process_group=0,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        _running.add(process.pid)
+        try:
+            output, errors = process.communicate(stdin, seconds)
+        except subprocess.TimeoutExpired:
+            raise GitError(f"git {arguments[0]} took longer than {seconds} seconds and was ended") from None
+        finally:
+            _running.discard(process.pid)
+            if process.returncode is None:
+                _end(process.pid)
+    if process.returncode:
+        lines = errors.decode(errors="replace").splitlines()
         said = "; ".join(line for line in lines if line.startswith(("fatal: ", "error: ", "remote: ")))
-        raise GitError(f"git {' '.join(arguments[:2])}: {said or f'exit code {done.returncode}'}")
-    return done.stdout
+        raise GitError(f"git {' '.join(arguments[:2])}: {said or f'exit code {process.returncode}'}")
+    return output
 
 
-def _numstat(content: bytes) -> Iterator[tuple[int, int, str, str]]:
-    """Lines added and deleted (0 in binary files), name before and after, of `--numstat -z`."""
-    fields = iter(content.decode("utf-8", "replace").split("\0"))
+def _numstat(content: bytes) -> dict[str, list[tuple[int, int, str, str]]]:
+    """By commit, the files of `diff-tree --stdin --always --numstat -z`."""
+    found: dict[str, list[tuple[int, int, str, str]]] = {}
+    files: list[tuple[int, int, str, str]] = []
+    fields = iter(content.decode("utf-8", "replace").split("\0")[:-1])
     for entry in fields:
-        if entry:
-            added, deleted, name = entry.split("\t", 2)
-            names = (name, name) if name else (next(fields), next(fields))
-            yield int(added.replace("-", "0")), int(deleted.replace("-", "0")), *names
+        if "\t" not in entry:
+            files = found.setdefault(entry, [])
+            continue
+        added, deleted, name = entry.split("\t", 2)
+        names = (name, name) if name else (next(fields), next(fields))
+        files.append((int(added.replace("-", "0")), int(deleted.replace("-", "0")), *names))
+    return found
 
 
 def _commit(sha: str, content: bytes) -> Commit:

@@ -1,0 +1,272 @@
+"""One side of a comparison of dumps or histories, as a process: `python -m benchmarks.extraction TASK ARGS... REPLY`.
+
+Like sides.py it does its task once and leaves a JSON object in the file REPLY: the seconds of the task, and what it
+came to, which is put into a form that can be compared when the clock has stopped.
+"""
+
+import hashlib
+import json
+import random
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from benchmarks.dump_input import TAGS, write_dump
+
+_SEED = 20190826
+_PATTERN = r"(?i)(^|[^a-z])(bug|hot)?fix(es|ed|ing)?([^a-z]|$)"
+_FILES = 400
+_DELIMITED = [f"|{tag}|" for tag in TAGS]
+
+
+def prepare_dump(folder: str, rows: str) -> dict[str, Any]:
+    """Posts.xml and posts.7z, where they are not there yet."""
+    path, packed = Path(folder, "Posts.xml"), Path(folder, "posts.7z")
+    if not path.exists():
+        unfinished = path.with_suffix(".unfinished")
+        write_dump(unfinished, int(rows))
+        unfinished.rename(path)
+    if not packed.exists() and (program := shutil.which("7zz")):
+        _run([program, "a", "-mx=1", "-bd", str(packed.with_suffix(".unfinished.7z")), str(path)])
+        packed.with_suffix(".unfinished.7z").rename(packed)
+    return {}
+
+
+def dump_ours(dump: str) -> dict[str, Any]:
+    """All questions with the tags and their answers, to Parquet."""
+    from dlbug_assets.stackoverflow.dump import extract  # noqa: PLC0415 - the other sides do without
+
+    with tempfile.TemporaryDirectory(prefix="dlbug-bench-") as folder:
+        folders = {tag: Path(folder, tag) for tag in TAGS}
+        for each in folders.values():
+            each.mkdir()
+        libraries = {tag: [tag] for tag in TAGS}
+        began = time.perf_counter()
+        reading = extract(
+            Path(dump), libraries, folders, min_score=-(10**9), created_from=None, created_until=None
+        )  # fmt: skip
+        seconds = time.perf_counter() - began
+        return {"seconds": seconds, "rows": reading.rows, **_posts(Path(folder))}
+
+
+def dump_lxml(dump: str) -> dict[str, Any]:
+    """The same by lxml's iterparse, in one pass: answers that stand before their question wait as they do with us."""
+    import polars as pl  # noqa: PLC0415
+    from lxml import etree  # noqa: PLC0415
+
+    from dlbug_assets.stackoverflow.dump import ANSWERS, QUESTIONS  # noqa: PLC0415
+
+    def number(row: Any, name: str) -> int | None:
+        return int(row.get(name)) if row.get(name) else None
+
+    def shared(row: Any) -> dict[str, Any]:
+        return {
+            "score": int(row.get("Score")),
+            "body_html": row.get("Body"),
+            "created_at": datetime.fromisoformat(row.get("CreationDate")),
+            "last_activity_at": datetime.fromisoformat(row.get("LastActivityDate")),
+            "owner_id": row.get("OwnerUserId"),
+            "content_license": row.get("ContentLicense"),
+        }
+
+    with tempfile.TemporaryDirectory(prefix="dlbug-bench-") as folder:
+        began = time.perf_counter()
+        questions: dict[str, list[dict[str, Any]]] = {tag: [] for tag in TAGS}
+        answers: dict[str, list[dict[str, Any]]] = {tag: [] for tag in TAGS}
+        homes: dict[int, list[tuple[str, int | None]]] = {}
+        waiting: list[dict[str, Any]] = []
+
+        def place(answer: dict[str, Any]) -> None:
+            for tag, accepted in homes.get(answer["post_id"], ()):
+                answers[tag].append(answer | {"is_accepted": answer["answer_id"] == accepted})
+
+        for _, row in etree.iterparse(dump, tag="row"):
+            own = int(row.get("Id"))
+            if row.get("PostTypeId") == "1":
+                tags = row.get("Tags").strip("|").split("|")
+                for tag in (tag for tag in tags if tag in questions):
+                    accepted = number(row, "AcceptedAnswerId")
+                    homes.setdefault(own, []).append((tag, accepted))
+                    questions[tag].append(
+                        shared(row) | {
+                            "post_id": own, "title": row.get("Title"), "tags": tags, "accepted_answer_id": accepted,
+                            "view_count": number(row, "ViewCount"), "answer_count": number(row, "AnswerCount"),
+                        }
+                    )  # fmt: skip
+            elif (parent := int(row.get("ParentId"))) in homes or parent > own:
+                answer = shared(row) | {"answer_id": own, "post_id": parent}
+                place(answer) if parent in homes else waiting.append(answer)
+            row.clear()
+            while row.getprevious() is not None:
+                del row.getparent()[0]
+        for answer in waiting:
+            place(answer)
+        for tag in TAGS:
+            Path(folder, tag).mkdir()
+            pl.DataFrame(questions[tag], schema=QUESTIONS).write_parquet(Path(folder, tag, "questions-1.parquet"))
+            pl.DataFrame(answers[tag], schema=ANSWERS).write_parquet(Path(folder, tag, "answers-1.parquet"))
+        seconds = time.perf_counter() - began
+        return {"seconds": seconds, **_posts(Path(folder))}
+
+
+def dump_ripgrep(dump: str) -> dict[str, Any]:
+    """The lines that have one of the delimited tags anywhere, written out: no parsing, no answers."""
+    with tempfile.NamedTemporaryFile() as found:
+        words = [argument for word in _DELIMITED for argument in ("-e", word)]
+        began = time.perf_counter()
+        subprocess.run(  # noqa: S603
+            [str(shutil.which("rg")), "--no-config", "-F", *words, dump], stdout=found, check=True
+        )  # fmt: skip
+        seconds = time.perf_counter() - began
+        numbers = set()
+        for line in Path(found.name).read_text(encoding="utf-8").splitlines():
+            tags = re.search(r' Tags="([^"]*)"', line)
+            if tags and any(word in tags.group(1) for word in _DELIMITED):
+                numbers.add(int(re.search(r' Id="(\d+)"', line).group(1)))
+        return {"seconds": seconds, "numbers": _digest(sorted(numbers))}
+
+
+def archive_bare(packed: str) -> dict[str, Any]:
+    """7zz alone, into nothing; its rows are counted afterwards."""
+    command = [str(shutil.which("7zz")), "e", "-so", "-bso0", "-bsp0", packed]
+    began = time.perf_counter()
+    subprocess.run(command, stdout=subprocess.DEVNULL, check=True)  # noqa: S603
+    seconds = time.perf_counter() - began
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:  # noqa: S603
+        rows = sum(b"<row " in line for line in process.stdout or ())
+    return {"seconds": seconds, "rows": rows}
+
+
+def prepare_history(folder: str, commits: str) -> dict[str, Any]:
+    """A repository of so many commits without merges, one in five of which fixes something."""
+    path = Path(folder, "repository")
+    if path.exists():
+        return {}
+    unfinished = Path(folder, "repository.unfinished")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    _run(["git", "init", "-q", "-b", "main", str(unfinished)])
+    with subprocess.Popen(  # noqa: S603
+        ["git", f"--git-dir={unfinished}/.git", "fast-import", "--quiet"],  # noqa: S607
+        stdin=subprocess.PIPE,
+    ) as process:
+        for part in _commits(int(commits)):
+            process.stdin.write(part)
+    _run(["git", "-C", str(unfinished), "reset", "-q", "--hard"])
+    _run(["git", "-C", str(unfinished), "repack", "-q", "-a", "-d"])
+    unfinished.rename(path)
+    return {}
+
+
+def _commits(count: int) -> Iterable[bytes]:
+    letters = random.Random(_SEED)  # noqa: S311 - made-up code, no secrets
+    files = [[f"line {letters.random()}" for _ in range(120)] for _ in range(_FILES)]
+    for number in range(count):
+        word = letters.choice(["Fix", "Add", "Refactor", "Update", "Document"])
+        message = f"{word} thing {number}\n\nBecause of #{number}.".encode()
+        yield b"commit refs/heads/main\ncommitter J <j@example.org> %d +0000\n" % (1_400_000_000 + 3600 * number)
+        yield b"data %d\n%b\n" % (len(message), message)
+        for place in letters.sample(range(_FILES), letters.randint(1, 4)):
+            lines = files[place]
+            at = letters.randrange(len(lines) - 10)
+            lines[at : at + letters.randint(0, 6)] = [f"line {letters.random()}" for _ in range(letters.randint(1, 7))]
+            content = "\n".join(lines).encode()
+            yield b"M 100644 inline src/%d/f%d.py\ndata %d\n%b\n" % (place % 20, place, len(content), content)
+
+
+def history_ours(repository: str) -> dict[str, Any]:
+    """Titles first, then files and lines of the fixing commits alone."""
+    from dlbug_assets.github.clones import Clone  # noqa: PLC0415
+
+    pattern = re.compile(_PATTERN)
+    clone = Clone(Path(repository, ".git"), repository)
+    began = time.perf_counter()
+    hits = (commit for commit in clone.commits("refs/heads/main") if pattern.search(commit.title))
+    found = clone.numstat({commit.sha: commit.parents[:1] for commit in hits})
+    seconds = time.perf_counter() - began
+    return {"seconds": seconds, **_changes((sha, *file[:2], file[3]) for sha, files in found.items() for file in files)}
+
+
+def history_pydriller(repository: str) -> dict[str, Any]:
+    """PyDriller, asked for the same."""
+    from pydriller import Repository  # noqa: PLC0415
+
+    pattern = re.compile(_PATTERN)
+    began = time.perf_counter()
+    found = [
+        (commit.hash, file.added_lines, file.deleted_lines, file.new_path)
+        for commit in Repository(repository).traverse_commits()
+        if pattern.search(commit.msg.split("\n", 1)[0])
+        for file in commit.modified_files
+    ]
+    seconds = time.perf_counter() - began
+    return {"seconds": seconds, **_changes(found)}
+
+
+def history_diff_tree(repository: str) -> dict[str, Any]:
+    """git diff-tree alone, handed the fixing commits."""
+    git = ["git", "-C", repository]
+    titles = subprocess.run([*git, "log", "--format=%H %s"], capture_output=True, check=True, text=True)  # noqa: S603
+    hits = [line.split(" ", 1) for line in titles.stdout.splitlines()]
+    asked = "".join(f"{sha}\n" for sha, title in hits if re.search(_PATTERN, title))
+    began = time.perf_counter()
+    done = subprocess.run(  # noqa: S603
+        [*git, "diff-tree", "--stdin", "--root", "-r", "--no-renames", "--numstat"],
+        input=asked, capture_output=True, check=True, text=True,
+    )  # fmt: skip
+    seconds = time.perf_counter() - began
+    found, sha = [], ""
+    for line in done.stdout.splitlines():
+        if "\t" in line:
+            added, deleted, name = line.split("\t")
+            found.append((sha, int(added), int(deleted), name))
+        else:
+            sha = line
+    return {"seconds": seconds, **_changes(found)}
+
+
+def _posts(folder: Path) -> dict[str, Any]:
+    """What stands in the Parquet files, whatever the order of the rows."""
+    import polars as pl  # noqa: PLC0415
+
+    found: dict[str, Any] = {}
+    numbers: set[int] = set()
+    for kind, key in (("questions", "post_id"), ("answers", "answer_id")):
+        for tag in TAGS:
+            frame = pl.concat([pl.read_parquet(path) for path in sorted(Path(folder, tag).glob(f"{kind}-*"))]).sort(key)
+            found[f"{tag}.{kind}"] = [frame.height, _digest(frame.select(sorted(frame.columns)).rows())]
+            if kind == "questions":
+                numbers |= set(frame[key])
+    return {"posts": found, "numbers": _digest(sorted(numbers))}
+
+
+def _changes(files: Iterable[tuple[str, int, int, str]]) -> dict[str, Any]:
+    rows = sorted(files)
+    return {"changes": {"files": len(rows), "digest": _digest(rows)}}
+
+
+def _digest(rows: Any) -> str:
+    return hashlib.sha256(repr(rows).encode()).hexdigest()
+
+
+def _run(command: list[str]) -> None:
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)  # noqa: S603
+
+
+_TASKS: dict[str, Callable[..., dict[str, Any]]] = {
+    task.__name__: task
+    for task in (
+        prepare_dump, dump_ours, dump_lxml, dump_ripgrep, archive_bare,
+        prepare_history, history_ours, history_pydriller, history_diff_tree,
+    )
+}  # fmt: skip
+
+if __name__ == "__main__":
+    name, *arguments, reply = sys.argv[1:]
+    Path(reply).write_text(json.dumps(_TASKS[name](*arguments)), encoding="utf-8")

@@ -1,0 +1,235 @@
+"""The file of a data dump, whether packed or not: a stream of rows, of which those are given that may matter.
+
+What belongs here: where a row begins and ends, which bytes make it worth a closer look, and what no dump looks like.
+What doesn't: what a row says.
+
+Everything rests on what XML forbids. A literal `<` cannot stand inside an attribute's value, so `<row ` is always the
+beginning of a row, whatever the line ends are: there the bytes are split. A literal `"` cannot stand inside a value,
+so ` ParentId="5"` with real quotes is never a text. Hence cheap tests of bytes tell which rows are of no interest.
+Where all rows of a chunk are laid out as in every dump so far, not even their texts are looked at; elsewhere each row
+is cut out and looked at by itself.
+"""
+
+import re
+import shutil
+import subprocess
+from collections.abc import Callable, Collection, Container, Iterator
+from contextlib import closing
+from itertools import chain
+from operator import ge
+from pathlib import Path
+from typing import NamedTuple
+
+from dlbug_assets.errors import DlbugError
+
+#: Bytes that are read at a time: as many as stay near the processor. And between two words on the progress.
+_CHUNK = 256 << 10
+_SAY_EVERY = 500_000_000
+#: No post is that long by far: what a damaged file takes of memory has its limit here.
+_LONGEST_ROW = 8 << 20
+_HEAD = 4 << 10
+_EXCERPT = 200
+_PROGRAMS = ("7zz", "7z", "7za", "7zr")
+#: Two posts that recent dumps contain and that nobody wrote.
+_PLANTED = {b"1000000001", b"1000000010"}
+_PLANTED_FROM = min(map(int, _PLANTED))
+#: How tags are written, by how the value begins in the file: the older way and the newer one.
+_NOTATIONS = {b"&": "<a><b>", b"|": "|a|b|"}
+_DIGITS = 18
+_NAME_IT = "Name the Posts.xml of Stack Overflow's data dump, or the .7z that contains it."
+
+
+class Row(NamedTuple):
+    """A row as it stands in the file: its bytes from `<row ` to `/>`; rows are counted from 1."""
+
+    position: int
+    content: bytes
+
+    def written(self, attribute: bytes) -> bytes | None:
+        """What stands between the quotes of an attribute."""
+        _, _, rest = self.content.partition(b' %b="' % attribute)
+        value, is_closed, _ = rest.partition(b'"')
+        return value if is_closed else None
+
+    def number(self, attribute: bytes) -> int | None:
+        """An attribute that is a number."""
+        written = self.written(attribute) or b""
+        return int(written) if written.isdigit() and len(written) <= _DIGITS else None
+
+
+#: Where what is wrong with a row as a whole is noted: the row, the reason, and the bytes it is about.
+Note = Callable[[Row, str, bytes], None]
+
+
+class Rows:
+    """One reading of a dump, to be iterated once. It gives the rows that may matter, and counts all.
+
+    These are rows whose tags have one of ``tags`` or cannot be read at a glance; answers to a question in ``parents``
+    (which may grow meanwhile) or to one with a higher number than their own; and answers that do not say to what.
+    ``is_ascending`` says whether every row had a higher Id than the one before. Raises :class:`DlbugError` for a file
+    that is no such dump or cannot be read to its end.
+    """
+
+    def __init__(
+        self, path: Path, tags: Collection[str], parents: Container[int], note: Note, say: Callable[[str], None]
+    ) -> None:
+        self.count = self.planted = 0
+        self.notations: set[str] = set()
+        self.is_ascending = True
+        self.is_complete = False
+        self._path, self._parents, self._note, self._say = path, parents, note, say
+        # Between the marks of the newer notation, and behind the one that opens a tag in the older.
+        self._tags = {mark + tag.encode() for tag in tags for mark in (b"", b"lt;")}
+        self._marks: set[int] = set()
+        self._last = -1
+
+    def __iter__(self) -> Iterator[Row]:
+        with closing(_chunks(self._path)) as chunks:
+            yield from self._rows(chunks)
+
+    def _rows(self, chunks: Iterator[bytes]) -> Iterator[Row]:
+        head = self._head(chunks)
+        between = re.search(rb"/>(\s*)<row ", head)
+        end = b"/>" + (between.group(1) if between else b"\n  ")
+        space = len(end) - 2
+        # Every `<` is found; the groups are empty where it is not that of a row as usual behind the end of another.
+        usual = re.compile(
+            rb'<(?:(?<=%b<)row Id="([0-9]{1,%d})" PostTypeId="(?:1"|2" ParentId="([0-9]{1,%d})"|[3-9]"))?'
+            % (re.escape(end), _DIGITS, _DIGITS)
+        )
+        rest, read, is_begun = b"", 0, False
+        for chunk in chain([head], chunks):
+            first, last = chunk.find(b"<row "), chunk.rfind(b"<row ")
+            heads = list(usual.finditer(chunk, first, last)) if is_begun and chunk.endswith(end, 0, last) else []
+            fields = [head.groups() for head in heads]
+            owns = [int(number) for number, _ in fields] if (None, None) not in fields else []
+            if owns and owns[-1] < _PLANTED_FROM and not any(map(ge, owns, owns[1:])):
+                *pieces, rest = (rest + chunk[:first]).split(b"<row ")
+                for piece in (*pieces, rest):
+                    yield from self._row(piece)
+                starts = [head.start() for head in heads]
+                ends = [*(each - space for each in starts[1:]), last - space]
+                yield from self._usual(chunk, owns, [parent for _, parent in fields], starts, ends)
+                rest = chunk[last + 5 :]
+            else:
+                *pieces, rest = (rest + chunk).split(b"<row ")
+                # What stands before the first row is none.
+                for piece in pieces if is_begun else pieces[1:]:
+                    yield from self._row(piece)
+                is_begun = is_begun or bool(pieces)
+            if len(rest) > _LONGEST_ROW:  # too long to be kept, yet long enough to show; the end may begin a `<row `
+                rest = rest[: _LONGEST_ROW + 1] + rest[-16:]
+            read += len(chunk)
+            if read // _SAY_EVERY > (read - len(chunk)) // _SAY_EVERY:
+                self._say(f"{self._path.name}: {read / 1e9:.1f} GB read")
+        if not is_begun:
+            raise DlbugError(f"{self._path} has no rows. {_NAME_IT}")
+        yield from self._row(rest)
+        self.is_complete = b"</posts>" in rest
+
+    def _head(self, chunks: Iterator[bytes]) -> bytes:
+        """The beginning of the file."""
+        head = b""
+        while len(head) < _HEAD and (chunk := next(chunks, b"")):
+            head += chunk
+        if not head:
+            raise DlbugError(f"{self._path} is empty, or an archive without a Posts.xml. {_NAME_IT}")
+        if b"<posts>" not in head[:_HEAD]:
+            raise DlbugError(f"{self._path} is no Posts.xml: it does not begin with <posts>. {_NAME_IT}")
+        return head
+
+    def _usual(
+        self, chunk: bytes, owns: list[int], parents: list[bytes | None], starts: list[int], ends: list[int]
+    ) -> Iterator[Row]:
+        """Of rows that are laid out as usual, those that may matter: their numbers, which ascend, and of answers those
+        of their questions. Most of the time is spent here: plain steps only."""
+        before, self.count = self.count, self.count + len(starts)
+        if owns[0] <= self._last:
+            self.is_ascending = False
+        self._last = owns[-1]
+        taken, is_dull = self._parents, self._is_dull
+        for own, parent, start, end in zip(owns, parents, starts, ends, strict=True):
+            if parent is None:
+                value = chunk.rfind(b' Tags="', start, end) + 7
+                if value < start or is_dull(chunk[value : chunk.find(b'"', value)]):
+                    continue
+            elif (asked := int(parent)) <= own and asked not in taken:
+                continue
+            yield Row(before + starts.index(start) + 1, chunk[start:end])
+
+    def _row(self, piece: bytes) -> Iterator[Row]:
+        """A row of whatever layout, if it may matter: what stands behind a `<row ` until the next."""
+        self.count += 1
+        content, end, behind = piece.rpartition(b"/>")  # the last one: a `>` may stand inside a value
+        row = Row(self.count, b"<row " + (content + end or piece))
+        if not end or len(piece) > _LONGEST_ROW:
+            self._note(row, "is cut, or longer than any post", row.content)
+            return
+        stray = behind.replace(b"</posts>", b"").strip()
+        if b"<posts" in stray:
+            raise DlbugError(f"{self._path} contains several dumps. Name Stack Overflow's Posts.xml alone.")
+        if stray:
+            self._note(row, "is followed by something that is no row", stray)
+        own, parent = row.number(b"Id"), row.number(b"ParentId")
+        if row.written(b"Id") in _PLANTED:
+            self.planted += 1
+            return
+        if own is None or own <= self._last:
+            self.is_ascending = False
+        self._last = self._last if own is None else own
+        if parent is None:
+            is_answer = row.written(b"PostTypeId") == b"2"
+        else:
+            is_answer = own is None or parent > own or parent in self._parents
+        if is_answer or not self._is_dull(row.written(b"Tags") or b""):
+            yield row
+
+    def _is_dull(self, tags: bytes) -> bool:
+        """Whether no tag among these, as written in the file, is of interest. The parser has the last word, and the
+        only one on tags that are written with references or in no known notation."""
+        mark = tags[:1]
+        if mark not in self._marks:
+            if mark not in _NOTATIONS:
+                return not mark
+            self._marks.add(mark)
+            self.notations.add(_NOTATIONS[mark])
+        return b"&#" not in tags and self._tags.isdisjoint(tags.split(mark))
+
+
+def _chunks(path: Path) -> Iterator[bytes]:
+    """The bytes of a Posts.xml, whether packed or not. Close it: it may hold a process."""
+    try:
+        if not path.is_file():
+            raise DlbugError(f"{path} {'is no file' if path.exists() else 'does not exist'}. {_NAME_IT}")
+        if path.suffix.lower() == ".7z":
+            yield from _unpacked(path)
+        else:
+            with path.open("rb", buffering=0) as file:
+                while chunk := file.read(_CHUNK):
+                    yield chunk
+    except OSError as error:
+        raise DlbugError(f"cannot read {path}: {error.strerror}. {_NAME_IT}") from None
+
+
+def _unpacked(path: Path) -> Iterator[bytes]:
+    program = next((found for name in _PROGRAMS if (found := shutil.which(name))), None)
+    if program is None:
+        raise DlbugError(f"{path} needs a program to unpack it: install the package 7zip, or unpack it yourself.")
+    # -so: to its standard output; -r: in whatever folder it lies; -spd: names are no patterns; -p: an empty password,
+    # so that it never asks for one; -bso0, -bsp0: errors alone are said, so few that they cannot fill their pipe.
+    command = [program, "e", "-so", "-r", "-spd", "-p", "-bso0", "-bsp0", "--", str(path), "Posts.xml"]
+    with subprocess.Popen(  # noqa: S603 - no shell, and nothing behind the -- is read as an option
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        try:
+            while chunk := process.stdout.read(_CHUNK):
+                yield chunk
+            said = process.stderr.read().decode(errors="replace")
+            code = process.wait()
+        finally:
+            process.kill()  # where the reader gave up; one that has ended is left alone
+    if code:
+        lines = (line.strip() for line in said.splitlines() if path.name not in line)
+        words = "; ".join(line for line in lines if line)[:_EXCERPT] or f"exit code {code}"
+        cure = "Unpack it yourself and name the Posts.xml" if "password" in words else "Get it anew"
+        raise DlbugError(f"{path} cannot be unpacked: {words}. {cure}.")

@@ -1,0 +1,156 @@
+"""Following many clones: what a look costs, that one that hangs does not keep the others, and what a full disk does."""
+
+import shutil
+import socket
+import subprocess
+import threading
+from collections import Counter
+
+import pytest
+from following import STUDY
+from repositories import Repository
+
+from dlbug_assets.clock import Clock
+from dlbug_assets.errors import DlbugError
+from dlbug_assets.github import cloned, clones
+from dlbug_assets.github.cloned import Cloned
+from dlbug_assets.github.clones import Clone, GitError
+from dlbug_assets.github.histories import Target
+from dlbug_assets.landing import Landing
+
+NAMES = [f"jane/r{number}" for number in range(6)]
+
+
+@pytest.fixture
+def repositories(tmp_path):
+    made = {name: Repository(tmp_path / name) for name in NAMES}
+    for name, repository in made.items():
+        repository.commit(f"fix {name}", {"a.py": f"{name}\n"})
+    return made
+
+
+@pytest.fixture
+def follow(tmp_path, repositories):
+    """Follows the repositories, and says what it said and found."""
+
+    def following(*further: Target, home: str = "home"):
+        root = tmp_path / home
+        histories = Cloned(STUDY, STUDY.libraries[0], Landing(root / "landing", Clock()), root / "clones")
+        targets = [*further, *(Target(str(repositories[name].path), name) for name in NAMES)]
+        said = []
+        notes = histories.collect(targets, said.append)
+        return notes, said, histories.looks(), histories.commits(targets)["title"].to_list()
+
+    return following
+
+
+@pytest.fixture
+def ran(monkeypatch):
+    """The git commands that were run."""
+    commands = []
+
+    class Noted(subprocess.Popen):
+        def __init__(self, arguments, **options):
+            commands.append(next(each for each in arguments[1:] if each[0] != "-" and "=" not in each))
+            super().__init__(arguments, **options)
+
+    monkeypatch.setattr(clones.subprocess, "Popen", Noted)
+    return commands
+
+
+@pytest.fixture
+def silent():
+    """The address of a server that takes connections and never says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        held = []
+        listening = threading.Thread(target=lambda: _hold(server, held), daemon=True)
+        listening.start()
+        yield f"https://127.0.0.1:{server.getsockname()[1]}/a.git"
+        for connection in held:
+            connection.close()
+
+
+def _hold(server, held):
+    while True:
+        try:
+            held.append(server.accept()[0])
+        except OSError:
+            return
+
+
+def test_where_nothing_changed_each_repository_costs_one_look_and_nothing_else(follow, ran):
+    follow()
+    ran.clear()
+    notes, said, _, _ = follow()
+    assert Counter(ran)["ls-remote"] == len(NAMES)
+    looks = len(NAMES)
+    assert ran[:looks] == ["ls-remote"] * looks
+    assert notes == {"kind": "clone", "repositories": len(NAMES), "note": "nothing new"}
+    assert said == []
+
+
+def test_what_changed_is_fetched_and_the_rest_is_looked_at_alone(follow, repositories, ran):
+    follow()
+    repositories[NAMES[3]].commit("fix again")
+    ran.clear()
+    _, _, _, titles = follow()
+    assert Counter(ran)["fetch"] == 1
+    assert titles == [
+        title for name in NAMES for title in (["fix again"] if name == NAMES[3] else []) + [f"fix {name}"]
+    ]
+
+
+def test_a_clone_that_was_deleted_is_fetched_again(follow, tmp_path, ran):
+    before = follow()
+    shutil.rmtree(next((tmp_path / "home" / "clones").iterdir()))
+    ran.clear()
+    assert follow()[2:] == before[2:]
+    assert Counter(ran)["fetch"] == 1
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_rows_and_words_are_in_the_same_order_however_many_work(follow, monkeypatch, workers):
+    gone = [Target("http://127.0.0.1:1/none", "none")]
+    with pytest.raises(DlbugError, match="fetched by https, ssh or from a path"):
+        follow(*gone)
+    many = follow(home="many")
+    monkeypatch.setattr(cloned, "_AT_A_TIME", workers)
+    few = follow(home="few")
+    assert list(few[2]) == list(many[2])
+    assert few == many
+
+
+def test_a_remote_that_hangs_is_left_and_the_others_go_on(follow, silent, monkeypatch):
+    monkeypatch.setattr(clones, "_LOOK_SECONDS", 1)
+    notes, said, looks, titles = follow(Target(silent, "silent"))
+    assert said == ["silent cannot be looked at now: git ls-remote took longer than 1 seconds and was ended"]
+    assert looks[silent] == {"state": None, "branch": None, "head": None, "rewritten": []}
+    assert titles == [f"fix {name}" for name in NAMES]
+    assert notes["commits"] == len(NAMES)
+
+
+def test_of_a_look_that_hangs_no_process_is_left(tmp_path, silent, monkeypatch):
+    monkeypatch.setattr(clones, "_LOOK_SECONDS", 1)
+    with pytest.raises(GitError, match="took longer than 1 seconds"):
+        Clone(tmp_path / "a.git", silent).look()
+    assert silent not in subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
+
+
+def test_on_a_disk_that_is_nearly_full_nothing_is_fetched_and_what_is_known_stays(follow, repositories, monkeypatch):
+    before = follow()
+    repositories[NAMES[0]].commit("fix again")
+    monkeypatch.setattr(clones, "_FREE_BYTES", 1 << 60)
+    _, said, looks, titles = follow()
+    assert len(said) == 1
+    assert said[0].startswith(f"{NAMES[0]} cannot be looked at now: only ")
+    assert said[0].endswith(": free 1 GiB")
+    assert (looks, titles) == before[2:]
+    monkeypatch.undo()
+    assert "fix again" in follow()[3]
+
+
+def test_an_interruption_ends_what_hangs(follow, silent):
+    """The first remote goes wrong while another one hangs: nobody waits for that."""
+    with pytest.raises(DlbugError, match="fetched by https, ssh or from a path"):
+        follow(Target("http://127.0.0.1:1/none", "none"), Target(silent, "silent"))
+    assert silent not in subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
