@@ -60,6 +60,8 @@ def landing_asset(landing: str, collect: Collect, lock: Path, tables: TableAsset
             )
         ],
         backfill_policy=dg.BackfillPolicy.single_run(),
+        # Not opened here; but with it a run shows that it is alive.
+        required_resource_keys={"warehouse"},
         # Before whatever writes: collecting takes its time, and meanwhile others may have the database.
         op_tags={"dagster/priority": "1"},
     )
