@@ -5,9 +5,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= 3000
 STUDY ?= sample
+KILLS ?= 200
+PUBLICATIONS ?= 100
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run replicate ui test lint bench lock clean
+.PHONY: help setup run replicate ui test lint bench crash concurrency lock clean
 
 help: ## This list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)$$/make \1|\2/' | column -t -s '|'
@@ -41,6 +43,12 @@ test: $(VENV)/.installed-dev ## The whole test suite
 
 bench: $(VENV)/.installed-dev ## The benchmarks, as ratios in one run
 	$(BIN)/python -m benchmarks
+
+crash: $(VENV)/.installed-dev ## Kill runs 200 times and look what is lost (KILLS=...); outcomes in .artifacts/crashes.csv
+	$(BIN)/python tests/e2e/crashes.py --kills $(KILLS) --output .artifacts/crashes.csv
+
+concurrency: $(VENV)/.installed-dev ## 100 publications beside 50 readers (PUBLICATIONS=...); outcomes in .artifacts/concurrency.csv
+	$(BIN)/python tests/e2e/concurrency.py --publications $(PUBLICATIONS) --output .artifacts/concurrency.csv
 
 lock: ## Write the pinned requirements anew (needs uv)
 	uv pip compile pyproject.toml --group build --universal --python-version 3.11 --generate-hashes \

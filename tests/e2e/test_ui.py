@@ -1,67 +1,21 @@
 """The web UI, in a real browser against the command that users start."""
 
-import json
-import os
 import shutil
-import signal
-import socket
-import subprocess
-import time
-import urllib.error
-import urllib.request
 
 import pytest
 from playwright.sync_api import sync_playwright
-from running import DLBUG, environment
+from serving import graphql, serving
 
 from dlbug_assets.study import SCHEMAS
 
 CHROMIUM = shutil.which("chromium")
 
 
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
-
-
-def graphql(address: str, query: str) -> dict:
-    request = urllib.request.Request(  # noqa: S310 - a server of our own on loopback
-        f"{address}/graphql", json.dumps({"query": query}).encode(), {"Content-Type": "application/json"}
-    )
-    with urllib.request.urlopen(request, timeout=30) as reply:  # noqa: S310
-        return json.load(reply)["data"]
-
-
 @pytest.fixture(scope="module")
-def ui(sample, tmp_path_factory):
+def ui(sample):
     """The address of `dlbug ui` on the sample study."""
-    port = free_port()
-    address = f"http://127.0.0.1:{port}"
-    log = (tmp_path_factory.mktemp("ui") / "log.txt").open("w+")
-    server = subprocess.Popen(
-        [DLBUG, "ui", "--port", str(port)],
-        env=environment(sample.home.root),
-        stdin=subprocess.DEVNULL,
-        stdout=log,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-    )
-    try:
-        deadline = time.monotonic() + 120
-        while True:
-            try:
-                if graphql(address, "{ version }"):
-                    break
-            except (urllib.error.URLError, ConnectionError):
-                assert server.poll() is None, log.seek(0) or log.read()
-                assert time.monotonic() < deadline, log.seek(0) or log.read()
-                time.sleep(0.5)
+    with serving(sample.home.root) as address:
         yield address
-    finally:
-        os.killpg(server.pid, signal.SIGINT)
-        server.wait(timeout=60)
-        log.close()
 
 
 def test_groups_are_the_stages_and_the_commands_run_shows(ui):
