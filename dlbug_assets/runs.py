@@ -82,6 +82,14 @@ def _history(dagster_home: Path) -> Iterator[dg.DagsterInstance]:
         ) from None
 
 
+def schedules_on(home: Home) -> set[str]:
+    """The names of the schedules that are switched on. Raises :class:`DlbugError` where the history cannot be read."""
+    if not (home.dagster_home / "dagster.yaml").exists():
+        return set()
+    with _history(home.dagster_home) as instance:
+        return {state.name for state in instance.all_instigator_state() if state.is_running}
+
+
 def run_study(
     study: Study,
     environ: Mapping[str, str],

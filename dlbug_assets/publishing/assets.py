@@ -9,7 +9,7 @@ import polars as pl
 from dlbug_assets.publishing.report import REPORT_TABLES, render, write_report
 from dlbug_assets.publishing.study_info import notice, study_info
 from dlbug_assets.study import Study
-from dlbug_assets.table_assets import OWNERS, TableAssets, asset_key
+from dlbug_assets.table_assets import FOLLOWS, OWNERS, TableAssets, asset_key
 from dlbug_assets.warehouse import Home, Warehouse
 
 
@@ -27,6 +27,7 @@ def assets(study: Study, home: Home, tables: TableAssets) -> list[dg.AssetsDefin
         description="report/index.html: the study's tables and findings beside the paper's, for people to read",
         kinds={"python", "html"},
         owners=OWNERS,
+        automation_condition=FOLLOWS,
         required_resource_keys={"warehouse"},
     )
     def report(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
@@ -41,6 +42,7 @@ def assets(study: Study, home: Home, tables: TableAssets) -> list[dg.AssetsDefin
         description="The published database: a copy of every table that people and BI tools open, replaced atomically",
         kinds={"duckdb"},
         owners=OWNERS,
+        automation_condition=FOLLOWS,
         required_resource_keys={"warehouse"},
     )
     def database(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
