@@ -49,7 +49,7 @@ def command(home: Path, *arguments: str, **more: str) -> subprocess.CompletedPro
         capture_output=True,
         text=True,
         check=False,
-        timeout=240,
+        timeout=900,
         stdin=subprocess.DEVNULL,
     )
 

@@ -91,6 +91,8 @@ def test_a_browser_shows_a_tables_columns_rows_checks_and_chart(ui, page, screen
     page.screenshot(path=screenshots / "checks.png")
     page.goto(f"{ui}/assets/labeling/kappa_checkpoints?view=events")
     page.get_by_text("below the target").first.wait_for()
+    page.get_by_text("[Show Markdown]").first.click()
+    page.locator("img[src^='data:image']").first.wait_for()
     page.screenshot(path=screenshots / "kappa.png")
 
 
