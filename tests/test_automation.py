@@ -147,13 +147,15 @@ class Source:
 def collected(source: Source, home, **config) -> dg.ExecuteInProcessResult:
     tables = TableAssets(STUDY, {})
     landing = landing_asset("stackoverflow.landing", source, home.landing / "lock", tables)
-    return dg.materialize(
-        [landing],
-        resources={"warehouse": Warehouse(home, "a test", say=print)},
-        run_config={"ops": {"stackoverflow__landing": {"config": {"pause": 0, **config}}}},
-        tags={"dagster/asset_partition_range_start": "Keras", "dagster/asset_partition_range_end": "Torch"},
-        raise_on_error=False,
-    )
+    with dg.instance_for_test() as instance:
+        return dg.materialize(
+            [landing],
+            resources={"warehouse": Warehouse(home, "a test", say=print)},
+            run_config={"ops": {"stackoverflow__landing": {"config": {"pause": 0, **config}}}},
+            tags={"dagster/asset_partition_range_start": "Keras", "dagster/asset_partition_range_end": "Torch"},
+            raise_on_error=False,
+            instance=instance,
+        )
 
 
 NO_REPLY = UnreachableError("no whole reply")
