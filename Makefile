@@ -5,10 +5,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= 3000
 STUDY ?= sample
+KILLS ?= 200
+PUBLICATIONS ?= 100
 ON_ALL_CORES := -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run replicate ui test test-fast bench bench-quick lock clean
+.PHONY: help setup run replicate ui test test-fast bench bench-quick crash concurrency lock clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)$$/make \1|\2/' | column -t -s '|'
@@ -49,6 +51,12 @@ bench: $(VENV)/.installed-dev ## The benchmarks, as ratios in one run
 
 bench-quick: $(VENV)/.installed-dev ## The same on smaller inputs, once each, without the full run
 	$(BIN)/python -m benchmarks --quick
+
+crash: $(VENV)/.installed-dev ## Kill runs 200 times and look what is lost (KILLS=...); outcomes in .artifacts/crashes.csv
+	$(BIN)/python tests/e2e/crashes.py --kills $(KILLS) --output .artifacts/crashes.csv
+
+concurrency: $(VENV)/.installed-dev ## 100 publications beside 50 readers (PUBLICATIONS=...); outcomes in .artifacts/concurrency.csv
+	$(BIN)/python tests/e2e/concurrency.py --publications $(PUBLICATIONS) --output .artifacts/concurrency.csv
 
 lock: ## Write the pinned requirements anew (needs uv)
 	uv pip compile pyproject.toml --group build --universal --python-version 3.11 --generate-hashes \

@@ -1,4 +1,4 @@
-"""Jobs, the whole graph and each group by itself; and the schedules that keep a live corpus fresh."""
+"""Jobs, the whole graph and each group by itself; the schedules that keep a live corpus fresh; and what follows."""
 
 import hashlib
 import json
@@ -9,7 +9,9 @@ import dagster as dg
 from dlbug_assets.clock import Clock
 from dlbug_assets.collecting import LANDINGS, step_name
 from dlbug_assets.labeling.handed_in import waiting
+from dlbug_assets.lost_runs import report_lost_runs
 from dlbug_assets.study import SCHEMAS, Study
+from dlbug_assets.warehouse import Home
 
 WHOLE_GRAPH = "whole_graph"
 
@@ -22,12 +24,24 @@ RANGE_END = "dagster/asset_partition_range_end"
 LABELLING = "labelling"
 _LOOK_SECONDS = 15
 
+#: How often a refresh that finds no network tries once more by itself, a minute, 4 and 16 minutes later.
+_RETRIES = 3
 
-def automation(study: Study, labels: Path) -> dg.Definitions:
+_NOT_OVER = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
+
+
+def automation(study: Study, home: Home) -> dg.Definitions:
     """One job for everything and one per stage, each followed by publication so that nobody reads stale tables.
 
     A study that follows a source has two schedules: what changed, daily, and everything, weekly. A study whose labels
-    are handed in as files has a sensor on the inbox in the folder ``labels``.
+    are handed in as files has a sensor on the inbox. While the UI is open, what lies downstream of a change follows by
+    itself, and runs whose process is gone are marked.
     """
     everything = dg.define_asset_job(
         WHOLE_GRAPH, selection=dg.AssetSelection.all(), description="Every table of the study, then its publication"
@@ -41,15 +55,38 @@ def automation(study: Study, labels: Path) -> dg.Definitions:
         for schema in SCHEMAS
     ]
     schedules = []
-    if study.sources.posts == "api" or study.sources.commits in ("api", "clone"):
+    if study.follows_a_source:
         schedules = [_schedule(study, sweep=False), _schedule(study, sweep=True)]
     labelling = dg.define_asset_job(
         LABELLING,
         selection=dg.AssetSelection.groups("labeling", "analysis", "publishing"),
         description="What follows from sheets that were handed in: agreement, decisions, analysis, publication",
     )
-    sensors = [_inbox_sensor(labels / "inbox")] if study.sources.labels == "files" else []
+    downstream = dg.AutomationConditionSensorDefinition(
+        "downstream",
+        target=dg.AssetSelection.all(),
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        minimum_interval_seconds=_LOOK_SECONDS,
+        description="Makes what lies downstream of a change, up to the published database",
+    )
+    sensors: list[dg.SensorDefinition] = [downstream, _lost_runs_sensor(home.living)]
+    if study.sources.labels == "files":
+        sensors.append(_inbox_sensor(home.labels / "inbox"))
     return dg.Definitions(jobs=[everything, labelling, *stages], schedules=schedules, sensors=sensors)
+
+
+def _lost_runs_sensor(living: Path) -> dg.SensorDefinition:
+    @dg.sensor(
+        name="lost_runs",
+        minimum_interval_seconds=60,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Marks runs whose process is gone as failed",
+    )
+    def lost_runs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+        lost = report_lost_runs(context.instance, living)
+        return dg.SkipReason(f"marked as failed: {', '.join(lost)}" if lost else "no run was lost")
+
+    return lost_runs
 
 
 def _inbox_sensor(inbox: Path) -> dg.SensorDefinition:
@@ -75,9 +112,10 @@ def _inbox_sensor(inbox: Path) -> dg.SensorDefinition:
 
 
 def _schedule(study: Study, *, sweep: bool) -> dg.ScheduleDefinition:
+    collecting = {"config": {"sweep": sweep, "retries": _RETRIES}}
     request = dg.RunRequest(
         tags={RANGE_START: study.library_names[0], RANGE_END: study.library_names[-1]},
-        run_config={"ops": {step_name(landing): {"config": {"sweep": sweep}} for landing in LANDINGS}},
+        run_config={"ops": {step_name(landing): collecting for landing in LANDINGS}},
     )
 
     @dg.schedule(
@@ -89,7 +127,10 @@ def _schedule(study: Study, *, sweep: bool) -> dg.ScheduleDefinition:
         if sweep
         else "What changed since the last time, and what follows from it",
     )
-    def schedule() -> dg.RunRequest:
+    def schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        running = context.instance.get_runs(dg.RunsFilter(job_name=WHOLE_GRAPH, statuses=_NOT_OVER), limit=1)
+        if running:
+            return dg.SkipReason(f"the one before it is not over yet: run {running[0].run_id}")
         return request
 
     return schedule

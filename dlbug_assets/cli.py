@@ -224,7 +224,8 @@ def studies() -> None:
 def doctor(study_name: str) -> None:
     """Check this machine; says what each failing line breaks and its cure."""
     failing = 0
-    for line in examine(Home.of(load_study(study_name).name, os.environ), os.environ):
+    study = load_study(study_name)
+    for line in examine(study, Home.of(study.name, os.environ), os.environ):
         failing += line.status == "FAIL"
         click.echo(f"{line.status:5} {line.subject}: {line.text}")
     if failing:

@@ -14,6 +14,7 @@ from pydantic import Field
 from dlbug_assets.landing import Collected, Say
 from dlbug_assets.lease import Lease
 from dlbug_assets.table_assets import OWNERS, TableAssets, asset_key, library_metadata
+from dlbug_assets.wire import UnreachableError
 
 #: The assets that collect, by their keys.
 POSTS_LANDING = "stackoverflow.landing"
@@ -34,6 +35,15 @@ class Collecting(dg.Config):
         default=False,
         description="Ask the full question again instead of only what changed: finds scores that changed by votes "
         "alone, and deletions",
+    )
+    retries: int = Field(
+        default=0,
+        ge=0,
+        description="How often to try again where no reply came: schedules do, as nobody sits and waits for them. "
+        "Nothing else is tried again: it would fail again",
+    )
+    pause: float = Field(
+        default=60, ge=0, description="Seconds before the first retry; each later one waits four times as long"
     )
 
 
@@ -56,24 +66,33 @@ def landing_asset(landing: str, collect: Collect, lock: Path, tables: TableAsset
                 kinds={"python", "json"},
                 owners=OWNERS,
                 partitions_def=tables.partitions,
+                freshness_policy=tables.freshness,
                 metadata={"made_by": f"dlbug_assets.{room}.sources"},
             )
         ],
         backfill_policy=dg.BackfillPolicy.single_run(),
+        # Not opened here; but with it a run shows that it is alive.
+        required_resource_keys={"warehouse"},
         # Before whatever writes: collecting takes its time, and meanwhile others may have the database.
         op_tags={"dagster/priority": "1"},
     )
     def collecting(context: dg.AssetExecutionContext, config: Collecting) -> Any:
         shown: dict[str, dict[str, Any]] = {}
         failures = {}
-        with Lease(lock, f"run {context.run_id}", context.log.info, what="collector's lease"):
+        is_unreachable = False
+        with Lease(lock, f"run {context.run.run_id}", context.log.info, what="collector's lease"):
             for collected in collect(context.partition_keys, context.log.info, sweep=config.sweep):
                 if collected.failure is None:
                     shown[collected.library] = dict(collected.notes)
                     context.log.info(f"{collected.library}: {_line(collected.notes)}")
                 else:
                     failures[collected.library] = str(collected.failure)
+                    is_unreachable |= isinstance(collected.failure, UnreachableError)
         metadata = {**_totals(shown), **library_metadata(shown, {})}
+        if is_unreachable and context.retry_number < config.retries:
+            wait = config.pause * 4**context.retry_number
+            context.log.info(f"no reply for {', '.join(failures)}: trying again in {wait:.0f} s")
+            raise dg.RetryRequested(max_retries=config.retries, seconds_to_wait=wait)
         if failures:
             for library in shown:  # these are done, and what follows from them may go on
                 yield dg.AssetMaterialization(asset_key(landing), metadata=metadata, partition=library)

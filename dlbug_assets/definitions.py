@@ -19,6 +19,7 @@ from dlbug_assets.errors import DlbugError
 from dlbug_assets.github.api_access import ApiAccess
 from dlbug_assets.github.sources import commit_source
 from dlbug_assets.landing import Landing
+from dlbug_assets.lost_runs import sign_of_life
 from dlbug_assets.progress import progress
 from dlbug_assets.sql_models import load_models, seed_assets, sql_assets
 from dlbug_assets.stackoverflow.api import Api
@@ -47,7 +48,7 @@ def build_defs(study: Study, environ: Mapping[str, str]) -> dg.Definitions:
     @dg.resource(description="The study's DuckDB files, under the writer's lease from the first write to the run's end")
     def warehouse(context: dg.InitResourceContext) -> Iterator[Warehouse]:
         say = context.log.info if context.log else print
-        with Warehouse(home, f"run {context.run_id}", say) as opened:
+        with sign_of_life(home.living, context.run_id), Warehouse(home, f"run {context.run_id}", say) as opened:
             yield opened
 
     assets = [
@@ -85,7 +86,7 @@ def build_defs(study: Study, environ: Mapping[str, str]) -> dg.Definitions:
         # Steps share one writing connection under one lease: a process each would only make them wait for each other.
         executor=dg.in_process_executor,
     )
-    return dg.Definitions.merge(tables_of_the_study, automation(study, home.labels))
+    return dg.Definitions.merge(tables_of_the_study, automation(study, home))
 
 
 @dg.definitions

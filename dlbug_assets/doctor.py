@@ -13,9 +13,9 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 from dlbug_assets import lease
-from dlbug_assets.clock import Clock
+from dlbug_assets.clock import Clock, shown
 from dlbug_assets.quota import Ledger, described
-from dlbug_assets.study import PROJECT
+from dlbug_assets.study import PROJECT, Study, next_due
 from dlbug_assets.warehouse import Home
 
 #: Variables that the environment does not set, as for `dagster dev`: in the folder where the command is given.
@@ -34,8 +34,8 @@ class Line:
     text: str
 
 
-def examine(home: Home, environ: Mapping[str, str]) -> Iterator[Line]:
-    """Look at Python, packages, disk, locks, clock, tokens, quotas and Java."""
+def examine(study: Study, home: Home, environ: Mapping[str, str]) -> Iterator[Line]:
+    """Look at Python, packages, disk, locks, clock, tokens, quotas, Java, and when the study's schedules come due."""
     yield _python()
     yield _packages()
     yield from _disk(home)
@@ -53,6 +53,7 @@ def examine(home: Home, environ: Mapping[str, str]) -> Iterator[Line]:
     yield from _env_file()
     yield from _quota(home)
     yield _java(environ)
+    yield from _schedules(study, home)
 
 
 def _python() -> Line:
@@ -128,3 +129,19 @@ def _java(environ: Mapping[str, str]) -> Line:
     if environ.get("DLBUG_SPARK"):
         return Line("FAIL", "Java", "not found, but DLBUG_SPARK is set: install Java 17 or unset DLBUG_SPARK.")
     return Line("note", "Java", "not found: only Spark needs it")
+
+
+def _schedules(study: Study, home: Home) -> Iterator[Line]:
+    if not study.follows_a_source:
+        yield Line("ok", "schedules", f"none: nothing that {study.name} is made of changes by itself")
+        return
+    # Dagster takes a second to import: only studies with schedules need it.
+    from dlbug_assets.runs import schedules_on  # noqa: PLC0415
+
+    on = schedules_on(home)
+    for name, cron in (("refresh", study.schedule.refresh), ("sweep", study.schedule.sweep)):
+        due = shown(next_due(cron, Clock().now()))
+        if name in on:
+            yield Line("ok", "schedule", f"{name}: next at {due}, while `dlbug ui` runs")
+        else:
+            yield Line("note", "schedule", f"{name}: off; it would run at {due}. Switch it on in the UI (Automation).")

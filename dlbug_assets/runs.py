@@ -4,6 +4,7 @@ import errno
 import functools
 import operator
 import os
+import uuid
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from dlbug_assets.collecting import LANDINGS, step_name
 from dlbug_assets.definitions import build_defs
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.lease import Lease
+from dlbug_assets.lost_runs import report_lost_runs, sign_of_life
 from dlbug_assets.study import Study
 from dlbug_assets.table_assets import asset_key
 from dlbug_assets.warehouse import Home
@@ -43,7 +45,8 @@ class StepFailure:
 
 
 def prepare_instance(home: Home) -> Path:
-    """Make the study's DAGSTER_HOME where it is missing; returns it. Raises :class:`DlbugError`."""
+    """Make the study's DAGSTER_HOME where it is missing, and mark the runs in it whose process is gone as failed;
+    returns it. Raises :class:`DlbugError`."""
     try:
         home.dagster_home.mkdir(parents=True, exist_ok=True)
         config = home.dagster_home / "dagster.yaml"
@@ -59,8 +62,9 @@ def prepare_instance(home: Home) -> Path:
     with (
         # Two that make its tables at the same time would fail each other.
         Lease(home.dagster_home / "history.lock", f"process {os.getpid()}", lambda _: None, what="history of runs"),
-        _history(home.dagster_home),
+        _history(home.dagster_home) as instance,
     ):
+        report_lost_runs(instance, home.living)
         return home.dagster_home
 
 
@@ -76,6 +80,14 @@ def _history(dagster_home: Path) -> Iterator[dg.DagsterInstance]:
             f"cannot write the history of runs in {dagster_home}: {reason}. The published database is untouched. "
             "Free some disk space or make the folder writable (or set DLBUG_HOME to another one), and run again."
         ) from None
+
+
+def schedules_on(home: Home) -> set[str]:
+    """The names of the schedules that are switched on. Raises :class:`DlbugError` where the history cannot be read."""
+    if not (home.dagster_home / "dagster.yaml").exists():
+        return set()
+    with _history(home.dagster_home) as instance:
+        return {state.name for state in instance.all_instigator_state() if state.is_running}
 
 
 def run_study(
@@ -101,10 +113,10 @@ def run_study(
     corpora = dg.AssetSelection.groups("reference") | _corpora(definitions)
     if chosen is not None:
         corpora &= chosen
-    dagster_home = prepare_instance(Home.of(study.name, environ))
+    home = Home.of(study.name, environ)
     failures: list[StepFailure] = []
-    with _history(dagster_home) as instance:
-        runs = _Runs(definitions, instance, study.library_names, sweep=sweep)
+    with _history(prepare_instance(home)) as instance:
+        runs = _Runs(definitions, instance, home.living, study.library_names, sweep=sweep)
         for libraries_of_run in ranges[:-1]:
             failures += runs.run("corpora", corpora, libraries_of_run, then_downstream=False)
         job = WHOLE_GRAPH if chosen is None else "selection"
@@ -153,10 +165,17 @@ class _Runs:
     """The runs of one command, one after the other."""
 
     def __init__(
-        self, definitions: dg.Definitions, instance: dg.DagsterInstance, libraries: Sequence[str], *, sweep: bool
+        self,
+        definitions: dg.Definitions,
+        instance: dg.DagsterInstance,
+        living: Path,
+        libraries: Sequence[str],
+        *,
+        sweep: bool,
     ) -> None:
         self._definitions = definitions
         self._instance = instance
+        self._living = living
         self._libraries = libraries
         self._sweep = sweep
         self._collected: dict[str, set[str]] = {landing: set() for landing in LANDINGS}
@@ -201,12 +220,13 @@ class _Runs:
             keys = (selection or dg.AssetSelection.all()).resolve(definitions.resolve_asset_graph())
             collecting = [landing for landing in LANDINGS if asset_key(landing) in keys]
             config["ops"] = {step_name(landing): {"config": {"sweep": True}} for landing in collecting}
-        return definitions.resolve_job_def(job_name).execute_in_process(
-            instance=self._instance,
-            run_config=config,
-            tags={RANGE_START: libraries[0], RANGE_END: libraries[1], "dlbug/process": str(os.getpid())},
-            raise_on_error=False,
-        )
+        run_id = str(uuid.uuid4())
+        # Whoever typed the command sees how it ends: the daemon must not start it again.
+        tags = {RANGE_START: libraries[0], RANGE_END: libraries[1], "dagster/max_retries": "0"}
+        with sign_of_life(self._living, run_id):
+            return definitions.resolve_job_def(job_name).execute_in_process(
+                instance=self._instance, run_config=config, tags=tags, raise_on_error=False, run_id=run_id
+            )
 
 
 def _collected(result: dg.ExecuteInProcessResult, landing: str) -> list[str]:

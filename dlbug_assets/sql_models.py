@@ -28,6 +28,8 @@ from dlbug_assets.table_assets import (
     events,
     markdown_table,
     selected,
+    source_code,
+    source_of,
 )
 from dlbug_assets.table_specs import MODELS, TableSpec
 from dlbug_assets.taxonomy import SEEDS, Taxonomy
@@ -169,6 +171,7 @@ def _asset(tables: TableAssets, model: Model) -> dg.AssetsDefinition:
     }
     shown = {
         "made_by": model.shown,
+        **source_code(model.file),
         "sql": dg.MetadataValue.md(f"```sql\n{model.sql}\n```"),
         "dagster/column_schema": columns["dagster/column_schema"],
     }
@@ -249,6 +252,13 @@ def _taxonomy_frame(taxonomy: Taxonomy) -> pl.DataFrame:
     return pl.DataFrame(rows, infer_schema_length=None)
 
 
+def _seed_source(spec: TableSpec) -> dict[str, Any]:
+    file = SEEDS / f"{spec.name}.csv"
+    if file.is_file():
+        return {"made_by": _shown(file), **source_code(file)}
+    return {**source_of(seed_frames), "made_by": "the study and its taxonomy"}
+
+
 def seed_assets(tables: TableAssets, taxonomy: Taxonomy) -> dg.AssetsDefinition:
     """The schema `reference` as one multi-asset: its tables are small and always change together."""
     specs = [tables.claim(table) for table, spec in tables.specs.items() if spec.schema == "reference"]
@@ -256,7 +266,7 @@ def seed_assets(tables: TableAssets, taxonomy: Taxonomy) -> dg.AssetsDefinition:
     @dg.multi_asset(
         name="reference",
         specs=[
-            tables.asset_spec(spec, [], {"csv", "duckdb"}, {"made_by": "dbt_like_sql/seeds"}, partitioned=False)
+            tables.asset_spec(spec, [], {"csv", "duckdb"}, _seed_source(spec), partitioned=False)
             for spec in specs
         ],
         check_specs=[check for spec in specs for check in check_specs(spec)],

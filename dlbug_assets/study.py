@@ -8,10 +8,12 @@ import hashlib
 import json
 import re
 import tomllib
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
+from cronsim import CronSim, CronSimError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from dlbug_assets.errors import DlbugError
@@ -174,6 +176,26 @@ class Schedule(_Section):
     refresh: str = "0 3 * * *"
     sweep: str = "0 4 * * 0"
 
+    @field_validator("refresh", "sweep")
+    @classmethod
+    def _comes_due(cls, cron: str) -> str:
+        try:
+            next_due(cron, datetime.now(UTC))
+        except (CronSimError, StopIteration):
+            raise ValueError(f"not a cron expression that ever comes due, such as '0 3 * * *': {cron!r}") from None
+        return cron
+
+
+def next_due(cron: str, after: datetime) -> datetime:
+    """When a cron expression comes due next, UTC."""
+    return next(CronSim(cron, after.astimezone(UTC)))
+
+
+def longest_interval(cron: str) -> timedelta:
+    """The longest time between two of the next hundred moments at which a cron expression comes due."""
+    moments = islice(CronSim(cron, datetime(2000, 1, 1, tzinfo=UTC)), 100)
+    return max(later - earlier for earlier, later in pairwise(moments))
+
 
 class Study(_Section):
     """One study, as its TOML file says. Read it with :func:`load_study`."""
@@ -210,6 +232,11 @@ class Study(_Section):
     def is_synthetic(self) -> bool:
         """Whether any of its rows were made up by the sample source."""
         return "sample" in (self.sources.posts, self.sources.commits, self.sources.labels)
+
+    @property
+    def follows_a_source(self) -> bool:
+        """Whether there is something out there that changes, and a schedule to look at it."""
+        return self.sources.posts == "api" or self.sources.commits in ("api", "clone")
 
     @property
     def hash(self) -> str:

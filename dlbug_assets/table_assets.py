@@ -5,19 +5,34 @@ rows gets the frames it reads as arguments and returns frames. Checks run in the
 transaction: where a blocking one fails, the table stays as it was and the step fails.
 """
 
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import polars as pl
 
 from dlbug_assets.errors import DlbugError
-from dlbug_assets.study import Study
+from dlbug_assets.study import Study, longest_interval
 from dlbug_assets.table_specs import TableSpec
 from dlbug_assets.warehouse import CheckOutcome, Warehouse, Written
 
 OWNERS = ["team:dlbug"]
+
+_CONDITION = dg.AutomationCondition
+#: An asset follows what it is made of: it is made again once something upstream is newer, everything upstream is there
+#: (some libraries of a corpus are enough) and nothing upstream is being made. Where a blocking check refused a table,
+#: it waits, and so does what lies downstream: bad data is not tried again, and not published beside newer tables.
+FOLLOWS = (
+    _CONDITION.any_deps_match(_CONDITION.newly_updated() | _CONDITION.will_be_requested()).since_last_handled()
+    & _CONDITION.all_deps_match(~_CONDITION.missing() | _CONDITION.will_be_requested())
+    & ~_CONDITION.any_deps_in_progress()
+    & ~_CONDITION.in_progress()
+    & ~_CONDITION.any_checks_match(_CONDITION.check_failed(), blocking_only=True)
+    & ~_CONDITION.any_deps_match(_CONDITION.any_checks_match(_CONDITION.check_failed(), blocking_only=True))
+).with_label("follows")
 
 Events = Iterator[dg.MaterializeResult | dg.AssetCheckResult]
 
@@ -102,6 +117,23 @@ def asset_key(table: str) -> dg.AssetKey:
     return dg.AssetKey(table.split("."))
 
 
+def source_code(file: Path, line: int = 1) -> dict[str, Any]:
+    """Metadata by which the UI opens the file that makes an asset in the reader's editor."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        place = dg.LocalFileCodeReference(file_path=str(file), line_number=line)
+        return {"dagster/code_references": dg.CodeReferencesMetadataValue(code_references=[place])}
+
+
+def source_of(function: Callable[..., Any]) -> dict[str, Any]:
+    """The same for a function."""
+    code = function.__code__
+    return {
+        "made_by": f"{function.__module__}.{function.__name__}",
+        **source_code(Path(code.co_filename), code.co_firstlineno),
+    }
+
+
 class TableAssets:
     """Makes the assets of one study from functions; remembers which tables have a maker."""
 
@@ -110,6 +142,11 @@ class TableAssets:
         self.specs = specs
         self.partitions = dg.StaticPartitionsDefinition(list(study.library_names))
         self.made: set[str] = set()
+        #: Of the corpora of a study that follows a source: a refresh that was missed shows, two more are a failure.
+        self.freshness = None
+        if study.follows_a_source:
+            interval = longest_interval(study.schedule.refresh)
+            self.freshness = dg.FreshnessPolicy.time_window(warn_window=1.5 * interval, fail_window=3 * interval)
 
     def spec(self, table: str) -> TableSpec:
         """The spec of a table; raises :class:`DlbugError` where no schema.yml describes it."""
@@ -137,6 +174,8 @@ class TableAssets:
             kinds=kinds,
             owners=OWNERS,
             partitions_def=self.partitions if partitioned else None,
+            automation_condition=FOLLOWS if reads else None,
+            freshness_policy=self.freshness if partitioned else None,
             metadata={
                 "dagster/table_name": spec.table,
                 "dagster/column_schema": column_schema(spec),
@@ -230,7 +269,7 @@ class TableAssets:
         *,
         partitioned: bool,
     ) -> dg.AssetsDefinition:
-        metadata = {"made_by": f"{function.__module__}.{function.__name__}"}
+        metadata = source_of(function)
 
         @dg.multi_asset(
             name=specs[0].table.replace(".", "__"),

@@ -90,6 +90,11 @@ class Home:
     def dagster_home(self) -> Path:
         return self.folder / "dagster_home"
 
+    @property
+    def living(self) -> Path:
+        """A file per run that is not over, by which it shows that it is alive."""
+        return self.dagster_home / "living"
+
 
 @dataclass(frozen=True)
 class CheckOutcome:

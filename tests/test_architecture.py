@@ -15,10 +15,10 @@ GROUND_FLOOR = {
 }  # fmt: skip
 ROOMS = ["stackoverflow", "github", "labeling", "analysis", "publishing"]
 #: Assembles and launches; no room may know it.
-FRONT = {"definitions", "automation", "cli", "runs", "summary", "progress", "queries", "doctor"}
+FRONT = {"definitions", "automation", "cli", "runs", "summary", "progress", "queries", "doctor", "lost_runs"}
 
 #: The modules that know Dagster; everything else is plain functions on frames.
-DAGSTER = {"table_assets", "collecting", "sql_models", "automation", "definitions", "progress", "runs"}
+DAGSTER = {"table_assets", "collecting", "sql_models", "automation", "definitions", "progress", "runs", "lost_runs"}
 
 
 def modules():

@@ -85,6 +85,19 @@ def test_every_asset_is_described_owned_and_in_the_group_of_its_schema(definitio
         assert spec.group_name in SCHEMAS
 
 
+def test_every_table_leads_to_the_place_that_makes_it(definitions):
+    for spec in definitions.resolve_all_asset_specs():
+        if "dagster/table_name" in spec.metadata:
+            (place,) = spec.metadata["dagster/code_references"].code_references
+            file = Path(place.file_path)
+            line = file.read_text(encoding="utf-8").splitlines()[place.line_number - 1]
+            if file.suffix == ".py":
+                assert line.lstrip().startswith(("@", "def "))
+            else:
+                assert file.suffix in (".sql", ".csv")
+                assert file.parent.name in (spec.key.path[0], "seeds")
+
+
 def test_every_table_of_the_contract_is_made(definitions):
     made = {".".join(spec.key.path) for spec in definitions.resolve_all_asset_specs()}
     assert set(CONTRACT) <= made

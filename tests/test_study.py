@@ -83,6 +83,8 @@ def test_paths_are_relative_to_the_file(tmp_path):
     [
         ("seed = 1", "seed = 1\ncolour = 3", "study.colour: unknown key"),
         ("seed = 1", "", "study.seed: missing"),
+        ("seed = 1", 'seed = 1\n[schedule]\nrefresh = "daily"', "schedule.refresh: not a cron expression that ever"),
+        ("seed = 1", 'seed = 1\n[schedule]\nsweep = "0 0 31 2 *"', "schedule.sweep: not a cron expression that ever"),
         ("seed = 1", 'seed = "one"', "study.seed: "),
         ('name = "tiny"', 'name = "Tiny Study"', "study.name: use a small letter"),
         ('tags = ["keras"]', "tags = []", "libraries.0.tags: "),

@@ -13,7 +13,7 @@ from dlbug_assets.publishing.folders import write_folder
 from dlbug_assets.publishing.report import contents, pictures
 from dlbug_assets.publishing.study_info import notice, study_info
 from dlbug_assets.study import Study
-from dlbug_assets.table_assets import OWNERS, TableAssets, asset_key
+from dlbug_assets.table_assets import FOLLOWS, OWNERS, TableAssets, asset_key
 from dlbug_assets.warehouse import Home, Warehouse
 
 #: Characters of SVG.
@@ -34,6 +34,7 @@ def assets(study: Study, home: Home, tables: TableAssets) -> list[dg.AssetsDefin
         description="report/: index.html, the study beside the paper for people to read, and its figures and tables",
         kinds={"python", "html", "altair"},
         owners=OWNERS,
+        automation_condition=FOLLOWS,
         required_resource_keys={"warehouse"},
     )
     def report(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
@@ -52,6 +53,7 @@ def assets(study: Study, home: Home, tables: TableAssets) -> list[dg.AssetsDefin
         description="The published database: a copy of every table that people and BI tools open, replaced atomically",
         kinds={"duckdb"},
         owners=OWNERS,
+        automation_condition=FOLLOWS,
         required_resource_keys={"warehouse"},
     )
     def database(context: dg.AssetExecutionContext) -> dg.MaterializeResult:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import polars as pl
 
+from dlbug_assets.table_specs import load_specs
 from dlbug_assets.warehouse import Home, open_published
 
 #: An address where nobody answers: no test asks the real API.
@@ -50,7 +51,7 @@ def command(home: Path, *arguments: str, cwd: Path | None = None, **more: str) -
         capture_output=True,
         text=True,
         check=False,
-        timeout=240,
+        timeout=900,
         stdin=subprocess.DEVNULL,
     )
 
@@ -58,3 +59,21 @@ def command(home: Path, *arguments: str, cwd: Path | None = None, **more: str) -
 def ran(study: str, root: Path, **more: str) -> Ran:
     """Run a study in a home."""
     return Ran(Home(root, study), command(root, "run", "--study", study, **more))
+
+
+#: Not the same from run to run, by contract.
+TIMES = {"retrieved_at", "seen_at", "frozen_at", "last_refresh"}
+
+
+def fingerprints(home: Home) -> dict[str, tuple[int, int]]:
+    """Per table, a number that depends on its rows but not on their order, times of retrieval left out."""
+    found = {}
+    connection = open_published(home)
+    for table, spec in load_specs().items():
+        if table == "publishing.study_info":
+            continue
+        columns = ", ".join(f'"{name}"' for name in spec.column_names if name not in TIMES)
+        query = f"select count(*), coalesce(sum(hash(({columns}))::hugeint), 0) from {table}"
+        found[table] = connection.execute(query).fetchall()[0]
+    connection.close()
+    return found

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from running import command, environment
+from running import DLBUG, command, environment
 from small_disks import mount, unmount
 
 from dlbug_assets.runs import contiguous_ranges
@@ -35,6 +35,13 @@ def test_doctor_says_what_is_well_and_what_is_optional(dlbug):
     assert lines["Python"] == ".".join(map(str, sys.version_info[:3]))
     assert lines["lease"] == "nobody is writing the study sample"
     assert lines["GITHUB_TOKEN"].startswith("not set: ")
+
+
+def test_doctor_says_when_the_schedules_come_due_and_whether_they_are_on(dlbug):
+    assert "ok    schedules: none: nothing that sample is made of changes by itself" in dlbug("doctor").stdout
+    said = dlbug("doctor", "--study", "live").stdout
+    assert re.search(r"note  schedule: refresh: off; it would run at \d{4}-\d\d-\d\d 03:00 UTC\. Switch it on", said)
+    assert re.search(r"note  schedule: sweep: off; it would run at \d{4}-\d\d-\d\d 04:00 UTC\.", said)
 
 
 def test_doctor_fails_with_the_cure(dlbug):
@@ -149,6 +156,18 @@ def test_make_says_when_python_is_too_old(tmp_path):
     assert "dlbug needs Python 3.11 or newer" in result.stderr
     assert "Python 3.9.2" in result.stderr
     assert not (tmp_path / "venv").exists()
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="there is no systemd here")
+def test_the_unit_file_is_one_that_systemd_takes(tmp_path):
+    text = (PROJECT / "deploy" / "dlbug.service").read_text(encoding="utf-8")
+    unit = tmp_path / "dlbug.service"
+    # The program has to be there; everything else stays as it is.
+    unit.write_text(text.replace("/opt/dlbug/.venv/bin/dlbug", str(DLBUG)), encoding="utf-8")
+    result = subprocess.run(
+        ["systemd-analyze", "verify", unit], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
 
 
 @pytest.mark.parametrize(

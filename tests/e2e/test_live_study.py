@@ -301,7 +301,8 @@ def test_the_schedules_ask_for_what_changed_daily_and_for_everything_weekly():
     found = {}
     for name in ("refresh", "sweep"):
         schedule = definitions.resolve_schedule_def(name)
-        request = schedule.evaluate_tick(dg.build_schedule_context()).run_requests[0]
+        with dg.instance_for_test() as instance:
+            request = schedule.evaluate_tick(dg.build_schedule_context(instance)).run_requests[0]
         found[name] = (schedule.cron_schedule, request.run_config["ops"]["stackoverflow__landing"]["config"]["sweep"])
         assert request.tags["dagster/asset_partition_range_start"] == "Caffe"
         assert request.tags["dagster/asset_partition_range_end"] == "Torch"

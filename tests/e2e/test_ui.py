@@ -1,67 +1,24 @@
 """The web UI, in a real browser against the command that users start."""
 
-import json
-import os
 import shutil
-import signal
-import socket
-import subprocess
 import time
-import urllib.error
-import urllib.request
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import sync_playwright
-from running import DLBUG, environment
+from serving import graphql, serving
 
-from dlbug_assets.study import SCHEMAS
+from dlbug_assets.study import PROJECT, SCHEMAS
 
 CHROMIUM = shutil.which("chromium")
 
 
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
-
-
-def graphql(address: str, query: str) -> dict:
-    request = urllib.request.Request(  # noqa: S310 - a server of our own on loopback
-        f"{address}/graphql", json.dumps({"query": query}).encode(), {"Content-Type": "application/json"}
-    )
-    with urllib.request.urlopen(request, timeout=30) as reply:  # noqa: S310
-        return json.load(reply)["data"]
-
-
 @pytest.fixture(scope="module")
-def ui(sample, tmp_path_factory):
+def ui(sample):
     """The address of `dlbug ui` on the sample study."""
-    port = free_port()
-    address = f"http://127.0.0.1:{port}"
-    log = (tmp_path_factory.mktemp("ui") / "log.txt").open("w+")
-    server = subprocess.Popen(
-        [DLBUG, "ui", "--port", str(port)],
-        env=environment(sample.home.root),
-        stdin=subprocess.DEVNULL,
-        stdout=log,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-    )
-    try:
-        deadline = time.monotonic() + 120
-        while True:
-            try:
-                if graphql(address, "{ version }"):
-                    break
-            except (urllib.error.URLError, ConnectionError):
-                assert server.poll() is None, log.seek(0) or log.read()
-                assert time.monotonic() < deadline, log.seek(0) or log.read()
-                time.sleep(0.5)
+    with serving(sample.home.root) as address:
         yield address
-    finally:
-        os.killpg(server.pid, signal.SIGINT)
-        server.wait(timeout=60)
-        log.close()
 
 
 def test_groups_are_the_stages_and_the_commands_run_shows(ui):
@@ -86,22 +43,99 @@ def test_columns_lineage_and_row_counts_are_there(ui):
     assert {"assetKey": {"path": ["analysis", "findings"]}, "columnName": "finding"} in lineage["finding"]
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium here: apt-get install chromium")
-def test_a_browser_shows_the_lineage_in_groups(ui, tmp_path):
+def until(found: Callable[[], bool], what: str) -> None:
+    """Wait for something that a run does."""
+    deadline = time.monotonic() + 400
+    while not found():
+        assert time.monotonic() < deadline, what
+        time.sleep(1)
+
+
+@pytest.fixture(scope="module")
+def screenshots() -> Path:
+    """Kept where people look at them: .artifacts/screenshots of the checkout."""
+    folder = PROJECT / ".artifacts" / "screenshots"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@pytest.fixture
+def page():
+    if CHROMIUM is None:
+        pytest.skip("there is no chromium here: apt-get install chromium")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=CHROMIUM,
             args=["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"],
         )
-        page = browser.new_page(viewport={"width": 1600, "height": 1000})
-        page.goto(f"{ui}/asset-groups")
-        for schema in SCHEMAS:
-            page.get_by_text(schema, exact=True).first.wait_for(timeout=60_000)
-        page.screenshot(path=tmp_path / "lineage.png")
-        page.goto(f"{ui}/assets/analysis/finding_verdicts")
-        page.get_by_text("[from analysis.findings.finding]").first.wait_for(timeout=60_000)
-        page.goto(f"{ui}/assets/analysis/finding_verdicts?view=checks")
-        page.get_by_text("unique_finding").first.wait_for(timeout=60_000)
-        page.screenshot(path=tmp_path / "table.png")
+        opened = browser.new_page(viewport={"width": 1600, "height": 1000})
+        opened.set_default_timeout(90_000)
+        yield opened
         browser.close()
-    assert (tmp_path / "lineage.png").stat().st_size > 10_000
+
+
+def test_a_browser_shows_the_lineage_in_groups(ui, page, screenshots):
+    page.goto(f"{ui}/asset-groups")
+    for schema in SCHEMAS:
+        page.get_by_text(schema, exact=True).first.wait_for()
+    page.screenshot(path=screenshots / "lineage.png")
+
+
+def test_a_browser_shows_a_tables_columns_rows_checks_and_chart(ui, page, screenshots):
+    page.goto(f"{ui}/assets/analysis/finding_verdicts")
+    page.get_by_text("[from analysis.findings.finding]").first.wait_for()
+    page.get_by_text("Row count").first.wait_for()
+    page.screenshot(path=screenshots / "table.png")
+    page.goto(f"{ui}/assets/analysis/finding_verdicts?view=checks")
+    page.get_by_text("unique_finding").first.wait_for()
+    page.screenshot(path=screenshots / "checks.png")
+    page.goto(f"{ui}/assets/labeling/kappa_checkpoints?view=events")
+    page.get_by_text("below the target").first.wait_for()
+    page.get_by_text("[Show Markdown]").first.click()
+    page.locator("img[src^='data:image']").first.wait_for()
+    page.screenshot(path=screenshots / "kappa.png")
+
+
+@pytest.mark.timeout(900)
+def test_one_librarys_partition_is_materialized_by_a_click_and_what_follows_is_published(ui, page, sample, screenshots):
+    before = sample.home.published.stat().st_ino
+    page.goto(f"{ui}/assets/stackoverflow/raw_posts?view=partitions&partition=Keras")
+    page.get_by_role("button", name="Materialize").first.click()
+    page.screenshot(path=screenshots / "partition.png")
+    page.get_by_role("button", name="Launch 1 run").click()
+    until(lambda: sample.home.published.stat().st_ino != before, "nothing was published after Keras")
+    until(lambda: unfinished(ui) == 0, "some run does not end")
+    newest = graphql(ui, "{ runsOrError(limit: 2) { ... on Runs { results { status } } } }")["runsOrError"]["results"]
+    assert [run["status"] for run in newest] == ["SUCCESS", "SUCCESS"]
+    loaded = "select library from stackoverflow.raw_posts group by library order by max(retrieved_at) desc limit 1"
+    assert sample.query(loaded)["library"].to_list() == ["Keras"]
+
+
+@pytest.mark.timeout(900)
+def test_everything_is_materialized_by_a_click_and_succeeds(ui, page, sample, screenshots):
+    before = sample.home.published.stat().st_ino
+    page.goto(f"{ui}/asset-groups")
+    page.get_by_role("button", name="Materialize all").click()
+    page.get_by_role("button", name="All", exact=True).click()
+    page.screenshot(path=screenshots / "everything.png")
+    page.get_by_role("button", name="Launch backfill").click()
+    status = "{ partitionBackfillsOrError(limit: 1) { ... on PartitionBackfills { results { status } } } }"
+
+    def over() -> bool:
+        results = graphql(ui, status)["partitionBackfillsOrError"]["results"]
+        assert not results or "FAIL" not in results[0]["status"]
+        return bool(results) and results[0]["status"].startswith("COMPLETED")
+
+    until(over, "the backfill does not end")
+    assert graphql(ui, status)["partitionBackfillsOrError"]["results"][0]["status"] == "COMPLETED_SUCCESS"
+    assert sample.home.published.stat().st_ino != before
+    page.goto(f"{ui}/runs")
+    page.get_by_text("Success").first.wait_for()
+    page.screenshot(path=screenshots / "runs.png")
+
+
+def unfinished(ui: str) -> int:
+    """How many runs are not over."""
+    open_runs = "[QUEUED, NOT_STARTED, STARTING, STARTED, CANCELING]"
+    query = f"{{ runsOrError(filter: {{statuses: {open_runs}}}) {{ ... on Runs {{ results {{ runId }} }} }} }}"
+    return len(graphql(ui, query)["runsOrError"]["results"])

@@ -1,0 +1,63 @@
+"""A run that is killed, wherever it stood: the next one makes the tables of a run never killed."""
+
+import pytest
+from crashes import Kill, Outcome, killed_run, kills, statuses
+from running import fingerprints, ran
+
+from dlbug_assets.warehouse import Home
+
+#: Spread over the run's steps: before the first one, while things land, while tables are written, at the publication.
+STEPS = (0, 1, 2, 3, 5, 7, 10, 14, 20, 28)
+
+
+@pytest.mark.timeout(900)
+def test_ten_kills_one_after_the_other_lose_nothing_and_show_as_failed(sample, tmp_path):
+    home = Home(tmp_path, "sample")
+    for steps in STEPS:
+        assert killed_run(tmp_path, Kill("empty", steps=steps)) == (True, steps)
+        assert not home.published.exists()
+    begun = statuses(home)
+    after = ran("sample", tmp_path)
+    assert after.result.returncode == 0, after.result.stderr
+    assert fingerprints(home) == fingerprints(sample.home)
+    ended = statuses(home)
+    assert {ended[run_id] for run_id in begun} == {"FAILURE"}
+    assert [status for run_id, status in ended.items() if run_id not in begun] == ["SUCCESS"]
+    assert list(home.living.iterdir()) == []
+
+
+def test_every_step_is_killed_after_once_and_the_other_moments_are_drawn_alike_every_time():
+    drawn = list(kills(10, steps=4, seconds=8))
+    assert [kill.steps for kill in drawn] == [0, 1, 2, 3, 4, None, None, None, None, None]
+    assert {kill.begins for kill in drawn[5:]} == {"empty", "published"}
+    assert all(0 <= kill.seconds <= 8 for kill in drawn[5:])
+    assert drawn == list(kills(10, steps=4, seconds=8))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"published_after": "damaged"},
+        {"next_exit": 1},
+        {"tables_that_differ": 1},
+        {"runs_unfinished": 1},
+        {"runs_failed": 0},
+    ],
+)
+def test_whatever_a_kill_costs_counts_as_a_loss(change):
+    fine = {
+        "kill": 1,
+        "begins": "empty",
+        "moment": "after step 1",
+        "was_running": True,
+        "steps_done": 1,
+        "published_after": "none",
+        "runs_left_unfinished": 1,
+        "next_exit": 0,
+        "tables_that_differ": 0,
+        "runs_failed": 1,
+        "runs_unfinished": 0,
+        "seconds": 1.0,
+    }
+    assert not Outcome(**fine).is_loss
+    assert Outcome(**(fine | change)).is_loss
