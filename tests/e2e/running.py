@@ -62,7 +62,7 @@ def ran(study: str, root: Path, **more: str) -> Ran:
 
 
 #: Not the same from run to run, by contract.
-TIMES = {"retrieved_at", "seen_at", "frozen_at", "last_refresh"}
+TIMES = {"retrieved_at", "received_at", "seen_at", "frozen_at", "adjudicated_at", "last_refresh"}
 
 
 def fingerprints(home: Home) -> dict[str, tuple[int, int]]:

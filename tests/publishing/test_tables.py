@@ -10,6 +10,7 @@ from dlbug_assets.publishing import tables
 
 SO, GH = "Stack Overflow", "GitHub"
 NASTY = r"50% of $x_1$ & {y}~#^\ <b>|\""
+NASTY_ROW = {"source": SO, "library": "Caffe", "category": NASTY, "bugs": 1, "total": 2, "share": 0.5}
 PDFLATEX = shutil.which("pdflatex")
 
 
@@ -66,7 +67,7 @@ def test_what_the_source_does_not_say_is_empty_and_differs_from_nothing(study):
 
 
 def test_html_marks_a_difference_by_more_than_colour_and_escapes_names(study):
-    study.count("effect", SO, "Caffe", {NASTY: 1})
+    study.put("analysis.effect_distribution", NASTY_ROW)
     page = tables.html(table(study, 4), is_beside=True, notice="MADE UP")
     assert '<td class="n differs">13% <small>[12%]</small> <abbr title="differs">≠</abbr></td>' in page
     assert '<td class="n">50% <small>[50%]</small></td>' in page
@@ -76,7 +77,7 @@ def test_html_marks_a_difference_by_more_than_colour_and_escapes_names(study):
 
 
 def test_latex_marks_a_difference_in_bold_and_escapes_everything(study):
-    study.count("effect", SO, "Caffe", {NASTY: 1})
+    study.put("analysis.effect_distribution", NASTY_ROW)
     source = tables.latex(table(study, 4), is_beside=True, notice=None)
     assert r"\textbf{13\% (12\%)}" in source
     assert r"& 50\% (50\%) &" in source
@@ -100,7 +101,7 @@ def test_a_wide_table_spans_both_columns_of_a_paper_and_a_narrow_one_does_not(st
 
 @pytest.mark.skipif(PDFLATEX is None, reason="there is no pdflatex here: apt-get install texlive-latex-recommended")
 def test_latex_builds_every_table_into_a_paper_of_two_columns(study, tmp_path):
-    study.count("effect", SO, "Caffe", {NASTY: 1})
+    study.put("analysis.effect_distribution", NASTY_ROW)
     made = {name: content for one in tables.of_study(study.rows()) for name, content in
             tables.files(one, "SYNTHETIC: 100% made up").items() if name.endswith(".tex")}  # fmt: skip
     for name, content in made.items():
