@@ -10,7 +10,7 @@ PUBLICATIONS ?= 100
 ON_ALL_CORES := -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run replicate ui test test-fast bench bench-quick crash concurrency lock clean
+.PHONY: help setup run replicate ui test test-fast bench bench-quick crash concurrency audit lock clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)$$/make \1|\2/' | column -t -s '|'
@@ -57,6 +57,10 @@ crash: $(VENV)/.installed-dev ## Kill runs 200 times and look what is lost (KILL
 
 concurrency: $(VENV)/.installed-dev ## 100 publications beside 50 readers (PUBLICATIONS=...); outcomes in .artifacts/concurrency.csv
 	$(BIN)/python tests/e2e/concurrency.py --publications $(PUBLICATIONS) --output .artifacts/concurrency.csv
+
+audit: $(VENV)/.installed-dev ## Weak spots of the code, and known ones of what it stands on (this asks an advisory service)
+	$(BIN)/bandit -q -c pyproject.toml -r dlbug_assets benchmarks
+	$(BIN)/pip-audit --disable-pip --require-hashes -r requirements.txt
 
 lock: ## Write the pinned requirements anew (needs uv)
 	uv pip compile pyproject.toml --group build --universal --python-version 3.11 --generate-hashes \

@@ -237,7 +237,8 @@ class Package:
         }
 
     def _readme(self, info: Mapping[str, str], tables: Mapping[str, pl.DataFrame]) -> str:
-        environment = jinja2.Environment(  # noqa: S701 - Markdown for people, not a page
+        environment = jinja2.Environment(
+            autoescape=jinja2.select_autoescape(),  # not for Markdown
             loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
             trim_blocks=True,
             lstrip_blocks=True,
