@@ -46,13 +46,23 @@ def cli() -> None:
 @click.option("--select", metavar="SELECTION", help="Only these assets, in Dagster's selection syntax.")
 @click.option("--libraries", metavar="A,B", help="Collect for these libraries only.")
 @click.option("--sweep", is_flag=True, help="Ask the sources in full again, instead of for what changed.")
-def run(study_name: str, select: str | None, libraries: str | None, sweep: bool) -> None:
+@click.option(
+    "--log-format", type=click.Choice(("text", "json")), default="text", show_default=True, help="Of the progress."
+)
+def run(study_name: str, *, select: str | None, libraries: str | None, sweep: bool, log_format: str) -> None:
     """Materialize a study's tables and publish them."""
     wanted = [library.strip() for library in libraries.split(",")] if libraries else None
-    _run(load_study(study_name), select, libraries=wanted, sweep=sweep)
+    _run(load_study(study_name), select, libraries=wanted, sweep=sweep, log_format=log_format)
 
 
-def _run(study: Study, select: str | None, *, libraries: Sequence[str] | None = None, sweep: bool = False) -> None:
+def _run(
+    study: Study,
+    select: str | None,
+    *,
+    libraries: Sequence[str] | None = None,
+    sweep: bool = False,
+    log_format: str = "text",
+) -> None:
     # Dagster takes a second to import: only the commands that need it do.
     from rich.console import Console  # noqa: PLC0415
 
@@ -62,7 +72,7 @@ def _run(study: Study, select: str | None, *, libraries: Sequence[str] | None = 
     home = Home.of(study.name, os.environ)
     click.echo(f"Study {study.name}: {study.study.title}", err=True)
     before = _version_of(home.published)
-    failures = run_study(study, os.environ, select=select, libraries=libraries, sweep=sweep)
+    failures = run_study(study, os.environ, select=select, libraries=libraries, sweep=sweep, log_format=log_format)
     is_published = _version_of(home.published) != before
     if select is None and is_published:
         print_summary(home, Console())

@@ -97,9 +97,10 @@ def run_study(
     select: str | None = None,
     libraries: Sequence[str] | None = None,
     sweep: bool = False,
+    log_format: str = "text",
 ) -> list[StepFailure]:
     """Materialize a study, or what ``select`` (Dagster's selection syntax) and ``libraries`` narrow it down to;
-    ``sweep`` lets the sources be asked in full.
+    ``sweep`` lets the sources be asked in full, ``log_format`` (text, json) is that of the progress on the terminal.
 
     The published database is always replaced at the end. Where a library could not be collected, the others go on to
     the end. Returns the failed steps; raises :class:`DlbugError` for a selection or library that does not exist.
@@ -116,7 +117,7 @@ def run_study(
     home = Home.of(study.name, environ)
     failures: list[StepFailure] = []
     with _history(prepare_instance(home)) as instance:
-        runs = _Runs(definitions, instance, home.living, study.library_names, sweep=sweep)
+        runs = _Runs(definitions, instance, home.living, study.library_names, sweep=sweep, log_format=log_format)
         for libraries_of_run in ranges[:-1]:
             failures += runs.run("corpora", corpora, libraries_of_run, then_downstream=False)
         job = WHOLE_GRAPH if chosen is None else "selection"
@@ -172,12 +173,14 @@ class _Runs:
         libraries: Sequence[str],
         *,
         sweep: bool,
+        log_format: str,
     ) -> None:
         self._definitions = definitions
         self._instance = instance
         self._living = living
         self._libraries = libraries
         self._sweep = sweep
+        self._log_format = log_format
         self._collected: dict[str, set[str]] = {landing: set() for landing in LANDINGS}
 
     def run(
@@ -215,7 +218,7 @@ class _Runs:
         if selection is not None:
             job = dg.define_asset_job(job_name, selection=selection)
             definitions = dg.Definitions.merge(definitions, dg.Definitions(jobs=[job]))
-        config: dict[str, Any] = {"loggers": {"progress": {}}}
+        config: dict[str, Any] = {"loggers": {"progress": {"config": {"format": self._log_format}}}}
         if self._sweep:
             keys = (selection or dg.AssetSelection.all()).resolve(definitions.resolve_asset_graph())
             collecting = [landing for landing in LANDINGS if asset_key(landing) in keys]

@@ -186,7 +186,8 @@ def _asset(tables: TableAssets, model: Model) -> dg.AssetsDefinition:
         warehouse: Warehouse = context.resources.warehouse
         written = warehouse.replace(spec, model.sql)
         shown = {"rows": markdown_table(warehouse.read(spec.table))} if spec.preview else {}
-        yield from events([(written, {**columns, **shown})])
+        rows_in = sum(warehouse.size(table) for table in model.reads)
+        yield from events([(written, {**columns, **shown})], rows_in)
 
     return table
 

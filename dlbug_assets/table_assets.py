@@ -21,6 +21,9 @@ from dlbug_assets.warehouse import CheckOutcome, Warehouse, Written
 
 OWNERS = ["team:dlbug"]
 
+#: Metadata of a materialization: rows that the step read or received, and rows of the table now.
+ROWS_IN, ROWS_OUT = "rows in", "dagster/row_count"
+
 _CONDITION = dg.AutomationCondition
 #: An asset follows what it is made of: it is made again once something upstream is newer, everything upstream is there
 #: (some libraries of a corpus are enough) and nothing upstream is being made. Where a blocking check refused a table,
@@ -199,14 +202,15 @@ class TableAssets:
             specs = [self.claim(table) for table in tables]
 
             def run(context: dg.AssetExecutionContext, warehouse: Warehouse) -> Events:
-                made = function(**{name: warehouse.read(str(source)) for name, source in inputs.items()})
+                frames = {name: warehouse.read(str(source)) for name, source in inputs.items()}
+                made = function(**frames)
                 by_name = {specs[0].name: made} if len(specs) == 1 else made
                 written = []
                 for spec in selected(context, specs):
                     rows = by_name[spec.name]
                     rows = rows if isinstance(rows, Rows) else Rows(rows)
                     written.append((warehouse.replace(spec, rows.frame), rows.metadata))
-                yield from events(written)
+                yield from events(written, sum(frame.height for frame in frames.values()))
 
             read = [source.table if isinstance(source, Columns) else source for source in inputs.values()]
             return self._multi_asset(function, specs, read, set(kinds), run, partitioned=False)
@@ -252,7 +256,8 @@ class TableAssets:
                         (corpora[spec.table].last, corpora[spec.table].metadata())
                         for spec in specs
                         if spec in chosen or not corpora[spec.table].last.is_in
-                    ]
+                    ],
+                    sum(corpus.totals.get("rows written", 0) for corpus in corpora.values()),
                 )
 
             return self._multi_asset(function, specs, [*inputs.values(), *after], set(kinds), run, partitioned=True)
@@ -319,15 +324,17 @@ def column_schema(spec: TableSpec, origins: Mapping[str, str] | None = None) -> 
     )
 
 
-def events(written: Sequence[tuple[Written, Mapping[str, Any]]]) -> Events:
-    """What Dagster is told of the writes of one step; raises dg.Failure where a blocking check failed."""
+def events(written: Sequence[tuple[Written, Mapping[str, Any]]], rows_in: int | None = None) -> Events:
+    """What Dagster is told of the writes of one step, which read or received so many rows; raises dg.Failure where a
+    blocking check failed."""
+    read = {} if rows_in is None else {ROWS_IN: rows_in}
     refused = []
     for result, metadata in written:
         checks = [_check_result(result.spec, outcome) for outcome in result.outcomes]
         if result.is_in:
             yield dg.MaterializeResult(
                 asset_key=asset_key(result.spec.table),
-                metadata={"dagster/row_count": result.row_count, **metadata},
+                metadata={ROWS_OUT: result.row_count, **read, **metadata},
                 check_results=checks,
             )
         else:

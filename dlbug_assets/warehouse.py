@@ -165,6 +165,10 @@ class Warehouse:
         with _explained(f"reading {query}", self.home.working):
             return self.connection.sql(sql, params=dict(params or {})).pl()
 
+    def size(self, table: str) -> int:
+        """The rows of a table that was written."""
+        return self.connection.execute(f"select count(*) from {table}").fetchall()[0][0]
+
     def has(self, table: str) -> bool:
         """Whether a table was ever written."""
         schema, name = table.split(".")

@@ -1,7 +1,10 @@
 """The synthetic study end to end: one command, no network, every table, and the story of the paper's raters."""
 
+import json
+import re
 import subprocess
 import sys
+from datetime import datetime, timedelta
 
 import polars as pl
 import pytest
@@ -168,6 +171,19 @@ def test_two_runs_at_once_wait_for_each_other(sample):
     said = [run.communicate(timeout=240)[1] for run in runs]
     assert [run.returncode for run in runs] == [0, 0], said
     assert sum("waiting for the writer's lease, held by run " in text for text in said) == 1
+
+
+def test_each_step_says_rows_in_rows_out_and_seconds_also_as_json(dlbug, tmp_path):
+    selection = "group:stackoverflow or group:reference"
+    said = dlbug("run", "--select", selection).stderr
+    assert re.search(r"^  done    stackoverflow\.raw_posts  8,578 rows in, 8,455 rows out  \d+\.\d s$", said, re.M)
+    assert re.search(r"^  done    stackoverflow\.funnel  [\d,]+ rows in, 5 rows out  \d+\.\d s$", said, re.M)
+    result = dlbug("run", "--select", 'key:"stackoverflow/funnel"', "--log-format", "json")
+    lines = [json.loads(line) for line in result.stderr.splitlines() if line.startswith("{")]
+    funnel = next(line for line in lines if line.get("step") == "stackoverflow.funnel")
+    assert {"outcome": "done", "rows_out": 5}.items() <= funnel.items()
+    assert set(funnel) == {"time", "run", "step", "outcome", "rows_in", "rows_out", "seconds"}
+    assert datetime.fromisoformat(funnel["time"]).utcoffset() == timedelta(0)
 
 
 def test_some_libraries_can_be_collected_by_themselves(dlbug, tmp_path):
