@@ -19,6 +19,7 @@ from dlbug_assets.warehouse import Home, open_published
 SHOWN_ROWS = 100
 MEMORY = "1GB"
 _WIDEST = 60
+_NESTED = ("list", "array", "struct", "map", "union")
 _REMEMBERED = 1000
 _LOOK_SECONDS = 0.1
 
@@ -92,14 +93,25 @@ def _asked(
     if output_format == "table":
         _show(relation, output, SHOWN_ROWS if rows is None else rows)
         return
-    frame = (relation if rows is None else relation.limit(rows)).pl()
+    relation = relation if rows is None else relation.limit(rows)
     target = output if output is not None else sys.stdout.buffer
-    if output_format == "csv":
-        frame.write_csv(target)
-    elif output_format == "json":
-        frame.write_json(target)
+    if output_format == "json":
+        lines = relation.query("answer", "select cast(to_json(answer) as varchar) from answer").fetchall()
+        content = f"[{f',{os.linesep}'.join(line for (line,) in lines)}]\n".encode()
+        target.write_bytes(content) if isinstance(target, Path) else target.write(content)
+    elif output_format == "csv":
+        relation.project(_flat(relation)).pl().write_csv(target)
     else:
-        frame.write_parquet(target)
+        relation.pl().write_parquet(target)
+
+
+def _flat(relation: duckdb.DuckDBPyRelation) -> str:
+    """The columns, with lists and structs as JSON: CSV has no other way to hold them."""
+    quoted = [f'"{name.replace(chr(34), chr(34) * 2)}"' for name in relation.columns]
+    return ", ".join(
+        f"cast(to_json({name}) as varchar) as {name}" if dtype.id in _NESTED else name
+        for name, dtype in zip(quoted, relation.types, strict=True)
+    )
 
 
 def _show(relation: duckdb.DuckDBPyRelation, output: Path | None, rows: int) -> None:

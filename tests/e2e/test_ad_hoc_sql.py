@@ -31,6 +31,18 @@ def test_a_table_is_cut_with_a_word_and_a_file_is_not(sql, tmp_path):
     assert "│     0 │" in (tmp_path / "n.txt").read_text(encoding="utf-8")
 
 
+def test_lists_are_json_within_csv_and_every_type_has_a_json(sql, tmp_path):
+    query = "select tags, post_id from stackoverflow.raw_posts where len(tags) > 1 order by post_id limit 1"
+    header, line = sql(query, "--format", "csv").stdout.splitlines()
+    assert header == "tags,post_id"
+    assert line.startswith('"[""')
+    sums = "select sum(bugs) as bugs, [1, 2] as list, {'x': 1} as struct, null as nothing from (select 3 as bugs)"
+    assert sql(sums, "--format", "json").stdout == '[{"bugs":3,"list":[1,2],"struct":{"x":1},"nothing":null}]\n'
+    assert sql("select 1 as n where false", "--format", "json").stdout == "[]\n"
+    sql(sums, "--format", "json", "--output", str(tmp_path / "sums.json"))
+    assert (tmp_path / "sums.json").read_text() == sql(sums, "--format", "json").stdout
+
+
 @pytest.mark.parametrize(
     ("query", "reason"),
     [
