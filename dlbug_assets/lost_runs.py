@@ -6,9 +6,10 @@ ends, however it ends. Numbers of processes would not do: they are given out aga
 """
 
 import fcntl
+import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import dagster as dg
@@ -27,9 +28,13 @@ _MESSAGE = (
 def sign_of_life(folder: Path, run_id: str) -> Iterator[None]:
     """While it is open, the run counts as alive. Raises OSError where the folder cannot be written."""
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / run_id).open("ab") as file:
-        fcntl.flock(file, fcntl.LOCK_SH)
-        yield
+    while True:
+        with (folder / run_id).open("ab") as file:
+            fcntl.flock(file, fcntl.LOCK_SH)
+            # Somebody may have tidied it away between the two.
+            if os.fstat(file.fileno()).st_nlink:
+                yield
+                return
 
 
 def report_lost_runs(instance: dg.DagsterInstance, folder: Path) -> list[str]:
@@ -71,8 +76,10 @@ def _is_held(sign: Path) -> bool:
 
 
 def _tidy(instance: dg.DagsterInstance, folder: Path) -> None:
+    """Remove the signs of runs that are over, and of those that died before anybody knew of them."""
     for sign in folder.iterdir() if folder.exists() else ():
         run = instance.get_run_by_id(sign.name)
-        # One that is not known yet is just beginning.
-        if run is not None and run.is_finished and not _is_held(sign):
-            sign.unlink(missing_ok=True)
+        if run is None or run.is_finished:
+            with suppress(FileNotFoundError), sign.open("rb") as file, suppress(BlockingIOError):
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                sign.unlink()

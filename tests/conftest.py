@@ -1,9 +1,11 @@
 """What many tests share: an empty home and a table to write."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
 import pytest
+from dagster._core.storage.defs_state.base import set_defs_state_storage
 
 from dlbug_assets.warehouse import Home, Warehouse
 
@@ -18,6 +20,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "e2e" in item.path.parts:
             item.add_marker(pytest.mark.slow)
+
+
+@pytest.fixture(autouse=True)
+def _nobody_elses_instance() -> Iterator[None]:
+    """Dagster remembers the storage of the instance that was opened last, even when its folder is gone."""
+    with set_defs_state_storage(None):
+        yield
 
 
 @pytest.fixture

@@ -74,12 +74,14 @@ def test_a_run_is_marked_once_its_process_is_gone_and_not_before(instance, dagst
     assert list(living.iterdir()) == []
 
 
-def test_a_sign_whose_run_is_not_known_yet_stays(instance, dagster_home):
+def test_a_sign_whose_run_is_not_known_yet_stays_as_long_as_somebody_holds_it(instance, dagster_home):
     living = dagster_home / "living"
     with sign_of_life(living, RUN_ID):
         assert report_lost_runs(instance, living) == []
+        assert [path.name for path in living.iterdir()] == [RUN_ID]
+    # Killed before anybody knew of it.
     assert report_lost_runs(instance, living) == []
-    assert [path.name for path in living.iterdir()] == [RUN_ID]
+    assert list(living.iterdir()) == []
 
 
 def test_several_processes_of_a_run_may_show_that_it_lives(tmp_path):

@@ -65,7 +65,7 @@ def test_a_key_reaches_what_scrolls_and_links_reach_their_place(browser, address
     page.goto(address)
     page.get_by_role("navigation").get_by_role("link", name="RQ6").click()
     assert page.url.endswith("#rq6")
-    assert page.evaluate("document.querySelector('#rq6').getBoundingClientRect().top") < 800
+    page.wait_for_function("document.querySelector('#rq6').getBoundingClientRect().top < 800")
     focusable = page.evaluate("[...document.querySelectorAll('.wide')].every(box => box.tabIndex === 0)")
     assert focusable
     page.close()
