@@ -2,6 +2,8 @@
 
 import errno
 import functools
+import gc
+import json
 import operator
 import os
 import uuid
@@ -33,6 +35,10 @@ concurrency:
   pools: {default_limit: 1, granularity: op}
 run_retries: {enabled: true, max_retries: 1, retry_on_asset_or_op_failure: false}
 run_monitoring: {enabled: true}
+event_log_storage:
+  module: dlbug_assets.event_log
+  class: EventLog
+  config: {base_dir: %s}
 """
 
 
@@ -50,8 +56,10 @@ def prepare_instance(home: Home) -> Path:
     try:
         home.dagster_home.mkdir(parents=True, exist_ok=True)
         config = home.dagster_home / "dagster.yaml"
-        if not config.exists() or config.read_text(encoding="utf-8") != _DAGSTER_YAML:
-            config.write_text(_DAGSTER_YAML, encoding="utf-8")
+        # The folder that Dagster's own event log would take.
+        settings = _DAGSTER_YAML % json.dumps(str(home.dagster_home.resolve() / "history" / "runs"))
+        if not config.exists() or config.read_text(encoding="utf-8") != settings:
+            config.write_text(settings, encoding="utf-8")
         if not os.access(home.dagster_home, os.W_OK):
             raise PermissionError(errno.EROFS, os.strerror(errno.EROFS))
     except OSError as error:
@@ -107,6 +115,8 @@ def run_study(
     """
     ranges = contiguous_ranges(study.library_names, libraries or study.library_names)
     definitions = build_defs(study, environ)
+    # What is loaded by now stays to the end: without it, looking for garbage is quick.
+    gc.freeze()
     chosen = None
     if select is not None:
         chosen = _parsed(select, definitions) | dg.AssetSelection.assets("publishing/database")

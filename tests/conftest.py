@@ -9,6 +9,9 @@ from dagster._core.storage.defs_state.base import set_defs_state_storage
 
 from dlbug_assets.warehouse import Home, Warehouse
 
+# Proofs that several test files share say what they found when they fail.
+pytest.register_assert_rewrite("counting", "collecting", "following")
+
 # How long an example takes is no behaviour: a busy machine must not fail it.
 hypothesis.settings.register_profile("dlbug", deadline=None)
 hypothesis.settings.load_profile("dlbug")

@@ -10,6 +10,7 @@ from urllib.parse import quote, quote_plus
 
 import dagster as dg
 import pytest
+from counting import proves_count
 from running import DLBUG, Ran, command, environment
 from servers.stackexchange import Fault, StackExchange, corpus, question
 from small_disks import mount, unmount
@@ -97,8 +98,7 @@ class Live:
                 assert not any(form.encode() in content for form in forms), path
 
     def proves_count(self):
-        ledger = Ledger(self.home.quota, Clock())
-        assert [ledger.standing(service).requests for service in ledger.services()] == [len(self.api.log)]
+        proves_count(Ledger(self.home.quota, Clock()), self.api)
 
 
 _DYING = """

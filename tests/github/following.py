@@ -10,6 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import polars as pl
+from counting import proves_count
 from repositories import git
 
 from dlbug_assets.clock import Clock
@@ -161,9 +162,7 @@ class Following:
 
     def proves_count(self):
         """C: the ledger has every request that the stand-in got."""
-        ledger = self.ledger
-        counted = sum(ledger.standing(service).requests for service in ledger.services())
-        assert counted == len(self.api.log)
+        proves_count(self.ledger, self.api)
 
     def proves_rebuilding(self):
         """D: landing alone, without a network, gives the same tables."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import quote, quote_plus
 
 import polars as pl
+from counting import proves_count
 
 from dlbug_assets.clock import Clock
 from dlbug_assets.landing import Landing
@@ -152,8 +153,7 @@ class Collecting:
 
     def proves_count(self):
         """C: the ledger has every request that the stand-in got."""
-        (service,) = self.ledger.services()
-        assert self.ledger.standing(service).requests == len(self.api.log)
+        proves_count(self.ledger, self.api)
 
     def proves_rebuilding(self):
         """D: landing alone, without a network, gives the same tables."""
