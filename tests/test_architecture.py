@@ -21,7 +21,8 @@ FRONT = {
 
 #: The modules that know Dagster; everything else is plain functions on frames.
 DAGSTER = {
-    "table_assets", "collecting", "sql_models", "automation", "definitions", "progress", "runs", "lost_runs", "event_log",
+    "table_assets", "collecting", "sql_models", "automation", "definitions", "progress", "runs", "lost_runs",
+    "event_log",
 }  # fmt: skip
 
 #: The storage of Dagster that dagster.yaml may name has no public name to derive from, and is half a run's time.
