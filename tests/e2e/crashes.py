@@ -8,6 +8,7 @@ left behind is looked at, the study is run once more, and its tables are held ag
 import argparse
 import csv
 import dataclasses
+import itertools
 import random
 import shutil
 import signal
@@ -16,7 +17,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,21 +27,23 @@ from running import DLBUG, Ran, environment, fingerprints, ran
 from dlbug_assets.warehouse import Home
 
 STUDY = "sample"
+#: How a step ends in what the command prints.
+DONE = "  done "
 Fingerprints = Mapping[str, tuple[int, int]]
 
 
 @dataclass(frozen=True)
 class Kill:
-    """When a run is killed: after so many steps, or else after so many seconds; and whether it began from nothing or
-    from what an earlier run had published."""
+    """When a run is killed: so many seconds after so many steps, so that a busy machine only moves the moment along;
+    and whether it began from nothing or from what an earlier run had published."""
 
     begins: str
-    steps: int | None = None
-    seconds: float | None = None
+    steps: int
+    seconds: float = 0
 
     @property
     def moment(self) -> str:
-        return f"after step {self.steps}" if self.seconds is None else f"after {self.seconds:.2f} s"
+        return f"{self.seconds:.2f} s after step {self.steps}" if self.seconds else f"after step {self.steps}"
 
 
 @dataclass(frozen=True)
@@ -79,15 +82,17 @@ def killed_run(root: Path, kill: Kill) -> tuple[bool, int]:
         stderr=subprocess.PIPE,
         text=True,
     )
-    timer = threading.Timer(kill.seconds or 0, process.kill)
-    if kill.seconds is not None:
+    timer = threading.Timer(kill.seconds, process.kill)
+    if kill.seconds and not kill.steps:
         timer.start()
     done = 0
     for line in process.stderr:
-        done += line.startswith("  done ")
-        if done == kill.steps:
+        done += line.startswith(DONE)
+        if done == kill.steps and not kill.seconds:
             process.kill()
             break
+        if done == kill.steps and line.startswith(DONE):
+            timer.start()
     process.stderr.close()
     process.wait()
     timer.cancel()
@@ -140,23 +145,46 @@ def tried(number: int, kill: Kill, root: Path, reference: Ran, expected: Fingerp
     )
 
 
-def kills(number: int, steps: int, seconds: float, seed: int = 2019) -> Iterator[Kill]:
-    """After every step (0: before the first), from nothing; then at random moments of the run's ``seconds``, from
-    nothing and from what was published in turn."""
+def kills(number: int, pauses: Sequence[float], seed: int = 2019) -> Iterator[Kill]:
+    """After every step (0: before the first), from nothing; then at random moments, each second of a run alike, from
+    nothing and from what was published in turn. ``pauses``: the seconds before each step of a run was done."""
     drawn = random.Random(seed)  # noqa: S311 - the same moments every time
     for position in range(number):
-        if position <= steps:
+        if position <= len(pauses):
             yield Kill("empty", steps=position)
         else:
-            yield Kill(("published", "empty")[position % 2], seconds=drawn.uniform(0, seconds))
+            step = drawn.choices(range(len(pauses)), weights=pauses)[0]
+            yield Kill(("published", "empty")[position % 2], step, drawn.uniform(0, pauses[step]))
+
+
+def timed(root: Path) -> tuple[Ran, list[float]]:
+    """A run that nobody kills, and the seconds before each of its steps was done."""
+    began = time.monotonic()
+    process = subprocess.Popen(
+        [DLBUG, "run", "--study", STUDY],
+        env=environment(root),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    lines, moments = [], [began]
+    for line in process.stderr:
+        lines.append(line)
+        if line.startswith(DONE):
+            moments.append(time.monotonic())
+    process.stderr.close()
+    result = subprocess.CompletedProcess(process.args, process.wait(), "", "".join(lines))
+    assert result.returncode == 0, result.stderr
+    return Ran(Home(root, STUDY), result), [after - before for before, after in itertools.pairwise(moments)]
 
 
 def summary(outcomes: list[Outcome]) -> list[list[object]]:
     """Rows of the table of outcomes: per kind of kill, and all."""
     kinds = {
-        "after each step, from nothing": lambda outcome: "step" in outcome.moment,
-        "at random, from nothing": lambda outcome: "step" not in outcome.moment and outcome.begins == "empty",
-        "at random, over a publication": lambda outcome: "step" not in outcome.moment and outcome.begins == "published",
+        "after each step, from nothing": lambda outcome: " s " not in outcome.moment,
+        "at random, from nothing": lambda outcome: " s " in outcome.moment and outcome.begins == "empty",
+        "at random, over a publication": lambda outcome: outcome.begins == "published",
         "all": lambda _: True,
     }
     rows: list[list[object]] = []
@@ -194,16 +222,12 @@ def main() -> int:
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
     outcomes: list[Outcome] = []
     with tempfile.TemporaryDirectory(prefix="dlbug-crash-") as folder, arguments.output.open("w", newline="") as file:
-        began = time.monotonic()
-        reference = ran(STUDY, Path(folder) / "reference")
-        seconds = time.monotonic() - began
-        assert reference.result.returncode == 0, reference.result.stderr
-        steps = sum(line.startswith("  done ") for line in reference.result.stderr.splitlines())
+        reference, pauses = timed(Path(folder) / "reference")
         expected = fingerprints(reference.home)
         writer = csv.DictWriter(file, [field.name for field in dataclasses.fields(Outcome)])
         writer.writeheader()
         try:
-            for number, kill in enumerate(kills(arguments.kills, steps, seconds), start=1):
+            for number, kill in enumerate(kills(arguments.kills, pauses), start=1):
                 outcome = tried(number, kill, Path(folder) / "tried", reference, expected)
                 outcomes.append(outcome)
                 writer.writerow(dataclasses.asdict(outcome))
@@ -215,7 +239,7 @@ def main() -> int:
     rows = summary(outcomes)
     for position, heading in enumerate(HEADINGS):
         print(f"{heading:28}", *(f"{row[position]!s:>32}" for row in rows))
-    print(f"A run has {steps} steps and took {seconds:.0f} s; each outcome is in {arguments.output}.")
+    print(f"A run has {len(pauses)} steps and took {sum(pauses):.0f} s; each outcome is in {arguments.output}.")
     return int(any(outcome.is_loss for outcome in outcomes))
 
 

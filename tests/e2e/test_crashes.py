@@ -28,11 +28,12 @@ def test_ten_kills_one_after_the_other_lose_nothing_and_show_as_failed(sample, t
 
 
 def test_every_step_is_killed_after_once_and_the_other_moments_are_drawn_alike_every_time():
-    drawn = list(kills(10, steps=4, seconds=8))
-    assert [kill.steps for kill in drawn] == [0, 1, 2, 3, 4, None, None, None, None, None]
+    pauses = [3, 0.5, 2, 1]
+    drawn = list(kills(10, pauses))
+    assert [(kill.steps, kill.seconds) for kill in drawn[:5]] == [(0, 0), (1, 0), (2, 0), (3, 0), (4, 0)]
     assert {kill.begins for kill in drawn[5:]} == {"empty", "published"}
-    assert all(0 <= kill.seconds <= 8 for kill in drawn[5:])
-    assert drawn == list(kills(10, steps=4, seconds=8))
+    assert all(0 < kill.seconds <= pauses[kill.steps] for kill in drawn[5:])
+    assert drawn == list(kills(10, pauses))
 
 
 @pytest.mark.parametrize(
