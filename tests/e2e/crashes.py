@@ -9,6 +9,7 @@ import argparse
 import csv
 import dataclasses
 import itertools
+import os
 import random
 import shutil
 import signal
@@ -18,6 +19,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -217,6 +219,7 @@ def main() -> int:
     """Try them all; returns the exit code: 1 where anything was lost."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--workers", type=int, default=os.cpu_count())
     parser.add_argument("--output", type=Path, default=Path(".artifacts/crashes.csv"))
     arguments = parser.parse_args()
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
@@ -226,16 +229,23 @@ def main() -> int:
         expected = fingerprints(reference.home)
         writer = csv.DictWriter(file, [field.name for field in dataclasses.fields(Outcome)])
         writer.writeheader()
+        pool = ThreadPoolExecutor(arguments.workers)
+        chosen = enumerate(kills(arguments.kills, pauses), start=1)
+        under_way = [
+            pool.submit(tried, number, kill, Path(folder) / f"tried{number}", reference, expected)
+            for number, kill in chosen
+        ]
         try:
-            for number, kill in enumerate(kills(arguments.kills, pauses), start=1):
-                outcome = tried(number, kill, Path(folder) / "tried", reference, expected)
+            for done in as_completed(under_way):
+                outcome = done.result()
                 outcomes.append(outcome)
                 writer.writerow(dataclasses.asdict(outcome))
                 file.flush()
-                print(f"{number} of {arguments.kills}: {kill.begins}, {kill.moment}: ", file=sys.stderr, end="")
-                print("LOSS" if outcome.is_loss else "no loss", file=sys.stderr)
+                said = "LOSS" if outcome.is_loss else "no loss"
+                print(f"{outcome.kill}: {outcome.begins}, {outcome.moment}: {said}", file=sys.stderr)
         except KeyboardInterrupt:
             print(f"stopped after {len(outcomes)} kills", file=sys.stderr)
+        pool.shutdown(cancel_futures=True)
     rows = summary(outcomes)
     for position, heading in enumerate(HEADINGS):
         print(f"{heading:28}", *(f"{row[position]!s:>32}" for row in rows))

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from handmade import Handmade, filled
 from playwright.sync_api import sync_playwright
 from serving import graphql, serving
 
@@ -61,6 +62,11 @@ def screenshots() -> Path:
 
 
 @pytest.fixture
+def handmade(tmp_path):
+    return Handmade(tmp_path)
+
+
+@pytest.fixture
 def page():
     if CHROMIUM is None:
         pytest.skip("there is no chromium here: apt-get install chromium")
@@ -104,10 +110,11 @@ def test_one_librarys_partition_is_materialized_by_a_click_and_what_follows_is_p
     page.get_by_role("button", name="Materialize").first.click()
     page.screenshot(path=screenshots / "partition.png")
     page.get_by_role("button", name="Launch 1 run").click()
+    of_keras = '{tags: [{key: "dagster/partition", value: "Keras"}]}'
+    until(lambda: statuses(ui, of_keras) == ["SUCCESS"], "Keras was not loaded")
     until(lambda: sample.home.published.stat().st_mtime_ns != before, "nothing was published after Keras")
-    until(lambda: unfinished(ui) == 0, "some run does not end")
-    newest = graphql(ui, "{ runsOrError(limit: 2) { ... on Runs { results { status } } } }")["runsOrError"]["results"]
-    assert [run["status"] for run in newest] == ["SUCCESS", "SUCCESS"]
+    until(lambda: statuses(ui, UNFINISHED) == [], "some run does not end")
+    assert set(statuses(ui, "{}")[:2]) == {"SUCCESS"}
     loaded = "select library from stackoverflow.raw_posts group by library order by max(retrieved_at) desc limit 1"
     assert sample.query(loaded)["library"].to_list() == ["Keras"]
 
@@ -135,8 +142,34 @@ def test_everything_is_materialized_by_a_click_and_succeeds(ui, page, sample, sc
     page.screenshot(path=screenshots / "runs.png")
 
 
-def unfinished(ui: str) -> int:
-    """How many runs are not over."""
-    open_runs = "[QUEUED, NOT_STARTED, STARTING, STARTED, CANCELING]"
-    query = f"{{ runsOrError(filter: {{statuses: {open_runs}}}) {{ ... on Runs {{ results {{ runId }} }} }} }}"
-    return len(graphql(ui, query)["runsOrError"]["results"])
+@pytest.mark.timeout(900)
+def test_a_sheet_that_is_dropped_into_the_inbox_is_taken_in_by_itself(page, handmade, screenshots):
+    handmade.dlbug("run")
+    handmade.dlbug("labels", "export", "--format", "csv")
+    with serving(handmade.root, str(handmade.path)) as ui:
+        page.goto(f"{ui}/locations/dlbug_assets/sensors/labels_inbox")
+        page.get_by_text("0 runs requested").first.wait_for()
+        handmade.inbox.mkdir(parents=True)
+        for rater in handmade.raters:
+            sheet = filled(handmade.outbox / f"50-{rater}.csv", lambda number: {"is_bug": str(number % 3 > 0).lower()})
+            (handmade.inbox / f"50-{rater}.csv").write_text(sheet, encoding="utf-8")
+        of_sensor = '{tags: [{key: "dagster/sensor_name", value: "labels_inbox"}]}'
+        until(lambda: statuses(ui, of_sensor) == ["SUCCESS"], "the sheets were not taken in")
+        page.goto(f"{ui}/assets/labeling/kappa_checkpoints?view=events")
+        page.get_by_text("Row count").first.wait_for()
+        page.screenshot(path=screenshots / "inbox.png")
+        page.goto(f"{ui}/locations/dlbug_assets/sensors/labels_inbox")
+        page.get_by_text("1 run requested").first.wait_for()
+        page.screenshot(path=screenshots / "sensor.png")
+    kappa = handmade.query("from labeling.kappa_checkpoints where source = 'all' and scope = 'cumulative'")
+    (agreed,) = kappa.filter(dimension="is_bug", checkpoint=50).select("units", "kappa").rows()
+    assert agreed == (handmade.query("select count(*) from labeling.items where checkpoint = 50").item(), 1)
+
+
+UNFINISHED = "{statuses: [QUEUED, NOT_STARTED, STARTING, STARTED, CANCELING]}"
+
+
+def statuses(ui: str, chosen: str) -> list[str]:
+    """How the runs stand that a filter chooses, the newest first."""
+    query = f"{{ runsOrError(filter: {chosen}, limit: 20) {{ ... on Runs {{ results {{ status }} }} }} }}"
+    return [run["status"] for run in graphql(ui, query)["runsOrError"]["results"]]

@@ -19,7 +19,7 @@ def api():
 
 def ask(api, path="questions", **params):
     return requests.get(
-        f"{api.url}/2.3/{path}", params={"site": "stackoverflow", "pagesize": 100, "order": "asc", **params}, timeout=5
+        f"{api.url}/2.3/{path}", params={"site": "stackoverflow", "pagesize": 100, "order": "asc", **params}, timeout=60
     )
 
 
