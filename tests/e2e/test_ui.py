@@ -156,7 +156,7 @@ def test_a_sheet_that_is_dropped_into_the_inbox_is_taken_in_by_itself(page, hand
         of_sensor = '{tags: [{key: "dagster/sensor_name", value: "labels_inbox"}]}'
         until(lambda: statuses(ui, of_sensor) == ["SUCCESS"], "the sheets were not taken in")
         page.goto(f"{ui}/assets/labeling/kappa_checkpoints?view=events")
-        page.get_by_text("Row count").first.wait_for()
+        page.get_by_text("Nothing is below the target").first.wait_for()
         page.screenshot(path=screenshots / "inbox.png")
         page.goto(f"{ui}/locations/dlbug_assets/sensors/labels_inbox")
         page.get_by_text("1 run requested").first.wait_for()
