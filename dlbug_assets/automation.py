@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import dagster as dg
@@ -14,6 +15,8 @@ from dlbug_assets.study import SCHEMAS, Study
 from dlbug_assets.warehouse import Home
 
 WHOLE_GRAPH = "whole_graph"
+#: What collects, and the corpora: what comes of the world outside.
+REFRESH = "refresh"
 
 #: Dagster's tags for a run over the partitions from one to another.
 RANGE_START = "dagster/asset_partition_range_start"
@@ -36,15 +39,20 @@ _NOT_OVER = [
 ]
 
 
-def automation(study: Study, home: Home) -> dg.Definitions:
-    """One job for everything and one per stage, each followed by publication so that nobody reads stale tables.
+def automation(study: Study, home: Home, corpora: Sequence[dg.AssetKey]) -> dg.Definitions:
+    """One job for everything and one per stage, each followed by publication so that nobody reads stale tables; and one
+    for the ``corpora``, what is made library by library.
 
-    A study that follows a source has two schedules: what changed, daily, and everything, weekly. A study whose labels
+    A study that follows a source has two schedules: what changed, daily, and everything, weekly; they refresh the
+    corpora, and where nothing changed there is nothing that follows. A study whose labels
     are handed in as files has a sensor on the inbox. While the UI is open, what lies downstream of a change follows by
     itself, and runs whose process is gone are marked.
     """
     everything = dg.define_asset_job(
         WHOLE_GRAPH, selection=dg.AssetSelection.all(), description="Every table of the study, then its publication"
+    )
+    refresh = dg.define_asset_job(
+        REFRESH, selection=list(corpora), description="What the sources reply, and the corpora that are made of it"
     )
     stages = [
         dg.define_asset_job(
@@ -72,7 +80,7 @@ def automation(study: Study, home: Home) -> dg.Definitions:
     sensors: list[dg.SensorDefinition] = [downstream, _lost_runs_sensor(home.living)]
     if study.sources.labels == "files":
         sensors.append(_inbox_sensor(home.labels / "inbox"))
-    return dg.Definitions(jobs=[everything, labelling, *stages], schedules=schedules, sensors=sensors)
+    return dg.Definitions(jobs=[everything, refresh, labelling, *stages], schedules=schedules, sensors=sensors)
 
 
 def _lost_runs_sensor(living: Path) -> dg.SensorDefinition:
@@ -122,13 +130,13 @@ def _schedule(study: Study, *, sweep: bool) -> dg.ScheduleDefinition:
         name="sweep" if sweep else "refresh",
         cron_schedule=study.schedule.sweep if sweep else study.schedule.refresh,
         execution_timezone="UTC",
-        job_name=WHOLE_GRAPH,
+        job_name=REFRESH,
         description="The full question again: scores that changed by votes alone, deletions"
         if sweep
-        else "What changed since the last time, and what follows from it",
+        else "What changed since the last time",
     )
     def schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        running = context.instance.get_runs(dg.RunsFilter(job_name=WHOLE_GRAPH, statuses=_NOT_OVER), limit=1)
+        running = context.instance.get_runs(dg.RunsFilter(job_name=REFRESH, statuses=_NOT_OVER), limit=1)
         if running:
             return dg.SkipReason(f"the one before it is not over yet: run {running[0].run_id}")
         return request

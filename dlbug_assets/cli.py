@@ -76,6 +76,8 @@ def _run(
     is_published = _version_of(home.published) != before
     if select is None and is_published:
         print_summary(home, Console())
+    elif select is None and not failures:
+        click.echo(f"Nothing has changed since {home.published} was made.")
     if failures:
         # Steps that met the same obstacle say so once.
         for message in dict.fromkeys(failure.message for failure in failures):

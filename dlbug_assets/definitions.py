@@ -86,7 +86,8 @@ def build_defs(study: Study, environ: Mapping[str, str]) -> dg.Definitions:
         # Steps share one writing connection under one lease: a process each would only make them wait for each other.
         executor=dg.in_process_executor,
     )
-    return dg.Definitions.merge(tables_of_the_study, automation(study, home))
+    corpora = [spec.key for asset in assets for spec in asset.specs if spec.partitions_def]
+    return dg.Definitions.merge(tables_of_the_study, automation(study, home, corpora))
 
 
 @dg.definitions

@@ -17,12 +17,13 @@ from typing import Any
 import dagster as dg
 from sqlalchemy.exc import SQLAlchemyError
 
-from dlbug_assets.automation import RANGE_END, RANGE_START, WHOLE_GRAPH
+from dlbug_assets.automation import RANGE_END, RANGE_START, REFRESH, WHOLE_GRAPH
 from dlbug_assets.collecting import LANDINGS, step_name
 from dlbug_assets.definitions import build_defs
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.lease import Lease
 from dlbug_assets.lost_runs import report_lost_runs, sign_of_life
+from dlbug_assets.settled import made_from, remember, remembered
 from dlbug_assets.study import Study
 from dlbug_assets.table_assets import asset_key
 from dlbug_assets.warehouse import Home
@@ -90,6 +91,17 @@ def _history(dagster_home: Path) -> Iterator[dg.DagsterInstance]:
         ) from None
 
 
+@contextmanager
+def _quick_to_look_for_garbage() -> Iterator[None]:
+    """Within, Python's collector leaves alone what was loaded before: all of it stays to the end. Handed back after
+    that, or the libraries under DuckDB would call it leaked as the process ends."""
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+
+
 def schedules_on(home: Home) -> set[str]:
     """The names of the schedules that are switched on. Raises :class:`DlbugError` where the history cannot be read."""
     if not (home.dagster_home / "dagster.yaml").exists():
@@ -110,13 +122,13 @@ def run_study(
     """Materialize a study, or what ``select`` (Dagster's selection syntax) and ``libraries`` narrow it down to;
     ``sweep`` lets the sources be asked in full, ``log_format`` (text, json) is that of the progress on the terminal.
 
-    The published database is always replaced at the end. Where a library could not be collected, the others go on to
-    the end. Returns the failed steps; raises :class:`DlbugError` for a selection or library that does not exist.
+    The published database is replaced at the end. Where a library could not be collected, the others go on to the
+    end. Where a study follows a source, and nothing else has changed since everything was made, its corpora are
+    refreshed first; if they tell nothing new either, that is all. Returns the failed steps; raises
+    :class:`DlbugError` for a selection or library that does not exist.
     """
     ranges = contiguous_ranges(study.library_names, libraries or study.library_names)
     definitions = build_defs(study, environ)
-    # What is loaded by now stays to the end: without it, looking for garbage is quick.
-    gc.freeze()
     chosen = None
     if select is not None:
         chosen = _parsed(select, definitions) | dg.AssetSelection.assets("publishing/database")
@@ -126,12 +138,25 @@ def run_study(
         corpora &= chosen
     home = Home.of(study.name, environ)
     failures: list[StepFailure] = []
-    with _history(prepare_instance(home)) as instance:
+    with _history(prepare_instance(home)) as instance, _quick_to_look_for_garbage():
         runs = _Runs(definitions, instance, home.living, study.library_names, sweep=sweep, log_format=log_format)
-        for libraries_of_run in ranges[:-1]:
-            failures += runs.run("corpora", corpora, libraries_of_run, then_downstream=False)
-        job = WHOLE_GRAPH if chosen is None else "selection"
-        failures += runs.run(job, chosen, ranges[-1], then_downstream=True)
+        known = _corpus_keys(definitions)
+        digest = made_from(study, home, instance, known)
+        is_all_made = select is None and home.published.exists() and remembered(instance, besides=REFRESH) == digest
+        if is_all_made and study.follows_a_source:
+            for libraries_of_run in ranges:
+                failures += runs.run(REFRESH, None, libraries_of_run, then_downstream=False)
+            if made_from(study, home, instance, known) == digest:
+                return failures
+            rest = dg.AssetSelection.all() - _corpora(definitions)
+            failures += runs.run("downstream", rest, ranges[-1], then_downstream=True)
+        else:
+            for libraries_of_run in ranges[:-1]:
+                failures += runs.run("corpora", corpora, libraries_of_run, then_downstream=False)
+            job = WHOLE_GRAPH if chosen is None else "selection"
+            failures += runs.run(job, chosen, ranges[-1], then_downstream=True)
+        if select is None and not failures:
+            remember(instance, runs.last, made_from(study, home, instance, known))
     return failures
 
 
@@ -153,9 +178,12 @@ def contiguous_ranges(known: Sequence[str], wanted: Sequence[str]) -> list[tuple
     return [(known[first], known[last]) for first, last in ranges]
 
 
+def _corpus_keys(definitions: dg.Definitions) -> list[dg.AssetKey]:
+    return [spec.key for spec in definitions.resolve_all_asset_specs() if spec.partitions_def is not None]
+
+
 def _corpora(definitions: dg.Definitions) -> dg.AssetSelection:
-    keys = [spec.key for spec in definitions.resolve_all_asset_specs() if spec.partitions_def is not None]
-    return dg.AssetSelection.assets(*keys)
+    return dg.AssetSelection.assets(*_corpus_keys(definitions))
 
 
 def _parsed(select: str, definitions: dg.Definitions) -> dg.AssetSelection:
@@ -173,7 +201,9 @@ def _parsed(select: str, definitions: dg.Definitions) -> dg.AssetSelection:
 
 
 class _Runs:
-    """The runs of one command, one after the other."""
+    """The runs of one command, one after the other; ``last`` is the id of the one that was begun last."""
+
+    last: str
 
     def __init__(
         self,
@@ -233,7 +263,7 @@ class _Runs:
             keys = (selection or dg.AssetSelection.all()).resolve(definitions.resolve_asset_graph())
             collecting = [landing for landing in LANDINGS if asset_key(landing) in keys]
             config["ops"] = {step_name(landing): {"config": {"sweep": True}} for landing in collecting}
-        run_id = str(uuid.uuid4())
+        run_id = self.last = str(uuid.uuid4())
         # Whoever typed the command sees how it ends: the daemon must not start it again.
         tags = {RANGE_START: libraries[0], RANGE_END: libraries[1], "dagster/max_retries": "0"}
         with sign_of_life(self._living, run_id):

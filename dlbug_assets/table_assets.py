@@ -25,11 +25,12 @@ OWNERS = ["team:dlbug"]
 ROWS_IN, ROWS_OUT = "rows in", "dagster/row_count"
 
 _CONDITION = dg.AutomationCondition
-#: An asset follows what it is made of: it is made again once something upstream is newer, everything upstream is there
-#: (some libraries of a corpus are enough) and nothing upstream is being made. Where a blocking check refused a table,
-#: it waits, and so does what lies downstream: bad data is not tried again, and not published beside newer tables.
+#: An asset follows what it is made of: it is made again once something upstream tells something else (data versions say
+#: so), everything upstream is there (some libraries of a corpus are enough) and nothing upstream is being made. Where a
+#: blocking check refused a table, it waits, and so does what lies downstream: bad data is not tried again, and not
+#: published beside newer tables.
 FOLLOWS = (
-    _CONDITION.any_deps_match(_CONDITION.newly_updated() | _CONDITION.will_be_requested()).since_last_handled()
+    _CONDITION.any_deps_match(_CONDITION.data_version_changed() | _CONDITION.will_be_requested()).since_last_handled()
     & _CONDITION.all_deps_match(~_CONDITION.missing() | _CONDITION.will_be_requested())
     & ~_CONDITION.any_deps_in_progress()
     & ~_CONDITION.in_progress()
@@ -258,6 +259,8 @@ class TableAssets:
                         if spec in chosen or not corpora[spec.table].last.is_in
                     ],
                     sum(corpus.totals.get("rows written", 0) for corpus in corpora.values()),
+                    # How they came about is news where what came about is.
+                    version=" ".join(corpus.last.version for corpus in corpora.values()),
                 )
 
             return self._multi_asset(function, specs, [*inputs.values(), *after], set(kinds), run, partitioned=True)
@@ -324,9 +327,11 @@ def column_schema(spec: TableSpec, origins: Mapping[str, str] | None = None) -> 
     )
 
 
-def events(written: Sequence[tuple[Written, Mapping[str, Any]]], rows_in: int | None = None) -> Events:
+def events(
+    written: Sequence[tuple[Written, Mapping[str, Any]]], rows_in: int | None = None, version: str | None = None
+) -> Events:
     """What Dagster is told of the writes of one step, which read or received so many rows; raises dg.Failure where a
-    blocking check failed."""
+    blocking check failed. The data version of each table is its own, or the ``version`` of all that were made."""
     read = {} if rows_in is None else {ROWS_IN: rows_in}
     refused = []
     for result, metadata in written:
@@ -336,6 +341,7 @@ def events(written: Sequence[tuple[Written, Mapping[str, Any]]], rows_in: int | 
                 asset_key=asset_key(result.spec.table),
                 metadata={ROWS_OUT: result.row_count, **read, **metadata},
                 check_results=checks,
+                data_version=dg.DataVersion(result.version if version is None else version),
             )
         else:
             # The check results alone: the table was not materialized, it stayed as it was.

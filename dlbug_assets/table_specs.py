@@ -22,11 +22,13 @@ _LINE = "__line__"
 
 @dataclass(frozen=True)
 class Column:
-    """A column: its name, DuckDB type and description."""
+    """A column: its name, DuckDB type and description; ``incidental`` where it says when a row came about, not what
+    it tells, and differs from run to run."""
 
     name: str
     data_type: str
     description: str
+    incidental: bool = False
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class Check:
 @dataclass(frozen=True)
 class TableSpec:
     """A table as schema.yml describes it. ``source`` is the yml's path and line; of a small table with ``preview``
-    the rows are shown with each materialization."""
+    the rows are shown with each materialization; an ``incidental`` one says how its neighbours came about."""
 
     schema: str
     name: str
@@ -52,6 +54,7 @@ class TableSpec:
     checks: tuple[Check, ...]
     source: str
     preview: bool = False
+    incidental: bool = False
 
     @property
     def table(self) -> str:
@@ -124,9 +127,14 @@ def _read(file: Path, schema: str) -> Iterator[TableSpec]:
     top = _Entry(file, content, {"version", "models"}, {"models"})
     for model in top["models"]:
         keys = {"name", "description", "grain", "columns"}
-        entry = _Entry(file, model, keys | {"tests", "preview"}, keys, top.line)
+        entry = _Entry(file, model, keys | {"tests", "preview", "incidental"}, keys, top.line)
         columns = [
-            _Entry(file, column, {"name", "data_type", "description", "tests"}, {"name", "data_type", "description"})
+            _Entry(
+                file,
+                column,
+                {"name", "data_type", "description", "tests", "incidental"},
+                {"name", "data_type", "description"},
+            )
             for column in entry["columns"]
         ]
         names = [column["name"] for column in columns]
@@ -152,10 +160,19 @@ def _read(file: Path, schema: str) -> Iterator[TableSpec]:
             name=entry["name"],
             description=_one_line(entry["description"]),
             grain=tuple(entry["grain"]),
-            columns=tuple(Column(c["name"], c["data_type"], _one_line(c["description"])) for c in columns),
+            columns=tuple(
+                Column(
+                    c["name"],
+                    c["data_type"],
+                    _one_line(c["description"]),
+                    incidental=bool(c["incidental"]),
+                )
+                for c in columns
+            ),
             checks=tuple(unique.values()),
             source=f"{_shown(file)}, line {entry.line}",
             preview=bool(entry["preview"]),
+            incidental=bool(entry["incidental"]),
         )
 
 

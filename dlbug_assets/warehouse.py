@@ -111,11 +111,13 @@ class CheckOutcome:
 
 @dataclass(frozen=True)
 class Written:
-    """What a write did: rows that came, rows in the table now, and the outcome of each check of it."""
+    """What a write did: rows that came, rows in the table now, a name for what they tell (see :func:`_version`), and
+    the outcome of each check of it."""
 
     spec: TableSpec
     received: int
     row_count: int
+    version: str
     outcomes: tuple[CheckOutcome, ...] = field(default=())
 
     @property
@@ -260,7 +262,7 @@ class Warehouse:
                 received = fill(connection)
                 outcomes = tuple(_check(connection, check) for check in spec.checks)
                 count = connection.execute(f"select count(*) from {spec.table}").fetchall()[0][0]
-                written = Written(spec, received, count, outcomes)
+                written = Written(spec, received, count, _version(connection, spec), outcomes)
                 connection.execute("commit" if written.is_in else "rollback")
             except BaseException:
                 _roll_back(connection)
@@ -371,6 +373,15 @@ def _check(connection: duckdb.DuckDBPyConnection, check: Check) -> CheckOutcome:
     names = rows.columns
     sample = "; ".join(str(dict(zip(names, row, strict=True)))[:400] for row in rows.fetchall())
     return CheckOutcome(check, count, sample)
+
+
+def _version(connection: duckdb.DuckDBPyConnection, spec: TableSpec) -> str:
+    """The same for the same rows in whatever order, at whatever time they came about."""
+    if spec.incidental:
+        return ""
+    told = ", ".join(f'"{column.name}"{" is null" * column.incidental}' for column in spec.columns)
+    query = f"select count(*), sum(hash(({told},))) from {spec.table}"
+    return "-".join(map(str, connection.execute(query).fetchall()[0]))
 
 
 def _roll_back(connection: duckdb.DuckDBPyConnection) -> None:

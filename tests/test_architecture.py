@@ -17,12 +17,13 @@ ROOMS = ["stackoverflow", "github", "labeling", "analysis", "publishing"]
 #: Assembles and launches; no room may know it.
 FRONT = {
     "definitions", "automation", "cli", "runs", "summary", "progress", "queries", "doctor", "lost_runs", "event_log",
+    "settled",
 }  # fmt: skip
 
 #: The modules that know Dagster; everything else is plain functions on frames.
 DAGSTER = {
     "table_assets", "collecting", "sql_models", "automation", "definitions", "progress", "runs", "lost_runs",
-    "event_log",
+    "event_log", "settled",
 }  # fmt: skip
 
 #: The storage of Dagster that dagster.yaml may name has no public name to derive from, and is half a run's time.

@@ -1,9 +1,11 @@
 """What happens by itself: what follows a change, what does not, and when a refresh is tried again or left out."""
 
+import itertools
+
 import dagster as dg
 import pytest
 
-from dlbug_assets.automation import WHOLE_GRAPH
+from dlbug_assets.automation import REFRESH
 from dlbug_assets.collecting import landing_asset
 from dlbug_assets.definitions import build_defs
 from dlbug_assets.errors import DlbugError
@@ -24,11 +26,14 @@ class Followed:
         self.instance = instance
         self.specs = {spec.key: spec for spec in self.definitions.resolve_all_asset_specs()}
         self.cursor = None
+        self.versions = itertools.count()
 
-    def make(self, *keys: dg.AssetKey, libraries=STUDY.library_names) -> None:
+    def make(self, *keys: dg.AssetKey, libraries=STUDY.library_names, version=None) -> None:
+        """Make tables, each time with other content or with that of a ``version``."""
         for key in keys:
+            tags = {"dagster/data_version": version or f"version {next(self.versions)}"}
             for library in libraries if self.specs[key].partitions_def else [None]:
-                self.instance.report_runless_asset_event(dg.AssetMaterialization(key, partition=library))
+                self.instance.report_runless_asset_event(dg.AssetMaterialization(key, partition=library, tags=tags))
 
     def make_everything(self) -> None:
         self.make(*self.definitions.resolve_asset_graph().toposorted_asset_keys)
@@ -91,6 +96,25 @@ def test_a_library_that_landed_is_loaded_then_everything_that_follows_is_made_an
     assert followed.look() == {}
 
 
+def test_what_tells_the_same_as_before_is_followed_by_nothing(followed):
+    followed.make_everything()
+    followed.make(asset_key("labeling.labels"), version="as they are")
+    changed = followed.look()
+    assert "analysis.label_counts" in changed
+    followed.make(*[key for key in followed.specs if ".".join(key.path) in changed])
+    assert followed.look() == {}
+    followed.make(asset_key("labeling.labels"), version="as they are")
+    assert followed.look() == {}
+
+
+def test_what_changed_while_nobody_looked_is_followed_all_the_same(followed):
+    followed.make_everything()
+    labels = asset_key("labeling.labels")
+    followed.make(labels, version="new")
+    followed.make(labels, version="new")
+    assert "analysis.label_counts" in followed.look()
+
+
 def test_any_table_that_changes_is_published(followed):
     followed.make_everything()
     followed.make(asset_key("analysis.repeats"))
@@ -121,7 +145,7 @@ def test_a_refresh_is_left_out_while_the_one_before_it_runs():
     with dg.instance_for_test() as instance:
         context = dg.build_schedule_context(instance)
         assert len(schedule.evaluate_tick(context).run_requests) == 1
-        job = definitions.resolve_job_def(WHOLE_GRAPH)
+        job = definitions.resolve_job_def(REFRESH)
         running = instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED)
         tick = schedule.evaluate_tick(context)
         assert tick.run_requests == []

@@ -35,6 +35,8 @@ SETTLES_SECONDS = 10
 _NAME = re.compile(r"(?:r\d+-)?(?P<batch>\d+)-(?P<person>\w+?)(?:-(?P<which>dimensions))?(?:[ (.-].*)?", re.ASCII)
 _TRUE, _FALSE = {"true", "yes", "1", "1.0"}, {"false", "no", "0", "0.0"}
 _HEADER_ROWS = 20
+#: The line of what is wrong with a file as a whole.
+_WHOLE_FILE = 0
 _LARGEST_FILE = 200 << 20
 
 
@@ -131,7 +133,10 @@ def read(archive: Path, items: pl.DataFrame, study: Study, taxonomy: Taxonomy) -
     labels, rejected = take(rows, items, study, taxonomy)
     refused = pl.DataFrame(reader.refused, schema=REJECTED, orient="row")
     rejected = pl.concat([refused, rejected]).filter(pl.col("file").is_in(list(newest.values())))
-    return HandedIn(_renamed(labels, names), _renamed(rejected, names).sort("file", "line"), reader.counts)
+    # A task of Label Studio is one line, and may list several bugs.
+    entry = pl.int_range(1, pl.len() + 1, dtype=pl.Int32).over("file", "line").alias("entry")
+    rejected = _renamed(rejected, names).sort("file", "line", maintain_order=True).with_columns(entry)
+    return HandedIn(_renamed(labels, names), rejected, reader.counts)
 
 
 def _renamed(frame: pl.DataFrame, names: Mapping[str, str]) -> pl.DataFrame:
@@ -156,7 +161,7 @@ class _Reader:
         try:
             records = list(_records(version.path))
         except _NoSheetError as error:
-            self.refused.append((file, None, None, str(error), version.received_at))
+            self.refused.append((file, _WHOLE_FILE, None, str(error), version.received_at))
             return
         named = _NAME.fullmatch(version.path.stem)
         for line, record in records:

@@ -57,7 +57,7 @@ RATER_LABELS = pl.Schema(
     }
 )
 
-#: labeling.rejected_labels
+#: labeling.rejected_labels, but for ``entry``
 REJECTED = pl.Schema(
     {"file": pl.String, "line": pl.Int32, "content": pl.String, "reason": pl.String, "seen_at": pl.Datetime("us")}
 )

@@ -61,18 +61,17 @@ def ran(study: str, root: Path, **more: str) -> Ran:
     return Ran(Home(root, study), command(root, "run", "--study", study, **more))
 
 
-#: Not the same from run to run, by contract.
-TIMES = {"retrieved_at", "received_at", "seen_at", "frozen_at", "adjudicated_at", "last_refresh"}
 
 
 def fingerprints(home: Home) -> dict[str, tuple[int, int]]:
-    """Per table, a number that depends on its rows but not on their order, times of retrieval left out."""
+    """Per table, a number that depends on its rows but not on their order, what is incidental left out."""
     found = {}
     connection = open_published(home)
     for table, spec in load_specs().items():
-        if table == "publishing.study_info":
+        # When the study was made, and when its corpora were read.
+        if table in ("publishing.study_info", "publishing.corpus_refreshes"):
             continue
-        columns = ", ".join(f'"{name}"' for name in spec.column_names if name not in TIMES)
+        columns = ", ".join(f'"{column.name}"' for column in spec.columns if not column.incidental)
         query = f"select count(*), coalesce(sum(hash(({columns}))::hugeint), 0) from {table}"
         found[table] = connection.execute(query).fetchall()[0]
     connection.close()

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from counting import proves_count
 from repositories import Repository
 from running import DLBUG, Ran, command, environment
 from servers.github import GitHub, world
@@ -90,8 +91,7 @@ class Live:
                     assert not any(person in content for person in PEOPLE), path
 
     def proves_count(self):
-        ledger = Ledger(self.home.quota, Clock())
-        assert sum(ledger.standing(service).requests for service in ledger.services()) == len(self.api.log)
+        proves_count(Ledger(self.home.quota, Clock()), self.api)
 
 
 _DYING = """

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+import duckdb
 import polars as pl
 from clocks import TurnedClock
 
@@ -19,8 +20,10 @@ from dlbug_assets.labeling.rounds import ROUND
 from dlbug_assets.labeling.sheets import LIST_BUGS, due
 from dlbug_assets.labeling.workbooks import workbook
 from dlbug_assets.study import Study
-from dlbug_assets.taxonomy import Taxonomy
+from dlbug_assets.table_specs import load_specs
+from dlbug_assets.taxonomy import DIMENSIONS, Taxonomy
 
+SPECS = load_specs()
 WHEN = datetime(2026, 2, 3, 4, 5, 6, tzinfo=UTC)
 
 
@@ -87,6 +90,25 @@ class Loop:
         self.units = units.freeze(self.labels, self.items, self.study)
         self.disagreements = decisions.disagreements(self.labels, self.units, self.study)
         self.decided = decisions.decide(self.labels, self.units, self.items, self.study)
+        self._write_down()
+
+    def _write_down(self):
+        """What comes of whatever is handed in fits into the tables: none of their checks may stop a run."""
+        known = [(dimension, name) for dimension in DIMENSIONS for name in self.taxonomy.names(dimension)]
+        taxonomy = pl.DataFrame(known, schema=["dimension", "name"], orient="row")
+        made = {"labeling.items": self.items, "labeling.rater_labels": self.labels, "labeling.units": self.units,
+                "labeling.rejected_labels": self.rejected, "labeling.disagreements": self.disagreements,
+                "labeling.labels": self.decided}  # fmt: skip
+        with duckdb.connect() as warehouse:
+            warehouse.execute("create schema reference; create schema labeling")
+            for table, rows in {"reference.taxonomy": taxonomy, **made}.items():
+                warehouse.register("rows", rows.to_arrow())
+                warehouse.execute(f"create table {table} as from rows")
+            for table, rows in made.items():
+                assert set(rows.columns) == {column.name for column in SPECS[table].columns}
+                for check in SPECS[table].checks:
+                    if check.blocking:
+                        assert warehouse.execute(check.violations).fetchall() == [], f"{table}: {check.name}"
 
     def current(self):
         """What counts now: item, rater, pass, bug, answers."""

@@ -35,8 +35,8 @@ def complaint(loop, name, content):
     loop.drop(name, content)
     loop.read()
     assert loop.labels.height == 0
-    ((file, line, row, reason, seen_at),) = loop.rejected.rows()
-    assert (file, line, row) == (name, None, None)
+    ((file, line, row, reason, seen_at, entry),) = loop.rejected.rows()
+    assert (file, line, entry, row) == (name, 0, 1, None)
     assert seen_at == loop.clock.now().replace(tzinfo=None)
     return reason
 
@@ -203,6 +203,13 @@ def test_rows_by_the_thousand_are_all_there(make_study, taxonomy, tmp_path):
     loop.read()
     assert loop.labels.height == 10_000
     assert loop.labels.filter(~pl.col("superseded")).height == 2500
+
+
+def test_each_bug_of_a_task_that_cannot_be_taken_is_told_by_itself(loop):
+    loop.file_format = "label-studio"
+    loop.hand_in(loop.due()["100-ann"], lambda row: [{"rater": "zoe", "is_bug": True, "place": "a"}] * 2)
+    loop.read()
+    assert loop.rejected.select("line", "entry").rows()[:4] == [(1, 1), (1, 2), (2, 1), (2, 2)]
 
 
 def test_exports_of_label_studio_hold_their_traps(loop):

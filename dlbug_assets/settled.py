@@ -1,0 +1,52 @@
+"""Whether a run could come to anything new: what the tables are made from, and what the newest run was made from."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+
+import dagster as dg
+
+from dlbug_assets.collecting import LANDINGS
+from dlbug_assets.study import PROJECT, Study
+from dlbug_assets.table_assets import asset_key
+from dlbug_assets.warehouse import Home
+
+_MADE_FROM = "dlbug/made_from"
+_DATA_VERSION = "dagster/data_version"
+_LANDINGS = frozenset(map(asset_key, LANDINGS))
+
+
+def made_from(study: Study, home: Home, instance: dg.DagsterInstance, corpora: Sequence[dg.AssetKey]) -> str:
+    """A digest of all that the published database depends on: this code, the study, what raters handed in, and what the
+    ``corpora`` tell now. What only lands tells nothing by itself."""
+    return hashlib.sha256(json.dumps(list(_parts(study, home, instance, corpora))).encode()).hexdigest()
+
+
+def _parts(study: Study, home: Home, instance: dg.DagsterInstance, corpora: Sequence[dg.AssetKey]) -> Iterator[object]:
+    yield study.hash
+    extra = [study.taxonomy.extra] if study.taxonomy.extra else []
+    code = (path for folder in ("dlbug_assets", "dbt_like_sql") for path in sorted((PROJECT / folder).rglob("*.*")))
+    for path in (*(path for path in code if path.suffix != ".pyc"), *extra):
+        yield path.name, hashlib.sha256(path.read_bytes()).hexdigest()
+    for path in sorted((home.labels / "inbox").glob("*")):
+        yield path.name, path.stat().st_size, path.stat().st_mtime_ns
+    for key in sorted(corpora):
+        if key in _LANDINGS:
+            continue
+        event = instance.get_latest_materialization_event(key)
+        made = event.asset_materialization if event else None
+        yield key.to_user_string(), (made.tags or {}).get(_DATA_VERSION) if made else None
+
+
+def remember(instance: dg.DagsterInstance, run_id: str, digest: str) -> None:
+    """Note on a run that it made everything, and from what."""
+    instance.add_run_tags(run_id, {_MADE_FROM: digest})
+
+
+def remembered(instance: dg.DagsterInstance, *, besides: str) -> str | None:
+    """What the newest run was made from, those of the job ``besides`` left out; None where it did not make everything,
+    or did not succeed."""
+    for run in instance.get_runs(limit=50):
+        if run.job_name != besides:
+            return run.tags.get(_MADE_FROM) if run.status is dg.DagsterRunStatus.SUCCESS else None
+    return None

@@ -1,0 +1,110 @@
+"""A study that follows its sources, run day after day by the command itself: what changed is followed, else nothing."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from repositories import Repository
+from running import Ran, command
+from servers.github import GitHub, world
+from servers.stackexchange import StackExchange, corpus, question
+
+from dlbug_assets.warehouse import Home
+
+STUDY = """
+[study]
+name = "followed"
+title = "Followed day after day"
+seed = 7
+[selection]
+commits_per_library = 20
+[[libraries]]
+name = "Keras"
+tags = ["keras"]
+repositories = "topic:keras"
+[[libraries]]
+name = "Torch"
+tags = ["torch"]
+repositories = "topic:torch"
+[sources]
+posts = "api"
+commits = "api"
+labels = "files"
+[labeling]
+raters = ["ann", "bob"]
+adjudicator = "eve"
+"""
+
+
+@dataclass
+class Followed:
+    """The study in a home, and the stand-ins that it asks."""
+
+    posts: StackExchange
+    commits: GitHub
+    root: Path
+    study: Path
+
+    @property
+    def home(self):
+        return Home(self.root, "followed")
+
+    def run(self, *arguments):
+        """Run it; which jobs that took, and how many steps."""
+        before = set(self.runs())
+        environ = {"DLBUG_STACKEXCHANGE_URL": self.posts.url, "DLBUG_GITHUB_URL": self.commits.url}
+        done = command(self.root, "run", "--study", str(self.study), *arguments, **environ)
+        assert done.returncode == 0, done.stderr
+        self.said = done.stdout
+        return [job for run_id, job in reversed(self.runs().items()) if run_id not in before]
+
+    def runs(self):
+        if not self.home.dagster_home.exists():
+            return {}
+        with dg.DagsterInstance.from_config(str(self.home.dagster_home)) as instance:
+            return {run.run_id: run.job_name for run in instance.get_runs()}
+
+    def titles(self):
+        return set(Ran(self.home, None).query("select title from stackoverflow.raw_posts")["title"])
+
+
+@pytest.fixture
+def followed(tmp_path):
+    path = tmp_path / "followed.toml"
+    path.write_text(STUDY, encoding="utf-8")
+    with StackExchange(corpus({"keras": 12, "torch": 8}, seed=3)) as posts, GitHub() as commits:
+        for folder, full_name, fields in world(tmp_path / "hosted", ["keras", "torch"]):
+            commits.add(folder, full_name, **fields)
+        yield Followed(posts, commits, tmp_path / "home", path)
+
+
+def test_what_changed_is_followed_to_the_publication_and_where_nothing_did_nothing_is_made(followed):
+    assert followed.run() == ["whole_graph"]
+    published = followed.home.published.stat().st_mtime_ns
+    assert followed.run() == ["refresh"]
+    assert followed.said == f"Nothing has changed since {followed.home.published} was made.\n"
+    assert followed.run("--sweep") == ["refresh"]
+    assert followed.home.published.stat().st_mtime_ns == published
+
+    # The sources.
+    asked = question(900_001, tags=["keras"], title="What came later", created=1_400_000_000, activity=int(time.time()))
+    followed.posts.truth[asked.question_id] = asked
+    assert followed.run() == ["refresh", "downstream"]
+    assert "What came later" in followed.titles()
+    Repository(next(iter(followed.commits.hosted.values())).path).commit("Fix what came later", {"later.py": "1\n"})
+    assert followed.run("--libraries", "Torch") == ["refresh"]
+    assert followed.run("--libraries", "Keras") == ["refresh", "downstream"]
+    assert followed.run() == ["refresh"]
+
+    # Whatever else the tables are made from.
+    inbox = followed.home.labels / "inbox"
+    inbox.mkdir(parents=True, exist_ok=True)
+    (inbox / "5-ann.csv").write_text("item_id,link\n", encoding="utf-8")
+    assert followed.run() == ["whole_graph"]
+    followed.study.write_text(STUDY.replace("seed = 7", "seed = 8"), encoding="utf-8")
+    assert followed.run() == ["whole_graph"]
+    followed.home.published.unlink()
+    assert followed.run() == ["whole_graph"]
+    assert followed.run() == ["refresh"]
