@@ -1,7 +1,8 @@
 """The writer's lease: at most one process writes a study's database; the others wait and say for whom.
 
 It is an advisory lock (flock) on a file of its own, so that neither copying nor replacing the database can drop it,
-and so that the kernel gives it back when its holder dies, however it dies.
+and so that the kernel gives it back when its holder dies, however it dies. Who waits holds the lock of a second file,
+the place of the next one, so that whoever gives the lease back and wants it again comes behind.
 """
 
 import fcntl
@@ -47,15 +48,16 @@ class Lease:
     def __enter__(self) -> Self:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            # Unbuffered, so that a full disk shows where we write and not where the file is closed.
-            file = os.fdopen(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644), "r+b", buffering=0)
+            file, next_one = _opened(self.path), _opened(self.path.with_suffix(".next"))
         except OSError as error:
             raise DlbugError(
                 f"cannot write {self.path}: {error.strerror}. "
                 "Make the folder writable or set DLBUG_HOME to one that is."
             ) from None
         try:
-            self._wait_for(file)
+            with next_one:
+                self._wait_for(next_one)
+                self._wait_for(file)
             entry = {
                 "holder": self._holder,
                 "pid": os.getpid(),
@@ -102,6 +104,11 @@ class Lease:
                 time.sleep(_POLL_SECONDS)
             else:
                 return
+
+
+def _opened(path: Path) -> io.FileIO:
+    # Unbuffered, so that a full disk shows where we write and not where the file is closed.
+    return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o644), "r+b", buffering=0)
 
 
 def holder_of(path: Path) -> str:

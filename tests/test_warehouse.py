@@ -12,6 +12,7 @@ import pytest
 from small_disks import mount, unmount
 
 from dlbug_assets.errors import DlbugError
+from dlbug_assets.lease import Lease
 from dlbug_assets.table_specs import Check, Column, TableSpec
 from dlbug_assets.warehouse import Home, Warehouse, ask_frames, open_published
 
@@ -232,6 +233,17 @@ def test_two_writers_wait_for_each_other_and_name_the_holder(home):
     reader = open_published(home)
     assert reader.execute("from analysis.bugs").fetchall() == [(2, "second")]
     reader.close()
+
+
+def test_who_gives_the_lease_back_and_wants_it_again_comes_behind_those_who_wait(home):
+    with Lease(home.lock, "first", print):
+        second = program(WRITER, home.root, "second", 2)
+        assert second.stdout.readline().startswith("waiting")
+    # Who waits looks from time to time: whoever asks right away would always be quicker.
+    with pytest.raises(DlbugError, match="still held"), Lease(home.lock, "first again", print, patience=0):
+        pass
+    second.communicate("go\n", timeout=60)
+    assert second.returncode == 0
 
 
 def test_the_lease_of_a_killed_writer_is_free_again(home):
