@@ -87,14 +87,17 @@ def _run(
             published = "What could be done is published"
         else:
             published = "The published database is untouched" if before else "Nothing was published"
-        raise DlbugError(f"{len(failures)} of the run's steps failed. {published}.")
+        raise DlbugError(
+            f"{len(failures)} of the run's steps failed. {published}. "
+            "Do what is said above, then run the same again: it goes on from what is there."
+        )
     if select is not None:
         click.echo(f"Database: {home.published}")
 
 
 def _version_of(path: Path) -> int | None:
     """What changes when a file is replaced; None where there is none."""
-    return path.stat().st_ino if path.is_file() else None
+    return path.stat().st_mtime_ns if path.is_file() else None
 
 
 @cli.command()

@@ -11,6 +11,7 @@ from dlbug_assets.publishing.contents import REPORT_TABLES, ask_all
 from dlbug_assets.publishing.figures import Picture
 from dlbug_assets.publishing.folders import write_folder
 from dlbug_assets.publishing.report import contents, pictures
+from dlbug_assets.publishing.run_summary import run_summary
 from dlbug_assets.publishing.study_info import notice, study_info
 from dlbug_assets.study import Study
 from dlbug_assets.table_assets import FOLLOWS, OWNERS, TableAssets, asset_key
@@ -64,6 +65,7 @@ def assets(study: Study, home: Home, tables: TableAssets) -> list[dg.AssetsDefin
             "bytes": path.stat().st_size,
             "study_hash": study.hash,
             "notice": notice(study),
+            **run_summary(context, warehouse),
         }
         return dg.MaterializeResult(metadata=metadata)
 

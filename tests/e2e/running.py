@@ -14,6 +14,8 @@ from dlbug_assets.warehouse import Home, open_published
 #: An address where nobody answers: no test asks the real API.
 NOBODY = "http://127.0.0.1:9"
 DLBUG = Path(sys.executable).parent / "dlbug"
+#: How every run ends of which a step failed.
+NEXT = " Do what is said above, then run the same again: it goes on from what is there.\n"
 
 
 @dataclass(frozen=True)
@@ -59,8 +61,6 @@ def command(home: Path, *arguments: str, cwd: Path | None = None, **more: str) -
 def ran(study: str, root: Path, **more: str) -> Ran:
     """Run a study in a home."""
     return Ran(Home(root, study), command(root, "run", "--study", study, **more))
-
-
 
 
 def fingerprints(home: Home) -> dict[str, tuple[int, int]]:

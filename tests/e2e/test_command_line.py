@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from running import DLBUG, command, environment
+from running import DLBUG, NEXT, command, environment
 from small_disks import mount, unmount
 
 from dlbug_assets.runs import contiguous_ranges
@@ -98,7 +98,7 @@ def test_a_service_that_cannot_be_reached_is_said_plainly(dlbug):
     message = only_message(dlbug("run", "--study", "live", "--select", "group:reference or group:github"))
     assert "error: github.landing: Caffe, Keras, Tensorflow, Theano, Torch: http://127.0.0.1:9/search/repo" in message
     assert "failed 4 times, the last time with: no whole reply (ConnectionError). Is there a network?" in message
-    assert message.endswith("error: 1 of the run's steps failed. Nothing was published.\n")
+    assert message.endswith("error: 1 of the run's steps failed. Nothing was published." + NEXT)
 
 
 def test_a_home_that_cannot_be_written_is_named(dlbug, tmp_path):

@@ -4,7 +4,7 @@ import shutil
 import subprocess
 
 import pytest
-from running import Ran, command
+from running import NEXT, Ran, command
 
 from dlbug_assets.warehouse import Home
 
@@ -107,4 +107,4 @@ def test_what_is_no_dump_is_named(study, name, said):
     assert result.returncode == 1
     assert said in result.stderr
     assert "Traceback" not in result.stderr
-    assert result.stderr.endswith("error: 1 of the run's steps failed. Nothing was published.\n")
+    assert result.stderr.endswith("error: 1 of the run's steps failed. Nothing was published." + NEXT)

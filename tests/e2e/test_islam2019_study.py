@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 from release import release_path
-from running import Ran, ran
+from running import NEXT, Ran, ran
 from scipy.stats import chi2_contingency, ttest_ind
 from servers.github import GitHub, world
 from servers.stackexchange import StackExchange, question
@@ -278,7 +278,7 @@ def test_a_bad_release_is_one_message_and_leaves_the_publication_alone(islam2019
         assert expected in result.stderr
         assert str(path) in result.stderr
         assert "Traceback" not in result.stderr
-        assert result.stderr.endswith("The published database is untouched.\n")
+        assert result.stderr.endswith("The published database is untouched." + NEXT)
         assert islam2019.home.published.read_bytes() == before
 
 

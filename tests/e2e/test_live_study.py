@@ -11,7 +11,7 @@ from urllib.parse import quote, quote_plus
 import dagster as dg
 import pytest
 from counting import proves_count
-from running import DLBUG, Ran, command, environment
+from running import DLBUG, NEXT, Ran, command, environment
 from servers.stackexchange import Fault, StackExchange, corpus, question
 from small_disks import mount, unmount
 
@@ -200,7 +200,7 @@ def test_one_library_that_fails_leaves_the_others_done_and_followed(live):
     result = live.run()
     assert result.returncode == 1
     assert "error: stackoverflow.landing: Keras: Stack Exchange refused questions: error 400" in result.stderr
-    assert result.stderr.endswith("error: 1 of the run's steps failed. What could be done is published.\n")
+    assert result.stderr.endswith("error: 1 of the run's steps failed. What could be done is published." + NEXT)
     live.api.faults.clear()
     expected = live.truth()
     assert live.rows() == expected | {"Keras": {}}
@@ -217,7 +217,7 @@ def test_a_refresh_that_is_deferred_says_until_when_and_leaves_everything_as_it_
     result = live.run()
     assert result.returncode == 1
     assert "nothing is asked before " in result.stderr
-    assert result.stderr.endswith("error: 1 of the run's steps failed. The published database is untouched.\n")
+    assert result.stderr.endswith("error: 1 of the run's steps failed. The published database is untouched." + NEXT)
     assert live.home.published.read_bytes() == before
     doctor = command(live.root, "doctor", "--study", "live")
     assert "note  quota: " in doctor.stdout

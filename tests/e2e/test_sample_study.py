@@ -6,6 +6,7 @@ import subprocess
 import sys
 from datetime import datetime, timedelta
 
+import dagster as dg
 import polars as pl
 import pytest
 from running import environment, fingerprints, ran
@@ -23,6 +24,21 @@ def test_the_run_says_sizes_kappas_findings_and_where_things_are(sample):
     assert sum(line.split()[0].isdigit() for line in findings.splitlines() if line.strip()) == 21
     assert f"Database: {sample.home.published}" in said
     assert f"Report:   {sample.home.report / 'index.html'}" in said
+
+
+def test_the_published_database_says_in_the_ui_what_its_run_came_to(sample):
+    with dg.DagsterInstance.from_config(str(sample.home.dagster_home)) as instance:
+        event = instance.get_latest_materialization_event(dg.AssetKey(["publishing", "database"]))
+        stats = instance.get_run_stats(event.run_id)
+    told = {name: value.value for name, value in event.asset_materialization.metadata.items()}
+    # Itself and the report, which may come after it, are not counted.
+    assert told["steps done"] in (stats.steps_succeeded - 1, stats.steps_succeeded - 2)
+    assert told["steps failed"] == 0
+    assert stats.materializations - 2 <= told["tables written"] < stats.materializations
+    assert told["seconds so far"] <= stats.end_time - stats.start_time + 0.1
+    assert told["checks that did not hold"] == "none"
+    counted = sample.query("select verdict, count(*) from analysis.finding_verdicts group by verdict order by verdict")
+    assert told["findings"] == ", ".join(f"{count} {verdict}" for verdict, count in counted.rows())
 
 
 def test_every_described_table_is_published_with_comments(sample):
