@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import duckdb
 import polars as pl
@@ -87,11 +88,21 @@ def _stoppable(connection: duckdb.DuckDBPyConnection, work: Callable[[], None]) 
 def _asked(
     connection: duckdb.DuckDBPyConnection, query: str, output_format: str, output: Path | None, rows: int | None
 ) -> None:
-    relation = connection.sql(query)
-    if relation is None:
-        return
+    statements = [statement.query for statement in connection.extract_statements(query)]
     if output_format == "table":
-        _show(relation, output, SHOWN_ROWS if rows is None else rows)
+        with contextlib.ExitStack() as stack:
+            if output is not None:
+                file = stack.enter_context(output.open("w", encoding="utf-8"))
+                stack.enter_context(contextlib.redirect_stdout(file))
+            for statement in statements:
+                relation = connection.sql(statement)
+                if relation is not None:
+                    _show(relation, SHOWN_ROWS if rows is None else rows)
+        return
+    if len(statements) != 1:
+        raise DlbugError(f"{output_format} holds the answer of one query, these are {len(statements)}")
+    relation = connection.sql(statements[0])
+    if relation is None:
         return
     relation = relation if rows is None else relation.limit(rows)
     target = output if output is not None else sys.stdout.buffer
@@ -100,9 +111,14 @@ def _asked(
         content = f"[{f',{os.linesep}'.join(line for (line,) in lines)}]\n".encode()
         target.write_bytes(content) if isinstance(target, Path) else target.write(content)
     elif output_format == "csv":
-        relation.project(_flat(relation)).pl().write_csv(target)
+        _frame(relation.project(_flat(relation))).write_csv(target)
     else:
-        relation.pl().write_parquet(target)
+        _frame(relation).write_parquet(target)
+
+
+def _frame(relation: duckdb.DuckDBPyRelation) -> pl.DataFrame:
+    """The rows; unlike ``pl()`` on the way there, this can be interrupted."""
+    return cast("pl.DataFrame", pl.from_arrow(relation.to_arrow_table()))
 
 
 def _flat(relation: duckdb.DuckDBPyRelation) -> str:
@@ -114,14 +130,10 @@ def _flat(relation: duckdb.DuckDBPyRelation) -> str:
     )
 
 
-def _show(relation: duckdb.DuckDBPyRelation, output: Path | None, rows: int) -> None:
+def _show(relation: duckdb.DuckDBPyRelation, rows: int) -> None:
     # One more than is shown: to know whether there are more without counting them all.
     found = relation.limit(rows + 1).to_arrow_table()
-    shown = duckdb.from_arrow(found.slice(0, rows))
-    with contextlib.ExitStack() as stack:
-        if output is not None:
-            stack.enter_context(contextlib.redirect_stdout(stack.enter_context(output.open("w", encoding="utf-8"))))
-        shown.show(max_rows=max(rows, 1), max_col_width=_WIDEST)
+    duckdb.from_arrow(found.slice(0, rows)).show(max_rows=max(rows, 1), max_col_width=_WIDEST)
     if found.num_rows > rows:
         print(f"(the first {rows} rows; --limit N shows more, --format csv has all)", file=sys.stderr)
 

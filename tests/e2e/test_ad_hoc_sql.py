@@ -3,6 +3,8 @@
 import os
 import pty
 import select
+import signal
+import subprocess
 import time
 
 import pytest
@@ -41,6 +43,14 @@ def test_lists_are_json_within_csv_and_every_type_has_a_json(sql, tmp_path):
     assert sql("select 1 as n where false", "--format", "json").stdout == "[]\n"
     sql(sums, "--format", "json", "--output", str(tmp_path / "sums.json"))
     assert (tmp_path / "sums.json").read_text() == sql(sums, "--format", "json").stdout
+
+
+def test_several_queries_are_answered_one_after_the_other_a_file_holds_one(sql):
+    answered = sql("select 'first' as a; select 'second' as b where false; select 'third' as c").stdout
+    assert answered.index("first") < answered.index("b") < answered.index("third")
+    refused = sql("select 1; select 2", "--format", "csv")
+    assert refused.returncode == 1
+    assert refused.stderr == "error: csv holds the answer of one query, these are 2\n"
 
 
 @pytest.mark.parametrize(
@@ -111,3 +121,15 @@ def test_the_prompt_stops_a_query_at_ctrl_c_and_remembers_what_was_asked(sample)
     history = sample.home.folder / "sql_history"
     assert history.stat().st_mode & 0o777 == 0o600
     assert history.read_text().splitlines() == [f"{ENDLESS};", "select 40 + 2 as answer;", ".quit"]
+
+
+@pytest.mark.parametrize("output_format", ["csv", "json"])
+def test_a_query_into_a_file_stops_at_ctrl_c(sample, tmp_path, output_format):
+    target = tmp_path / "never"
+    asking = subprocess.Popen(
+        [DLBUG, "sql", ENDLESS, "--format", output_format, "--output", target], env=environment(sample.home.root)
+    )
+    time.sleep(3)  # the command has begun to ask by then; were it slower, it would end all the same
+    asking.send_signal(signal.SIGINT)
+    assert asking.wait(timeout=60) != 0
+    assert not target.exists()
