@@ -35,7 +35,7 @@ class Ran:
 
 def environment(home: Path, **more: str) -> dict[str, str]:
     """The environment of a user who has set nothing but DLBUG_HOME, on a machine without a network."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("DLBUG_", "DAGSTER_"))}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("DLBUG_", "DAGSTER_", "PYTHON"))}
     return (
         kept
         | {"DLBUG_HOME": str(home), "DLBUG_STACKEXCHANGE_URL": NOBODY, "DLBUG_GITHUB_URL": NOBODY, "COLUMNS": "120"}
