@@ -1,5 +1,6 @@
 """What leaves the pipeline: study_info, the report, and the published database."""
 
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,7 +12,6 @@ from dlbug_assets.publishing.contents import REPORT_TABLES, ask_all
 from dlbug_assets.publishing.figures import Picture
 from dlbug_assets.publishing.folders import write_folder
 from dlbug_assets.publishing.report import contents, pictures
-from dlbug_assets.publishing.run_summary import run_summary
 from dlbug_assets.publishing.study_info import notice, study_info
 from dlbug_assets.study import Study
 from dlbug_assets.table_assets import FOLLOWS, OWNERS, TableAssets, asset_key
@@ -65,11 +65,35 @@ def assets(study: Study, home: Home, tables: TableAssets) -> list[dg.AssetsDefin
             "bytes": path.stat().st_size,
             "study_hash": study.hash,
             "notice": notice(study),
-            **run_summary(context, warehouse),
+            **_so_far(context, warehouse),
         }
         return dg.MaterializeResult(metadata=metadata)
 
     return [info, report, database]
+
+
+def _so_far(context: dg.AssetExecutionContext, warehouse: Warehouse) -> dict[str, Any]:
+    """What the run came to, for those who look at it later: its steps, the tables it wrote, its seconds, which of its
+    checks did not hold (by table), and how many findings there are of each verdict."""
+    so_far = context.instance.get_run_stats(context.run_id)
+    checked = context.instance.get_records_for_run(
+        context.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION
+    ).records
+    evaluations = [record.event_log_entry.get_dagster_event().asset_check_evaluation_data for record in checked]
+    broken = [f"{each.asset_key.to_user_string()}: {each.check_name}" for each in evaluations if not each.passed]
+    verdicts: list[tuple[Any, ...]] = []
+    if warehouse.has("analysis.finding_verdicts"):
+        verdicts = warehouse.read(
+            "select verdict, count(*) from analysis.finding_verdicts group by verdict order by verdict"
+        ).rows()
+    return {
+        "steps done": so_far.steps_succeeded,
+        "steps failed": so_far.steps_failed,
+        "tables written": so_far.materializations,
+        "seconds so far": round(time.time() - so_far.start_time, 1),
+        "checks that did not hold": "\n".join(broken) or "none",
+        "findings": ", ".join(f"{count} {verdict}" for verdict, count in verdicts) or "not judged yet",
+    }
 
 
 def _small(picture: Picture) -> str | dg.MarkdownMetadataValue:
