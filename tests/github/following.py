@@ -66,7 +66,7 @@ class Following:
     study: Study = STUDY
     token: str | None = PLANTED
     patience: Patience = field(
-        default_factory=lambda: Patience(connect=10, silence=2, reply=4, hold=10, limited=0.3, attempts=3, pause=0.02)
+        default_factory=lambda: Patience(connect=60, silence=60, hold=10, limited=0.3, attempts=3, pause=0.02)
     )
 
     def __post_init__(self):

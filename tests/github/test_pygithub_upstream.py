@@ -58,7 +58,7 @@ def test_an_outage_is_hammered(api):
     with pytest.raises(requests.exceptions.RetryError):
         client(api, retry=github.GithubRetry(total=6)).get_repo("keras-lovers/project-0")
     assert len(api.log) == 7
-    assert time.monotonic() - start < 2
+    assert time.monotonic() - start < 30  # growing gaps would be more than a minute
 
 
 def test_whole_replies_with_addresses_of_people_are_logged(api, caplog):

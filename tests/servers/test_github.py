@@ -444,16 +444,16 @@ def test_a_connection_may_break(api, kind, error):
 def test_silence_leaves_others_alone(api):
     api.fail(Fault("hang", seconds=30))
     with pytest.raises(requests.Timeout):
-        requests.get(f"{api.url}/repositories/1", timeout=0.2)
+        requests.get(f"{api.url}/repositories/1", timeout=2)
     assert requests.get(f"{api.url}/repositories/1", timeout=20).status_code == 200
     assert [request.status for request in api.log] == [None, 200]
 
 
 def test_a_drip_outlasts_a_timeout_that_counts_from_byte_to_byte(api):
-    api.fail(Fault("drip", seconds=0.001))
+    api.fail(Fault("drip", seconds=0.005))
     start = time.monotonic()
-    assert requests.get(f"{api.url}/rate_limit", timeout=0.3).json()["rate"]["limit"] == 5000
-    assert time.monotonic() - start > 0.4
+    assert requests.get(f"{api.url}/rate_limit", timeout=1).json()["rate"]["limit"] == 5000
+    assert time.monotonic() - start > 1
 
 
 def test_a_search_that_ran_out_of_time_shows_half_and_says_so(api):

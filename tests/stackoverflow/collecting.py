@@ -73,7 +73,7 @@ class Collecting:
     study: Study = STUDY
     key: str | None = KEY
     patience: Patience = field(
-        default_factory=lambda: Patience(connect=10, silence=2, reply=4, hold=10, attempts=3, pause=0.02)
+        default_factory=lambda: Patience(connect=60, silence=60, hold=10, attempts=3, pause=0.02)
     )
 
     def __post_init__(self):
