@@ -76,13 +76,8 @@ def _likeness(vectors: dict[str, list[int]], totals: dict[str, int]) -> dict[str
         return {"jensen_shannon": distance, "undefined_reason": reason}
     from scipy.stats import rankdata  # noqa: PLC0415 - slow to import
 
-    return {"pearson": _pearson(a, b), "spearman": _pearson(rankdata(a), rankdata(b)), "jensen_shannon": distance}
-
-
-def _pearson(a: Sequence[float], b: Sequence[float]) -> float:
-    from scipy.stats import pearsonr  # noqa: PLC0415 - slow to import
-
-    return float(pearsonr(a, b).statistic)
+    pearson, spearman = _row_by_row(np.array([a, rankdata(a)]), np.array([b, rankdata(b)]))
+    return {"pearson": float(pearson), "spearman": float(spearman), "jensen_shannon": distance}
 
 
 def _jensen_shannon(a: Sequence[float], b: Sequence[float]) -> float:
@@ -152,11 +147,12 @@ def _limits(row: dict[str, object], a: np.ndarray | None, b: np.ndarray | None) 
 
 
 def _row_by_row(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Pearson's correlation of each row of ``a`` with that of ``b``, NaN where one of them does not vary."""
+    """Pearson's correlation (1896) of each row of ``a`` with that of ``b``, NaN where one of them does not vary."""
     a, b = (one - one.mean(axis=1, keepdims=True) for one in (a, b))
     size = np.sqrt((a**2).sum(axis=1) * (b**2).sum(axis=1))
     # What varies by rounding errors only does not vary.
-    return np.divide((a * b).sum(axis=1), size, out=np.full(len(size), np.nan), where=size > np.finfo(float).eps)
+    varies = size > np.finfo(float).eps
+    return np.clip(np.divide((a * b).sum(axis=1), size, out=np.full(len(size), np.nan), where=varies), -1, 1)
 
 
 def _influence(row: dict[str, object], a: pl.DataFrame | None, b: pl.DataFrame | None) -> dict[str, object]:
