@@ -413,5 +413,9 @@ def _explained(doing: str, path: Path) -> Iterator[None]:
             raise DlbugError(f"{doing}: {path} is locked by {who}. Close that program and run again.") from None
         cure = "Check that the disk has room, that the folder is writable and that nothing else wrote into the file."
         raise DlbugError(f"{doing}: {message} ({path}). {cure}") from None
+    except duckdb.CatalogException as error:
+        message = str(error).removeprefix("Catalog Error: ").split("\n")[0]
+        cure = "What a selection reads has to be made first: run the study once without --select, or put + before it."
+        raise DlbugError(f"{doing}: {message} {cure}") from error
     except duckdb.Error as error:
         raise DlbugError(f"{doing}: {str(error).strip()}") from error

@@ -138,6 +138,11 @@ def test_a_table_of_another_version_is_not_mixed_with_this_ones(warehouse):
         warehouse.replace_part(SPEC, bugs((1, "Keras")), "library = ?", ["Keras"])
 
 
+def test_a_table_that_was_never_made_is_named_with_what_makes_it(warehouse):
+    with pytest.raises(DlbugError, match=r"reading reference.libraries: .* does not exist! .* once without --select"):
+        warehouse.read("reference.libraries")
+
+
 def test_publishing_replaces_the_file_and_readers_keep_theirs(warehouse, home):
     warehouse.replace(SPEC, bugs((1, "Keras")))
     warehouse.publish()

@@ -10,6 +10,7 @@ from repositories import Repository
 from running import Ran, command
 from servers.github import GitHub, world
 from servers.stackexchange import StackExchange, corpus, question
+from serving import graphql, serving
 
 from dlbug_assets.warehouse import Home
 
@@ -102,3 +103,18 @@ def test_what_changed_is_followed_to_the_publication_and_where_nothing_did_nothi
     inbox.mkdir(parents=True, exist_ok=True)
     (inbox / "5-ann.csv").write_text("item_id,link\n", encoding="utf-8")
     assert followed.run() == ["whole_graph"]
+
+
+def test_a_browser_shows_how_fresh_the_corpora_are(followed, page, screenshots):
+    followed.run("--select", "group:reference or group:stackoverflow")
+    with serving(followed.root, str(followed.study)) as ui:
+        asset = '{ assetNodeOrError(assetKey: {path: ["stackoverflow", "raw_posts"]}) '
+        status = asset + "{ ... on AssetNode { freshnessStatusInfo { freshnessStatus } } } }"
+        deadline = time.monotonic() + 120  # the daemon looks once a minute
+        while (seen := graphql(ui, status)["assetNodeOrError"]["freshnessStatusInfo"]["freshnessStatus"]) == "UNKNOWN":
+            assert time.monotonic() < deadline, "nobody looked how fresh it is"
+            time.sleep(1)
+        assert seen == "HEALTHY"
+        page.goto(f"{ui}/assets/stackoverflow/raw_posts")
+        page.get_by_text("Passing").first.wait_for()
+        page.screenshot(path=screenshots / "freshness.png")

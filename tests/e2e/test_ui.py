@@ -1,18 +1,13 @@
 """The web UI, in a real browser against the command that users start."""
 
-import shutil
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 from handmade import Handmade, filled
-from playwright.sync_api import sync_playwright
 from serving import graphql, serving
 
-from dlbug_assets.study import PROJECT, SCHEMAS
-
-CHROMIUM = shutil.which("chromium")
+from dlbug_assets.study import SCHEMAS
 
 
 @pytest.fixture(scope="module")
@@ -53,32 +48,9 @@ def until(found: Callable[[], bool], what: str) -> None:
         time.sleep(1)
 
 
-@pytest.fixture(scope="module")
-def screenshots() -> Path:
-    """Kept where people look at them: .artifacts/screenshots of the checkout."""
-    folder = PROJECT / ".artifacts" / "screenshots"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
-
-
 @pytest.fixture
 def handmade(tmp_path):
     return Handmade(tmp_path)
-
-
-@pytest.fixture
-def page():
-    if CHROMIUM is None:
-        pytest.skip("there is no chromium here: apt-get install chromium")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=CHROMIUM,
-            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"],
-        )
-        opened = browser.new_page(viewport={"width": 1600, "height": 1000})
-        opened.set_default_timeout(90_000)
-        yield opened
-        browser.close()
 
 
 def test_a_browser_shows_the_lineage_in_groups(ui, page, screenshots):
