@@ -7,7 +7,7 @@ import dagster as dg
 
 from dlbug_assets.automation import WHOLE_GRAPH
 from dlbug_assets.definitions import build_defs
-from dlbug_assets.runs import prepare_instance
+from dlbug_assets.runs import prepared_instance
 from dlbug_assets.study import load_study
 from dlbug_assets.warehouse import Home
 
@@ -34,7 +34,7 @@ def execute(environ: Mapping[str, str]) -> None:
         "dagster/asset_partition_range_end": study.library_names[-1],
     }
     with (
-        dg.DagsterInstance.from_config(str(prepare_instance(Home.of(study.name, environ)))) as instance,
+        prepared_instance(Home.of(study.name, environ)) as instance,
         dg.execute_job(
             dg.reconstructable(whole_graph),
             instance,

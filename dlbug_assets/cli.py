@@ -105,11 +105,12 @@ def _version_of(path: Path) -> int | None:
 @click.option("--port", default=3000, show_default=True, help="Port on 127.0.0.1.")
 def ui(study_name: str, port: int) -> None:
     """Open Dagster's UI and daemon for a study."""
-    from dlbug_assets.runs import prepare_instance  # noqa: PLC0415
+    from dlbug_assets.runs import prepared_instance  # noqa: PLC0415
 
     study = load_study(study_name)
-    dagster_home = prepare_instance(Home.of(study.name, os.environ))
-    os.environ["DAGSTER_HOME"] = str(dagster_home)
+    home = Home.of(study.name, os.environ)
+    with prepared_instance(home):
+        os.environ["DAGSTER_HOME"] = str(home.dagster_home)
     os.environ["DLBUG_STUDY"] = study_name if study_name in shipped_studies() else str(Path(study_name).resolve())
     click.echo(f"Study {study.name} at http://127.0.0.1:{port} (Ctrl+C ends it)", err=True)
     arguments = ["dev", "-w", str(PROJECT / "workspace.yaml"), "-h", "127.0.0.1", "-p", str(port)]

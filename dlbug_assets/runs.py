@@ -9,7 +9,7 @@ import os
 import uuid
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,9 +51,10 @@ class StepFailure:
     message: str
 
 
-def prepare_instance(home: Home) -> Path:
-    """Make the study's DAGSTER_HOME where it is missing, and mark the runs in it whose process is gone as failed;
-    returns it. Raises :class:`DlbugError`."""
+@contextmanager
+def prepared_instance(home: Home) -> Iterator[dg.DagsterInstance]:
+    """The instance of the study, made where it is missing; the runs in it whose process is gone are marked as failed.
+    Raises :class:`DlbugError`."""
     try:
         home.dagster_home.mkdir(parents=True, exist_ok=True)
         config = home.dagster_home / "dagster.yaml"
@@ -68,13 +69,13 @@ def prepare_instance(home: Home) -> Path:
             f"cannot write {home.dagster_home}: {error.strerror}. "
             "Make the folder writable (or free disk space), or set DLBUG_HOME to another one."
         ) from None
-    with (
-        # Two that make its tables at the same time would fail each other.
-        Lease(home.dagster_home / "history.lock", f"process {os.getpid()}", lambda _: None, what="history of runs"),
-        _history(home.dagster_home) as instance,
-    ):
-        report_lost_runs(instance, home.living)
-        return home.dagster_home
+    # Two that make its tables at the same time would fail each other.
+    lease = Lease(home.dagster_home / "history.lock", f"process {os.getpid()}", lambda _: None, what="history of runs")
+    with ExitStack() as opened:
+        with lease:
+            instance = opened.enter_context(_history(home.dagster_home))
+            report_lost_runs(instance, home.living)
+        yield instance
 
 
 @contextmanager
@@ -138,7 +139,7 @@ def run_study(
         corpora &= chosen
     home = Home.of(study.name, environ)
     failures: list[StepFailure] = []
-    with _history(prepare_instance(home)) as instance, _quick_to_look_for_garbage():
+    with prepared_instance(home) as instance, _quick_to_look_for_garbage():
         runs = _Runs(definitions, instance, home.living, study.library_names, sweep=sweep, log_format=log_format)
         known = _corpus_keys(definitions)
         digest = made_from(study, home, instance, known)

@@ -9,7 +9,7 @@ import pytest
 from dagster._core.storage.event_log import SqliteEventLogStorage
 
 from dlbug_assets.event_log import EventLog
-from dlbug_assets.runs import prepare_instance
+from dlbug_assets.runs import prepared_instance
 
 
 @dg.asset(check_specs=[dg.AssetCheckSpec("full", asset="posts")])
@@ -24,7 +24,8 @@ def runs_logged(storage, run_id):
 
 @pytest.fixture
 def folder(home):
-    return prepare_instance(home)
+    with prepared_instance(home):
+        return home.dagster_home
 
 
 def test_an_instance_of_ours_uses_it_and_dagsters_own_class_reads_the_same_events(folder):
@@ -90,11 +91,10 @@ def test_what_a_killed_process_has_logged_is_there(folder):
 
 
 def test_a_home_that_was_moved_takes_its_history_along(home, tmp_path):
-    folder = prepare_instance(home)
-    with dg.DagsterInstance.from_config(str(folder)) as instance:
+    with prepared_instance(home) as instance:
         run = dg.materialize([posts], instance=instance)
     moved = type(home)(tmp_path / "elsewhere", home.study)
     home.root.rename(moved.root)
-    with dg.DagsterInstance.from_config(str(prepare_instance(moved))) as instance:
+    with prepared_instance(moved) as instance:
         assert [found.run_id for found in instance.get_runs()] == [run.run_id]
         assert runs_logged(instance.event_log_storage, run.run_id)
