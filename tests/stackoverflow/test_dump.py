@@ -116,7 +116,7 @@ def in_parts(size: int, most: int = 9, helper: type = Helper) -> Iterator[None]:
         yield
 
 
-@pytest.fixture(params=[None, 60, 400], ids=["whole", "in parts of a row", "in parts of some rows"])
+@pytest.fixture(params=[None, 60], ids=["whole", "in parts"])
 def extract(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Extract]:
     with in_parts(request.param) if request.param else nullcontext():
         yield Extract(tmp_path)
