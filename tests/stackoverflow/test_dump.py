@@ -22,6 +22,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
+from small_disks import mount, unmount
 
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.stackoverflow import dump, dump_file, dump_parts
@@ -853,6 +854,26 @@ def test_a_folder_that_cannot_be_written_or_is_not_empty_is_named(extract):
         )
 
 
+def test_a_disk_that_fills_is_said(extract):
+    extract(question(1))
+    # Texts that cannot be packed, more than there is room for.
+    many = LINE.join(question(number, Body=os.urandom(3_000).hex()) for number in range(2, 300))
+    extract.path.write_text(f"{HEAD}{many}</posts>")
+    disk = extract.folder / "disk"
+    mount(disk, "size=400k")
+    try:
+        with pytest.raises(DlbugError) as error:
+            dump.extract(
+                extract.path, {"A": ["keras"]}, {"A": disk}, min_score=6, created_from=None, created_until=None
+            )
+    finally:
+        unmount(disk)
+    assert str(error.value) == (
+        f"cannot write {disk}/questions-00001.parquet: No space left on device. "
+        "Its folder must be empty and writable, with space on its disk."
+    )
+
+
 # Archives
 
 
@@ -922,6 +943,24 @@ def test_an_archive_whose_name_looks_like_a_pattern_is_that_one_alone(extract, p
     packed({"Posts.xml": HEAD + question(1) + "</posts>"}, name="posts 2.7z").rename(extract.folder / "posts ?.7z")
     extract.path = extract.folder / "posts ?.7z"
     assert extract.read().questions() == [1]
+
+
+@needs_7z
+def test_of_an_archive_whose_path_climbs_nothing_is_written_anywhere(extract, packed):
+    work = extract.folder / "packing" / "deep" / "er"
+    work.mkdir(parents=True)
+    (extract.folder / "packing" / "Posts.xml").write_text(SMALL)
+    extract.path = extract.folder / "posts.7z"
+    climbing = [SEVEN_ZIP, "a", "-bd", "-spf", str(extract.path), "../../Posts.xml"]
+    subprocess.run(climbing, cwd=work, check=True, stdout=subprocess.DEVNULL)
+    listed = subprocess.run([SEVEN_ZIP, "l", "-slt", str(extract.path)], check=True, capture_output=True, text=True)
+    assert "Path = ../../Posts.xml" in listed.stdout
+    shutil.rmtree(extract.folder / "packing")
+    before = set(extract.folder.parent.rglob("*"))
+    assert extract.read().questions() == [1]
+    added = set(extract.folder.parent.rglob("*")) - before
+    assert {path.suffix for path in added if path.is_file()} == {".parquet"}
+    assert all(path.is_relative_to(extract.out) for path in added)
 
 
 @needs_7z
