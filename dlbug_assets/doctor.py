@@ -14,6 +14,7 @@ from packaging.requirements import Requirement
 
 from dlbug_assets import lease
 from dlbug_assets.clock import Clock, shown
+from dlbug_assets.github.clones import weighed
 from dlbug_assets.quota import Ledger, described
 from dlbug_assets.study import PROJECT, Study, next_due
 from dlbug_assets.warehouse import Home
@@ -91,10 +92,9 @@ def _disk(home: Home) -> Iterator[Line]:
 
 
 def _clones(home: Home) -> Iterator[Line]:
-    found = [path for path in home.clones.glob("*.git") if path.is_dir()]
-    if found:
-        size = sum(file.stat().st_size for path in found for file in path.rglob("*") if file.is_file())
-        text = f"{len(found)} repositories, {size >> 20} MiB in {home.clones}; what is deleted there is fetched again"
+    count, size = weighed(home.clones)
+    if count:
+        text = f"{count} repositories, {size >> 20} MiB in {home.clones}; what is deleted there is fetched again"
         yield Line("ok", "clones", text)
 
 

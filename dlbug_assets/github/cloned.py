@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 import polars as pl
 
-from dlbug_assets.github.clones import Clone, GitError, end_all
+from dlbug_assets.github.clones import Clone, GitError, end_all, weighed
 from dlbug_assets.github.histories import CHANGES, Commit, Fixes, Target, change_row
 from dlbug_assets.github.sampling import bottom_k
 from dlbug_assets.landing import Collection, Landing, Say
@@ -55,7 +55,7 @@ class Cloned:
         collection.land({"method": "changes"}, json.dumps(changes).encode())
         counts = {"repositories": len(looks), "commits": mined.height}
         collection.finish({"finished_at": collection.stamps.next().isoformat(), "looks": looks, **counts})
-        return {"kind": self.KIND, **counts, "drawn": drawn.height}
+        return {"kind": self.KIND, **counts, "drawn": drawn.height, "MiB of clones": weighed(self._clones)[1] >> 20}
 
     def looks(self) -> dict[str, dict[str, Any]]:
         """What the last look found, by key: state, branch, head, and the heads that were rewritten."""

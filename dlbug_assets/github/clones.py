@@ -174,6 +174,12 @@ class Clone:
         return _git(f"--git-dir={self.folder}", *arguments, stdin=stdin)
 
 
+def weighed(folder: Path) -> tuple[int, int]:
+    """How many clones are in a folder, and the bytes they take."""
+    found = [path for path in folder.glob("*.git") if path.is_dir()]
+    return len(found), sum(file.stat().st_size for path in found for file in path.rglob("*") if file.is_file())
+
+
 def end_all() -> None:
     """End every git that runs now, whatever it is doing: for a program that is told to stop."""
     for group in tuple(_running):

@@ -22,7 +22,8 @@ from xml.etree import ElementTree
 import polars as pl
 
 from dlbug_assets.errors import DlbugError
-from dlbug_assets.stackoverflow.dump_file import Note, Row, Rows
+from dlbug_assets.stackoverflow.dump_file import Row, Rows
+from dlbug_assets.stackoverflow.dump_parts import SharedRows
 
 _BATCH_ROWS = 5_000
 _BATCH_BYTES = 32 << 20
@@ -264,7 +265,8 @@ class _Reader:
         def note(row: Row, reason: str, content: bytes) -> None:
             self._note(self._shelves, row, None, reason, content)
 
-        rows = self._rows(note)
+        tags = {tag for shelf in self._shelves for tag in shelf.wanted.tags}
+        rows = SharedRows(self._path, tags, self._places, note, self._say)
         waiting: list[Row] = []
         room = _WAITING_BYTES
         with closing(iter(rows)) as found:
@@ -286,13 +288,9 @@ class _Reader:
             self._take_late(waiting)
         else:
             self._say(f"{self._path.name} is read again, for answers that stand before their questions")
-            with closing(iter(self._rows(_ignore))) as found:
+            with closing(iter(Rows(self._path, tags, self._places, _ignore, self._say))) as found:
                 self._take_late(found)
         return rows
-
-    def _rows(self, note: Note) -> Rows:
-        tags = {tag for shelf in self._shelves for tag in shelf.wanted.tags}
-        return Rows(self._path, tags, self._places, note, self._say)
 
     def _take_question(self, row: Row, in_scope: Callable[[dict[str, Any]], bool]) -> None:
         question, homes = self._post(row, _QUESTION, self._questions)

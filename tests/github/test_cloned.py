@@ -1,5 +1,6 @@
 """Following many clones: what a look costs, that one that hangs does not keep the others, and what a full disk does."""
 
+import os
 import shutil
 import socket
 import subprocess
@@ -15,7 +16,7 @@ from dlbug_assets.clock import Clock
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.github import cloned, clones
 from dlbug_assets.github.cloned import Cloned
-from dlbug_assets.github.clones import Clone, GitError
+from dlbug_assets.github.clones import Clone, GitError, weighed
 from dlbug_assets.github.histories import Target
 from dlbug_assets.landing import Landing
 
@@ -98,6 +99,40 @@ def test_where_nothing_changed_each_repository_costs_one_look_and_nothing_else(f
     assert ran[:looks] == ["ls-remote"] * looks
     assert notes == {"kind": "clone", "repositories": len(NAMES), "note": "nothing new"}
     assert said == []
+
+
+@pytest.mark.slow
+def test_a_refresh_of_hundreds_of_unchanged_repositories_starts_git_once_for_each(tmp_path, monkeypatch):
+    """Counted by a git that writes down how it is started, also by git itself."""
+    count = 200
+    first = Repository(tmp_path / "0")
+    first.commit("fix it", {"a.py": "x\n"})
+    for number in range(1, count):
+        shutil.copytree(first.path, tmp_path / str(number))
+    log, tools = tmp_path / "log", tmp_path / "tools"
+    tools.mkdir()
+    (tools / "git").write_text(f'#!/bin/sh\necho "$*" >> {log}\nexec {shutil.which("git")} "$@"\n')
+    (tools / "git").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tools}:{os.environ['PATH']}")
+    histories = Cloned(STUDY, STUDY.libraries[0], Landing(tmp_path / "landing", Clock()), tmp_path / "clones")
+    targets = [Target(str(tmp_path / str(number)), f"jane/{number}") for number in range(count)]
+    notes = histories.collect(targets, print)
+    assert (notes["repositories"], notes["commits"]) == (count, count)
+    assert log.read_text().count(" fetch --quiet ") == count
+    log.unlink()
+    assert histories.collect(targets, print)["note"] == "nothing new"
+    started = log.read_text().splitlines()
+    assert len(started) == count
+    assert all(" ls-remote --symref -- file:///" in line for line in started)
+
+
+def test_what_clones_take_is_told(follow, tmp_path):
+    folder = tmp_path / "home" / "clones" / "of another library.git"
+    folder.mkdir(parents=True)
+    (folder / "pack").write_bytes(bytes(3 << 20))
+    assert follow()[0]["MiB of clones"] == 3
+    assert weighed(folder.parent)[0] == len(NAMES) + 1
+    assert weighed(tmp_path / "none") == (0, 0)
 
 
 def test_what_changed_is_fetched_and_the_rest_is_looked_at_alone(follow, repositories, ran):

@@ -1,14 +1,18 @@
 """Reading the data dump: which posts are taken, and what becomes of everything that is not as it should be."""
 
+import io
 import math
+import os
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, nullcontext
 from datetime import date, datetime
 from pathlib import Path
+from typing import ClassVar
 from unittest import mock
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape
@@ -18,9 +22,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
+from small_disks import mount, unmount
 
 from dlbug_assets.errors import DlbugError
-from dlbug_assets.stackoverflow import dump, dump_file
+from dlbug_assets.stackoverflow import dump, dump_file, dump_parts
 
 LIBRARIES = {"Keras": ["keras"], "Torch": ["torch", "pytorch"]}
 NEWER, OLDER = "|a|b|", "<a><b>"
@@ -91,9 +96,31 @@ class Extract:
         return self.frame("irregularities", library).rows()
 
 
-@pytest.fixture
-def extract(tmp_path: Path) -> Extract:
-    return Extract(tmp_path)
+class Helper(dump_parts._Helper):
+    """A helper without a process of its own, so that thousands of them take no time."""
+
+    def __init__(self, path: Path, begin: int, end: int, tags: Iterable[str]) -> None:
+        self._output = io.BytesIO()
+        self._process = mock.Mock(wait=lambda: self.code)
+        self.code = 0
+        try:
+            dump_parts.look(path, begin, end, tags, self._output)
+        except DlbugError:
+            self.code = 1
+
+
+@contextmanager
+def in_parts(size: int, most: int = 9, helper: type = Helper) -> Iterator[None]:
+    """While this lasts, a file is cut into parts of so many bytes."""
+    patched = {"_WORTH_A_PROCESS": size, "_MOST_PROCESSES": most, "_Helper": helper}
+    with mock.patch.multiple(dump_parts, **patched), mock.patch.object(os, "cpu_count", lambda: most):
+        yield
+
+
+@pytest.fixture(params=[None, 60], ids=["whole", "in parts"])
+def extract(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Extract]:
+    with in_parts(request.param) if request.param else nullcontext():
+        yield Extract(tmp_path)
 
 
 # What is taken
@@ -369,15 +396,16 @@ def agrees_with_the_parser(extract):
         st.sampled_from(["\n  ", "\r\n  ", ""]), st.sampled_from([b"", b"\xef\xbb\xbf"]), st.sampled_from(["&gt;", ">"])
     ),
     chunk=st.integers(1, 60) | st.just(1 << 20),
+    part=st.integers(40, 900) | st.just(1 << 30),
 )
-def test_every_dump_gives_what_a_parser_of_the_whole_file_finds(posts, notation, layout, chunk):
+def test_every_dump_gives_what_a_parser_of_the_whole_file_finds(posts, notation, layout, chunk, part):
     line, mark, greater = layout
     rows = [row(**post | ({"Tags": tagged(post["Tags"], notation)} if "Tags" in post else {})) for post in posts]
     rows.append(question(26, "python", notation=notation))
     content = f'<?xml version="1.0"?>{line}<posts>{line}{line.join(rows)}{line}</posts>{line}'
     # A literal > may stand in a value; the older notation of tags is always written with references.
     content = re.sub(r'(Body|Title)="([^"]*)"', lambda hit: hit[0].replace("&gt;", greater), content)
-    with tempfile.TemporaryDirectory() as folder, mock.patch.object(dump_file, "_CHUNK", chunk):
+    with tempfile.TemporaryDirectory() as folder, mock.patch.object(dump_file, "_CHUNK", chunk), in_parts(part):
         extract = Extract(Path(folder))
         extract.of(mark + content.encode(), created_from=FIRST, created_until=LAST)
         agrees_with_the_parser(extract)
@@ -396,10 +424,11 @@ ODD = ["", "<!-- -->", '<row Id="99" />', '<row PostTypeId="4" Id="98" />', '<ro
     posts=posts(),
     notation=st.sampled_from([NEWER, OLDER]),
     line=st.sampled_from(["\n  ", "\r\n  "]),
-    chunk=st.integers(300, 3_000),
+    sizes=st.tuples(st.integers(300, 3_000), st.integers(40, 900) | st.just(1 << 30)),
     odd=st.sampled_from(ODD),
 )
-def test_rows_in_the_usual_layout_are_read_at_a_glance_with_the_same_result(posts, notation, line, chunk, odd):
+def test_rows_in_the_usual_layout_are_read_at_a_glance_with_the_same_result(posts, notation, line, sizes, odd):
+    chunk, part = sizes
     rows = []
     for post in posts:
         fields = {name: post[name] for name in sorted(post, key=[*USUAL, *post].index)}
@@ -407,7 +436,8 @@ def test_rows_in_the_usual_layout_are_read_at_a_glance_with_the_same_result(post
     # The second one tells what stands between rows; it is one of the planted ones.
     rows = [row(Id=0, PostTypeId=4), row(Id=1000000001, PostTypeId=4), *rows, *filter(None, [odd])]
     content = f"<posts>{line}{line.join(rows)}{line}</posts>"
-    with tempfile.TemporaryDirectory() as folder, mock.patch.multiple(dump_file, _CHUNK=chunk, _HEAD=200):
+    glance = mock.patch.multiple(dump_file, _CHUNK=chunk, _HEAD=200)
+    with tempfile.TemporaryDirectory() as folder, glance, in_parts(part):
         extract = Extract(Path(folder))
         extract.of(content, created_from=FIRST, created_until=LAST)
         agrees_with_the_parser(extract)
@@ -564,7 +594,7 @@ def test_of_what_is_irregular_at_most_200_characters_are_kept(extract):
 
 @pytest.mark.parametrize("chunk", range(300, 311))
 def test_a_row_that_is_longer_than_any_post_is_noted_and_the_next_one_is_read(extract, monkeypatch, chunk):
-    monkeypatch.setattr(dump_file, "_LONGEST_ROW", 1000)
+    monkeypatch.setattr(dump_file, "LONGEST_ROW", 1000)
     monkeypatch.setattr(dump_file, "_CHUNK", chunk)
     extract(question(1), question(2, Body="b" * 9_000), question(3), question(4, Body="b" * 5_000))
     assert extract.questions() == [1, 3]
@@ -662,6 +692,108 @@ def test_a_library_without_posts_has_files_without_rows(extract):
     assert {frame.height for frame in found.values()} == {0}
 
 
+# A large file, which several processes read
+
+
+class Real(dump_parts._Helper):
+    """A helper that is remembered."""
+
+    made: ClassVar[list["Real"]] = []
+
+    def __init__(self, *arguments) -> None:
+        super().__init__(*arguments)
+        self.is_relied_on = False
+        self.made.append(self)
+
+    def findings(self):
+        self.is_relied_on = True
+        return super().findings()
+
+    @property
+    def outcome(self) -> tuple[int | None, bool]:
+        return self._process.returncode, self.is_relied_on
+
+
+@pytest.fixture
+def helpers():
+    with mock.patch.object(Real, "made", []):
+        yield Real.made
+
+
+#: Answers before and behind their questions, near and far, a row that is cut, one that is planted, one of no use.
+MANY = [
+    answer(1, 90), question(2, AcceptedAnswerId=60), question(3, "torch", Score=5), question(4, "python"),
+    *(answer(number, number % 5) for number in range(5, 60)), question(60, "keras", "torch", notation=OLDER),
+    answer(61, 2), answer(62, 60), question(1000000001), question(63)[:-20], answer(64, None), question(90),
+    *(answer(number, number % 29) for number in range(91, 140)), answer(140, 2), answer(141, 90),
+]  # fmt: skip
+#: The answers that are taken for Keras.
+FOUND = [*range(7, 60, 5), 61, 62, 118, 140, 141, 1]
+
+
+@pytest.fixture
+def in_one(tmp_path):
+    """What a single process makes of a file."""
+
+    def read(rows: list[str]) -> Extract:
+        (tmp_path / "in_one").mkdir()
+        return Extract(tmp_path / "in_one")(*rows)
+
+    return read
+
+
+def is_the_same(extract: Extract, other: Extract) -> bool:
+    for library in LIBRARIES:
+        for kind in ("questions", "answers", "irregularities"):
+            assert_frame_equal(extract.frame(kind, library), other.frame(kind, library))
+    return extract.reading == other.reading
+
+
+@pytest.mark.parametrize("processes", [2, 3, 5])
+def test_several_processes_find_what_one_finds(tmp_path, in_one, helpers, processes):
+    alone = in_one(MANY)
+    with in_parts(1000, processes, Real):
+        extract = Extract(tmp_path)(*MANY)
+    assert is_the_same(extract, alone)
+    assert extract.answers() == FOUND
+    assert [helper.outcome for helper in helpers] == [(0, True)] * (processes - 1)
+
+
+def test_a_part_whose_numbers_do_not_follow_is_read_without_help_and_so_is_what_comes_behind(tmp_path, in_one, helpers):
+    rows = [*MANY[:100], question(7), *MANY[100:]]
+    alone = in_one(rows)
+    with in_parts(1000, 5, Real):
+        extract = Extract(tmp_path)(*rows)
+    assert is_the_same(extract, alone)
+    relied_on = [helper.is_relied_on for helper in helpers]
+    assert relied_on == sorted(relied_on, reverse=True)
+    assert set(relied_on) == {True, False}
+
+
+def test_where_helpers_fail_the_outcome_is_the_same(tmp_path, in_one, helpers, monkeypatch):
+    alone = in_one(MANY)
+    monkeypatch.setattr(sys, "executable", shutil.which("false"))
+    with in_parts(1000, 3, Real):
+        extract = Extract(tmp_path)(*MANY)
+    assert is_the_same(extract, alone)
+    assert [helper.outcome for helper in helpers] == [(1, False)] * 2
+
+
+def test_a_small_file_is_read_by_one_process(tmp_path, helpers):
+    with in_parts(1 << 20, 8, Real):
+        assert Extract(tmp_path)(*MANY).answers() == FOUND
+    assert helpers == []
+
+
+def test_helpers_are_ended_when_reading_fails(tmp_path, helpers):
+    extract = Extract(tmp_path)
+    extract.path.write_text(HEAD + LINE.join(MANY) + "<posts>" + LINE.join(MANY))
+    with in_parts(1000, 3, Real):
+        assert message(extract) == f"{extract.path} contains several dumps. Name Stack Overflow's Posts.xml alone."
+    assert None not in [helper.outcome[0] for helper in helpers]
+    assert len(helpers) == 2
+
+
 # What is no dump
 
 
@@ -720,6 +852,26 @@ def test_a_folder_that_cannot_be_written_or_is_not_empty_is_named(extract):
             f"cannot write {folder}/questions-00001.parquet: {why}. "
             "Its folder must be empty and writable, with space on its disk."
         )
+
+
+def test_a_disk_that_fills_is_said(extract):
+    extract(question(1))
+    # Texts that cannot be packed, more than there is room for.
+    many = LINE.join(question(number, Body=os.urandom(3_000).hex()) for number in range(2, 300))
+    extract.path.write_text(f"{HEAD}{many}</posts>")
+    disk = extract.folder / "disk"
+    mount(disk, "size=400k")
+    try:
+        with pytest.raises(DlbugError) as error:
+            dump.extract(
+                extract.path, {"A": ["keras"]}, {"A": disk}, min_score=6, created_from=None, created_until=None
+            )
+    finally:
+        unmount(disk)
+    assert str(error.value) == (
+        f"cannot write {disk}/questions-00001.parquet: No space left on device. "
+        "Its folder must be empty and writable, with space on its disk."
+    )
 
 
 # Archives
@@ -791,6 +943,24 @@ def test_an_archive_whose_name_looks_like_a_pattern_is_that_one_alone(extract, p
     packed({"Posts.xml": HEAD + question(1) + "</posts>"}, name="posts 2.7z").rename(extract.folder / "posts ?.7z")
     extract.path = extract.folder / "posts ?.7z"
     assert extract.read().questions() == [1]
+
+
+@needs_7z
+def test_of_an_archive_whose_path_climbs_nothing_is_written_anywhere(extract, packed):
+    work = extract.folder / "packing" / "deep" / "er"
+    work.mkdir(parents=True)
+    (extract.folder / "packing" / "Posts.xml").write_text(SMALL)
+    extract.path = extract.folder / "posts.7z"
+    climbing = [SEVEN_ZIP, "a", "-bd", "-spf", str(extract.path), "../../Posts.xml"]
+    subprocess.run(climbing, cwd=work, check=True, stdout=subprocess.DEVNULL)
+    listed = subprocess.run([SEVEN_ZIP, "l", "-slt", str(extract.path)], check=True, capture_output=True, text=True)
+    assert "Path = ../../Posts.xml" in listed.stdout
+    shutil.rmtree(extract.folder / "packing")
+    before = set(extract.folder.parent.rglob("*"))
+    assert extract.read().questions() == [1]
+    added = set(extract.folder.parent.rglob("*")) - before
+    assert {path.suffix for path in added if path.is_file()} == {".parquet"}
+    assert all(path.is_relative_to(extract.out) for path in added)
 
 
 @needs_7z
