@@ -5,6 +5,7 @@ anything looks into it, so that all labels, with their history, can be made of w
 """
 
 import csv
+import functools
 import hashlib
 import os
 import re
@@ -38,6 +39,7 @@ _HEADER_ROWS = 20
 #: The line of what is wrong with a file as a whole.
 _WHOLE_FILE = 0
 _LARGEST_FILE = 200 << 20
+_COLUMNS = tuple(ROWS)
 
 
 @dataclass(frozen=True)
@@ -46,11 +48,11 @@ class Version:
 
     folder: Path
 
-    @property
+    @functools.cached_property
     def path(self) -> Path:
         return next(self.folder.iterdir())
 
-    @property
+    @functools.cached_property
     def received_at(self) -> datetime:
         """UTC, without zone."""
         return datetime.strptime(self.folder.name.split("-")[0], _STAMP)
@@ -129,10 +131,11 @@ def read(archive: Path, items: pl.DataFrame, study: Study, taxonomy: Taxonomy) -
         names[version.folder.name] = name
         newest[name] = version.folder.name
         reader.read(version)
-    arrived = pl.concat(reader.rows)
-    rows = _without_repeated(arrived)
-    if rows.height < arrived.height:
-        reader.counts["unchanged"] = arrived.height - rows.height
+    arrived = sum(frame.height for frame in reader.rows)
+    rows = _without_repeated(pl.concat(reader.rows))
+    reader.rows.clear()
+    if rows.height < arrived:
+        reader.counts["unchanged"] = arrived - rows.height
     labels, rejected = take(rows, items, study, taxonomy)
     refused = pl.DataFrame(reader.refused, schema=REJECTED, orient="row")
     rejected = pl.concat([refused, rejected]).filter(pl.col("file").is_in(list(newest.values())))
@@ -146,10 +149,16 @@ def _without_repeated(rows: pl.DataFrame) -> pl.DataFrame:
     """The rows but for those that repeat what was said last of the same bug. An answer that turns the item around takes
     back what was said of it before."""
     sheet = ["item_id", "rater", "batch", "pass"]
+    # Few sheets speak of a bug more than once: only those are looked at.
+    again = rows.filter(pl.struct(*sheet, "bug_index").is_duplicated()).select(sheet).unique()
+    if again.is_empty():
+        return rows
+    numbered = rows.with_row_index("_row").join(again, on=sheet, how="semi", nulls_equal=True, maintain_order="left")
+    turn = pl.col("is_bug").ne_missing(pl.col("is_bug").shift()).cum_sum().over(sheet)
     answer = [pl.col(name) for name in (*DIMENSIONS, "place", "comment")]
     is_said_before = pl.all_horizontal(pl.int_range(pl.len()) > 0, *(cell.eq_missing(cell.shift()) for cell in answer))
-    turn = pl.col("is_bug").ne_missing(pl.col("is_bug").shift()).cum_sum().over(sheet)
-    return rows.with_columns(_turn=turn).filter(~is_said_before.over(*sheet, "bug_index", "_turn")).drop("_turn")
+    repeated = numbered.with_columns(_turn=turn).filter(is_said_before.over(*sheet, "bug_index", "_turn"))
+    return rows.filter(~pl.int_range(pl.len(), dtype=pl.UInt32).is_in(repeated["_row"].implode()))
 
 
 def _renamed(frame: pl.DataFrame, names: Mapping[str, str]) -> pl.DataFrame:
@@ -205,7 +214,7 @@ class _Reader:
             self.refused.append((file, line, as_json(record), "; ".join(problems), received_at))
             return None
         arrived = {"received_at": received_at, "file": file, "line": line}
-        return tuple((values | arrived)[name] for name in ROWS.names())
+        return tuple((values | arrived)[name] for name in _COLUMNS)
 
     def _contradictions(self, record: Mapping[str, Any], named: re.Match[str] | None) -> list[str]:
         problems = []
@@ -224,7 +233,7 @@ def _guessed(record: Mapping[str, Any]) -> str:
 
 def _typed(record: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     """A row's values as the columns ROWS, but for those of its arrival; and what in it is no value."""
-    values: dict[str, Any] = {name: record.get(name) or None for name in ROWS.names()}
+    values: dict[str, Any] = {name: record.get(name) or None for name in _COLUMNS}
     problems = []
     for name in ("batch", "bug_index"):
         written = values[name]

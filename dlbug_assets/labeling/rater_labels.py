@@ -208,7 +208,6 @@ def _with_revisions(good: pl.DataFrame) -> pl.DataFrame:
             revision=pl.int_range(1, pl.len() + 1).over(_KEY),
             superseded=(row < row.max().over(_KEY)) | turned_around,
         )
-        .sort("_row")
         .select(RATER_LABELS.names())
         .cast(dict(RATER_LABELS))
     )
