@@ -34,9 +34,9 @@ def ratio_chart(rows: Sequence["Row"]) -> str:
 
 
 def growth_chart(runs: Sequence["Run"]) -> str:
-    """Seconds of each stage and of the whole run over the study's size, both logarithmic, as SVG."""
+    """Processor seconds of each stage and of the whole run over the study's size, both logarithmic, as SVG."""
     rows = [
-        {"stage": step.group, "factor": run.factor, "seconds": step.seconds}
+        {"stage": step.group, "factor": run.factor, "seconds": step.processor_seconds}
         for run in runs
         for step in (*run.steps, run.whole)
     ]
@@ -53,11 +53,11 @@ def growth_chart(runs: Sequence["Run"]) -> str:
         .mark_line(point=True)
         .encode(
             x=x,
-            y=alt.Y("seconds:Q", scale=alt.Scale(type="log"), title="seconds"),
+            y=alt.Y("seconds:Q", scale=alt.Scale(type="log"), title="processor seconds"),
             color=alt.Color("stage:N", scale=scale(colours(stages)), title=None, sort=stages),
         )
     )
-    base = max(run.whole.seconds for run in runs) / runs[-1].factor
+    base = runs[-1].whole.processor_seconds / runs[-1].factor
     linear = [{"factor": run.factor, "seconds": base * run.factor} for run in runs]
     guide = (
         alt.Chart(alt.Data(values=linear))
@@ -71,5 +71,5 @@ def growth_chart(runs: Sequence["Run"]) -> str:
         width=420,
         height=320,
     )
-    whole = "; ".join(f"{run.factor} times the size {run.whole.seconds:.0f} s" for run in runs)
-    return svg(chart, "growth", f"Seconds of each stage over the size of the study. The whole run: {whole}")
+    whole = "; ".join(f"{run.factor} times the size {run.whole.processor_seconds:.0f} s" for run in runs)
+    return svg(chart, "growth", f"Processor seconds of each stage over the size of the study. The whole run: {whole}")

@@ -4,10 +4,12 @@
 Each factor is a run of the command's own code in a process and a home of its own. What a factor came to is kept under
 DLBUG_HOME and not measured again (`--again` does): a run of a thousand times the size takes an hour.
 
-Time is that between a step's start and end in Dagster's history of the run. Memory is the process's, as Linux counts
-it: every 20 ms this process reads the high-water mark of the one that runs (VmHWM) and sets it back (a 5 into
-/proc/<pid>/clear_refs), so that no peak in between is missed; a step's peak is the highest mark read from its start to
-the first one after its end. What an earlier step has not given back to the system counts for the later ones, too.
+A step lasts from its start to its end in Dagster's history of the run. Its time is given in seconds, and in processor
+seconds (of all threads), which other programs on the machine do not lengthen: growth is read off the latter. Memory is
+the process's, as Linux counts it: every 20 ms this process reads the high-water mark of the one that runs (VmHWM) and
+sets it back (a 5 into /proc/<pid>/clear_refs), so that no peak in between is missed; a step's peak is the highest mark
+read from its start to the first one after its end. What an earlier step has not given back to the system counts for
+the later ones, too.
 
 The sizes are those of what is made up: posts, repositories with their commits, and the commits, antipatterns and
 batches that are labelled of them. Standard library only until everything is measured (see harness.py).
@@ -40,16 +42,27 @@ _SHORT = 0.5
 
 @dataclass(frozen=True)
 class Step:
-    """A step of a run: seconds, and the peak memory of the process meanwhile in MiB."""
+    """A step of a run: seconds, processor seconds, and the peak memory of the process meanwhile in MiB."""
 
     name: str
     seconds: float
+    processor_seconds: float
     peak_mib: float
 
     @property
     def group(self) -> str:
         """The stage that the step belongs to; of the whole run its name."""
         return self.name.split(".", maxsplit=1)[0]
+
+
+@dataclass(frozen=True)
+class Mark:
+    """What a process has come to at a moment (seconds since 1970): processor seconds since it began, and the highest
+    memory since the mark before, in MiB."""
+
+    at: float
+    processor_seconds: float
+    peak_mib: float
 
 
 @dataclass(frozen=True)
@@ -81,31 +94,32 @@ def exponent_of_n_log_n(sizes: tuple[float, float]) -> float:
     return exponent(sizes, (first * math.log(first), second * math.log(second)))
 
 
-def peaks(marks: Sequence[tuple[float, float]], spans: Sequence[tuple[float, float]]) -> list[float]:
-    """The highest of the marks (moment, MiB since the one before) that tell of each span (start, end)."""
-    found = []
-    for start, end in spans:
-        following = next((at for at, _ in marks if at >= end), math.inf)
-        found.append(max((mib for at, mib in marks if start <= at <= following), default=math.nan))
-    return found
+def step(name: str, start: float, end: float, marks: Sequence[Mark]) -> Step:
+    """A step from the marks that tell of it: those from its start to the first one after its end."""
+    before = max((mark.processor_seconds for mark in marks if mark.at < start), default=0.0)
+    following = min((mark.at for mark in marks if mark.at >= end), default=math.inf)
+    told = [mark for mark in marks if start <= mark.at <= following]
+    return Step(name, end - start, told[-1].processor_seconds - before, max(mark.peak_mib for mark in told))
 
 
 def growth(runs: Sequence[Run]) -> list[list[str]]:
-    """The table, its header first: each step's seconds and MiB by factor, and the exponents between neighbours."""
+    """The table, its header first: each step's processor seconds and MiB by factor, and the exponents between
+    neighbouring factors."""
     times = [f"{run.factor} x" for run in runs]
     between = [f"{a.factor} to {b.factor} x" for a, b in pairwise(runs)]
     table = [["step", *(f"s, {name}" for name in times), *between, *(f"MiB, {name}" for name in times)]]
     names = [step.name for step in runs[0].steps]
-    by_name = [{step.name: step for step in (*run.steps, run.whole)} for run in runs]
+    by_name = [{each.name: each for each in (*run.steps, run.whole)} for run in runs]
     for name in (*names, WHOLE_RUN):
         steps = [steps[name] for steps in by_name]
         exponents = [
-            f"{exponent((a.factor, b.factor), (first.seconds, second.seconds)):.2f}" if first.seconds >= _SHORT else ""
+            f"{exponent((a.factor, b.factor), (first.processor_seconds, second.processor_seconds)):.2f}"
+            if first.processor_seconds >= _SHORT
+            else ""
             for (a, b), (first, second) in zip(pairwise(runs), pairwise(steps), strict=True)
         ]
-        table.append(
-            [name, *(f"{step.seconds:.2f}" for step in steps), *exponents, *(f"{step.peak_mib:.0f}" for step in steps)]
-        )
+        seconds = [f"{each.processor_seconds:.2f}" for each in steps]
+        table.append([name, *seconds, *exponents, *(f"{each.peak_mib:.0f}" for each in steps)])
     return table
 
 
@@ -129,17 +143,18 @@ def write_csv(path: Path, runs: Sequence[Run]) -> None:
     """A line per factor and step, the whole run included."""
     with path.open("w", encoding="utf-8", newline="") as file:
         lines = csv.writer(file)
-        lines.writerow(("factor", "step", "seconds", "peak_mib"))
+        lines.writerow(("factor", "step", "seconds", "processor_seconds", "peak_mib"))
         for run in runs:
-            for step in (*run.steps, run.whole):
-                lines.writerow((run.factor, step.name, f"{step.seconds:.3f}", f"{step.peak_mib:.0f}"))
+            for each in (*run.steps, run.whole):
+                seconds = (f"{value:.2f}" for value in (each.seconds, each.processor_seconds))
+                lines.writerow((run.factor, each.name, *seconds, f"{each.peak_mib:.0f}"))
 
 
 def measured(factor: int, home: Path) -> Run:
     """Run the study at a factor in this folder, which is deleted before and after. Raises :class:`SideFailedError`."""
     shutil.rmtree(home, ignore_errors=True)
     home.mkdir(parents=True)
-    marks: list[tuple[float, float]] = []
+    marks: list[Mark] = []
     environ = {key: value for key, value in os.environ.items() if key not in ("DAGSTER_HOME", "DLBUG_STUDY")}
     try:
         seconds, _, reply = run_side(
@@ -149,31 +164,29 @@ def measured(factor: int, home: Path) -> Run:
         )
     finally:
         shutil.rmtree(home, ignore_errors=True)
-    names, *moments = zip(*reply["steps"], strict=True)
-    spans = list(zip(*moments, strict=True))
-    steps = [
-        Step(name, end - start, peak)
-        for name, (start, end), peak in zip(names, spans, peaks(marks, spans), strict=True)
-    ]
-    whole = Step(WHOLE_RUN, seconds, max(mib for _, mib in marks))
-    return Run(factor, reply["rows"], reply["database_mib"], whole, tuple(steps))
+    steps = tuple(step(name, start, end, marks) for name, start, end in reply["steps"])
+    whole = Step(WHOLE_RUN, seconds, marks[-1].processor_seconds, max(mark.peak_mib for mark in marks))
+    return Run(factor, reply["rows"], reply["database_mib"], whole, steps)
 
 
 @contextmanager
-def _watched(process: int, marks: list[tuple[float, float]]) -> Iterator[None]:
-    """Within, the high-water marks of a process are noted with the moments (seconds since 1970) of reading them."""
-    status, reset = Path(f"/proc/{process}/status"), Path(f"/proc/{process}/clear_refs")
+def _watched(process: int, marks: list[Mark]) -> Iterator[None]:
+    """Within, marks of a process are taken."""
+    of = Path(f"/proc/{process}")
     ended = threading.Event()
 
     def look() -> None:
         while not ended.wait(_EVERY_SECONDS):
             try:
-                found = next((line for line in status.read_text().splitlines() if line.startswith("VmHWM")), None)
-                reset.write_text("5")
+                status = dict(line.split(":", 1) for line in (of / "status").read_text().splitlines())
+                (of / "clear_refs").write_text("5")
+                # Its times in user mode and in the kernel, after the name in brackets and eleven other fields.
+                ticks = map(int, (of / "stat").read_text().rpartition(")")[2].split()[11:13])
             except OSError:  # it has just ended
                 return
-            if found:
-                marks.append((time.time(), int(found.split()[1]) / 1024))
+            if "VmHWM" in status:
+                spent = sum(ticks) / os.sysconf("SC_CLK_TCK")
+                marks.append(Mark(time.time(), spent, int(status["VmHWM"].split()[0]) / 1024))
 
     looking = threading.Thread(target=look)
     looking.start()
@@ -212,7 +225,7 @@ def main(arguments: Sequence[str]) -> int:
     for a, b in pairwise(runs):
         sizes = (a.rows["stackoverflow.raw_posts"], b.rows["stackoverflow.raw_posts"])
         print(f"From {sizes[0]} to {sizes[1]} posts, n log n has the exponent {exponent_of_n_log_n(sizes):.2f}.")
-    print(f"Exponents are those of steps that take {_SHORT} s or more at the smaller size.")
+    print(f"Seconds are a processor's; exponents are of steps that take {_SHORT} or more of them at the smaller size.")
     (folder / "growth.md").write_text(markdown(table), encoding="utf-8")
     write_csv(folder / "growth.csv", runs)
     from benchmarks.chart import growth_chart  # noqa: PLC0415 - everything is measured
