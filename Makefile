@@ -7,10 +7,11 @@ PORT ?= 3000
 STUDY ?= sample
 KILLS ?= 200
 PUBLICATIONS ?= 100
+FACTORS ?= 1,10,100,1000
 ON_ALL_CORES := -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run replicate ui test test-fast bench bench-quick crash concurrency audit lock clean
+.PHONY: help setup run replicate ui test test-fast bench bench-quick bench-growth crash concurrency audit lock clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)$$/make \1|\2/' | column -t -s '|'
@@ -51,6 +52,9 @@ bench: $(VENV)/.installed-dev ## The benchmarks, as ratios in one run
 
 bench-quick: $(VENV)/.installed-dev ## The same on smaller inputs, once each, without the full run
 	$(BIN)/python -m benchmarks --quick
+
+bench-growth: $(VENV)/.installed-dev ## The sample study at 1 to 1,000 times its size, step by step; hours (FACTORS=...)
+	$(BIN)/python -m benchmarks.growth --factors $(FACTORS)
 
 crash: $(VENV)/.installed-dev ## Kill runs 200 times and look what is lost (KILLS=...); outcomes in .artifacts/crashes.csv
 	$(BIN)/python tests/e2e/crashes.py --kills $(KILLS) --output .artifacts/crashes.csv

@@ -1,7 +1,8 @@
 # ruff: noqa: T201 - the table it prints is what it is for
-"""`python -m benchmarks`: every comparison, then one table, also as CSV; `--quick`: smaller and once each.
+"""`python -m benchmarks`: every comparison, then one table, also as CSV and as a chart; `--quick`: smaller and
+once each.
 
-Inputs that take their time to make are kept under DLBUG_HOME, and so is the table.
+Inputs that take their time to make are kept under DLBUG_HOME, and so are table and chart.
 """
 
 import os
@@ -35,7 +36,11 @@ def main(arguments: list[str]) -> int:
     print("Seconds are medians, the ratio is the median of the pairs' ratios; below 1 we are faster.")
     table = kept / ("quick.csv" if is_quick else "benchmarks.csv")
     write_csv(table, rows)
-    print(f"The same as CSV: {table}")
+    from benchmarks.chart import ratio_chart  # noqa: PLC0415 - everything is measured
+
+    chart = table.with_suffix(".svg")
+    chart.write_text(ratio_chart(rows), encoding="utf-8")
+    print(f"The same as CSV, and as a chart: {table}, {chart}")
     print(f"Peak memory is that of a side's largest process. All of it took {time.perf_counter() - began:.0f} s.")
     return 0
 

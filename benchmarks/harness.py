@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -141,8 +142,13 @@ def write_csv(path: Path, rows: Sequence[Row]) -> None:
             table.writerow((what, other, len(row.ours), *seconds, f"{row.ratio:.4f}", *peaks))
 
 
-def run_side(arguments: Sequence[str], environ: Mapping[str, str]) -> tuple[float, float, dict[str, Any]]:
+def run_side(
+    arguments: Sequence[str],
+    environ: Mapping[str, str],
+    watch: Callable[[int], AbstractContextManager[object]] = lambda _: nullcontext(),
+) -> tuple[float, float, dict[str, Any]]:
     """Run `python -m <arguments> REPLY` to its end; returns wall seconds, peak MiB, and the JSON it left in REPLY.
+    Meanwhile it is within what ``watch`` makes of its process id.
 
     The peak is of the largest process among the child and those it waited for, not their sum. Raises
     :class:`SideFailedError` with the end of what it printed.
@@ -161,7 +167,8 @@ def run_side(arguments: Sequence[str], environ: Mapping[str, str]) -> tuple[floa
                 stderr=sink,
             )
             try:
-                _, status, usage = os.wait4(child.pid, 0)
+                with watch(child.pid):
+                    _, status, usage = os.wait4(child.pid, 0)
             except BaseException:
                 child.kill()
                 child.wait()

@@ -24,7 +24,7 @@ _VOCABULARY = 4000
 _TABLES = ("stackoverflow.raw_posts", "stackoverflow.raw_answers", "github.fix_commits")
 
 #: Columns that say when a run happened, and tables that do nothing else: no two runs agree on them.
-_TIMES = {"retrieved_at", "seen_at"}
+_TIMES = {"retrieved_at", "seen_at", "received_at", "adjudicated_at"}
 _RECORDS_OF_RUNS = {"publishing.study_info", "publishing.corpus_refreshes"}
 
 _SPEC = TableSpec(

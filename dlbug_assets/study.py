@@ -112,17 +112,21 @@ class Library(_Section):
 
 
 class Sources(_Section):
-    """[sources]: where posts, commits and labels come from, with the paths some sources need."""
+    """[sources]: where posts, commits and labels come from, with the paths some sources need. What the sample source
+    makes up is ``sample_size`` times as much as the paper read."""
 
     posts: Literal["sample", "api", "dump", "artifact"]
     commits: Literal["sample", "api", "clone", "artifact"]
     labels: Literal["sample", "files", "artifact"]
     dump_path: Path | None = None
+    sample_size: int = Field(default=1, ge=1, le=10_000)
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         if self.posts == "dump" and self.dump_path is None:
             raise ValueError("posts = 'dump' needs dump_path, the Posts.xml or .7z to read")
+        if self.sample_size != 1 and "sample" not in (self.posts, self.commits):
+            raise ValueError("sample_size is the size of what is made up: it needs posts or commits = 'sample'")
         if self.labels != "files" and not (self.posts == self.commits == self.labels):
             raise ValueError(
                 f"labels = {self.labels!r} come with their own posts and commits: "

@@ -91,6 +91,12 @@ def test_paths_are_relative_to_the_file(tmp_path):
         ('name = "Keras"', 'name = "All"', "libraries.0.name: 'All' stands for all libraries"),
         ('posts = "sample"', 'posts = "rss"', "sources.posts: "),
         ('posts = "sample"', 'posts = "dump"', "sources: posts = 'dump' needs dump_path"),
+        ('posts = "sample"', 'posts = "sample"\nsample_size = 0', "sources.sample_size: "),
+        (
+            'posts = "sample"\ncommits = "sample"\nlabels = "sample"',
+            'posts = "api"\ncommits = "api"\nlabels = "files"\nsample_size = 10',
+            "sources: sample_size is the size of what is made up",
+        ),
         ('posts = "sample"', 'posts = "api"', "sources: labels = 'sample' come with their own posts"),
         ('["ann", "bob"]', '["ann"]', "labeling.raters: agreement needs two raters"),
         ('["ann", "bob"]', '["ann", "ann"]', "labeling.raters: two raters bear the same name"),

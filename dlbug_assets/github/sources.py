@@ -93,8 +93,10 @@ class Sample:
     def load(self, library: str, own: Own) -> dict[str, Part]:
         """All rows of the library."""
         del own
-        commits = sample.fix_commits(self.study, library)
-        return _replaced(library, sample.repositories(self.study, library), commits, [], datetime.now(UTC))
+        parts = range(self.study.sources.sample_size)
+        repositories = (sample.repositories(self.study, library, part) for part in parts)
+        commits = (sample.fix_commits(self.study, library, part) for part in parts)
+        return _replaced(library, repositories, commits, [], datetime.now(UTC))
 
     def details(self, library: str, shas: Sequence[str]) -> pl.DataFrame:
         """Made up, too."""
@@ -261,16 +263,26 @@ def _loaded(library: str, own: Own) -> list[str]:
 
 
 def _replaced(
-    library: str, repositories: pl.DataFrame, commits: pl.DataFrame, done: Sequence[Collection], moment: datetime
+    library: str,
+    repositories: pl.DataFrame | Iterator[pl.DataFrame],
+    commits: pl.DataFrame | Iterator[pl.DataFrame],
+    done: Sequence[Collection],
+    moment: datetime,
 ) -> dict[str, Part]:
     """A library's rows as these and no others."""
     at = pl.lit(moment.replace(tzinfo=None)).alias("retrieved_at")
-    dated = commits.with_columns(pl.col("authored_at").dt.year().alias("year"))
+    year = pl.col("authored_at").dt.year().alias("year")
     return {
-        "repositories": Part(repositories.with_columns(at), _ALL_OF_LIBRARY, [library]),
-        "fix_commits": Part(dated, _ALL_OF_LIBRARY, [library]),
+        "repositories": Part(_with(repositories, at), _ALL_OF_LIBRARY, [library]),
+        "fix_commits": Part(_with(commits, year), _ALL_OF_LIBRARY, [library]),
         "collections": _collections(library, done),
     }
+
+
+def _with(rows: pl.DataFrame | Iterator[pl.DataFrame], column: pl.Expr) -> pl.DataFrame | Iterator[pl.DataFrame]:
+    if isinstance(rows, pl.DataFrame):
+        return rows.with_columns(column)
+    return (frame.with_columns(column) for frame in rows)
 
 
 def _collections(library: str, done: Sequence[Collection]) -> Part:

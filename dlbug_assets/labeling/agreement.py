@@ -16,10 +16,10 @@ import hashlib
 import math
 import operator
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import combinations, product
+from itertools import chain, combinations, product
 from statistics import NormalDist
 from typing import Any
 
@@ -109,9 +109,12 @@ def kappa_checkpoints(labels: pl.DataFrame, items: pl.DataFrame, study: Study) -
     """
     # Threads: nearly all the time goes into NumPy's draws, which run side by side.
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        parts = _parts(labels, items, study, (CUMULATIVE, INCREMENT))
-        rows = list(pool.map(functools.partial(_kappa_row, study=study), parts))
-    return pl.DataFrame(rows, schema=KAPPA_CHECKPOINTS)
+        rows = [
+            row
+            for parts in _parts(labels, items, study, (CUMULATIVE, INCREMENT))
+            for row in pool.map(functools.partial(_kappa_row, study=study), parts)
+        ]
+    return _ordered(pl.DataFrame(rows, schema=KAPPA_CHECKPOINTS), "scope")
 
 
 def _kappa_row(part: "_Part", study: Study) -> dict[str, Any]:
@@ -149,7 +152,7 @@ def category_kappa(labels: pl.DataFrame, items: pl.DataFrame, study: Study) -> p
     Fleiss 1971. NULL with ``undefined_reason`` where a pair of raters used a single category, or never this one.
     """
     rows = []
-    for part in _parts(labels, items, study, (CUMULATIVE,)):
+    for part in chain.from_iterable(_parts(labels, items, study, (CUMULATIVE,))):
         key = {name: value for name, value in part.key.items() if name != "scope"}
         for category, (kappa, low, high) in _of_categories(part):
             # Undefined for a pair means: each unit or none has the category at both.
@@ -159,7 +162,19 @@ def category_kappa(labels: pl.DataFrame, items: pl.DataFrame, study: Study) -> p
                 | {"category": category, "kappa": kappa, "kappa_low": low, "kappa_high": high}
                 | {"units": len(part.codes), "undefined_reason": reason if kappa is None else None}
             )
-    return pl.DataFrame(rows, schema=CATEGORY_KAPPA)
+    return _ordered(pl.DataFrame(rows, schema=CATEGORY_KAPPA))
+
+
+def _ordered(rows: pl.DataFrame, *further: str) -> pl.DataFrame:
+    """By round, source, dimension and checkpoint as the study has them, the rest as it came."""
+    order = {"source": (*SOURCES, ALL_SOURCES), "dimension": (IS_BUG, *DIMENSIONS), "scope": (CUMULATIVE, INCREMENT)}
+    ranks = (
+        pl.col(name).replace_strict({value: rank for rank, value in enumerate(order[name])}, return_dtype=pl.Int32)
+        if name in order
+        else pl.col(name)
+        for name in ("round", "source", "dimension", "checkpoint", *further)
+    )
+    return rows.sort(*ranks, maintain_order=True)
 
 
 def ratings(labels: pl.DataFrame, study: Study, dimension: str, checkpoint: int = 100) -> pl.DataFrame:
@@ -273,8 +288,11 @@ class _Part:
         return None
 
 
-def _parts(labels: pl.DataFrame, items: pl.DataFrame, study: Study, scopes: tuple[str, ...]) -> Iterator[_Part]:
-    """Every row of the table to be, in its order."""
+def _parts(
+    labels: pl.DataFrame, items: pl.DataFrame, study: Study, scopes: tuple[str, ...]
+) -> Iterator[Iterator[_Part]]:
+    """Every row of the table to be. Those of one dimension and checkpoint come together: they share the ratings, and
+    the ratings of all at once would not fit into memory."""
     placed = items.select("item_id", "source", "round", _from=pl.col("checkpoint"))
     handed_in = (
         labels.filter(pl.col("rater").is_in(study.labeling.raters) & ~pl.col("superseded"))
@@ -282,30 +300,43 @@ def _parts(labels: pl.DataFrame, items: pl.DataFrame, study: Study, scopes: tupl
         .unique()
         .join(placed, on="item_id")
     )
-    prepared = {
-        (dimension, checkpoint): _prepared(labels, placed, study, dimension, checkpoint)
-        for dimension in (IS_BUG, *DIMENSIONS)
-        for checkpoint in study.labeling.checkpoints
-        if checkpoint <= (handed_in["batch"].max() or 0)
+    rounds = sorted(handed_in["round"].unique())
+    # By round and source, and the checkpoint that an item is of: the first batch and the last one handed in for it.
+    batches = {
+        (number, source): {
+            start: (first, last)
+            for start, first, last in handed_in.filter(
+                pl.col("round") == number, pl.col("source").eq(source) | (source == ALL_SOURCES)
+            )
+            .group_by("_from")
+            .agg(pl.col("batch").min(), _last=pl.col("batch").max())
+            .iter_rows()
+        }
+        for number, source in product(rounds, (*SOURCES, ALL_SOURCES))
     }
-    for number, source in product(sorted(handed_in["round"].unique()), (*SOURCES, ALL_SOURCES)):
-        batches = handed_in.filter(pl.col("round") == number, pl.col("source").eq(source) | (source == ALL_SOURCES))
-        last = batches["batch"].max() or 0
-        first_of = dict(batches.group_by("_from").agg(pl.col("batch").min()).iter_rows())
-        for dimension in (IS_BUG, *DIMENSIONS):
-            for checkpoint in study.labeling.checkpoints:
-                for scope in scopes:
-                    in_scope = operator.eq if scope == INCREMENT else operator.le
-                    seen = any(in_scope(start, checkpoint) and batch <= checkpoint for start, batch in first_of.items())
-                    if checkpoint > last or not seen:
-                        continue
-                    rated = prepared[dimension, checkpoint]
-                    chosen = in_scope(rated.starts, checkpoint) & (rated.rounds == number)
-                    if source != ALL_SOURCES:
-                        chosen = chosen & (rated.sources == source)
-                    key = {"source": source, "dimension": dimension, "checkpoint": checkpoint, "scope": scope}
-                    key["round"] = number
-                    yield _Part(key, rated, chosen, study.labeling.raters)
+    for dimension, checkpoint in product((IS_BUG, *DIMENSIONS), study.labeling.checkpoints):
+        if checkpoint <= (handed_in["batch"].max() or 0):
+            rated = _prepared(labels, placed, study, dimension, checkpoint)
+            yield _parts_of(rated, batches, {"dimension": dimension, "checkpoint": checkpoint}, scopes, study)
+
+
+def _parts_of(
+    rated: _Rated,
+    batches: Mapping[tuple[int, str], Mapping[int, tuple[int, int]]],
+    key: Mapping[str, Any],
+    scopes: tuple[str, ...],
+    study: Study,
+) -> Iterator[_Part]:
+    checkpoint = key["checkpoint"]
+    for ((number, source), of_start), scope in product(batches.items(), scopes):
+        in_scope = operator.eq if scope == INCREMENT else operator.le
+        seen = any(in_scope(start, checkpoint) and first <= checkpoint for start, (first, _) in of_start.items())
+        if not seen or checkpoint > max(last for _, last in of_start.values()):
+            continue
+        chosen = in_scope(rated.starts, checkpoint) & (rated.rounds == number)
+        if source != ALL_SOURCES:
+            chosen = chosen & (rated.sources == source)
+        yield _Part({"source": source, **key, "scope": scope, "round": number}, rated, chosen, study.labeling.raters)
 
 
 def _prepared(labels: pl.DataFrame, placed: pl.DataFrame, study: Study, dimension: str, checkpoint: int) -> _Rated:

@@ -5,6 +5,7 @@ anything looks into it, so that all labels, with their history, can be made of w
 """
 
 import csv
+import functools
 import hashlib
 import os
 import re
@@ -38,6 +39,7 @@ _HEADER_ROWS = 20
 #: The line of what is wrong with a file as a whole.
 _WHOLE_FILE = 0
 _LARGEST_FILE = 200 << 20
+_COLUMNS = tuple(ROWS)
 
 
 @dataclass(frozen=True)
@@ -46,11 +48,11 @@ class Version:
 
     folder: Path
 
-    @property
+    @functools.cached_property
     def path(self) -> Path:
         return next(self.folder.iterdir())
 
-    @property
+    @functools.cached_property
     def received_at(self) -> datetime:
         """UTC, without zone."""
         return datetime.strptime(self.folder.name.split("-")[0], _STAMP)
@@ -129,7 +131,11 @@ def read(archive: Path, items: pl.DataFrame, study: Study, taxonomy: Taxonomy) -
         names[version.folder.name] = name
         newest[name] = version.folder.name
         reader.read(version)
-    rows = pl.DataFrame(reader.rows, schema=ROWS, orient="row")
+    arrived = sum(frame.height for frame in reader.rows)
+    rows = _without_repeated(pl.concat(reader.rows))
+    reader.rows.clear()
+    if rows.height < arrived:
+        reader.counts["unchanged"] = arrived - rows.height
     labels, rejected = take(rows, items, study, taxonomy)
     refused = pl.DataFrame(reader.refused, schema=REJECTED, orient="row")
     rejected = pl.concat([refused, rejected]).filter(pl.col("file").is_in(list(newest.values())))
@@ -139,19 +145,34 @@ def read(archive: Path, items: pl.DataFrame, study: Study, taxonomy: Taxonomy) -
     return HandedIn(_renamed(labels, names), rejected, reader.counts)
 
 
+def _without_repeated(rows: pl.DataFrame) -> pl.DataFrame:
+    """The rows but for those that repeat what was said last of the same bug. An answer that turns the item around takes
+    back what was said of it before."""
+    sheet = ["item_id", "rater", "batch", "pass"]
+    # Few sheets speak of a bug more than once: only those are looked at.
+    again = rows.filter(pl.struct(*sheet, "bug_index").is_duplicated()).select(sheet).unique()
+    if again.is_empty():
+        return rows
+    numbered = rows.with_row_index("_row").join(again, on=sheet, how="semi", nulls_equal=True, maintain_order="left")
+    turn = pl.col("is_bug").ne_missing(pl.col("is_bug").shift()).cum_sum().over(sheet)
+    answer = [pl.col(name) for name in (*DIMENSIONS, "place", "comment")]
+    is_said_before = pl.all_horizontal(pl.int_range(pl.len()) > 0, *(cell.eq_missing(cell.shift()) for cell in answer))
+    repeated = numbered.with_columns(_turn=turn).filter(is_said_before.over(*sheet, "bug_index", "_turn"))
+    return rows.filter(~pl.int_range(pl.len(), dtype=pl.UInt32).is_in(repeated["_row"].implode()))
+
+
 def _renamed(frame: pl.DataFrame, names: Mapping[str, str]) -> pl.DataFrame:
     return frame.with_columns(pl.col("file").replace_strict(names, default=None, return_dtype=pl.String))
 
 
 class _Reader:
-    """Reads versions one after the other; remembers what each person said last of each bug."""
+    """Reads versions one after the other: a frame of rows of each, those that could not be read, and counts."""
 
     def __init__(self, items: pl.DataFrame, study: Study) -> None:
         self._links = dict(items.select("item_id", "link").rows())
         self._adjudicator = study.labeling.adjudicator
         self._people = {*study.labeling.raters, self._adjudicator}
-        self._said: dict[tuple[Any, ...], dict[Any, tuple[Any, ...]]] = {}
-        self.rows: list[tuple[Any, ...]] = []
+        self.rows = [pl.DataFrame(schema=ROWS)]
         self.refused: list[tuple[Any, ...]] = []
         self.counts: Counter[str] = Counter()
 
@@ -164,14 +185,17 @@ class _Reader:
             self.refused.append((file, _WHOLE_FILE, None, str(error), version.received_at))
             return
         named = _NAME.fullmatch(version.path.stem)
-        for line, record in records:
-            self._take(version, line, record, named)
+        taken = (self._taken(version, line, record, named) for line, record in records)
+        self.rows.append(pl.DataFrame([row for row in taken if row is not None], schema=ROWS, orient="row"))
 
-    def _take(self, version: Version, line: int, record: dict[str, Any], named: re.Match[str] | None) -> None:
+    def _taken(
+        self, version: Version, line: int, record: dict[str, Any], named: re.Match[str] | None
+    ) -> tuple[Any, ...] | None:
+        """A row as the columns ROWS; None for one that was refused or left blank."""
         file, received_at = version.folder.name, version.received_at
         if record.get("problem"):
             self.refused.append((file, line, as_json(record), record["problem"], received_at))
-            return
+            return None
         which = record.get("pass") or (named and (named["which"] or LIST_BUGS)) or _guessed(record)
         record = {**record, "pass": which}
         filled = [name for name in ("is_bug", *DIMENSIONS, "place", "comment") if record.get(name)]
@@ -180,26 +204,17 @@ class _Reader:
         is_undecided = any(not record.get(dimension) for dimension in REQUIRED_DIMENSIONS)
         if which == RATE_BUGS and record.get("rater") == self._adjudicator and is_undecided:
             self.counts["undecided"] += 1
-            return
+            return None
         if not filled:
             self.counts["blank"] += 1
-            return
+            return None
         values, problems = _typed(record)
         problems += self._contradictions(record, named)
         if problems:
             self.refused.append((file, line, as_json(record), "; ".join(problems), received_at))
-            return
-        said = self._said.setdefault(tuple(values[name] for name in ("item_id", "rater", "batch", "pass")), {})
-        answer = tuple(values[name] for name in ("is_bug", *DIMENSIONS, "place", "comment"))
-        if said.get(values["bug_index"]) == answer:
-            self.counts["unchanged"] += 1
-            return
-        # An answer that turns the item around takes back what was said of it before.
-        for index in [index for index, before in said.items() if before[0] != answer[0]]:
-            del said[index]
-        said[values["bug_index"]] = answer
+            return None
         arrived = {"received_at": received_at, "file": file, "line": line}
-        self.rows.append(tuple((values | arrived)[name] for name in ROWS.names()))
+        return tuple((values | arrived)[name] for name in _COLUMNS)
 
     def _contradictions(self, record: Mapping[str, Any], named: re.Match[str] | None) -> list[str]:
         problems = []
@@ -218,7 +233,7 @@ def _guessed(record: Mapping[str, Any]) -> str:
 
 def _typed(record: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     """A row's values as the columns ROWS, but for those of its arrival; and what in it is no value."""
-    values: dict[str, Any] = {name: record.get(name) or None for name in ROWS.names()}
+    values: dict[str, Any] = {name: record.get(name) or None for name in _COLUMNS}
     problems = []
     for name in ("batch", "bug_index"):
         written = values[name]

@@ -87,17 +87,18 @@ def take(
     rows = rows.select(ROWS.names()).cast(dict(ROWS))
     tidy = rows.with_columns(pl.col(*_BLANKABLE).str.strip_chars().replace("", None)).with_row_index("_row")
     tidy = tidy.with_columns(_folded(tidy, dimension, taxonomy) for dimension in DIMENSIONS)
+    tidy = tidy.with_columns(**_of_file())
     problems = _problems(items, study, taxonomy)
-    # NULL where no rule complains, so that a row is either taken or rejected, never both or neither.
-    judged = tidy.with_columns(_reason=pl.concat_str(problems, separator="; ", ignore_nulls=True).replace("", None))
+    # A row that no rule complains of is taken; sentences are made for the others alone, which are few.
+    tidy = tidy.with_columns(_is_wrong=pl.any_horizontal(problem.is_not_null() for problem in problems))
 
-    good = judged.filter(pl.col("_reason").is_null())
+    good = tidy.filter(~pl.col("_is_wrong"))
     labels = _with_revisions(
         good.with_columns(pl.col(f"_{name}").alias(name) for name in DIMENSIONS).join(
             items.select("item_id", "round"), on="item_id", how="left", maintain_order="left"
         )
     )
-    bad = judged.filter(pl.col("_reason").is_not_null())
+    bad = tidy.filter("_is_wrong").with_columns(_reason=pl.concat_str(problems, separator="; ", ignore_nulls=True))
     rejected = pl.DataFrame(
         {
             "file": bad["file"],
@@ -163,24 +164,33 @@ def _problems(items: pl.DataFrame, study: Study, taxonomy: Taxonomy) -> list[pl.
             )
         )
 
-    keyed = pl.all_horizontal(pl.col(*_KEY, "file").is_not_null())
-    first_line = pl.col("line").first().over(*_KEY, "file")
-    repeated = keyed & (pl.int_range(pl.len()).over(*_KEY, "file") > 0)
     problems.append(
-        pl.when(repeated).then(
+        pl.when("_is_repeated").then(
             pl.format(
                 "bug_index: line {} of this file is about the same item, rater, batch, pass and bug {}; keep one",
-                first_line.cast(pl.String).fill_null("?"), bug_index,
+                pl.col("_first_line").cast(pl.String).fill_null("?"), bug_index,
             )
         )
     )  # fmt: skip
-    says_both = (is_bug.any() & (~is_bug).any()).over(*_SHEET, "file")
     problems.append(
-        pl.when(pl.all_horizontal(pl.col(*_SHEET, "file").is_not_null()) & is_bug.is_not_null() & says_both).then(
+        pl.when("_says_both").then(
             pl.lit("is_bug: this file says both that the item holds a bug and that it holds none; keep one answer")
         )
     )
     return problems
+
+
+def _of_file() -> dict[str, pl.Expr]:
+    """What a row must know of its file: whether it speaks of the bug before, in which line, and whether it says both
+    that the item holds a bug and that it holds none."""
+    is_bug = pl.col("is_bug")
+    keyed = pl.all_horizontal(pl.col(*_KEY, "file").is_not_null())
+    says_both = (is_bug.any() & (~is_bug).any()).over(*_SHEET, "file")
+    return {
+        "_first_line": pl.col("line").first().over(*_KEY, "file"),
+        "_is_repeated": keyed & (pl.int_range(pl.len()).over(*_KEY, "file") > 0),
+        "_says_both": pl.all_horizontal(pl.col(*_SHEET, "file").is_not_null()) & is_bug.is_not_null() & says_both,
+    }
 
 
 def _one_of(column: str, known: pl.Expr, cure: str) -> pl.Expr:
@@ -208,7 +218,6 @@ def _with_revisions(good: pl.DataFrame) -> pl.DataFrame:
             revision=pl.int_range(1, pl.len() + 1).over(_KEY),
             superseded=(row < row.max().over(_KEY)) | turned_around,
         )
-        .sort("_row")
         .select(RATER_LABELS.names())
         .cast(dict(RATER_LABELS))
     )

@@ -34,14 +34,11 @@ def labels(study: Study, items: pl.DataFrame, taxonomy: Taxonomy, folder: Path, 
 
 def _simulate(study: Study, items: pl.DataFrame, inbox: Path, clock: Clock) -> None:
     """The sample's raters fill in their sheets and hand them in like anybody."""
-    shown = {row["item_id"]: row for row in items.select("item_id", "title", "link").iter_rows(named=True)}
-    rows = sample.rater_rows(study, items)
+    shown = items.select("item_id", "title", "link")
+    rows = sample.rater_rows(study, items).join(shown, on="item_id", how="left", maintain_order="left")
     settled = clock.now().timestamp() - SETTLES_SECONDS - 1
     for (batch, rater, which), filled in rows.group_by("batch", "rater", "pass", maintain_order=True):
-        answers = tuple(
-            {**dict.fromkeys(COLUMNS), **{name: row[name] for name in COLUMNS if name in row}, **shown[row["item_id"]]}
-            for row in filled.iter_rows(named=True)
-        )
+        answers = tuple({**dict.fromkeys(COLUMNS), **row} for row in filled.iter_rows(named=True))
         sheet = Sheet(rater, 1, batch, which, answers)
         path = inbox / f"{sheet.name}.csv"
         if write_whole(path, to_csv(sheet)):

@@ -58,23 +58,27 @@ _DETAIL_COLUMNS = {
 
 @dataclass(frozen=True)
 class _Corpus:
-    """One library's repositories and the commits in them."""
+    """Repositories of one library and the commits in them: a part of what there is."""
 
     repositories: tuple[dict[str, object], ...]
     commits: tuple[dict[str, object], ...]
 
 
-def repositories(study: Study, library: str) -> pl.DataFrame:
-    """One library's repositories: the columns of github.repositories but for retrieved_at, times in UTC."""
-    return pl.DataFrame(_corpus(study, library).repositories, schema=_REPOSITORY_COLUMNS)
+def repositories(study: Study, library: str, part: int = 0) -> pl.DataFrame:
+    """One library's repositories: the columns of github.repositories but for retrieved_at, times in UTC.
+
+    A larger sample has ``sample_size`` parts, of which this is number ``part`` (0..), as far as the library's
+    max_repositories goes.
+    """
+    return pl.DataFrame(_corpus(study, library, part).repositories, schema=_REPOSITORY_COLUMNS)
 
 
-def fix_commits(study: Study, library: str) -> pl.DataFrame:
-    """One library's commits whose title matches the study's fix_pattern: github.fix_commits but for year, UTC.
+def fix_commits(study: Study, library: str, part: int = 0) -> pl.DataFrame:
+    """The commits of a part whose title matches the study's fix_pattern: github.fix_commits but for year, UTC.
 
     Forks hold the first commits of the repository they come from: those stand here once for each.
     """
-    return pl.DataFrame(_corpus(study, library).commits, schema=_COMMIT_COLUMNS)
+    return pl.DataFrame(_corpus(study, library, part).commits, schema=_COMMIT_COLUMNS)
 
 
 def commit_details(study: Study, library: str, shas: list[str]) -> pl.DataFrame:
@@ -99,7 +103,7 @@ def commit_details(study: Study, library: str, shas: list[str]) -> pl.DataFrame:
 
 
 @functools.lru_cache(maxsize=8)
-def _corpus(study: Study, library: str) -> _Corpus:
+def _corpus(study: Study, library: str, part: int) -> _Corpus:
     place = study.library_names.index(library)
     known = study.libraries[place]
     first, last = span(study, library)
@@ -107,7 +111,7 @@ def _corpus(study: Study, library: str) -> _Corpus:
         return _Corpus((), ())
     found: list[dict[str, object]] = []
     commits: list[dict[str, object]] = []
-    for number in range(min(_REPOSITORIES, known.max_repositories)):
+    for number in range(part * _REPOSITORIES, min((part + 1) * _REPOSITORIES, known.max_repositories)):
         draw = Draw(study.study.seed, "repository", library, number)
         repository = _repository(draw, study, known, 1_000_000 * (place + 1) + number)
         its_commits: list[dict[str, object]] = []

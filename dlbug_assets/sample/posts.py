@@ -62,20 +62,36 @@ class _Corpus:
     answers: tuple[dict[str, object], ...]
 
 
-def posts(study: Study, library: str) -> pl.DataFrame:
+def posts(study: Study, library: str, part: int = 0) -> pl.DataFrame:
     """The questions of one library: the columns of stackoverflow.raw_posts but for retrieved_at, times in UTC.
 
-    Some have no code block, and some are tagged with two libraries: those come out alike under both.
+    Some have no code block, and some are tagged with two libraries: those come out alike under both. A larger sample
+    has ``sample_size`` parts, of which this is number ``part`` (0..): the same texts and dates under other numbers.
     """
-    rows = [{"library": library, **row} for libraries, row in _corpus(study).questions if library in libraries]
-    return pl.DataFrame(rows, schema=_POSTS)
+    rows = _renumbered(_of_library(study, library)[0], study, part)
+    return rows.with_columns(pl.format("https://stackoverflow.com/questions/{}", "post_id").alias("link"))
 
 
-def answers(study: Study, library: str) -> pl.DataFrame:
-    """The answers to one library's questions: the columns of stackoverflow.raw_answers but for retrieved_at, UTC."""
+def answers(study: Study, library: str, part: int = 0) -> pl.DataFrame:
+    """The answers to one library's questions in a part: the columns of stackoverflow.raw_answers but for
+    retrieved_at, UTC."""
+    return _renumbered(_of_library(study, library)[1], study, part)
+
+
+def _renumbered(rows: pl.DataFrame, study: Study, part: int) -> pl.DataFrame:
+    """The rows of a part: numbers still rise with time, and are no other part's."""
+    numbers = pl.col("^(post|answer|accepted_answer)_id$")
+    return rows.with_columns(numbers * study.sources.sample_size + part)
+
+
+@functools.lru_cache(maxsize=8)
+def _of_library(study: Study, library: str) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Questions and answers of a library as they are in a sample of size 1."""
     corpus = _corpus(study)
-    asked = {row["post_id"] for libraries, row in corpus.questions if library in libraries}
-    return pl.DataFrame([row for row in corpus.answers if row["post_id"] in asked], schema=_ANSWERS)
+    rows = [{"library": library, **row} for libraries, row in corpus.questions if library in libraries]
+    asked = {row["post_id"] for row in rows}
+    answered = [row for row in corpus.answers if row["post_id"] in asked]
+    return pl.DataFrame(rows, schema=_POSTS), pl.DataFrame(answered, schema=_ANSWERS)
 
 
 @functools.lru_cache(maxsize=1)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 
+import numpy as np
 import polars as pl
 
 from dlbug_assets.sample.draw import Draw, digest
@@ -39,9 +40,11 @@ Ratings = list[dict[object, str]]
 
 @dataclass
 class _Handed:
-    """What was handed in so far: rows in order of arrival, and the state that decides what comes next."""
+    """What was handed in so far: rows in order of arrival (those of former batches as frames, which take a tenth of the
+    memory), and the state that decides what comes next."""
 
     study: Study
+    batches: list[pl.DataFrame] = field(default_factory=lambda: [pl.DataFrame(schema=_COLUMNS)])
     rows: list[dict[str, object]] = field(default_factory=list)
     frozen: set[str] = field(default_factory=set)
     latest: dict[str, Ratings] = field(default_factory=dict)
@@ -49,6 +52,10 @@ class _Handed:
 
     def add(self, rater: str, batch: int, which: str, **values: object) -> None:
         self.rows.append({"rater": rater, "batch": batch, "pass": which, **values})
+
+    def end_batch(self) -> None:
+        self.batches.append(pl.DataFrame(self.rows, schema=_COLUMNS))
+        self.rows.clear()
 
 
 def rater_rows(study: Study, items: pl.DataFrame) -> pl.DataFrame:
@@ -72,8 +79,10 @@ def rater_rows(study: Study, items: pl.DataFrame) -> pl.DataFrame:
         elif number == 2:  # noqa: PLR2004 - the batch after the second discussion
             batch = [item_id for item_id in ids if item_id in differing or checkpoint_of[item_id] == checkpoint]
         differing = _hand_in(handed, checkpoint, number, batch, bugs)
+        handed.end_batch()
     _adjudicate(handed, bugs)
-    return pl.DataFrame(handed.rows, schema=_COLUMNS)
+    handed.end_batch()
+    return pl.concat(handed.batches)
 
 
 def _hand_in(
@@ -175,28 +184,49 @@ def _rating(study: Study, number: int) -> Callable[[str, Mapping[object, str], O
 def _untrained(truth: Mapping[object, str], raters: int) -> Ratings:
     """The first rater is right; each other one gives the same labels to other keys, so that they match by chance."""
     keys, labels = list(truth), list(truth.values())
-    shifts = sorted(range(1, len(labels)), key=lambda shift: abs(_kappa(labels, labels[shift:] + labels[:shift]) or 0))
+    counts = Counter(labels)
+    kappas = [_kappa(agreed, counts, counts) for agreed in _agreeing_when_shifted(labels)]
+    shifts = sorted(range(1, len(labels)), key=lambda shift: abs(kappas[shift] or 0))
     chosen = [0, *(shifts[place % len(shifts)] if shifts else 0 for place in range(raters - 1))]
     return [dict(zip(keys, labels[shift:] + labels[:shift], strict=True)) for shift in chosen]
+
+
+def _agreeing_when_shifted(labels: Sequence[str]) -> list[int]:
+    """How many labels meet their like when they are shifted in a circle by 0, 1, .. places.
+
+    The circular autocorrelation of each category's places, through Fourier's transform: one by one, the shifts of
+    many labels would take the square of their number.
+    """
+    if not labels:
+        return []
+    agreed = np.zeros(len(labels))
+    for category in set(labels):
+        transformed = np.fft.rfft(np.array([label == category for label in labels], dtype=float))
+        agreed += np.fft.irfft(np.abs(transformed) ** 2, len(labels))
+    return np.rint(agreed).astype(int).tolist()
 
 
 def _near(truth: Mapping[object, str], raters: int, target: float, draw: Draw, other: Other) -> Ratings:
     """The raters err in turn, as often as keeps their mean kappa at ``target`` or above."""
     ratings = [dict(truth) for _ in range(raters)]
+    counts = [Counter(truth.values()) for _ in ratings]
+    agreed = dict.fromkeys(combinations(range(raters), 2), len(truth))
     for turn, (key, label) in enumerate(truth.items()):
-        erring = ratings[turn % raters]
-        erring[key] = other(draw, label)
-        kappas = [_kappa(list(a.values()), list(b.values())) for a, b in combinations(ratings, 2)]
+        erring, said = turn % raters, other(draw, label)
+        counts[erring].update({label: -1, said: 1})
+        # The others say what is true of this key.
+        agreed = {pair: number - (erring in pair) for pair, number in agreed.items()}
+        kappas = [_kappa(number, counts[a], counts[b]) for (a, b), number in agreed.items()]
         if any(kappa is None for kappa in kappas) or sum(kappa or 0 for kappa in kappas) / len(kappas) < target:
-            erring[key] = label
             break
+        ratings[erring][key] = said
     return ratings
 
 
-def _kappa(first: Sequence[str], second: Sequence[str]) -> float | None:
-    """Cohen's kappa (Cohen 1960), None where it is undefined. The pipeline computes its own from the rows."""
-    total = len(first)
-    observed = sum(a == b for a, b in zip(first, second, strict=True)) / total
-    theirs = Counter(second)
-    expected = sum(count * theirs[label] for label, count in Counter(first).items()) / total**2
+def _kappa(agreed: int, first: Counter[str], second: Counter[str]) -> float | None:
+    """Cohen's kappa (Cohen 1960) of two raters by how often each uses a label, None where it is undefined. The
+    pipeline computes its own from the rows."""
+    total = first.total()
+    observed = agreed / total
+    expected = sum(count * second[label] for label, count in first.items()) / total**2
     return None if expected == 1 else (observed - expected) / (1 - expected)

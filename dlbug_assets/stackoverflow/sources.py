@@ -92,8 +92,9 @@ class Sample:
         """All rows of the library."""
         del own
         now = pl.lit(datetime.now(UTC).replace(tzinfo=None)).alias("retrieved_at")
-        rows = sample.posts(self.study, library).with_columns(now)
-        answers = sample.answers(self.study, library).with_columns(now)
+        parts = range(self.study.sources.sample_size)
+        rows = (sample.posts(self.study, library, part).with_columns(now) for part in parts)
+        answers = (sample.answers(self.study, library, part).with_columns(now) for part in parts)
         return _replaced(library, rows, answers, [], _irregularities(library, []))
 
 
