@@ -6,18 +6,26 @@ from typing import TYPE_CHECKING
 import altair as alt
 import polars as pl
 
+from benchmarks.growth import WHOLE_RUN
 from dlbug_assets.drawing import INK, SOFT, colours, scale, svg
+from dlbug_assets.study import SCHEMAS
 
 if TYPE_CHECKING:
     from benchmarks.growth import Run
     from benchmarks.harness import Row
 
+_TENS = [10.0**power for power in range(-2, 7)]
+
 
 def ratio_chart(rows: Sequence["Row"]) -> str:
     """Each comparison's ratio, ours to the other's, as SVG: left of the line we are faster, right of it slower."""
     shown = pl.DataFrame({"what": [row.comparison.what for row in rows], "ratio": [row.ratio for row in rows]})
-    low, high = min(0.05, *shown["ratio"]), max(2.0, *shown["ratio"])
-    x = alt.X("ratio:Q", scale=alt.Scale(type="log", domain=[low, high]), title="our time / the other's (logarithmic)")
+    low, high = min(0.1, *shown["ratio"]), max(2.0, *shown["ratio"])
+    x = alt.X(
+        "ratio:Q",
+        scale=alt.Scale(type="log", domain=[0.8 * low, 1.25 * high], nice=False),
+        title="our time / the other's (logarithmic)",
+    )
     y = alt.Y("what:N", sort=None, title=None)
     base = alt.Chart(alt.Data(values=shown.to_dicts()))
     chart = alt.layer(
@@ -41,7 +49,6 @@ def growth_chart(runs: Sequence["Run"]) -> str:
         for step in (*run.steps, run.whole)
     ]
     shown = pl.DataFrame(rows).group_by("stage", "factor", maintain_order=True).agg(pl.col("seconds").sum())
-    stages = shown["stage"].unique(maintain_order=True).to_list()
     x = alt.X(
         "factor:Q",
         scale=alt.Scale(type="log"),
@@ -53,8 +60,8 @@ def growth_chart(runs: Sequence["Run"]) -> str:
         .mark_line(point=True)
         .encode(
             x=x,
-            y=alt.Y("seconds:Q", scale=alt.Scale(type="log"), title="processor seconds"),
-            color=alt.Color("stage:N", scale=scale(colours(stages)), title=None, sort=stages),
+            y=alt.Y("seconds:Q", scale=alt.Scale(type="log"), axis=alt.Axis(values=_TENS), title="processor seconds"),
+            color=alt.Color("stage:N", scale=scale({**colours(SCHEMAS), WHOLE_RUN: INK}), title=None),
         )
     )
     base = runs[-1].whole.processor_seconds / runs[-1].factor
