@@ -67,6 +67,9 @@ lock: ## Write the pinned requirements anew (needs uv)
 	  --no-emit-index-url --no-strip-extras --no-header --no-annotate -q -o requirements.txt
 	uv pip compile pyproject.toml --group build --group dev -c requirements.txt --universal --python-version 3.11 \
 	  --generate-hashes --no-emit-index-url --no-strip-extras --no-header --no-annotate -q -o requirements-dev.txt
+	uv pip compile pyproject.toml --extra spark --extra postgres --group build --group dev -c requirements-dev.txt \
+	  --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-strip-extras --no-header --no-annotate \
+	  -q -o requirements-cluster.txt
 
 clean: ## Remove the virtual environment (generated data stays in warehouse/)
 	rm -rf $(VENV)
