@@ -23,6 +23,7 @@ from typing import Any, TypeVar
 
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.landing import Say
+from dlbug_assets.wire import UnreachableError
 
 VARIABLE = "DLBUG_SPARK"
 #: How long a connection may take, and a session with its first executor.
@@ -31,7 +32,6 @@ _SECONDS = 120
 _PORTS = {"spark": 7077, "sc": 15002}
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 _EXCERPT = 400
-#: Words of the messages that a server is there but nothing of Spark.
 _CURE = f"Start it, correct {VARIABLE}, or unset {VARIABLE} to work on this machine alone."
 
 T = TypeVar("T")
@@ -52,8 +52,9 @@ def lacking(address: str) -> Iterator[tuple[str, str]]:
 def session(address: str, say: Say) -> Iterator[Any]:
     """A Spark session that has at least one executor; it ends with the context.
 
-    Raises :class:`DlbugError` where something is lacking, where nobody answers at the address within seconds, where
-    no session or no executor can be had within two minutes, and for what Spark complains of in the context.
+    Raises :class:`UnreachableError` where nobody answers at the address within seconds, and where no session or no
+    executor can be had within two minutes; :class:`DlbugError` where something is lacking, and for what Spark complains
+    of in the context.
     """
     for what, cure in lacking(address):
         raise DlbugError(f"{what}: {cure}.")
@@ -123,7 +124,7 @@ def _insist_on_a_listener(address: str) -> None:
             problems.append(f"{place}: {error.strerror or error}")
         else:
             return
-    raise DlbugError(f"nobody answers at {VARIABLE}={address} ({'; '.join(problems)}). {_CURE}")
+    raise UnreachableError(f"nobody answers at {VARIABLE}={address} ({'; '.join(problems)}). {_CURE}")
 
 
 def _opened(address: str) -> Any:
@@ -146,11 +147,11 @@ def _opened(address: str) -> Any:
     for spark in made:
         spark.stop()
     if not failed:
-        what = "has no worker that gives an executor (are its workers up, with a core and the memory asked for free?)"
-        reason = what if made else "does not talk as Spark does"
-        raise DlbugError(f"{VARIABLE}={address} {reason}: waited {_SECONDS} s. {_CURE}")
+        idle = "gives no executor (are its workers up, with a core and the memory asked for free?)"
+        reason = idle if made else "does not talk as Spark does"
+        raise UnreachableError(f"{VARIABLE}={address} {reason}: waited {_SECONDS} s. {_CURE}")
     if isinstance(failed[0], Exception):
-        raise DlbugError(f"{VARIABLE}={address}: no session can be had: {_said(failed[0])}. {_CURE}") from None
+        raise UnreachableError(f"{VARIABLE}={address}: no session can be had: {_said(failed[0])}. {_CURE}") from None
     raise failed[0]
 
 
@@ -172,6 +173,7 @@ def _built(address: str) -> Any:
 
 def _said(error: BaseException) -> str:
     """What matters of an error of Spark: the end of a worker's traceback, or the first line that says something."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    lines = [line.strip(": ") for line in str(error).splitlines()]
+    lines = [line for line in lines if line and not line.startswith("An error occurred while calling")]
     told = [line for line in lines if re.match(r"[\w.]*(Error|Exception)\b: ", line) and "org.apache.spark" not in line]
-    return (told[-1] if told else lines[0])[:_EXCERPT].removesuffix(".")
+    return next(iter(told[-1:] + lines), type(error).__name__)[:_EXCERPT].removesuffix(".")

@@ -59,26 +59,46 @@ def extract(
 
     Raises :class:`DlbugError`, also for what :func:`dlbug_assets.spark.session` does.
     """
-    name = str(path)
-    if name.lower().endswith(_PACKED):
-        raise DlbugError(
-            f"{name} is packed, and what is packed cannot be shared out. Unpack it to where Spark reads it (7z x) and "
-            "name the Posts.xml; or unset DLBUG_SPARK to have it unpacked and read by this machine."
-        )
-    tags = {tag for own in libraries.values() for tag in own}
-    scope = Scope(min_score, created_from or date.min, created_until or date.max)
+    _insist_on_plain(str(path))
     with session(address, say) as spark:
-        found = _Found(spark, name, tags, scope, say)
-        return dump.extract(
-            Path(name),
+        return extract_in(
+            spark,
+            path,
             libraries,
             folders,
             min_score=min_score,
             created_from=created_from,
             created_until=created_until,
             say=say,
-            opened=found.opened,
         )
+
+
+def extract_in(
+    spark: Any,
+    path: Path | str,
+    libraries: Mapping[str, Sequence[str]],
+    folders: Mapping[str, Path],
+    *,
+    min_score: int,
+    created_from: date | None,
+    created_until: date | None,
+    say: Say,
+) -> DumpReading:
+    """The same in a session that is open."""
+    name = str(path)
+    tags = {tag for own in libraries.values() for tag in own}
+    scope = Scope(min_score, created_from or date.min, created_until or date.max)
+    found = _Found(spark, name, tags, scope, say)
+    return dump.extract(
+        Path(name),
+        libraries,
+        folders,
+        min_score=min_score,
+        created_from=created_from,
+        created_until=created_until,
+        say=say,
+        opened=found.opened,
+    )
 
 
 class _Found:
@@ -254,6 +274,14 @@ def _per_block(
 def _entry(kind: str, block: int, row: Row | None = None, **more: Any) -> dict[str, Any]:
     number, content = row or (None, None)
     return {"kind": kind, "block": block, "number": number, "content": content, **more}
+
+
+def _insist_on_plain(name: str) -> None:
+    if name.lower().endswith(_PACKED):
+        raise DlbugError(
+            f"{name} is packed, and what is packed cannot be shared out. Unpack it to where Spark reads it (7z x) and "
+            "name the Posts.xml; or unset DLBUG_SPARK to have it unpacked and read by this machine."
+        )
 
 
 def _as_spark_names(name: str) -> str:

@@ -46,7 +46,7 @@ def test_doctor_says_when_the_schedules_come_due_and_whether_they_are_on(dlbug):
 
 def test_doctor_fails_with_the_cure(dlbug):
     result = dlbug("doctor", DLBUG_SPARK="local[2]", PATH="/nowhere")
-    assert "FAIL  Java: not found, but DLBUG_SPARK is set: install Java 17 or unset DLBUG_SPARK." in result.stdout
+    assert "FAIL  Java: not found, but DLBUG_SPARK is set: install Java 17 or newer, or unset DLBUG_SPARK." in result.stdout
     assert "error: 1 of these must be mended first" in only_message(result)
 
 
