@@ -149,7 +149,7 @@ class _Gone(Rows):
     def __init__(self, found: _Found, note: Note) -> None:
         super().__init__(Path(), (), (), note, _nothing)
         self._found = found
-        self.count = found.count + found.is_begun_at_the_end
+        self.count = found.count
         self.planted = sum(block["planted"] for _, block in found.blocks)
         self.notations = {notation for _, block in found.blocks for notation in block["notations"]}
         self.is_complete = found.blocks[-1][1]["complete"] and not found.is_begun_at_the_end
@@ -300,10 +300,10 @@ def _length(spark: Any, name: str, where: str) -> int:
         if "PATH_NOT_FOUND" in str(error):
             raise DlbugError(f"{name} does not exist (where Spark looks for it). {_NAME_IT}") from None
         raise
+    if not files:  # Spark passes over a file without bytes
+        raise DlbugError(f"{name} is empty. {_NAME_IT}")
     if [Path(file.path).name for file in files] != [Path(name).name]:
         raise DlbugError(f"{name} is no file. {_NAME_IT}")
-    if not files[0].length:
-        raise DlbugError(f"{name} is empty. {_NAME_IT}")
     return files[0].length
 
 

@@ -71,6 +71,7 @@ class Clustered:
         (folder / "Posts.xml").write_bytes(trapped(2_500))
         for number in range(6):
             made = Repository(folder / f"r{number}")
+            made.commit(f"fix r{number}", {"a.py": f"{number}\n"})
             made.many(f"{'fix' if commit % 3 else 'add'} r{number} {commit}" for commit in range(60))
         Repository(folder / "empty")
         self.here = self.run(self.home("here"), f"group:reference or {POSTS} or {COMMITS}")
