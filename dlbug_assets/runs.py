@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -108,8 +109,8 @@ def _history(dagster_home: Path) -> Iterator[dg.DagsterInstance]:
     try:
         with _instance(dagster_home) as instance:
             yield instance
-    except (SQLAlchemyError, OSError) as error:
-        reason = str(getattr(error, "orig", error))
+    except (SQLAlchemyError, OSError, *_errors_of_servers()) as error:
+        reason = str(getattr(error.__cause__ or error, "orig", error)).strip()
         if local.exists():
             raise DlbugError(
                 f"cannot write the history of runs where {local} says: {reason}. The published database is untouched. "
@@ -128,7 +129,18 @@ def _instance(dagster_home: Path) -> dg.DagsterInstance:
         local = dagster_home / _LOCAL
         if not local.exists():
             raise
-        raise DlbugError(f"{local}: Dagster cannot take these settings: {error}") from None
+        problem = error.errors[0].message if isinstance(error, dg.DagsterInvalidConfigError) else str(error)
+        problem = problem.partition("\nStack Trace:")[0].strip()
+        raise DlbugError(f"{local}: Dagster cannot take these settings: {problem}") from None
+
+
+def _errors_of_servers() -> tuple[type[Exception], ...]:
+    """What Dagster's storage in PostgreSQL raises where it cannot reach the server, if it is installed."""
+    if find_spec("dagster_postgres") is None:
+        return ()
+    from dagster_postgres.utils import DagsterPostgresException  # noqa: PLC0415
+
+    return (DagsterPostgresException,)
 
 
 @contextmanager

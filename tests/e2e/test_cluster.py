@@ -98,7 +98,7 @@ class Clustered:
     def is_the_same(self, there, *rooms):
         for room in rooms:
             for table in TABLES[room]:
-                columns = f"columns(name -> name not in {INCIDENTAL})"
+                columns = f"columns(lambda name: name not in {INCIDENTAL})"
                 query = f"select {columns} from {room.removeprefix('group:')}.{table} order by all"
                 here, found = (ran.query(query) for ran in (self.here, there))
                 assert_frame_equal(found, here)

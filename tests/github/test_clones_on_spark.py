@@ -1,5 +1,7 @@
 """Mining clones on Spark: what each repository gives, and that the clones stay what they are."""
 
+from pathlib import Path
+
 import pytest
 from following import STUDY
 from repositories import Repository
@@ -41,7 +43,8 @@ def test_histories_are_those_of_one_machine_and_either_goes_on_where_the_other_s
     targets = [Target(str(tmp_path / name), f"jane/{name}") for name in ("one", "gone", "none", "two")]
     first = follow("here", targets, None)
     assert follow("there", targets, "local[2]") == first
-    assert [look["state"] for look in first[2].values()] == ["ok", "gone", "empty", "ok"]
+    states = {Path(address).name: look["state"] for address, look in first[2].items()}
+    assert states == {"one": "ok", "gone": "gone", "none": "empty", "two": "ok"}
 
     made["one"].commit("fix one more")
     made["two"].git("reset", "-q", "--hard", "HEAD~1")
