@@ -10,7 +10,7 @@ PUBLICATIONS ?= 100
 ON_ALL_CORES := -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run replicate ui test test-fast bench bench-quick crash concurrency audit lock clean
+.PHONY: help setup run replicate ui test test-fast test-cluster bench bench-quick crash concurrency audit lock clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)$$/make \1|\2/' | column -t -s '|'
@@ -29,6 +29,11 @@ $(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
 	@touch $@
 
+# Not for every `make test`: pyspark is a source archive of 456 MB, half a gigabyte unpacked. It is built with what is there.
+$(VENV)/.installed-cluster: requirements-cluster.txt $(VENV)/.installed-dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --require-hashes -r requirements-cluster.txt
+	@touch $@
+
 run: setup ## The whole graph of the synthetic study, offline
 	$(BIN)/dlbug run --study sample
 
@@ -45,6 +50,10 @@ test: $(VENV)/.installed-dev ## The whole test suite
 test-fast: $(VENV)/.installed-dev ## What can be said in a minute and a half
 	$(BIN)/ruff check dlbug_assets tests benchmarks
 	$(BIN)/python -m pytest $(ON_ALL_CORES) -m "not slow"
+
+test-cluster: $(VENV)/.installed-cluster ## What runs on Spark and PostgreSQL (pyspark: 456 MB; Java 17, postgresql)
+	$(BIN)/python -m pytest tests/test_spark.py tests/stackoverflow/test_dump_on_spark.py \
+	  tests/github/test_clones_on_spark.py tests/e2e/test_cluster.py tests/e2e/test_postgres.py
 
 bench: $(VENV)/.installed-dev ## The benchmarks, as ratios in one run
 	$(BIN)/python -m benchmarks

@@ -34,6 +34,7 @@ spark.ui.enabled false
 """
 #: A machine that several share may stand still for long.
 _SECONDS = 120
+_LOOPBACK = ("--host", "127.0.0.1", "--webui-port", "0")
 
 
 def variables(folder: Path, split: int) -> dict[str, str]:
@@ -54,15 +55,57 @@ appender.console.layout.pattern = %p %c{1}: %m%n
 """
 
 
-class Cluster:
-    """A master and its workers, a core and a gigabyte each."""
+class _Servers:
+    """Servers of Spark in a folder; ``variables`` are the environment of who uses them."""
 
     def __init__(self, folder: Path, split: int) -> None:
         self.variables = variables(folder / "conf", split)
         self._folder = folder
+        self._home = Path(str(find_spec("pyspark").origin)).parent
         self._processes: list[subprocess.Popen[bytes]] = []
+
+    def stop(self) -> None:
+        for process in self._processes:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)  # its executors, too
+            process.wait()
+
+    def _start(self, name: str, program: str, *arguments: str) -> subprocess.Popen[bytes]:
+        with (self._folder / f"{name}.log").open("wb") as log:
+            process = subprocess.Popen(
+                [self._home / "bin" / program, *arguments],
+                env=os.environ | self.variables | {"SPARK_HOME": str(self._home), "SPARK_DAEMON_MEMORY": "256m"},
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+            )  # fmt: skip
+        self._processes.append(process)
+        return process
+
+    def _said(self, name: str, pattern: str) -> str:
+        log = self._folder / f"{name}.log"
+        return _eventually(lambda: re.search(pattern, log.read_text(errors="replace")), f"{pattern} in {log}").group(1)
+
+
+class ConnectServer(_Servers):
+    """A Spark Connect server that does the work itself, on a core."""
+
+    def __init__(self, folder: Path, split: int) -> None:
+        super().__init__(folder, split)
+        settings = ("spark.connect.grpc.binding.address=127.0.0.1", "spark.connect.grpc.binding.port=0")
+        self._start(
+            "connect", "spark-submit", "--master", "local[1]",
+            "--class", "org.apache.spark.sql.connect.service.SparkConnectServer",
+            *(word for setting in settings for word in ("--conf", setting)), "spark-internal",
+        )  # fmt: skip
+        self.address = "sc://" + self._said("connect", r"Spark Connect server started at: (127\.0\.0\.1:\d+)")
+
+
+class Cluster(_Servers):
+    """A master and its workers, a core and a gigabyte each."""
+
+    def __init__(self, folder: Path, split: int) -> None:
+        super().__init__(folder, split)
         self.workers: list[subprocess.Popen[bytes]] = []
-        self._start("master", "org.apache.spark.deploy.master.Master", "--port", "0")
+        self._start("master", "spark-class", "org.apache.spark.deploy.master.Master", *_LOOPBACK, "--port", "0")
         self.address = self._said("master", r"Starting Spark master at (spark://\S+)")
         for _ in range(2):
             self.add_worker()
@@ -71,8 +114,9 @@ class Cluster:
         """Start a worker, and wait until the master knows it."""
         number = len(self._processes)
         work = self._folder / f"work-{number}"
-        arguments = ("--cores", "1", "--memory", "1g", "--work-dir", str(work), self.address)
-        self.workers.append(self._start(f"worker-{number}", "org.apache.spark.deploy.worker.Worker", *arguments))
+        arguments = (*_LOOPBACK, "--cores", "1", "--memory", "1g", "--work-dir", str(work), self.address)
+        worker = "org.apache.spark.deploy.worker.Worker"
+        self.workers.append(self._start(f"worker-{number}", "spark-class", worker, *arguments))
         self._said(f"worker-{number}", r"(Successfully registered with master)")
 
     def lose_worker(self) -> subprocess.Popen[bytes]:
@@ -82,27 +126,6 @@ class Cluster:
         worker.wait()
         self.workers.remove(worker)
         return worker
-
-    def stop(self) -> None:
-        for process in self._processes:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)  # its executors, too
-            process.wait()
-
-    def _start(self, name: str, *arguments: str) -> subprocess.Popen[bytes]:
-        home = Path(str(find_spec("pyspark").origin)).parent
-        with (self._folder / f"{name}.log").open("wb") as log:
-            process = subprocess.Popen(
-                [home / "bin" / "spark-class", *arguments, "--host", "127.0.0.1", "--webui-port", "0"],
-                env=os.environ | self.variables | {"SPARK_HOME": str(home), "SPARK_DAEMON_MEMORY": "256m"},
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
-            )  # fmt: skip
-        self._processes.append(process)
-        return process
-
-    def _said(self, name: str, pattern: str) -> str:
-        log = self._folder / f"{name}.log"
-        return _eventually(lambda: re.search(pattern, log.read_text(errors="replace")), f"{pattern} in {log}").group(1)
 
 
 def _is_running_python(worker: subprocess.Popen[bytes]) -> bool:

@@ -9,10 +9,32 @@ import pytest
 from sparks import needs_spark, variables
 
 from dlbug_assets import spark
+from dlbug_assets.clock import Clock
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.github import clones_on_spark
+from dlbug_assets.landing import Landing
 from dlbug_assets.stackoverflow import dump_on_spark
+from dlbug_assets.stackoverflow.sources import Dump
+from dlbug_assets.study import load_study
 
+FAR = """
+[study]
+name = "far"
+title = "From afar"
+seed = 1
+[[libraries]]
+name = "Keras"
+tags = ["keras"]
+repositories = "topic:keras"
+[sources]
+posts = "dump"
+dump_path = "s3a://bucket/Posts.xml"
+commits = "api"
+labels = "files"
+[labeling]
+raters = ["a", "b"]
+adjudicator = "c"
+"""
 SCOPE = {"min_score": 0, "created_from": None, "created_until": None, "say": print}
 
 
@@ -29,6 +51,19 @@ def test_what_is_packed_is_refused_before_anything_is_started(name):
     assert str(error.value) == (
         f"{name} is packed, and what is packed cannot be shared out. Unpack it to where Spark reads it (7z x) and name "
         "the Posts.xml; or unset DLBUG_SPARK to have it unpacked and read by this machine."
+    )
+
+
+def test_an_address_of_a_dump_is_kept_as_it_is_and_refused_without_spark(tmp_path):
+    file = tmp_path / "far.toml"
+    file.write_text(FAR)
+    study = load_study(str(file))
+    assert study.sources.dump_path == "s3a://bucket/Posts.xml"
+    (collected,) = Dump(study, Landing(tmp_path / "landing", Clock()), tmp_path / "key").collect(
+        ["Keras"], print, sweep=False
+    )
+    assert str(collected.failure) == (
+        "s3a://bucket/Posts.xml is an address, which Spark alone reads: set DLBUG_SPARK, or name a file."
     )
 
 

@@ -10,7 +10,7 @@ from dumps import trapped
 from polars.testing import assert_frame_equal
 from repositories import Repository
 from running import DLBUG, Ran, command, environment
-from sparks import Cluster, needs_spark
+from sparks import Cluster, ConnectServer, needs_spark
 
 from dlbug_assets.warehouse import Home
 
@@ -27,6 +27,7 @@ title = "On a cluster"
 seed = 1
 [selection]
 commits_per_library = 20
+require_code = false
 [[libraries]]
 name = "Keras"
 tags = ["keras"]
@@ -51,8 +52,8 @@ TABLES = {
     POSTS: ("raw_posts", "raw_answers", "irregularities", "collections", "candidate_posts", "funnel"),
     COMMITS: ("repositories", "fix_commits", "collections", "sampled_commits"),
 }
-#: Bytes of a split: the dump has some hundred of them.
-SPLIT = 8 << 10
+#: Bytes of a split: the dump has dozens of them.
+SPLIT = 24 << 10
 
 
 @pytest.fixture(scope="module")
@@ -120,6 +121,16 @@ def test_posts_and_commits_are_those_of_one_machine(cluster, clustered):
     again = clustered.run(home, f"group:reference or {POSTS} or {COMMITS}")
     assert "Keras: dump, this dump has been read before" in again.result.stderr
     assert "Keras: clone, 6 repositories, nothing new" in again.result.stderr
+
+
+def test_a_connect_server_gives_them_too(clustered, tmp_path):
+    server = ConnectServer(tmp_path, SPLIT)
+    try:
+        home = clustered.home("connected")
+        spark = {"DLBUG_SPARK": server.address, "JAVA_HOME": "/nowhere"}  # Java is the server's
+        clustered.is_the_same(clustered.run(home, f"group:reference or {POSTS} or {COMMITS}", **spark), POSTS, COMMITS)
+    finally:
+        server.stop()
 
 
 @pytest.mark.parametrize("room", [POSTS, COMMITS])
