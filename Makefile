@@ -11,7 +11,7 @@ FACTORS ?= 1,10,100,1000
 ON_ALL_CORES := -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run replicate ui test test-fast bench bench-quick bench-growth crash concurrency audit lock clean
+.PHONY: help setup run replicate ui test test-fast test-cluster bench bench-quick bench-growth crash concurrency audit lock clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)$$/make \1|\2/' | column -t -s '|'
@@ -30,6 +30,11 @@ $(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
 	@touch $@
 
+# Not for every `make test`: pyspark is a source archive of 456 MB, half a gigabyte unpacked. It is built with what is there.
+$(VENV)/.installed-cluster: requirements-cluster.txt $(VENV)/.installed-dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --require-hashes -r requirements-cluster.txt
+	@touch $@
+
 run: setup ## The whole graph of the synthetic study, offline
 	$(BIN)/dlbug run --study sample
 
@@ -46,6 +51,10 @@ test: $(VENV)/.installed-dev ## The whole test suite
 test-fast: $(VENV)/.installed-dev ## What can be said in a minute and a half
 	$(BIN)/ruff check dlbug_assets tests benchmarks
 	$(BIN)/python -m pytest $(ON_ALL_CORES) -m "not slow"
+
+test-cluster: $(VENV)/.installed-cluster ## What runs on Spark and PostgreSQL (pyspark: 456 MB; Java 17, postgresql)
+	$(BIN)/python -m pytest tests/test_spark.py tests/stackoverflow/test_dump_on_spark.py \
+	  tests/github/test_clones_on_spark.py tests/e2e/test_cluster.py tests/e2e/test_postgres.py
 
 bench: $(VENV)/.installed-dev ## The benchmarks, as ratios in one run
 	$(BIN)/python -m benchmarks
@@ -71,6 +80,9 @@ lock: ## Write the pinned requirements anew (needs uv)
 	  --no-emit-index-url --no-strip-extras --no-header --no-annotate -q -o requirements.txt
 	uv pip compile pyproject.toml --group build --group dev -c requirements.txt --universal --python-version 3.11 \
 	  --generate-hashes --no-emit-index-url --no-strip-extras --no-header --no-annotate -q -o requirements-dev.txt
+	uv pip compile pyproject.toml --extra spark --extra postgres --group build --group dev -c requirements-dev.txt \
+	  --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-strip-extras --no-header --no-annotate \
+	  -q -o requirements-cluster.txt
 
 clean: ## Remove the virtual environment (generated data stays in warehouse/)
 	rm -rf $(VENV)

@@ -21,6 +21,7 @@ from dlbug_assets.github.sources import commit_source
 from dlbug_assets.landing import Landing
 from dlbug_assets.lost_runs import sign_of_life
 from dlbug_assets.progress import progress
+from dlbug_assets.spark import VARIABLE
 from dlbug_assets.sql_models import load_models, seed_assets, sql_assets
 from dlbug_assets.stackoverflow.api import Api
 from dlbug_assets.stackoverflow.sources import post_source
@@ -32,7 +33,7 @@ from dlbug_assets.warehouse import Home, Warehouse
 
 
 def build_defs(study: Study, environ: Mapping[str, str]) -> dg.Definitions:
-    """The definitions of a study; ``environ`` has DLBUG_HOME and DLBUG_ARTIFACT where they are set.
+    """The definitions of a study; ``environ`` has DLBUG_HOME, DLBUG_ARTIFACT and DLBUG_SPARK where they are set.
 
     Raises :class:`DlbugError` for a model, description or taxonomy that cannot be used, naming file and line.
     """
@@ -40,6 +41,7 @@ def build_defs(study: Study, environ: Mapping[str, str]) -> dg.Definitions:
     specs = load_specs()
     taxonomy = load_taxonomy(study)
     tables = TableAssets(study, specs)
+    spark = environ.get(VARIABLE) or None
 
     @functools.cache
     def release() -> pl.DataFrame:
@@ -55,7 +57,14 @@ def build_defs(study: Study, environ: Mapping[str, str]) -> dg.Definitions:
         seed_assets(tables, taxonomy),
         *sql_assets(tables, load_models(specs)),
         *dlbug_assets.stackoverflow.assets.assets(
-            post_source(study, home.landing / "stackoverflow", home.secret_key, Api.of(environ, home.quota), release),
+            post_source(
+                study,
+                home.landing / "stackoverflow",
+                home.secret_key,
+                Api.of(environ, home.quota),
+                release,
+                spark=spark,
+            ),
             home.landing / "stackoverflow.lock",
             tables,
         ),
@@ -68,6 +77,7 @@ def build_defs(study: Study, environ: Mapping[str, str]) -> dg.Definitions:
                 home.clones,
                 home.secret_key,
                 release=release,
+                spark=spark,
             ),
             home.landing / "github.lock",
             tables,

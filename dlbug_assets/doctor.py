@@ -1,7 +1,6 @@
 """`dlbug doctor`: what this machine lacks, what that breaks and how to mend it."""
 
 import os
-import re
 import shutil
 import sys
 import time
@@ -16,6 +15,7 @@ from dlbug_assets import lease
 from dlbug_assets.clock import Clock, shown
 from dlbug_assets.github.clones import weighed
 from dlbug_assets.quota import Ledger, described
+from dlbug_assets.spark import VARIABLE, lacking
 from dlbug_assets.study import PROJECT, Study, next_due
 from dlbug_assets.warehouse import Home
 
@@ -36,7 +36,7 @@ class Line:
 
 
 def examine(study: Study, home: Home, environ: Mapping[str, str]) -> Iterator[Line]:
-    """Look at Python, packages, disk, locks, clock, tokens, quotas, Java, and when the study's schedules come due."""
+    """Look at Python, packages, disk, locks, clock, tokens, quotas, Spark, and when the study's schedules come due."""
     yield _python()
     yield _packages()
     yield from _disk(home)
@@ -53,7 +53,7 @@ def examine(study: Study, home: Home, environ: Mapping[str, str]) -> Iterator[Li
             yield Line("note", name, f"not set: {what}. Studies that run offline do not need it.")
     yield from _env_file()
     yield from _quota(home)
-    yield _java(environ)
+    yield from _spark(environ)
     yield from _schedules(study, home)
 
 
@@ -123,12 +123,17 @@ def _env_file() -> Iterator[Line]:
         yield Line("note", ".env", f"others on this machine can read its tokens: chmod 600 {ENV_FILE.resolve()}")
 
 
-def _java(environ: Mapping[str, str]) -> Line:
-    if shutil.which("java") or re.match(r"sc://", environ.get("DLBUG_SPARK", "")):
-        return Line("ok", "Java", "there, for Spark")
-    if environ.get("DLBUG_SPARK"):
-        return Line("FAIL", "Java", "not found, but DLBUG_SPARK is set: install Java 17 or unset DLBUG_SPARK.")
-    return Line("note", "Java", "not found: only Spark needs it")
+def _spark(environ: Mapping[str, str]) -> Iterator[Line]:
+    address = environ.get(VARIABLE)
+    lacks = dict(lacking(address or "local"))
+    if not address:
+        without = f" Not there: {', '.join(lacks)}." if lacks else ""
+        yield Line("note" if lacks else "ok", "Spark", f"{VARIABLE} is not set: this machine does it all.{without}")
+        return
+    for what, cure in lacks.items():
+        yield Line("FAIL", what, f"{cure}.")
+    if not lacks:
+        yield Line("ok", "Spark", f"what this machine needs for {address} is there")
 
 
 def _schedules(study: Study, home: Home) -> Iterator[Line]:

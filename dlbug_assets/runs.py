@@ -11,10 +11,12 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import yaml
 from sqlalchemy.exc import SQLAlchemyError
 
 from dlbug_assets.automation import RANGE_END, RANGE_START, REFRESH, WHOLE_GRAPH
@@ -43,6 +45,12 @@ event_log_storage:
 """
 
 
+#: Beside dagster.yaml, whose settings of the same name it replaces: an operator's own (storage, run_launcher ..).
+_LOCAL = "dagster.local.yaml"
+#: Settings that say where histories are: with a storage for all of them there is no other one for events.
+_STORAGE = ("storage", "event_log_storage")
+
+
 @dataclass(frozen=True)
 class StepFailure:
     """A failed step and what it said."""
@@ -54,12 +62,13 @@ class StepFailure:
 @contextmanager
 def prepared_instance(home: Home) -> Iterator[dg.DagsterInstance]:
     """The instance of the study, made where it is missing; the runs in it whose process is gone are marked as failed.
-    Raises :class:`DlbugError`."""
+    Its dagster.yaml is ours; what an operator sets is in dagster.local.yaml. Raises :class:`DlbugError`."""
     try:
         home.dagster_home.mkdir(parents=True, exist_ok=True)
         config = home.dagster_home / "dagster.yaml"
         # The folder that Dagster's own event log would take.
         settings = _DAGSTER_YAML % json.dumps(str(home.dagster_home.resolve() / "history" / "runs"))
+        settings = _with_local(settings, home.dagster_home / _LOCAL)
         if not config.exists() or config.read_text(encoding="utf-8") != settings:
             config.write_text(settings, encoding="utf-8")
         if not os.access(home.dagster_home, os.W_OK):
@@ -78,18 +87,61 @@ def prepared_instance(home: Home) -> Iterator[dg.DagsterInstance]:
         yield instance
 
 
+def _with_local(settings: str, local: Path) -> str:
+    """Dagster's settings as an operator wants them."""
+    if not local.exists():
+        return settings
+    try:
+        own = yaml.safe_load(local.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise DlbugError(f"{local} is no YAML: {error}") from None
+    if not isinstance(own, dict):
+        raise DlbugError(f"{local}: settings are written as in dagster.yaml, name by name")
+    ours = yaml.safe_load(settings)
+    if not own.keys().isdisjoint(_STORAGE):
+        ours = {name: value for name, value in ours.items() if name not in _STORAGE}
+    return f"# Made of {_LOCAL}: change that.\n{yaml.safe_dump(ours | own, sort_keys=False)}"
+
+
 @contextmanager
 def _history(dagster_home: Path) -> Iterator[dg.DagsterInstance]:
     """The instance; raises :class:`DlbugError` where what happens cannot be written down: then a run cannot go on."""
+    local = dagster_home / _LOCAL
     try:
-        with dg.DagsterInstance.from_config(str(dagster_home)) as instance:
+        with _instance(dagster_home) as instance:
             yield instance
-    except (SQLAlchemyError, OSError) as error:
-        reason = str(getattr(error, "orig", error))
+    except (SQLAlchemyError, OSError, *_errors_of_servers()) as error:
+        reason = str(getattr(error.__cause__ or error, "orig", error)).strip()
+        if local.exists():
+            raise DlbugError(
+                f"cannot write the history of runs where {local} says: {reason}. The published database is untouched. "
+                "See that the database server is up and the settings are right, and run again."
+            ) from None
         raise DlbugError(
             f"cannot write the history of runs in {dagster_home}: {reason}. The published database is untouched. "
             "Free some disk space or make the folder writable (or set DLBUG_HOME to another one), and run again."
         ) from None
+
+
+def _instance(dagster_home: Path) -> dg.DagsterInstance:
+    try:
+        return dg.DagsterInstance.from_config(str(dagster_home))
+    except (dg.DagsterError, ImportError) as error:
+        local = dagster_home / _LOCAL
+        if not local.exists():
+            raise
+        problem = error.errors[0].message if isinstance(error, dg.DagsterInvalidConfigError) else str(error)
+        problem = problem.partition("\nStack Trace:")[0].strip()
+        raise DlbugError(f"{local}: Dagster cannot take these settings: {problem}") from None
+
+
+def _errors_of_servers() -> tuple[type[Exception], ...]:
+    """What Dagster's storage in PostgreSQL raises where it cannot reach the server, if it is installed."""
+    if find_spec("dagster_postgres") is None:
+        return ()
+    from dagster_postgres.utils import DagsterPostgresException  # noqa: PLC0415
+
+    return (DagsterPostgresException,)
 
 
 @contextmanager

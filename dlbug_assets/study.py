@@ -118,8 +118,13 @@ class Sources(_Section):
     posts: Literal["sample", "api", "dump", "artifact"]
     commits: Literal["sample", "api", "clone", "artifact"]
     labels: Literal["sample", "files", "artifact"]
-    dump_path: Path | None = None
+    dump_path: Path | str | None = None  # text where it is an address, such as s3a://bucket/Posts.xml
     sample_size: int = Field(default=1, ge=1, le=10_000)
+
+    @field_validator("dump_path", mode="after")
+    @classmethod
+    def _paths_are_no_addresses(cls, value: Path | str | None) -> Path | str | None:
+        return Path(value) if isinstance(value, str) and not is_address(value) else value
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -280,10 +285,15 @@ def load_study(name_or_path: str | Path) -> Study:
     return study
 
 
+def is_address(path: Path | str) -> bool:
+    """Whether a dump is named by an address that only Spark reads, such as s3a://bucket/Posts.xml, and by no path."""
+    return isinstance(path, str) and "://" in path
+
+
 def _with_absolute_paths(content: dict[str, Any], folder: Path) -> dict[str, Any]:
     for section, key in (("sources", "dump_path"), ("taxonomy", "extra")):
         table = content.get(section)
-        if isinstance(table, dict) and isinstance(table.get(key), str):
+        if isinstance(table, dict) and isinstance(table.get(key), str) and not is_address(table[key]):
             table[key] = str((folder / table[key]).resolve())
     for library in content.get("libraries", []):
         listed = library.get("repositories") if isinstance(library, dict) else None

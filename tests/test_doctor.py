@@ -1,5 +1,7 @@
 """What `dlbug doctor` says of what runs leave behind."""
 
+import pytest
+
 from dlbug_assets.doctor import Line, examine
 from dlbug_assets.study import load_study
 from dlbug_assets.warehouse import Home
@@ -17,3 +19,20 @@ def test_clones_are_counted_and_weighed(tmp_path):
 
 def test_where_nothing_was_cloned_there_is_nothing_to_say(tmp_path):
     assert "clones" not in {line.subject for line in examine(load_study("sample"), Home(tmp_path, "tiny"), {})}
+
+
+@pytest.mark.parametrize("address", ["spark://127.0.0.1:7077", "local[2]"])
+def test_where_spark_is_asked_for_what_it_lacks_is_named_with_the_cure(tmp_path, monkeypatch, address):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    found = list(examine(load_study("sample"), Home(tmp_path, "tiny"), {"DLBUG_SPARK": address}))
+    cure = "not found, but DLBUG_SPARK is set: install Java 17 or newer, or unset DLBUG_SPARK."
+    assert Line("FAIL", "Java", cure) in found
+
+
+def test_where_spark_is_not_asked_for_nothing_fails_for_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    found = [line for line in examine(load_study("sample"), Home(tmp_path, "tiny"), {}) if line.subject == "Spark"]
+    assert [line.status for line in found] == ["note"]
+    assert found[0].text.startswith("DLBUG_SPARK is not set: this machine does it all. Not there: ")

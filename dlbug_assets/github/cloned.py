@@ -2,19 +2,25 @@
 
 The clones are the landing of histories. What of a look at the remotes is not in them (states, heads, the changes of
 drawn commits, whose files a clone does not have) lands beside them.
+
+What is done with each repository by itself (look, fetch, mine, read changes) is done by *workers*: threads here, or
+executors of Spark. What becomes of it all (what was known before, which commits are drawn, what lands) is this
+process's alone.
 """
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol, TypeVar
 
 import polars as pl
 
 from dlbug_assets.github.clones import Clone, GitError, end_all, weighed
-from dlbug_assets.github.histories import CHANGES, Commit, Fixes, Target, change_row
+from dlbug_assets.github.histories import CHANGES, COMMITS, Commit, Fixes, Target, change_row
 from dlbug_assets.github.sampling import bottom_k
 from dlbug_assets.landing import Collection, Landing, Say
 from dlbug_assets.study import Library, Study
@@ -22,36 +28,131 @@ from dlbug_assets.study import Library, Study
 #: Repositories that are looked at and fetched at the same time.
 _AT_A_TIME = 8
 
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class Each(Protocol):
+    """How workers do something with each of some items: so many at a time, results in the order of the items.
+
+    Here and there, the function and the items are plain values, which can be sent elsewhere. An error of the function
+    is raised in its place among the results.
+    """
+
+    def __call__(self, function: Callable[[T], R], items: Sequence[T], at_a_time: int) -> Iterator[R]: ...
+
+
+#: Workers that see a folder of clones; they go with the context.
+Workers = Callable[[Path, Say], AbstractContextManager[Each]]
+
+
+@contextmanager
+def in_threads(_clones: Path, _say: Say) -> Iterator[Each]:
+    """Workers of this process: most of what they do is waiting for git."""
+
+    def each(function: Callable[[T], R], items: Sequence[T], at_a_time: int) -> Iterator[R]:
+        with ThreadPoolExecutor(at_a_time) as pool:
+            try:
+                yield from pool.map(function, items)
+            except BaseException:  # such as an interruption: who waits for the pool waits for git
+                pool.shutdown(wait=False, cancel_futures=True)
+                end_all()
+                raise
+
+    yield each
+
+
+@dataclass(frozen=True)
+class Mining:
+    """What workers do with a repository of a library, in the folder of its clones."""
+
+    clones: Path
+    library: str
+    fixes: Fixes
+
+    def look(self, asked: tuple[Target, dict[str, Any] | None]) -> tuple[dict[str, Any], str | None]:
+        """What a look found, and what there is to say of it. Where the head is as before, it costs one question."""
+        target, before = asked
+        clone = self._clone(target)
+        words = None
+        try:
+            look = clone.look()
+            if before and look.sha == before["head"] and clone.is_there:
+                return {**before, "state": look.state, "branch": look.branch}, None
+            rewritten = list(before["rewritten"]) if before else []
+            head = clone.head()
+            if look.sha and look.sha != head:
+                if clone.fetch(look.sha) and head:
+                    words = f"{target.full_name}: its branch was rewritten; what was there before is kept"
+                    rewritten.append(head)
+                head = look.sha
+        except GitError as error:
+            known = before or {"state": None, "branch": None, "head": None, "rewritten": []}
+            return known, f"{target.full_name} cannot be looked at now: {error}"
+        return {"state": look.state, "branch": look.branch, "head": head, "rewritten": rewritten}, words
+
+    def commits(self, looked: tuple[Target, Mapping[str, Any]]) -> pl.DataFrame:
+        """Its fixing commits, as the columns COMMITS of histories."""
+        target, look = looked
+        return self.fixes.rows([(target, self._history(target, look))])
+
+    def changes(self, drawn: tuple[Target, Sequence[str]]) -> list[dict[str, Any]]:
+        """What these commits of it change, as the columns CHANGES of histories."""
+        target, shas = drawn
+        changes = self._clone(target).changes(shas)
+        return [change_row(self.library, sha, change) for sha, change in zip(shas, changes, strict=True)]
+
+    def _history(self, target: Target, look: Mapping[str, Any]) -> Iterator[tuple[Commit, bool]]:
+        if look["head"] is None:
+            return
+        clone = self._clone(target)
+        for commit in clone.commits(look["head"]):
+            yield commit, True
+        for head in look["rewritten"]:
+            for commit in clone.commits(head, [look["head"]]):
+                yield commit, False
+
+    def _clone(self, target: Target) -> Clone:
+        # A number outlives the names of its repository, and a clone should, too.
+        name = hashlib.sha256(target.address.encode()).hexdigest()[:16] if target.number is None else target.key
+        return Clone(self.clones / f"{name}.git", target.address)
+
 
 class Cloned:
     """The clones of one library's repositories."""
 
     KIND: ClassVar[str] = "clone"
 
-    def __init__(self, study: Study, library: Library, landing: Landing, clones: Path) -> None:
+    def __init__(
+        self, study: Study, library: Library, landing: Landing, clones: Path, workers: Workers = in_threads
+    ) -> None:
         self._library = library
         self._selection = study.selection
         self._seed = study.study.seed
         self._landing = landing
-        self._clones = clones
-        self._fixes = Fixes(library, study.selection)
+        self._mining = Mining(clones, library.name, Fixes(library, study.selection))
+        self._workers = workers
 
     def collect(self, targets: Sequence[Target], say: Say) -> dict[str, Any]:
         """Look at every repository, fetch what has moved, and land the changes of the commits that are drawn.
 
         A repository that cannot be looked at now keeps what is known of it.
         """
+        with self._workers(self._mining.clones, say) as each:
+            return self._collected(targets, say, each)
+
+    def _collected(self, targets: Sequence[Target], say: Say, each: Each) -> dict[str, Any]:
         before = self.looks()
-        looks = self._looks(targets, before, say)
+        looks = self._looks(targets, before, say, each)
         self._landing.discard_unfinished(self._library.name)
         asked = self._asked(targets)
         last = self._last()
         if last and before == looks and asked == last.begun:
             return {"kind": self.KIND, "repositories": len(looks), "note": "nothing new"}
         collection = self._landing.begin(self._library.name, self.KIND, asked)
-        mined = self._mined(targets, looks)
+        mined = self._mined(targets, looks, each)
         drawn = bottom_k(mined, self._library.name, self._seed, self._selection.commits_per_library)
-        changes = self._changed(drawn, {target.full_name: target for target in targets})
+        changes = self._changed(drawn, {target.full_name: target for target in targets}, each)
         collection.land({"method": "changes"}, json.dumps(changes).encode())
         counts = {"repositories": len(looks), "commits": mined.height}
         collection.finish({"finished_at": collection.stamps.next().isoformat(), "looks": looks, **counts})
@@ -64,7 +165,8 @@ class Cloned:
 
     def commits(self, targets: Sequence[Target]) -> pl.DataFrame:
         """The fixing commits of these repositories, as the columns COMMITS of histories."""
-        return self._mined(targets, self.looks())
+        with self._workers(self._mining.clones, _nothing) as each:
+            return self._mined(targets, self.looks(), each)
 
     def changes(self) -> pl.DataFrame:
         """What landed of drawn commits, as the columns CHANGES of histories."""
@@ -84,73 +186,35 @@ class Cloned:
         last = self._last()
         return {row["sha"]: row for reply in (last.replies() if last else ()) for row in json.loads(reply.body)}
 
-    def _clone(self, target: Target) -> Clone:
-        # A number outlives the names of its repository, and a clone should, too.
-        name = hashlib.sha256(target.address.encode()).hexdigest()[:16] if target.number is None else target.key
-        return Clone(self._clones / f"{name}.git", target.address)
-
     def _looks(
-        self, targets: Sequence[Target], before: Mapping[str, dict[str, Any]], say: Say
+        self, targets: Sequence[Target], before: Mapping[str, dict[str, Any]], say: Say, each: Each
     ) -> dict[str, dict[str, Any]]:
-        """Looks at all repositories, some at a time: most of it is waiting for servers. What there is to say of them is
-        said in their order."""
+        """Looks at all repositories. What there is to say of them is said in their order."""
         looks = {}
-        with ThreadPoolExecutor(_AT_A_TIME) as pool:
-            found = pool.map(lambda target: self._look(target, before.get(target.key)), targets)
-            try:
-                for target, (look, words) in zip(targets, found, strict=True):
-                    looks[target.key] = look
-                    if words:
-                        say(words)
-            except BaseException:  # such as an interruption: who waits for the pool waits for git
-                pool.shutdown(wait=False, cancel_futures=True)
-                end_all()
-                raise
+        found = each(self._mining.look, [(target, before.get(target.key)) for target in targets], _AT_A_TIME)
+        for target, (look, words) in zip(targets, found, strict=True):
+            looks[target.key] = look
+            if words:
+                say(words)
         return looks
 
-    def _look(self, target: Target, before: dict[str, Any] | None) -> tuple[dict[str, Any], str | None]:
-        """What a look found, and what there is to say of it. Where the head is as before, it costs one question."""
-        clone = self._clone(target)
-        words = None
-        try:
-            look = clone.look()
-            if before and look.sha == before["head"] and clone.is_there:
-                return {**before, "state": look.state, "branch": look.branch}, None
-            rewritten = list(before["rewritten"]) if before else []
-            head = clone.head()
-            if look.sha and look.sha != head:
-                if clone.fetch(look.sha) and head:
-                    words = f"{target.full_name}: its branch was rewritten; what was there before is kept"
-                    rewritten.append(head)
-                head = look.sha
-        except GitError as error:
-            known = before or {"state": None, "branch": None, "head": None, "rewritten": []}
-            return known, f"{target.full_name} cannot be looked at now: {error}"
-        return {"state": look.state, "branch": look.branch, "head": head, "rewritten": rewritten}, words
+    def _mined(self, targets: Sequence[Target], looks: Mapping[str, Mapping[str, Any]], each: Each) -> pl.DataFrame:
+        known = [(target, looks[target.key]) for target in targets if target.key in looks]
+        mined = pl.concat([pl.DataFrame(schema=COMMITS), *each(self._mining.commits, known, 1)])
+        # A repository may be listed twice, by different addresses.
+        return mined.unique(["full_name", "sha"], keep="first", maintain_order=True)
 
-    def _mined(self, targets: Sequence[Target], looks: Mapping[str, Mapping[str, Any]]) -> pl.DataFrame:
-        known = (target for target in targets if target.key in looks)
-        return self._fixes.rows((target, self._history(target, looks[target.key])) for target in known)
-
-    def _history(self, target: Target, look: Mapping[str, Any]) -> Iterator[tuple[Commit, bool]]:
-        if look["head"] is None:
-            return
-        clone = self._clone(target)
-        for commit in clone.commits(look["head"]):
-            yield commit, True
-        for head in look["rewritten"]:
-            for commit in clone.commits(head, [look["head"]]):
-                yield commit, False
-
-    def _changed(self, drawn: pl.DataFrame, targets: Mapping[str, Target]) -> list[dict[str, Any]]:
+    def _changed(self, drawn: pl.DataFrame, targets: Mapping[str, Target], each: Each) -> list[dict[str, Any]]:
         known = self._landed_changes()
         rows = drawn.select("full_name", "sha").rows()
         asked: dict[str, list[str]] = {}
         for name, sha in rows:
             if sha not in known:
                 asked.setdefault(name, []).append(sha)
-        for name, shas in asked.items():
-            changes = self._clone(targets[name]).changes(shas)
-            for sha, change in zip(shas, changes, strict=True):
-                known[sha] = change_row(self._library.name, sha, change)
+        for changes in each(self._mining.changes, [(targets[name], shas) for name, shas in asked.items()], 1):
+            known |= {change["sha"]: change for change in changes}
         return [known[sha] for _, sha in rows]
+
+
+def _nothing(_: str) -> None:
+    pass

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,9 +14,10 @@ import polars as pl
 
 from dlbug_assets import artifact
 from dlbug_assets.errors import DlbugError
+from dlbug_assets.github import clones_on_spark
 from dlbug_assets.github.api import ThroughApi
 from dlbug_assets.github.api_access import ApiAccess
-from dlbug_assets.github.cloned import Cloned
+from dlbug_assets.github.cloned import Cloned, in_threads
 from dlbug_assets.github.discovery import Discovery
 from dlbug_assets.github.histories import Target, repository_rows, without_people
 from dlbug_assets.github.looked_up import LookedUp
@@ -66,16 +68,18 @@ def commit_source(
     key_file: Path,
     *,
     release: Callable[[], pl.DataFrame],
+    spark: str | None = None,
 ) -> CommitSource:
     """The source that the study names. ``clones`` is the folder of the clones, ``key_file`` the file with the key of
-    the hashes; ``release`` gives the rows of the authors' release where that is the source."""
+    the hashes; ``release`` gives the rows of the authors' release where that is the source; ``spark`` is where Spark
+    is, if clones are mined there."""
     match study.sources.commits:
         case "sample":
             return Sample(study)
         case "artifact":
             return Release(landing, access, key_file, release)
         case "clone" | "api":
-            return Followed(study, landing, access, clones, key_file)
+            return Followed(study, landing, access, clones, key_file, spark)
 
 
 @dataclass(frozen=True)
@@ -167,6 +171,7 @@ class Followed:
     access: ApiAccess
     clones: Path
     key_file: Path
+    spark: str | None = None
 
     def collect(self, libraries: Sequence[str], say: Say, *, sweep: bool) -> Iterator[Collected]:
         """Find the repositories at the first time and for a ``sweep``; then follow the history of each. Where GitHub
@@ -238,7 +243,8 @@ class Followed:
 
     def _histories(self, name: str) -> Cloned | ThroughApi:
         if self.study.sources.commits == "clone":
-            return Cloned(self.study, self._library(name), self.landing, self.clones)
+            workers = in_threads if self.spark is None else partial(clones_on_spark.workers, self.spark)
+            return Cloned(self.study, self._library(name), self.landing, self.clones, workers)
         return ThroughApi(self.study, self._library(name), self.landing, self.access)
 
 

@@ -11,7 +11,7 @@ import io
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -22,7 +22,7 @@ from xml.etree import ElementTree
 import polars as pl
 
 from dlbug_assets.errors import DlbugError
-from dlbug_assets.stackoverflow.dump_file import Row, Rows
+from dlbug_assets.stackoverflow.dump_file import Note, Row, Rows
 from dlbug_assets.stackoverflow.dump_parts import SharedRows
 
 _BATCH_ROWS = 5_000
@@ -79,6 +79,22 @@ class Wanted:
 
 
 @dataclass(frozen=True)
+class Scope:
+    """Which questions count: those of this score or more, created on these UTC days or between them."""
+
+    min_score: int
+    first: date
+    last: date
+
+    def __contains__(self, question: Mapping[str, Any]) -> bool:
+        return question["score"] >= self.min_score and self.first <= question["created_at"].date() <= self.last
+
+
+#: How the rows of a dump are had: of its path and tags, the questions taken so far, and where to note and say things.
+Opened = Callable[[Path, Collection[str], Container[int], Note, Callable[[str], None]], Rows]
+
+
+@dataclass(frozen=True)
 class DumpReading:
     """What a reading found: rows in the file, planted ones among them, irregularities (each counted once), questions
     and answers per library, how tags are written (or "none seen"), and whether the file goes on to its end."""
@@ -101,6 +117,7 @@ def extract(
     created_from: date | None,
     created_until: date | None,
     say: Callable[[str], None] = lambda _: None,
+    opened: Opened = SharedRows,
 ) -> DumpReading:
     """Take each library's questions and all their answers from a dump.
 
@@ -118,8 +135,8 @@ def extract(
     cannot be written; the files are of no use then.
     """
     shelves = {name: _Shelf(Wanted(tuple(tags)), folders[name]) for name, tags in libraries.items()}
-    reader = _Reader(path, list(shelves.values()), say)
-    rows = reader.read(min_score, created_from or date.min, created_until or date.max)
+    reader = _Reader(path, list(shelves.values()), say, opened)
+    rows = reader.read(Scope(min_score, created_from or date.min, created_until or date.max))
     for shelf in shelves.values():
         for batches in (shelf.questions, shelf.answers, shelf.irregularities):
             batches.close()
@@ -246,34 +263,59 @@ _ANSWER = _Kind(
 )
 
 
+def _record(row: Row, kind: _Kind) -> tuple[dict[str, Any], list[tuple[str, str, str | None]]]:
+    """A row as a record, and what is wrong with it: attribute, reason, content."""
+    attributes = ElementTree.fromstring(row.content).attrib  # noqa: S314 - a row declares no entities
+    record: dict[str, Any] = dict.fromkeys(kind.columns)
+    problems: list[tuple[str, str, str | None]] = []
+    for column, (attribute, read) in kind.columns.items():
+        value = attributes.get(attribute)
+        try:
+            if value is not None:
+                record[column] = read(value)
+            elif attribute in _ALWAYS_THERE:
+                problems.append((attribute, "is missing", None))
+        except ValueError:
+            problems.append((attribute, "cannot be read", value))
+    return record, problems
+
+
+def question_number(row: Row, tags: Collection[str], scope: Scope) -> int | None:
+    """The number of the question that a row by itself is, if it has one of the tags and is in scope."""
+    try:
+        question, _ = _record(row, _QUESTION)
+    except ElementTree.ParseError:
+        return None
+    if any(question[column] is None for column in _QUESTION.needed) or question["type"] != _QUESTION.type:
+        return None
+    return question["post_id"] if not set(tags).isdisjoint(question["tags"]) and question in scope else None
+
+
 class _Reader:
     """Fills the shelves."""
 
-    def __init__(self, path: Path, shelves: list[_Shelf], say: Callable[[str], None]) -> None:
+    def __init__(self, path: Path, shelves: list[_Shelf], say: Callable[[str], None], opened: Opened) -> None:
         self.irregular = 0
-        self._path, self._shelves, self._say = path, shelves, say
+        self._path, self._shelves, self._say, self._opened = path, shelves, say, opened
         self._places: dict[int, int] = {}  # of each question taken, its position in the file
         self._questions: set[int] = set()  # every number that was seen
         self._answers: set[int] = set()
 
-    def read(self, min_score: int, first: date, last: date) -> Rows:
+    def read(self, scope: Scope) -> Rows:
         """Read the dump; returns the rows, all of them given."""
-
-        def in_scope(question: dict[str, Any]) -> bool:
-            return question["score"] >= min_score and first <= question["created_at"].date() <= last
 
         def note(row: Row, reason: str, content: bytes) -> None:
             self._note(self._shelves, row, None, reason, content)
 
         tags = {tag for shelf in self._shelves for tag in shelf.wanted.tags}
-        rows = SharedRows(self._path, tags, self._places, note, self._say)
+        rows = self._opened(self._path, tags, self._places, note, self._say)
         waiting: list[Row] = []
         room = _WAITING_BYTES
         with closing(iter(rows)) as found:
             for row in found:
                 kind, parent = row.written(b"PostTypeId"), row.number(b"ParentId")
                 if kind != b"2" and row.written(b"Tags"):
-                    self._take_question(row, in_scope)
+                    self._take_question(row, scope)
                 if parent in self._places:
                     self._take_answer(row)
                 elif parent is not None:
@@ -288,13 +330,13 @@ class _Reader:
             self._take_late(waiting)
         else:
             self._say(f"{self._path.name} is read again, for answers that stand before their questions")
-            with closing(iter(Rows(self._path, tags, self._places, _ignore, self._say))) as found:
+            with closing(iter(rows.again())) as found:
                 self._take_late(found)
         return rows
 
-    def _take_question(self, row: Row, in_scope: Callable[[dict[str, Any]], bool]) -> None:
+    def _take_question(self, row: Row, scope: Scope) -> None:
         question, homes = self._post(row, _QUESTION, self._questions)
-        if homes and in_scope(question):
+        if homes and question in scope:
             self._places[question["post_id"]] = row.position
             for shelf in homes:
                 shelf.accepted[question["post_id"]] = question["accepted_answer_id"]
@@ -315,21 +357,10 @@ class _Reader:
     def _post(self, row: Row, kind: _Kind, seen: set[int]) -> tuple[dict[str, Any], list[_Shelf]]:
         """A row as a record, and where it goes: nowhere if it is no such post, or of no use, which is noted."""
         try:
-            attributes = ElementTree.fromstring(row.content).attrib  # noqa: S314 - a row declares no entities
+            record, problems = _record(row, kind)
         except ElementTree.ParseError as error:
             self._note(self._shelves, row, None, f"cannot be parsed ({error}){_LEFT_OUT}", row.content)
             return {}, []
-        record: dict[str, Any] = dict.fromkeys(kind.columns)
-        problems = []
-        for column, (attribute, read) in kind.columns.items():
-            value = attributes.get(attribute)
-            try:
-                if value is not None:
-                    record[column] = read(value)
-                elif attribute in _ALWAYS_THERE:
-                    problems.append((attribute, "is missing", None))
-            except ValueError:
-                problems.append((attribute, "cannot be read", value))
         homes = [shelf for shelf in self._shelves if kind.belongs(record, shelf)]
         if record["type"] not in (kind.type, None) or not homes:
             return {}, []
@@ -351,7 +382,3 @@ class _Reader:
         entry = {"position": row.position, "post_id": row.number(b"Id"), "field": attribute, "reason": reason}
         for shelf in shelves:
             shelf.irregularities.add({**entry, "content": content and content[:_EXCERPT]})
-
-
-def _ignore(_row: Row, _reason: str, _content: bytes) -> None:
-    """What was noted at the first reading is not noted again."""

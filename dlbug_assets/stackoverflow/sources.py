@@ -4,8 +4,10 @@ it *loads* a library's tables from there. Nothing after the tables knows which s
 import dataclasses
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,11 +20,11 @@ from dlbug_assets.landing import Collected, Collection, Landing, Say
 from dlbug_assets.privacy import blanked, secret_key
 from dlbug_assets.quota import DeferredError
 from dlbug_assets.sample import posts as sample
-from dlbug_assets.stackoverflow import dump
+from dlbug_assets.stackoverflow import dump, dump_on_spark
 from dlbug_assets.stackoverflow.api import FOLLOWING, LOOK_UP, Api, Collector, questions
 from dlbug_assets.stackoverflow.merging import POST_ANSWERS, POSTS, Merged, merge, personless
 from dlbug_assets.stackoverflow.replies import IRREGULARITIES, Observed, observed
-from dlbug_assets.study import Study
+from dlbug_assets.study import Study, is_address
 from dlbug_assets.table_assets import Own, Part
 from dlbug_assets.wire import UnreachableError
 
@@ -61,17 +63,24 @@ class PostSource(Protocol):
 
 
 def post_source(
-    study: Study, landing: Path, key_file: Path, api: Api, release: Callable[[], pl.DataFrame]
+    study: Study,
+    landing: Path,
+    key_file: Path,
+    api: Api,
+    release: Callable[[], pl.DataFrame],
+    *,
+    spark: str | None = None,
 ) -> PostSource:
     """The source that the study names. ``landing`` is the folder of this corpus, ``key_file`` the file with the key
-    of the hashes; ``release`` gives the rows of the authors' release where that is the source."""
+    of the hashes; ``release`` gives the rows of the authors' release where that is the source; ``spark`` is where
+    Spark is, if dumps are read there."""
     match study.sources.posts:
         case "sample":
             return Sample(study)
         case "artifact":
             return Release(study, Landing(landing, api.clock), key_file, api, release)
         case "dump":
-            return Dump(study, Landing(landing, Clock()), key_file)
+            return Dump(study, Landing(landing, Clock()), key_file, spark)
         case "api":
             return Live(study, Landing(landing, api.clock), key_file, api)
 
@@ -206,6 +215,7 @@ class Dump:
     study: Study
     landing: Landing
     key_file: Path
+    spark: str | None = None
 
     def collect(self, libraries: Sequence[str], say: Say, *, sweep: bool) -> Iterator[Collected]:
         """Read the dump once for all libraries that have not been read from it yet."""
@@ -223,7 +233,7 @@ class Dump:
         begun = {library: self.landing.begin(library, _DUMP, asked[library]) for library in due}
         selection = self.study.selection
         try:
-            reading = dump.extract(
+            reading = self._extract()(
                 path,
                 {library: tags[library] for library in due},
                 {library: collection.folder for library, collection in begun.items()},
@@ -268,7 +278,7 @@ class Dump:
         numbered = pl.concat([_read(file) for file in _parquet(done[0], "irregularities")]).with_columns(
             pl.lit(done[0].name).alias("collection"),
             pl.int_range(1, pl.len() + 1).alias("number"),
-            pl.lit(self._path.name).alias("file"),
+            pl.lit(Path(self._path).name).alias("file"),
             pl.col("field").fill_null("(the row)"),
         )
         questions_ = (
@@ -286,18 +296,29 @@ class Dump:
         return _replaced(library, questions_, answers, done, _irregularities(library, [numbered]))
 
     @property
-    def _path(self) -> Path:
-        return Path(str(self.study.sources.dump_path))  # a study with this source has one
+    def _path(self) -> Path | str:
+        return self.study.sources.dump_path or Path()  # a study with this source has one
 
-    def _asked(self, path: Path, tags: Sequence[str]) -> dict[str, Any]:
-        """What a reading depends on, as it comes back from JSON."""
+    def _extract(self) -> Callable[..., dump.DumpReading]:
+        """How the dump is read: here, or where Spark is."""
+        if self.spark is not None:
+            return partial(dump_on_spark.extract, address=self.spark)
+        if is_address(self._path):
+            raise DlbugError(f"{self._path} is an address, which Spark alone reads: set DLBUG_SPARK, or name a file.")
+        return dump.extract
+
+    def _asked(self, path: Path | str, tags: Sequence[str]) -> dict[str, Any]:
+        """What a reading depends on, as it comes back from JSON. What stands at an address is taken to stay."""
         selection = self.study.selection
-        try:
-            status = path.stat()
-        except OSError:
-            status = None  # reading it will say what is wrong
+        dated: list[str | int] = [Path(path).name]
+        if is_address(path):
+            dated = [str(path)]
+        else:
+            with suppress(OSError):  # reading it will say what is wrong
+                status = Path(path).stat()
+                dated += [status.st_size, status.st_mtime_ns]
         return {
-            "dump": [path.name, status.st_size, status.st_mtime_ns] if status else [path.name],
+            "dump": dated,
             "tags": list(tags),
             "min_score": selection.min_score,
             "created": [str(selection.created_from), str(selection.created_until)],

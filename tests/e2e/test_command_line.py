@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -45,9 +46,10 @@ def test_doctor_says_when_the_schedules_come_due_and_whether_they_are_on(dlbug):
 
 
 def test_doctor_fails_with_the_cure(dlbug):
-    result = dlbug("doctor", DLBUG_SPARK="local[2]", PATH="/nowhere")
-    assert "FAIL  Java: not found, but DLBUG_SPARK is set: install Java 17 or unset DLBUG_SPARK." in result.stdout
-    assert "error: 1 of these must be mended first" in only_message(result)
+    result = dlbug("doctor", DLBUG_SPARK="local[2]", PATH="/nowhere", JAVA_HOME="/nowhere")
+    cure = "install Java 17 or newer, or unset DLBUG_SPARK."
+    assert f"FAIL  Java: not found, but DLBUG_SPARK is set: {cure}" in result.stdout
+    assert f"error: {1 + (find_spec('pyspark') is None)} of these must be mended first" in only_message(result)
 
 
 def test_tokens_can_stand_in_a_file_that_only_their_owner_reads(tmp_path):

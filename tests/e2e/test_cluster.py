@@ -1,0 +1,148 @@
+"""A study on a real standalone cluster, by the command itself: the same rows as on one machine, also where a worker is
+killed in the middle."""
+
+import shutil
+import subprocess
+import sys
+
+import pytest
+from dumps import trapped
+from polars.testing import assert_frame_equal
+from repositories import Repository
+from running import DLBUG, Ran, command, environment
+from sparks import Cluster, ConnectServer, needs_spark
+
+from dlbug_assets.warehouse import Home
+
+pytestmark = [
+    needs_spark,
+    pytest.mark.skipif(sys.platform != "linux", reason="who runs a task is read from /proc"),
+    pytest.mark.timeout(900),
+]
+
+STUDY = """
+[study]
+name = "clustered"
+title = "On a cluster"
+seed = 1
+[selection]
+commits_per_library = 20
+require_code = false
+[[libraries]]
+name = "Keras"
+tags = ["keras"]
+repositories = ["./r0", "./r1", "./r2", "./r3", "./gone", "./empty"]
+[[libraries]]
+name = "Torch"
+tags = ["torch", "pytorch"]
+repositories = ["./r4", "./r5"]
+[sources]
+posts = "dump"
+dump_path = "Posts.xml"
+commits = "clone"
+labels = "files"
+[labeling]
+raters = ["a", "b"]
+adjudicator = "c"
+"""
+POSTS, COMMITS = "group:stackoverflow", "group:github"
+#: What the same run at another time has otherwise.
+INCIDENTAL = ("retrieved_at", "collection", "begun_at", "finished_at")
+TABLES = {
+    POSTS: ("raw_posts", "raw_answers", "irregularities", "collections", "candidate_posts", "funnel"),
+    COMMITS: ("repositories", "fix_commits", "collections", "sampled_commits"),
+}
+#: Bytes of a split: the dump has dozens of them.
+SPLIT = 24 << 10
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory):
+    started = Cluster(tmp_path_factory.mktemp("cluster"), SPLIT)
+    yield started
+    started.stop()
+
+
+class Clustered:
+    """The study with its sources; each run has a home of its own."""
+
+    def __init__(self, folder):
+        self.folder, self.study = folder, folder / "clustered.toml"
+        self.study.write_text(STUDY, encoding="utf-8")
+        (folder / "Posts.xml").write_bytes(trapped(2_500))
+        for number in range(6):
+            made = Repository(folder / f"r{number}")
+            made.commit(f"fix r{number}", {"a.py": f"{number}\n"})
+            made.many(f"{'fix' if commit % 3 else 'add'} r{number} {commit}" for commit in range(60))
+        Repository(folder / "empty")
+        self.here = self.run(self.home("here"), f"group:reference or {POSTS} or {COMMITS}")
+
+    def home(self, name):
+        home = Home(self.folder / name, "clustered")
+        if name != "here":  # the key of the hashes
+            home.folder.mkdir(parents=True)
+            shutil.copy(self.folder / "here" / "clustered" / "secret.key", home.secret_key)
+        return home
+
+    def run(self, home, select, **more):
+        result = command(home.root, "run", "--study", str(self.study), "--select", select, **more)
+        assert result.returncode == 0, result.stderr
+        return Ran(home, result)
+
+    def begin(self, home, select, **more):
+        arguments = [DLBUG, "run", "--study", self.study, "--select", select]
+        return subprocess.Popen(
+            arguments, env=environment(home.root, **more), stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )  # fmt: skip
+
+    def is_the_same(self, there, *rooms):
+        for room in rooms:
+            for table in TABLES[room]:
+                columns = f"columns(lambda name: name not in {INCIDENTAL})"
+                query = f"select {columns} from {room.removeprefix('group:')}.{table} order by all"
+                here, found = (ran.query(query) for ran in (self.here, there))
+                assert_frame_equal(found, here)
+                assert here.height, table
+
+
+@pytest.fixture(scope="module")
+def clustered(tmp_path_factory):
+    return Clustered(tmp_path_factory.mktemp("clustered"))
+
+
+def test_posts_and_commits_are_those_of_one_machine(cluster, clustered):
+    home = clustered.home("there")
+    spark = {"DLBUG_SPARK": cluster.address, **cluster.variables}
+    there = clustered.run(home, f"group:reference or {POSTS} or {COMMITS}", **spark)
+    clustered.is_the_same(there, POSTS, COMMITS)
+    assert f"Spark at {cluster.address}: a session is open" in there.result.stderr
+    # What was read there has been read: another way of reading it is no news.
+    again = clustered.run(home, f"group:reference or {POSTS} or {COMMITS}")
+    assert "Keras: dump, this dump has been read before" in again.result.stderr
+    assert "Keras: clone, 6 repositories, nothing new" in again.result.stderr
+
+
+def test_a_connect_server_gives_them_too(clustered, tmp_path):
+    server = ConnectServer(tmp_path, SPLIT)
+    try:
+        home = clustered.home("connected")
+        spark = {"DLBUG_SPARK": server.address, "JAVA_HOME": "/nowhere"}  # Java is the server's
+        clustered.is_the_same(clustered.run(home, f"group:reference or {POSTS} or {COMMITS}", **spark), POSTS, COMMITS)
+    finally:
+        server.stop()
+
+
+@pytest.mark.parametrize("room", [POSTS, COMMITS])
+def test_a_worker_that_is_killed_in_the_middle_makes_no_difference(cluster, clustered, room):
+    while len(cluster.workers) < 2:
+        cluster.add_worker()
+    home = clustered.home(f"killed-{room.removeprefix('group:')}")
+    spark = {"DLBUG_SPARK": cluster.address, **cluster.variables}
+    with clustered.begin(home, f"group:reference or {room}", **spark) as run:
+        lost = cluster.lose_worker()
+        assert run.poll() is None, "the run had ended before the worker was lost"
+        said, _ = run.communicate()
+    assert lost.returncode == -9
+    assert run.returncode == 0, said
+    clustered.is_the_same(Ran(home, None), room)

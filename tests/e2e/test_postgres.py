@@ -1,0 +1,112 @@
+"""The history of runs in a real PostgreSQL, as several machines share it, by the command itself."""
+
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+from running import Ran, command
+
+from dlbug_assets.warehouse import Home
+
+PASSWORD = "planted-password"  # noqa: S105 - of a server that lives as long as the tests
+PROGRAMS = max(Path("/usr/lib/postgresql").glob("*/bin"), default=Path(shutil.which("initdb") or "/nowhere").parent)
+SETTINGS = """\
+storage:
+  postgres:
+    postgres_db:
+      scheme: postgresql+psycopg2
+      hostname: 127.0.0.1
+      port: {port}
+      username: dlbug
+      password: {{env: DLBUG_POSTGRES_PASSWORD}}
+      db_name: postgres
+"""
+
+pytestmark = [
+    pytest.mark.skipif(find_spec("dagster_postgres") is None, reason="no dagster-postgres: make test-cluster has it"),
+    pytest.mark.skipif(not (PROGRAMS / "initdb").exists(), reason="PostgreSQL is not installed: apt-get postgresql"),
+]
+
+
+class Server:
+    """A PostgreSQL of its own on a free port of loopback."""
+
+    def __init__(self) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="dlbug-postgres-"))
+        # It does not run as root.
+        self._user = "postgres" if os.geteuid() == 0 else None
+        if self._user:
+            shutil.chown(self.folder, self._user)
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.port = free.getsockname()[1]
+        secret = self.folder / "password"
+        secret.write_text(PASSWORD)
+        secret.chmod(0o644)
+        self._run("initdb", "-D", "data", "-U", "dlbug", "-A", "scram-sha-256", "--pwfile", "password", "--no-sync")
+
+    def start(self) -> None:
+        options = f"-h 127.0.0.1 -p {self.port} -k {self.folder}"
+        self._run("pg_ctl", "-D", "data", "-l", "log", "-w", "-o", options, "start")
+
+    def stop(self) -> None:
+        self._run("pg_ctl", "-D", "data", "-m", "immediate", "stop")
+
+    def ask(self, query: str) -> list[tuple]:
+        import psycopg2  # noqa: PLC0415 - where it is missing, these tests are skipped
+
+        connection = psycopg2.connect(
+            host="127.0.0.1", port=self.port, user="dlbug", password=PASSWORD, dbname="postgres"
+        )
+        with connection, connection.cursor() as cursor:
+            cursor.execute(query)
+            return cursor.fetchall()
+
+    def _run(self, program: str, *arguments: str) -> None:
+        # Into a file: a server that goes on keeps a pipe open.
+        with (self.folder / "said").open("a") as said:
+            subprocess.run(
+                [PROGRAMS / program, *arguments], cwd=self.folder, user=self._user, check=True,
+                stdin=subprocess.DEVNULL, stdout=said, stderr=said,
+            )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def server():
+    made = Server()
+    made.start()
+    yield made
+    made.stop()
+    shutil.rmtree(made.folder)
+
+
+@pytest.fixture
+def home(tmp_path, server):
+    home = Home(tmp_path / "home", "sample")
+    home.dagster_home.mkdir(parents=True)
+    (home.dagster_home / "dagster.local.yaml").write_text(SETTINGS.format(port=server.port))
+    return home
+
+
+def test_the_whole_graph_is_made_with_its_history_there(home, server):
+    ran = Ran(home, command(home.root, "run", "--study", "sample", DLBUG_POSTGRES_PASSWORD=PASSWORD))
+    assert ran.result.returncode == 0, ran.result.stderr
+    assert server.ask("select status, count(*) from runs group by 1") == [("SUCCESS", 1)]
+    (made,) = server.ask("select count(distinct asset_key) from event_logs where asset_key like '%labels%'")
+    assert made[0] > 0
+    assert ran.query("select count(*) from analysis.findings").item() > 0
+    assert not (home.dagster_home / "history").exists()
+    # Whoever reads the settings does not learn the password.
+    assert PASSWORD not in "".join(file.read_text() for file in home.dagster_home.glob("*.yaml"))
+
+
+def test_a_server_that_does_not_let_us_in_is_named_with_what_it_said(home):
+    result = command(home.root, "run", "--study", "sample", DLBUG_POSTGRES_PASSWORD=PASSWORD[1:])
+    assert result.returncode == 1
+    assert "Traceback" not in result.stderr
+    assert f"cannot write the history of runs where {home.dagster_home / 'dagster.local.yaml'} says: " in result.stderr
+    assert 'password authentication failed for user "dlbug"' in result.stderr

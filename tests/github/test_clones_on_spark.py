@@ -1,0 +1,62 @@
+"""Mining clones on Spark: what each repository gives, and that the clones stay what they are."""
+
+from pathlib import Path
+
+import pytest
+from following import STUDY
+from repositories import Repository
+from sparks import needs_spark, variables
+
+from dlbug_assets.clock import Clock
+from dlbug_assets.errors import DlbugError
+from dlbug_assets.github import clones_on_spark
+from dlbug_assets.github.cloned import Cloned, in_threads
+from dlbug_assets.github.histories import Target
+from dlbug_assets.landing import Landing
+
+pytestmark = [needs_spark, pytest.mark.slow]
+
+
+@pytest.fixture
+def follow(tmp_path, monkeypatch):
+    """Follows repositories here or on Spark; gives what it noted and said, what it knows, and the rows."""
+    for name, value in variables(tmp_path / "conf", 1 << 20).items():
+        monkeypatch.setenv(name, value)
+
+    def following(home: str, targets: list[Target], spark: str | None):
+        def workers(clones, say):
+            return clones_on_spark.workers(spark, clones, lambda _: None) if spark else in_threads(clones, say)
+
+        root, said = tmp_path / home, []
+        histories = Cloned(STUDY, STUDY.libraries[0], Landing(root / "landing", Clock()), root / "clones", workers)
+        notes = histories.collect(targets, said.append)
+        return notes, said, histories.looks(), histories.commits(targets).rows(), histories.changes().rows()
+
+    return following
+
+
+def test_histories_are_those_of_one_machine_and_either_goes_on_where_the_other_stopped(follow, tmp_path):
+    made = {name: Repository(tmp_path / name) for name in ("one", "two", "none")}
+    for name in ("one", "two"):
+        for number in range(4):
+            made[name].commit(f"fix {name} {number}", {f"{number}.py": f"{name}\n" * number})
+    targets = [Target(str(tmp_path / name), f"jane/{name}") for name in ("one", "gone", "none", "two")]
+    first = follow("here", targets, None)
+    assert follow("there", targets, "local[2]") == first
+    states = {Path(address).name: look["state"] for address, look in first[2].items()}
+    assert states == {"one": "ok", "gone": "gone", "none": "empty", "two": "ok"}
+
+    made["one"].commit("fix one more")
+    made["two"].git("reset", "-q", "--hard", "HEAD~1")
+    made["two"].commit("fix two otherwise")
+    second = follow("here", targets, "local[2]")
+    assert second[1] == ["jane/two: its branch was rewritten; what was there before is kept"]
+    assert follow("there", targets, None) == second
+    assert follow("here", targets, "local[2]")[0] == {"kind": "clone", "repositories": 4, "note": "nothing new"}
+    assert not list((tmp_path / "here" / "clones").glob(".*"))
+
+
+def test_an_address_that_is_refused_is_refused_there_too(follow):
+    address = "http://127.0.0.1:1/none"
+    with pytest.raises(DlbugError, match=f"{address}: repositories are fetched by https, ssh or from a path"):
+        follow("there", [Target(address, "none")], "local[2]")
