@@ -8,6 +8,7 @@ The workers run functions of this package, so that the Python that PYSPARK_PYTHO
 unless that is set) needs dlbug with the extra `spark`, in the version of this machine.
 """
 
+import atexit
 import os
 import pickle
 import re
@@ -17,7 +18,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from typing import Any, TypeVar
 
@@ -33,6 +34,9 @@ _PORTS = {"spark": 7077, "sc": 15002}
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 _EXCERPT = 400
 _CURE = f"Start it, correct {VARIABLE}, or unset {VARIABLE} to work on this machine alone."
+
+#: The session that is open, by its address: one at most.
+_open: dict[str, Any] = {}
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -50,7 +54,8 @@ def lacking(address: str) -> Iterator[tuple[str, str]]:
 
 @contextmanager
 def session(address: str, say: Say) -> Iterator[Any]:
-    """A Spark session that has at least one executor; it ends with the context.
+    """A Spark session that has at least one executor. It stays open for whoever wants it next, to the end of the
+    process, as executors take their time to start; one at another address, or an error of Spark, ends it.
 
     Raises :class:`UnreachableError` where nobody answers at the address within seconds, and where no session or no
     executor can be had within two minutes; :class:`DlbugError` where something is lacking, and for what Spark complains
@@ -58,7 +63,6 @@ def session(address: str, say: Say) -> Iterator[Any]:
     """
     for what, cure in lacking(address):
         raise DlbugError(f"{what}: {cure}.")
-    _insist_on_a_listener(address)
     with warnings.catch_warnings():
         # pyspark says of each new pandas that it has not been tried with all of it; no pandas is used here.
         warnings.simplefilter("ignore", FutureWarning)
@@ -66,13 +70,14 @@ def session(address: str, say: Say) -> Iterator[Any]:
         from pyspark.errors import PySparkException  # noqa: PLC0415
 
         try:
-            spark = _opened(address)
-            say(f"Spark at {address}: a session is open, Spark {spark.version}")
-            try:
-                yield spark
-            finally:
-                spark.stop()
+            if address not in _open:
+                _close()
+                _insist_on_a_listener(address)
+                _open[address] = _opened(address)
+                say(f"Spark at {address}: a session is open, Spark {_open[address].version}")
+            yield _open[address]
         except (PySparkException, Py4JError) as error:
+            _close()
             raise DlbugError(f"Spark at {address}: {_said(error)}. What was collected before is kept.") from None
 
 
@@ -99,6 +104,19 @@ def each(spark: Any, function: Callable[[T], R], items: Sequence[T]) -> Iterator
         if error is not None:
             raise error
         yield result
+
+
+@atexit.register
+def _close() -> None:
+    """End the session that is open, if there is one."""
+    if not _open:
+        return
+    from py4j.protocol import Py4JError  # noqa: PLC0415
+    from pyspark.errors import PySparkException  # noqa: PLC0415
+
+    _, spark = _open.popitem()
+    with suppress(PySparkException, Py4JError, OSError):  # its server, or its Java, may be gone
+        spark.stop()
 
 
 def _outcome(function: Callable[[T], R], item: T) -> tuple[R | None, DlbugError | None]:

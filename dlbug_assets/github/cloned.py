@@ -156,7 +156,8 @@ class Cloned:
         collection.land({"method": "changes"}, json.dumps(changes).encode())
         counts = {"repositories": len(looks), "commits": mined.height}
         collection.finish({"finished_at": collection.stamps.next().isoformat(), "looks": looks, **counts})
-        return {"kind": self.KIND, **counts, "drawn": drawn.height, "MiB of clones": weighed(self._clones)[1] >> 20}
+        _, taken = weighed(self._mining.clones)
+        return {"kind": self.KIND, **counts, "drawn": drawn.height, "MiB of clones": taken >> 20}
 
     def looks(self) -> dict[str, dict[str, Any]]:
         """What the last look found, by key: state, branch, head, and the heads that were rewritten."""

@@ -17,6 +17,7 @@ up to Spark's 2 GB); archives, which cannot be split.
 
 import json
 from collections.abc import Callable, Collection, Container, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from datetime import date
 from itertools import accumulate, chain, groupby, islice
 from operator import itemgetter
@@ -88,23 +89,26 @@ def extract_in(
     name = str(path)
     tags = {tag for own in libraries.values() for tag in own}
     scope = Scope(min_score, created_from or date.min, created_until or date.max)
-    found = _Found(spark, name, tags, scope, say)
-    return dump.extract(
-        Path(name),
-        libraries,
-        folders,
-        min_score=min_score,
-        created_from=created_from,
-        created_until=created_until,
-        say=say,
-        opened=found.opened,
-    )
+    with ExitStack() as kept:
+        found = _Found(spark, name, tags, scope, say=say, kept=kept)
+        return dump.extract(
+            Path(name),
+            libraries,
+            folders,
+            min_score=min_score,
+            created_from=created_from,
+            created_until=created_until,
+            say=say,
+            opened=found.opened,
+        )
 
 
 class _Found:
-    """What the executors found in a dump; it can be gone through as often as needed."""
+    """What the executors found in a dump; it can be gone through as often as needed, as long as it is ``kept``."""
 
-    def __init__(self, spark: Any, name: str, tags: Collection[str], scope: Scope, say: Say) -> None:
+    def __init__(
+        self, spark: Any, name: str, tags: Collection[str], scope: Scope, *, say: Say, kept: ExitStack
+    ) -> None:
         where = _as_spark_names(name)
         length = _length(spark, name, where)
         _insist_on_a_dump(spark, name, where)
@@ -113,6 +117,7 @@ class _Found:
         )
         say(f"{name}: {length / 1e9:.1f} GB are read by Spark")
         first = pieces.mapInArrow(lambda batches: _questions(batches, name, tags, scope), _FOUND).persist()
+        kept.callback(first.unpersist)
         self.blocks = [
             (row.block, json.loads(row.content))
             for row in first.where("kind = 'block'").select("block", "content").orderBy("block").collect()
@@ -124,6 +129,7 @@ class _Found:
         say(f"{name}: {len(taken)} questions in scope; now their answers")
         second = pieces.mapInArrow(lambda batches: _answers(batches, name, taken), _FOUND)
         everything = first.where("kind in ('row', 'note')").unionByName(second).persist()
+        kept.callback(everything.unpersist)
         self.stream = everything.orderBy("block", "number", "kind")  # what is noted of a row stands before it
         self.count = sum(block["rows"] for _, block in self.blocks)
         self.is_begun_at_the_end = self._is_begun_at_the_end(name, length)
