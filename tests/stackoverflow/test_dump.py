@@ -779,6 +779,15 @@ def test_where_helpers_fail_the_outcome_is_the_same(tmp_path, in_one, helpers, m
     assert [helper.outcome for helper in helpers] == [(1, False)] * 2
 
 
+def test_where_helpers_cannot_be_started_the_outcome_is_the_same(tmp_path, in_one, helpers, monkeypatch):
+    alone = in_one(MANY)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "no such program"))
+    with in_parts(1000, 3, Real):
+        extract = Extract(tmp_path)(*MANY)
+    assert is_the_same(extract, alone)
+    assert helpers == []
+
+
 def test_a_small_file_is_read_by_one_process(tmp_path, helpers):
     with in_parts(1 << 20, 8, Real):
         assert Extract(tmp_path)(*MANY).answers() == FOUND
