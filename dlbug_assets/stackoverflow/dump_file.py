@@ -272,7 +272,12 @@ def _chunks(path: Path, begin: int = 0, end: int | None = None) -> Iterator[byte
                     left -= len(chunk)
                     yield chunk
     except OSError as error:
-        raise DlbugError(f"cannot read {path}: {error.strerror}. {_NAME_IT}") from None
+        raise unreadable(path, error) from None
+
+
+def unreadable(path: Path, error: OSError) -> DlbugError:
+    """What to say where the system cannot read a dump."""
+    return DlbugError(f"cannot read {path}: {error.strerror}. {_NAME_IT}")
 
 
 def _unpacked(path: Path) -> Iterator[bytes]:

@@ -24,9 +24,9 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple, Self
 
 from dlbug_assets.stackoverflow import dump_file
-from dlbug_assets.stackoverflow.dump_file import Row, Rows, is_archive
+from dlbug_assets.stackoverflow.dump_file import Row, Rows, is_archive, unreadable
 
-#: From so many bytes per process on, one more is worth its start.
+#: From so many bytes per process on, one more is worth its start, in which some 40 MB are read.
 _WORTH_A_PROCESS = 96 << 20
 _MOST_PROCESSES = 8
 #: Who reads the dump also has to deal with what everybody finds: its part is so much of the others'.
@@ -56,9 +56,12 @@ class SharedRows(Rows):
     """The same rows, in the same order, found by several processes where the file is large."""
 
     def __iter__(self) -> Iterator[Row]:
-        own, *others = _parts(self.path)
         with ExitStack() as stack:
-            helpers = [stack.enter_context(_Helper(self.path, begin, end, self.tags)) for begin, end in others]
+            try:
+                own, *others = _parts(self.path)
+                helpers = [stack.enter_context(_Helper(self.path, begin, end, self.tags)) for begin, end in others]
+            except OSError:  # no more processes, no room for what they tell, no such file: reading alone says more
+                own, others, helpers = (0, None), [], []
             yield from self.part(*own)
             for helper, (begin, end) in zip(helpers, others, strict=True):
                 if not self.is_ascending:
@@ -71,14 +74,17 @@ class SharedRows(Rows):
 
     def _found(self, helper: "_Helper", begin: int, end: int) -> Iterator[Row]:
         """What may matter among the rows that a helper points out."""
-        before, last, summary = self.count, self.last, helper.summary
-        with self.path.open("rb") as file:
-            for position, start, parent in helper.findings():
-                if parent < 0 or parent in self.parents:
-                    self.count, self.last = before + position - 1, -1  # they ascend: the helper saw all of them
-                    yield from self.row(_piece(file, start, end), start)
-        self.count, self.last = before + summary.rows, max(last, summary.last)
-        self.planted += summary.planted
+        before, planted, last, summary = self.count, self.planted, self.last, helper.summary
+        try:
+            with self.path.open("rb") as file:
+                for position, start, parent in helper.findings():
+                    if parent < 0 or parent in self.parents:
+                        self.count, self.last = before + position - 1, -1  # they ascend: the helper saw all of them
+                        yield from self.row(_piece(file, start, end), start)
+        except OSError as error:
+            raise unreadable(self.path, error) from None
+        # These rows were counted by the helper already.
+        self.count, self.planted, self.last = before + summary.rows, planted + summary.planted, max(last, summary.last)
         self.notations |= {name for bit, name in enumerate(_NOTATIONS) if summary.notations >> bit & 1}
         self.is_complete = bool(summary.is_complete)
         self.proceed(end - begin)

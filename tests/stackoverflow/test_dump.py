@@ -720,15 +720,16 @@ def helpers():
         yield Real.made
 
 
-#: Answers before and behind their questions, near and far, a row that is cut, one that is planted, one of no use.
+#: Answers before and behind their questions, near and far; rows that are cut, planted, of no use, followed by a text.
 MANY = [
     answer(1, 90), question(2, AcceptedAnswerId=60), question(3, "torch", Score=5), question(4, "python"),
     *(answer(number, number % 5) for number in range(5, 60)), question(60, "keras", "torch", notation=OLDER),
     answer(61, 2), answer(62, 60), question(1000000001), question(63)[:-20], answer(64, None), question(90),
-    *(answer(number, number % 29) for number in range(91, 140)), answer(140, 2), answer(141, 90),
+    *(answer(number, number % 29) for number in range(91, 140)), answer(140, 2), question(1000000010) + "?",
+    answer(141, 90), answer(142, 4) + "?", answer(143, 90, Score="?"), question(144, "lua")[:-9],
 ]  # fmt: skip
 #: The answers that are taken for Keras.
-FOUND = [*range(7, 60, 5), 61, 62, 118, 140, 141, 1]
+FOUND = [*range(7, 60, 5), 61, 62, 118, 140, 141, 143, 1]
 
 
 @pytest.fixture
@@ -779,6 +780,15 @@ def test_where_helpers_fail_the_outcome_is_the_same(tmp_path, in_one, helpers, m
     assert [helper.outcome for helper in helpers] == [(1, False)] * 2
 
 
+def test_where_helpers_cannot_be_started_the_outcome_is_the_same(tmp_path, in_one, helpers, monkeypatch):
+    alone = in_one(MANY)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "no such program"))
+    with in_parts(1000, 3, Real):
+        extract = Extract(tmp_path)(*MANY)
+    assert is_the_same(extract, alone)
+    assert helpers == []
+
+
 def test_a_small_file_is_read_by_one_process(tmp_path, helpers):
     with in_parts(1 << 20, 8, Real):
         assert Extract(tmp_path)(*MANY).answers() == FOUND
@@ -787,7 +797,7 @@ def test_a_small_file_is_read_by_one_process(tmp_path, helpers):
 
 def test_helpers_are_ended_when_reading_fails(tmp_path, helpers):
     extract = Extract(tmp_path)
-    extract.path.write_text(HEAD + LINE.join(MANY) + "<posts>" + LINE.join(MANY))
+    extract.path.write_text(HEAD + LINE.join([*MANY, question(145)]) + "<posts>" + LINE.join(MANY))
     with in_parts(1000, 3, Real):
         assert message(extract) == f"{extract.path} contains several dumps. Name Stack Overflow's Posts.xml alone."
     assert None not in [helper.outcome[0] for helper in helpers]
