@@ -160,13 +160,14 @@ def _opened(address: str) -> Any:
     maker = threading.Thread(target=make, name="spark-session", daemon=True)
     maker.start()
     maker.join(_SECONDS)
-    if not maker.is_alive() and not failed:
+    is_late = maker.is_alive()
+    if not is_late and not failed:
         return made[0]
+    idle = "gives no executor (are its workers up, with a core and the memory asked for free?)"
+    reason = idle if made else "does not talk as Spark does"
     for spark in made:
         spark.stop()
-    if not failed:
-        idle = "gives no executor (are its workers up, with a core and the memory asked for free?)"
-        reason = idle if made else "does not talk as Spark does"
+    if is_late:
         raise UnreachableError(f"{VARIABLE}={address} {reason}: waited {_SECONDS} s. {_CURE}")
     if isinstance(failed[0], Exception):
         raise UnreachableError(f"{VARIABLE}={address}: no session can be had: {_said(failed[0])}. {_CURE}") from None

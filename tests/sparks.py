@@ -74,7 +74,7 @@ class _Servers:
         with (self._folder / f"{name}.log").open("wb") as log:
             process = subprocess.Popen(
                 [self._home / "bin" / program, *arguments],
-                env=os.environ | self.variables | {"SPARK_HOME": str(self._home), "SPARK_DAEMON_MEMORY": "256m"},
+                env=os.environ | self.variables | {"SPARK_HOME": str(self._home), "SPARK_DAEMON_MEMORY": "640m"},
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
         self._processes.append(process)
