@@ -123,26 +123,35 @@ def versions(archive: Path) -> list[Version]:
 
 def read(archive: Path, items: pl.DataFrame, study: Study, taxonomy: Taxonomy) -> HandedIn:
     """All labels of what was received, and the rows of each file's newest version that could not be taken."""
-    reader = _Reader(items, study)
     newest: dict[str, str] = {}
     names: dict[str, str] = {}
-    for version in versions(archive):
+    received = versions(archive)
+    for version in received:
         name = version.path.name
         names[version.folder.name] = name
         newest[name] = version.folder.name
-        reader.read(version)
-    arrived = sum(frame.height for frame in reader.rows)
-    rows = _without_repeated(pl.concat(reader.rows))
-    reader.rows.clear()
-    if rows.height < arrived:
-        reader.counts["unchanged"] = arrived - rows.height
+    rows, refused, counts = _rows(received, items, study)
     labels, rejected = take(rows, items, study, taxonomy)
-    refused = pl.DataFrame(reader.refused, schema=REJECTED, orient="row")
     rejected = pl.concat([refused, rejected]).filter(pl.col("file").is_in(list(newest.values())))
     # A task of Label Studio is one line, and may list several bugs.
     entry = pl.int_range(1, pl.len() + 1, dtype=pl.Int32).over("file", "line").alias("entry")
     rejected = _renamed(rejected, names).sort("file", "line", maintain_order=True).with_columns(entry)
-    return HandedIn(_renamed(labels, names), rejected, reader.counts)
+    return HandedIn(_renamed(labels, names), rejected, counts)
+
+
+def _rows(
+    received: Sequence[Version], items: pl.DataFrame, study: Study
+) -> tuple[pl.DataFrame, pl.DataFrame, Counter[str]]:
+    """The rows that say something (columns ROWS), those that cannot be read (columns REJECTED), and counts of the
+    others."""
+    reader = _Reader(items, study)
+    for version in received:
+        reader.read(version)
+    arrived = pl.concat(reader.rows)
+    rows = _without_repeated(arrived)
+    if rows.height < arrived.height:
+        reader.counts["unchanged"] = arrived.height - rows.height
+    return rows, pl.DataFrame(reader.refused, schema=REJECTED, orient="row"), reader.counts
 
 
 def _without_repeated(rows: pl.DataFrame) -> pl.DataFrame:

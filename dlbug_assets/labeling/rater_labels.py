@@ -85,20 +85,11 @@ def take(
       fault what was found and how to mend it, joined by ``; ``), seen_at (when its file was received, UTC).
     """
     rows = rows.select(ROWS.names()).cast(dict(ROWS))
-    tidy = rows.with_columns(pl.col(*_BLANKABLE).str.strip_chars().replace("", None)).with_row_index("_row")
-    tidy = tidy.with_columns(_folded(tidy, dimension, taxonomy) for dimension in DIMENSIONS)
-    tidy = tidy.with_columns(**_of_file())
-    problems = _problems(items, study, taxonomy)
-    # A row that no rule complains of is taken; sentences are made for the others alone, which are few.
-    tidy = tidy.with_columns(_is_wrong=pl.any_horizontal(problem.is_not_null() for problem in problems))
-
-    good = tidy.filter(~pl.col("_is_wrong"))
-    labels = _with_revisions(
-        good.with_columns(pl.col(f"_{name}").alias(name) for name in DIMENSIONS).join(
-            items.select("item_id", "round"), on="item_id", how="left", maintain_order="left"
-        )
+    good, bad = _judged(rows, items, study, taxonomy)
+    # Column by column: to join all of them would copy them once more.
+    placed = good.select("item_id").join(
+        items.select("item_id", "round"), on="item_id", how="left", maintain_order="left"
     )
-    bad = tidy.filter("_is_wrong").with_columns(_reason=pl.concat_str(problems, separator="; ", ignore_nulls=True))
     rejected = pl.DataFrame(
         {
             "file": bad["file"],
@@ -109,7 +100,24 @@ def take(
         },
         schema=REJECTED,
     )
-    return labels, rejected
+    return _with_revisions(good.with_columns(placed["round"])), rejected
+
+
+def _judged(
+    rows: pl.DataFrame, items: pl.DataFrame, study: Study, taxonomy: Taxonomy
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The rows that are taken, tidied, with the taxonomy's names; and the others with ``_reason``. ``_row`` is a row's
+    place among all."""
+    tidy = rows.with_columns(pl.col(*_BLANKABLE).str.strip_chars().replace("", None)).with_row_index("_row")
+    tidy = tidy.with_columns(_folded(tidy, dimension, taxonomy) for dimension in DIMENSIONS)
+    problems = _problems(tidy, items, study, taxonomy)
+    # A row that no rule complains of is taken; sentences are made for the others alone, which are few.
+    tidy = tidy.with_columns(_is_wrong=pl.any_horizontal(problem.is_not_null() for problem in problems))
+    as_taken = (pl.col(f"_{name}").alias(name) if name in DIMENSIONS else pl.col(name) for name in ROWS)
+    good = tidy.select("_row", "_is_wrong", *as_taken).filter(~pl.col("_is_wrong"))
+    return good, tidy.filter("_is_wrong").with_columns(
+        _reason=pl.concat_str(problems, separator="; ", ignore_nulls=True)
+    )
 
 
 def _folded(tidy: pl.DataFrame, dimension: str, taxonomy: Taxonomy) -> pl.Expr:
@@ -119,7 +127,7 @@ def _folded(tidy: pl.DataFrame, dimension: str, taxonomy: Taxonomy) -> pl.Expr:
     return pl.col(dimension).replace_strict(mapping, default=None, return_dtype=pl.String).alias(f"_{dimension}")
 
 
-def _problems(items: pl.DataFrame, study: Study, taxonomy: Taxonomy) -> list[pl.Expr]:
+def _problems(tidy: pl.DataFrame, items: pl.DataFrame, study: Study, taxonomy: Taxonomy) -> list[pl.Expr]:
     """One expression per rule: what is wrong with the row, or NULL."""
     raters = [*study.labeling.raters, *([study.labeling.adjudicator] if study.labeling.adjudicator else [])]
     checkpoints = list(study.labeling.checkpoints)
@@ -164,33 +172,41 @@ def _problems(items: pl.DataFrame, study: Study, taxonomy: Taxonomy) -> list[pl.
             )
         )
 
+    row = pl.col("_row")
+    repeated, first_lines = _repeated(tidy)
     problems.append(
-        pl.when("_is_repeated").then(
+        pl.when(row.is_in(repeated.implode())).then(
             pl.format(
                 "bug_index: line {} of this file is about the same item, rater, batch, pass and bug {}; keep one",
-                pl.col("_first_line").cast(pl.String).fill_null("?"), bug_index,
+                row.replace_strict(repeated, first_lines, default="?", return_dtype=pl.String), bug_index,
             )
         )
     )  # fmt: skip
     problems.append(
-        pl.when("_says_both").then(
+        pl.when(row.is_in(_saying_both(tidy).implode())).then(
             pl.lit("is_bug: this file says both that the item holds a bug and that it holds none; keep one answer")
         )
     )
     return problems
 
 
-def _of_file() -> dict[str, pl.Expr]:
-    """What a row must know of its file: whether it speaks of the bug before, in which line, and whether it says both
-    that the item holds a bug and that it holds none."""
-    is_bug = pl.col("is_bug")
-    keyed = pl.all_horizontal(pl.col(*_KEY, "file").is_not_null())
-    says_both = (is_bug.any() & (~is_bug).any()).over(*_SHEET, "file")
-    return {
-        "_first_line": pl.col("line").first().over(*_KEY, "file"),
-        "_is_repeated": keyed & (pl.int_range(pl.len()).over(*_KEY, "file") > 0),
-        "_says_both": pl.all_horizontal(pl.col(*_SHEET, "file").is_not_null()) & is_bug.is_not_null() & says_both,
-    }
+def _repeated(tidy: pl.DataFrame) -> tuple[pl.Series, pl.Series]:
+    """The rows about a bug that their file speaks of before, and the line in which it does."""
+    key = [*_KEY, "file"]
+    again = tidy.select(*key, "line", "_row").filter(
+        pl.all_horizontal(pl.col(key).is_not_null()) & pl.struct(key).is_duplicated()
+    )
+    first = pl.col("line").first().over(key).cast(pl.String).fill_null("?")
+    repeated = again.with_columns(_first=first).filter(pl.int_range(pl.len()).over(key) > 0)
+    return repeated["_row"], repeated["_first"]
+
+
+def _saying_both(tidy: pl.DataFrame) -> pl.Series:
+    """The rows of items that the same file says to hold a bug and to hold none."""
+    sheet = [*_SHEET, "file"]
+    answered = tidy.select(*sheet, "is_bug", "_row").drop_nulls()
+    both = answered.group_by(sheet).agg(pl.col("is_bug").any() & ~pl.col("is_bug").all()).filter("is_bug")
+    return answered.join(both, on=sheet, how="semi")["_row"]
 
 
 def _one_of(column: str, known: pl.Expr, cure: str) -> pl.Expr:
