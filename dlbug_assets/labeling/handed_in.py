@@ -148,13 +148,13 @@ def _rows(
     for version in received:
         reader.read(version)
     arrived = pl.concat(reader.rows)
-    rows = _without_repeated(arrived)
+    rows = without_repeated(arrived)
     if rows.height < arrived.height:
         reader.counts["unchanged"] = arrived.height - rows.height
     return rows, pl.DataFrame(reader.refused, schema=REJECTED, orient="row"), reader.counts
 
 
-def _without_repeated(rows: pl.DataFrame) -> pl.DataFrame:
+def without_repeated(rows: pl.DataFrame) -> pl.DataFrame:
     """The rows but for those that repeat what was said last of the same bug. An answer that turns the item around takes
     back what was said of it before."""
     sheet = ["item_id", "rater", "batch", "pass"]

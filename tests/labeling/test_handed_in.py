@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.labeling import handed_in
+from dlbug_assets.labeling.rater_labels import ROWS
 
 LOGIC = {"bug_type": "Structural Logic Bug", "root_cause": "Structure Inefficiency", "effect": "Crash"}
 
@@ -233,3 +234,34 @@ def test_exports_of_label_studio_hold_their_traps(loop):
     assert [(line, reason.split(":")[0]) for line, reason in loop.rejected.select("line", "reason").rows()] == [
         (3, "is_bug"), (4, "annotation"), (5, "task"),
     ]  # fmt: skip
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["a", "b", None]), st.sampled_from([True, False, None]), st.sampled_from([0, 1, 2, None]),
+            st.sampled_from(["x", "y", None]),
+        ),
+        max_size=14,
+    )
+)  # fmt: skip
+def test_what_repeats_the_last_answer_is_left_out_and_an_answer_that_turns_takes_back_the_others(said):
+    rows = pl.DataFrame(
+        [
+            {"item_id": item, "rater": "ann", "batch": 5, "pass": "units", "is_bug": is_bug, "bug_index": index,
+             "place": place, "line": line}
+            for line, (item, is_bug, index, place) in enumerate(said)
+        ],
+        schema=ROWS,
+    )  # fmt: skip
+    # as one would do it by hand, row by row
+    stands: dict = {}
+    kept = []
+    for line, (item, is_bug, index, place) in enumerate(said):
+        of_item = stands.setdefault(item, {})
+        if of_item.get(index) == (is_bug, place):
+            continue
+        stands[item] = {other: answer for other, answer in of_item.items() if answer[0] == is_bug}
+        stands[item][index] = (is_bug, place)
+        kept.append(line)
+    assert handed_in.without_repeated(rows)["line"].to_list() == kept

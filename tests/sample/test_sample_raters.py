@@ -216,3 +216,17 @@ def test_a_study_of_today_s_libraries_can_be_rated_as_well():
     labels, rejected = taken(raters.rater_rows(study, items), items, study)
     assert rejected.is_empty()
     assert set(labels["item_id"]) == set(items["item_id"])
+
+
+def test_untrained_raters_match_by_chance_as_well_as_a_shift_of_the_labels_can():
+    """The shifts are weighed all at once; one by one the same are chosen, the first of those that are alike."""
+    labels = [name for place in range(40) for name in ("a", "b", "a", "c")[: place % 4 + 1]]
+    first, second = raters._untrained(dict(enumerate(labels)), 2)
+    shifted = [labels[shift:] + labels[:shift] for shift in range(1, len(labels))]
+    by_chance = sum(labels.count(name) ** 2 for name in set(labels)) / len(labels) ** 2
+
+    def distance(other):
+        return abs((sum(map(str.__eq__, labels, other)) / len(labels) - by_chance) / (1 - by_chance))
+
+    assert list(first.values()) == labels
+    assert list(second.values()) == min(shifted, key=distance)
