@@ -144,11 +144,11 @@ def _problems(tidy: pl.DataFrame, items: pl.DataFrame, study: Study, taxonomy: T
         ),
         pl.when(is_bug.is_null()).then(pl.lit("is_bug: missing; write true or false")),
         pl.when(~is_bug & (bug_index != 0)).then(
-            pl.format("bug_index: is_bug is false, yet bug_index is {}; write 0, or true", bug_index)
+            _sentence("bug_index: is_bug is false, yet bug_index is ", bug_index, "; write 0, or true")
         ),
         pl.when(is_bug & (bug_index < 1)).then(
-            pl.format(
-                "bug_index: is_bug is true, yet bug_index is {}; number the bugs 1, 2, .., or write false", bug_index
+            _sentence(
+                "bug_index: is_bug is true, yet bug_index is ", bug_index, "; number the bugs 1, 2, .., or write false"
             )
         ),
     ]
@@ -157,9 +157,9 @@ def _problems(tidy: pl.DataFrame, items: pl.DataFrame, study: Study, taxonomy: T
         written, category = pl.col(dimension), pl.col(f"_{dimension}")
         problems.append(
             pl.when(written.is_not_null() & category.is_null()).then(
-                pl.format(
-                    "{}: unknown category '{}'; use one of {} (or add it to the study's taxonomy)",
-                    pl.lit(dimension), written, pl.lit(names),
+                _sentence(
+                    f"{dimension}: unknown category '", written,
+                    f"'; use one of {names} (or add it to the study's taxonomy)",
                 )
             )
         )  # fmt: skip
@@ -176,9 +176,9 @@ def _problems(tidy: pl.DataFrame, items: pl.DataFrame, study: Study, taxonomy: T
     repeated, first_lines = _repeated(tidy)
     problems.append(
         pl.when(row.is_in(repeated.implode())).then(
-            pl.format(
-                "bug_index: line {} of this file is about the same item, rater, batch, pass and bug {}; keep one",
-                row.replace_strict(repeated, first_lines, default="?", return_dtype=pl.String), bug_index,
+            _sentence(
+                "bug_index: line ", row.replace_strict(repeated, first_lines, default="?", return_dtype=pl.String),
+                " of this file is about the same item, rater, batch, pass and bug ", bug_index, "; keep one",
             )
         )
     )  # fmt: skip
@@ -210,13 +210,18 @@ def _saying_both(tidy: pl.DataFrame) -> pl.Series:
 
 
 def _one_of(column: str, known: pl.Expr, cure: str) -> pl.Expr:
-    found = pl.col(column).cast(pl.String)
     return (
         pl.when(pl.col(column).is_null())
         .then(pl.lit(f"{column}: missing; {cure}"))
         .when(~known)
-        .then(pl.format("{}: unknown '{}'; {}", pl.lit(column), found, pl.lit(cure)))
+        .then(_sentence(f"{column}: unknown '", pl.col(column), f"'; {cure}"))
     )
+
+
+def _sentence(*parts: str | pl.Expr) -> pl.Expr:
+    """Words and columns one after the other, NULL where a column is. Polars 2.1's own pl.format panics on some frames
+    that were filtered."""
+    return pl.concat_str(pl.lit(part) if isinstance(part, str) else part.cast(pl.String) for part in parts)
 
 
 def _listed(values: list[int]) -> str:
