@@ -50,16 +50,22 @@ Workers = Callable[[Path, Say], AbstractContextManager[Each]]
 def in_threads(_clones: Path, _say: Say) -> Iterator[Each]:
     """Workers of this process: most of what they do is waiting for git."""
 
-    def each(function: Callable[[T], R], items: Sequence[T], at_a_time: int) -> Iterator[R]:
-        with ThreadPoolExecutor(at_a_time) as pool:
-            try:
-                yield from pool.map(function, items)
-            except BaseException:  # such as an interruption: who waits for the pool waits for git
-                pool.shutdown(wait=False, cancel_futures=True)
-                end_all()
-                raise
+    pools: list[ThreadPoolExecutor] = []
 
-    yield each
+    def each(function: Callable[[T], R], items: Sequence[T], at_a_time: int) -> Iterator[R]:
+        pools.append(ThreadPoolExecutor(at_a_time))
+        return pools[-1].map(function, items)
+
+    try:
+        yield each
+    except BaseException:  # such as an interruption: who waits for a pool waits for git
+        for pool in pools:
+            pool.shutdown(wait=False, cancel_futures=True)
+        end_all()
+        raise
+    finally:
+        for pool in pools:
+            pool.shutdown()
 
 
 @dataclass(frozen=True)
