@@ -15,6 +15,8 @@ from dlbug_assets.table_assets import TableAssets, asset_key
 from dlbug_assets.warehouse import Warehouse
 from dlbug_assets.wire import UnreachableError
 
+pytestmark = pytest.mark.slow
+
 STUDY = load_study("sample")
 
 

@@ -1095,6 +1095,7 @@ def weighed(path: Path) -> tuple[int, int, int]:
     return questions, answers, peak // 1024
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("body", ["x" * 1800, "😀" + "x" * 1800], ids=["narrow", "wide"])
 def test_memory_stays_small_however_large_the_file_is(tmp_path, body):
     """A third of 150 MB is questions that are taken, a third their answers, a third of no interest."""
@@ -1115,6 +1116,7 @@ def test_memory_stays_small_however_large_the_file_is(tmp_path, body):
     assert peak < 300
 
 
+@pytest.mark.slow
 def test_memory_stays_small_however_long_a_row_is(tmp_path):
     path = tmp_path / "Posts.xml"
     path.write_text(HEAD + question(1) + '<row Id="2" Body="' + "x" * 150_000_000 + '" />' + question(3) + "</posts>")
