@@ -54,7 +54,8 @@ class Repository:
             target = self.path / name
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(content if isinstance(content, bytes) else content.encode())
-            self.git("add", "--", name)
+        if files:
+            self.git("add", "--", *files)
         when = f"{at} +0200"
         self.git(
             "commit", "-q", "--allow-empty", "--allow-empty-message", "--cleanup=verbatim", "-F", "-",

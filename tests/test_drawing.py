@@ -67,6 +67,7 @@ def test_the_same_chart_is_the_same_bytes():
     assert len({drawing.pdf(pictures[0]) for _ in range(12)}) == 1
 
 
+@pytest.mark.slow
 def test_two_processes_write_the_same_bytes():
     program = (
         "import sys, altair as alt, polars as pl; from dlbug_assets import drawing; "
@@ -116,6 +117,7 @@ def test_files_have_the_formats_that_their_names_say():
     assert drawing.markdown_image(picture, "a [b]\nc").startswith("![a  b  c](data:image/svg+xml;base64,")
 
 
+@pytest.mark.slow
 def test_definitions_load_without_what_draws():
     program = (
         "import sys; import dlbug_assets.definitions; "

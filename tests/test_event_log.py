@@ -57,6 +57,7 @@ def test_it_goes_on_with_what_dagsters_own_class_has_written(folder):
         assert [record.event_log_entry.run_id for record in found] == [second.run_id, first.run_id]
 
 
+@pytest.mark.slow
 def test_few_files_stay_open_and_none_after_the_end(folder):
     with dg.DagsterInstance.from_config(str(folder)) as instance:
         runs = [dg.materialize([posts], instance=instance).run_id for _ in range(10)]
@@ -81,6 +82,7 @@ with dg.DagsterInstance.from_config(sys.argv[1]) as instance:
 """
 
 
+@pytest.mark.slow
 def test_what_a_killed_process_has_logged_is_there(folder):
     died = subprocess.run([sys.executable, "-c", _DYING, str(folder)], capture_output=True, check=False)
     assert died.returncode == -signal.SIGKILL

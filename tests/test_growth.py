@@ -118,6 +118,7 @@ def test_the_charts_show_every_stage_and_every_comparison():
     assert ">0.50<" in ratio_chart(rows)
 
 
+@pytest.mark.slow
 def test_a_study_of_three_times_the_size_has_three_times_the_posts_and_repositories(tmp_path: Path):
     study = load_study(study_file(3, tmp_path))
     shipped = load_study("sample")

@@ -60,6 +60,7 @@ def running(dagster_home):
     process.communicate(timeout=60)
 
 
+@pytest.mark.slow
 def test_a_run_is_marked_once_its_process_is_gone_and_not_before(instance, dagster_home, running):
     living = dagster_home / "living"
     assert report_lost_runs(instance, living) == []

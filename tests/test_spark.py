@@ -38,6 +38,7 @@ adjudicator = "c"
 SCOPE = {"min_score": 0, "created_from": None, "created_until": None, "say": print}
 
 
+@pytest.mark.slow
 def test_nothing_of_pyspark_is_imported_where_no_session_is_asked_for():
     code = "import sys, dlbug_assets.cli, dlbug_assets.definitions; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

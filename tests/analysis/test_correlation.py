@@ -106,6 +106,7 @@ BUGS = {"Caffe": {"Crash": 40, "Hang": 20, "Unknown": 10, "Data Corruption": 30}
         "Keras": {"Crash": 60, "Hang": 10, "Unknown": 20, "Data Corruption": 10}}  # fmt: skip
 
 
+@pytest.mark.slow
 def test_intervals_are_those_of_drawing_bug_by_bug(label_counts):
     pair = _pair(_sensitive(label_counts, BUGS))
 

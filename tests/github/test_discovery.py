@@ -92,6 +92,7 @@ def test_stars_that_move_one_from_page_to_page_hide_nothing(api, study):
     assert any("149 of 150 repositories, asking again" in line for line in study.said)
 
 
+@pytest.mark.slow
 def test_windows_meet_without_gap_and_overlap(api, study):
     for number in range(1, 1102):
         second = f"2016-01-01T{number // 3600:02}:{number // 60 % 60:02}:{number % 60:02}Z"

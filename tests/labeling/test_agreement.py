@@ -82,6 +82,7 @@ def test_kappa_of_a_two_by_two_table_computed_by_hand(hand_in, posts, study, tak
 answers = st.lists(st.tuples(st.sampled_from(BUG_TYPES), st.sampled_from(BUG_TYPES)), min_size=1, max_size=25)
 
 
+@pytest.mark.slow
 @settings(max_examples=25)
 @given(answers)
 def test_kappa_is_that_of_statsmodels(said, posts, study, taken, pairs):
@@ -303,6 +304,7 @@ several = st.lists(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=15)
 @given(several, st.randoms(use_true_random=False))
 def test_the_table_depends_on_no_order_and_holds_no_nan(  # noqa: PLR0917 (fixtures)

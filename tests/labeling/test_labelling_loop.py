@@ -76,6 +76,7 @@ def test_from_the_first_sheet_to_the_agreed_bugs(loop):
     assert loop.rejected.rows() == []
 
 
+@pytest.mark.slow
 def test_all_formats_give_the_same_tables(make_study, taxonomy, tmp_path):
     study = make_study(checkpoints=(50, 100))
     loops = [Loop(study, taxonomy, items_of(4, study), tmp_path / name, name) for name in FORMATS]

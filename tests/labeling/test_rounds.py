@@ -56,6 +56,7 @@ def test_nothing_is_frozen_at_first_and_an_empty_round_never_is(tmp_path, study)
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 @given(
     old=st.sets(st.text("abcdefgh", min_size=1, max_size=4), max_size=12),
     new=st.sets(st.text("abcdefgh", min_size=1, max_size=4), max_size=12),

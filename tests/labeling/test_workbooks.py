@@ -67,6 +67,7 @@ def test_the_codebook_and_the_text_are_there_to_read(loop, taxonomy):
     assert frame["link"][0] == "https://example.org/0?a=b&c=d"
 
 
+@pytest.mark.slow
 def test_a_workbook_opened_and_saved_by_a_real_spreadsheet_program_says_the_same(loop, make_study, taxonomy, tmp_path):
     program = shutil.which("soffice")
     if program is None:

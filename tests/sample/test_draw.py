@@ -102,6 +102,7 @@ EVERYTHING = """
 """
 
 
+@pytest.mark.slow
 def test_two_processes_with_other_hash_seeds_make_the_same_corpus():
     started = [
         subprocess.Popen(

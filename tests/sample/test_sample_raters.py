@@ -16,8 +16,12 @@ from dlbug_assets.study import Study, load_study
 from dlbug_assets.taxonomy import load_taxonomy
 
 #: seed, number of raters
-STUDIES = [(2019, 2), (1, 2), (42, 2), (2019, 3)]
+#: Seeds and numbers of raters.
 TWO = (2019, 2)
+STUDIES = [
+    pytest.param(study, id=f"seed {study[0]}, {study[1]} raters", marks=[pytest.mark.slow] if study != TWO else [])
+    for study in (TWO, (1, 2), (42, 2), (2019, 3))
+]
 
 
 @dataclass(frozen=True)
@@ -93,15 +97,15 @@ def kappas(seed, number):
     }
 
 
-@pytest.fixture(params=STUDIES, ids=lambda param: f"seed {param[0]}, {param[1]} raters")
+@pytest.fixture(params=STUDIES)
 def made(request):
     return labelled(*request.param)
 
 
 @pytest.mark.parametrize("dimension", ["bug_type", "is_bug"])
-@pytest.mark.parametrize(("seed", "number"), STUDIES)
-def test_kappa_is_near_nothing_then_good_after_the_training_and_nearly_perfect_from_then_on(seed, number, dimension):
-    kappa = kappas(seed, number)[dimension]
+@pytest.mark.parametrize("study", STUDIES)
+def test_kappa_is_near_nothing_then_good_after_the_training_and_nearly_perfect_from_then_on(study, dimension):
+    kappa = kappas(*study)[dimension]
     assert list(kappa) == [5, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100]
     assert abs(kappa[5]) <= 0.1
     assert abs(kappa[10] - 0.82) <= 0.1

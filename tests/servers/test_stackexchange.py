@@ -125,7 +125,7 @@ def test_the_log_keeps_the_status_of_every_reply_and_none_where_there_was_no_rep
 
 @pytest.mark.parametrize("headers", [False, True])
 def test_a_drip_outlasts_a_timeout_that_counts_from_byte_to_byte(api, headers):
-    api.fail(Fault("drip", seconds=0.02, headers=headers))
+    api.fail(Fault("drip", seconds=0.006, headers=headers))
     reply = requests.get(f"{api.url}/2.3/sites", timeout=1)
     # What elapses until the head is read.
     assert (reply.elapsed.total_seconds() > 1) is headers

@@ -388,6 +388,7 @@ def agrees_with_the_parser(extract):
         )  # fmt: skip
 
 
+@pytest.mark.slow
 @settings(max_examples=120, deadline=None)
 @given(
     posts=posts(),
@@ -419,6 +420,7 @@ USUAL = ["Id", "PostTypeId", "AcceptedAnswerId", "ParentId", "CreationDate", "Sc
 ODD = ["", "<!-- -->", '<row Id="99" />', '<row PostTypeId="4" Id="98" />', '<row Id="97" PostTypeId="14" />']
 
 
+@pytest.mark.slow
 @settings(max_examples=120, deadline=None)
 @given(
     posts=posts(),

@@ -45,6 +45,7 @@ def test_every_path_ends_with_a_slash(api, client):
     assert {request.written.endswith("/") for request in api.log} == {True}
 
 
+@pytest.mark.slow
 def test_silence_is_waited_for_without_end(api, client):
     api.fail(Fault("hang", method="questions"))
     waiting = threading.Thread(target=_swallowing, args=(client,), daemon=True)
@@ -107,6 +108,7 @@ def test_other_errors_than_its_own_escape(api, client, kind, escaping):
         client.fetch("questions", **ASKED)
 
 
+@pytest.mark.slow
 def test_it_sleeps_before_its_caller_could_save_the_page(api, client):
     client.max_pages = 1
     api.fail(Fault("backoff", method="questions", seconds=1))
@@ -115,6 +117,7 @@ def test_it_sleeps_before_its_caller_could_save_the_page(api, client):
     assert time.monotonic() - start >= 2
 
 
+@pytest.mark.slow
 def test_another_client_does_not_know_of_a_backoff_and_is_punished(api):
     api.fail(Fault("backoff", method="questions", seconds=2))
     first = StackAPI("stackoverflow", base_url=api.url, key=KEY, max_pages=1)
