@@ -19,9 +19,9 @@ import os
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import chain, combinations, product
+from itertools import combinations, product
 from statistics import NormalDist
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -92,8 +92,16 @@ CATEGORY_KAPPA = pl.Schema(
 )
 
 
-def kappa_checkpoints(labels: pl.DataFrame, items: pl.DataFrame, study: Study) -> pl.DataFrame:
-    """Agreement of the study's raters per round, source, dimension, checkpoint and scope: labeling.kappa_checkpoints.
+class Agreement(NamedTuple):
+    """The two tables of how far the raters agree."""
+
+    kappa_checkpoints: pl.DataFrame
+    category_kappa: pl.DataFrame
+
+
+def measure(labels: pl.DataFrame, items: pl.DataFrame, study: Study) -> Agreement:
+    """Agreement of the study's raters per round, source, dimension, checkpoint and scope (labeling.kappa_checkpoints),
+    and, cumulative, per category (labeling.category_kappa).
 
     ``labels`` is labeling.rater_labels, ``items`` labeling.items. A round of the queue has checkpoints of its own. A
     checkpoint (percent of the round) appears for a source up to the last batch handed in for its items, and where a
@@ -106,15 +114,29 @@ def kappa_checkpoints(labels: pl.DataFrame, items: pl.DataFrame, study: Study) -
     standard error of a mean is at most the mean of the standard errors. Resamples whose kappa is undefined (a
     single category was drawn) are left out of the bootstrap. alpha also takes in the units that only some of the
     raters, at least two, have handed in so far; so it can be there where kappa still waits.
+
+    A category is held against all others (one against the rest, Fleiss 1971), each that a rater used there, ``none``
+    included, and true and false for is_bug.
     """
     # Threads: nearly all the time goes into NumPy's draws, which run side by side.
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         rows = [
             row
-            for parts in _parts(labels, items, study, (CUMULATIVE, INCREMENT))
-            for row in pool.map(functools.partial(_kappa_row, study=study), parts)
+            for parts in _parts(labels, items, study)
+            for row in pool.map(functools.partial(_rows, study=study), parts)
         ]
-    return _ordered(pl.DataFrame(rows, schema=KAPPA_CHECKPOINTS), "scope")
+    return Agreement(
+        _ordered(pl.DataFrame([row for row, _ in rows], schema=KAPPA_CHECKPOINTS), "scope"),
+        _ordered(pl.DataFrame([row for _, more in rows for row in more], schema=CATEGORY_KAPPA)),
+    )
+
+
+def _rows(part: "_Part", study: Study) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """The row of kappa_checkpoints and those of category_kappa."""
+    of_categories = list(_of_categories(part))
+    row = _kappa_row(part, study) | {"disagree_most": _lowest(part, of_categories)}
+    is_cumulative = part.key["scope"] == CUMULATIVE
+    return row, _category_rows(part, of_categories) if is_cumulative else []
 
 
 def _kappa_row(part: "_Part", study: Study) -> dict[str, Any]:
@@ -125,15 +147,14 @@ def _kappa_row(part: "_Part", study: Study) -> dict[str, Any]:
         | {"units": len(part.codes), "undefined_reason": part.undefined_reason}
         | statistics
         | {"reached_target": None if kappa is None else kappa >= study.labeling.kappa_target}
-        | {"disagree_most": _lowest(part)}
     )
 
 
-def _lowest(part: "_Part") -> str | None:
+def _lowest(part: "_Part", of_categories: list[tuple[str, _Kappa]]) -> str | None:
     """The categories with the lowest kappa, fewer where fewer have one; NULL for is_bug, whose two have the same."""
     if part.key["dimension"] == IS_BUG:
         return None
-    defined = sorted((kappa, category) for category, (kappa, _, _) in _of_categories(part) if kappa is not None)
+    defined = sorted((kappa, category) for category, (kappa, _, _) in of_categories if kappa is not None)
     return ", ".join(f"{category} ({kappa:z.3f})" for kappa, category in defined[:_LOWEST]) or None
 
 
@@ -144,25 +165,18 @@ def _of_categories(part: "_Part") -> Iterator[tuple[str, _Kappa]]:
         yield part.categories[code], _mean_of_pairs([_kappa(_one_against_rest(table, code)) for table in tables])
 
 
-def category_kappa(labels: pl.DataFrame, items: pl.DataFrame, study: Study) -> pl.DataFrame:
-    """Kappa of each category against all others, cumulative: labeling.category_kappa.
-
-    One row per round, source, dimension, checkpoint and category that a rater used there (``none`` included, and
-    true and false for is_bug); ``units`` as in kappa_checkpoints. Sources as there; one against the rest after
-    Fleiss 1971. NULL with ``undefined_reason`` where a pair of raters used a single category, or never this one.
-    """
+def _category_rows(part: "_Part", of_categories: list[tuple[str, _Kappa]]) -> list[dict[str, Any]]:
+    key = {name: value for name, value in part.key.items() if name != "scope"}
     rows = []
-    for part in chain.from_iterable(_parts(labels, items, study, (CUMULATIVE,))):
-        key = {name: value for name, value in part.key.items() if name != "scope"}
-        for category, (kappa, low, high) in _of_categories(part):
-            # Undefined for a pair means: each unit or none has the category at both.
-            reason = part.undefined_reason or f"a pair of raters never used {category}"
-            rows.append(
-                key
-                | {"category": category, "kappa": kappa, "kappa_low": low, "kappa_high": high}
-                | {"units": len(part.codes), "undefined_reason": reason if kappa is None else None}
-            )
-    return _ordered(pl.DataFrame(rows, schema=CATEGORY_KAPPA))
+    for category, (kappa, low, high) in of_categories:
+        # Undefined for a pair means: each unit or none has the category at both.
+        reason = part.undefined_reason or f"a pair of raters never used {category}"
+        rows.append(
+            key
+            | {"category": category, "kappa": kappa, "kappa_low": low, "kappa_high": high}
+            | {"units": len(part.codes), "undefined_reason": reason if kappa is None else None}
+        )
+    return rows
 
 
 def _ordered(rows: pl.DataFrame, *further: str) -> pl.DataFrame:
@@ -236,9 +250,10 @@ def _said(labels: pl.DataFrame, study: Study, dimension: str, checkpoint: int) -
 class _Rated:
     """The ratings in a dimension at a checkpoint, unit by unit."""
 
-    frame: pl.DataFrame  # item_id and _pattern (see _prepared)
     categories: list[str]
     codes: np.ndarray  # unit x rater -> position in categories, or _MISSING
+    items: np.ndarray  # the unit's item, as a number; units are in the order of their items
+    patterns: np.ndarray  # the pattern of the unit's item (see _prepared), as its place among the patterns' texts
     sources: np.ndarray
     rounds: np.ndarray
     starts: np.ndarray  # the first checkpoint that includes the unit's item
@@ -288,9 +303,7 @@ class _Part:
         return None
 
 
-def _parts(
-    labels: pl.DataFrame, items: pl.DataFrame, study: Study, scopes: tuple[str, ...]
-) -> Iterator[Iterator[_Part]]:
+def _parts(labels: pl.DataFrame, items: pl.DataFrame, study: Study) -> Iterator[Iterator[_Part]]:
     """Every row of the table to be. Those of one dimension and checkpoint come together: they share the ratings, and
     the ratings of all at once would not fit into memory."""
     placed = items.select("item_id", "source", "round", _from=pl.col("checkpoint"))
@@ -317,18 +330,17 @@ def _parts(
     for dimension, checkpoint in product((IS_BUG, *DIMENSIONS), study.labeling.checkpoints):
         if checkpoint <= (handed_in["batch"].max() or 0):
             rated = _prepared(labels, placed, study, dimension, checkpoint)
-            yield _parts_of(rated, batches, {"dimension": dimension, "checkpoint": checkpoint}, scopes, study)
+            yield _parts_of(rated, batches, {"dimension": dimension, "checkpoint": checkpoint}, study)
 
 
 def _parts_of(
     rated: _Rated,
     batches: Mapping[tuple[int, str], Mapping[int, tuple[int, int]]],
     key: Mapping[str, Any],
-    scopes: tuple[str, ...],
     study: Study,
 ) -> Iterator[_Part]:
     checkpoint = key["checkpoint"]
-    for ((number, source), of_start), scope in product(batches.items(), scopes):
+    for ((number, source), of_start), scope in product(batches.items(), (CUMULATIVE, INCREMENT)):
         in_scope = operator.eq if scope == INCREMENT else operator.le
         seen = any(in_scope(start, checkpoint) and first <= checkpoint for start, (first, _) in of_start.items())
         if not seen or checkpoint > max(last for _, last in of_start.values()):
@@ -354,11 +366,14 @@ def _prepared(labels: pl.DataFrame, placed: pl.DataFrame, study: Study, dimensio
         pl.concat_str(names, separator="\x1f").alias("_said"),
         as_codes,
     )
-    frame = frame.with_columns(_pattern=pl.col("_said").sort().str.join("\x1e").over("item_id"))
+    pattern = pl.col("_said").sort().str.join("\x1e").over("item_id")
+    # In the order of their texts, which must not depend on the order of rows: the seeded draws are dealt out in it.
+    frame = frame.with_columns(_pattern=pattern.rank("dense"), _item=pl.col("item_id").rle_id())
     return _Rated(
-        frame.select("item_id", "_pattern"),
         categories,
         frame.select(names).to_numpy().reshape(-1, len(names)),
+        frame["_item"].to_numpy(),
+        frame["_pattern"].to_numpy(),
         frame["source"].to_numpy(),
         frame["round"].to_numpy(),
         frame["_from"].to_numpy(),
@@ -366,16 +381,13 @@ def _prepared(labels: pl.DataFrame, placed: pl.DataFrame, study: Study, dimensio
 
 
 def _patterns(part: _Part) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """How often each pattern occurs among the items; and, of one item for each pattern, its units' patterns and codes.
-
-    The patterns are in the order of their texts, which must not depend on other sources or on the order of rows: the
-    seeded draws are dealt out in it.
-    """
-    frame = part.rated.frame.filter(part.whole)
-    seen = frame.group_by("_pattern").agg(_items=pl.col("item_id").n_unique(), item_id=pl.col("item_id").min())
-    seen = seen.sort("_pattern").with_row_index("_number")
-    example = frame.with_row_index("_unit").join(seen, on=["_pattern", "item_id"])
-    return seen["_items"].to_numpy(), example["_number"].to_numpy(), part.codes[example["_unit"].to_numpy()]
+    """How often each pattern occurs among the items; and, of one item for each pattern, its units' patterns (numbered
+    from 0) and codes."""
+    items, patterns = part.rated.items[part.whole], part.rated.patterns[part.whole]
+    numbers, a_unit = np.unique(items, return_index=True)
+    seen, example, shown = np.unique(patterns[a_unit], return_index=True, return_counts=True)
+    of_examples = np.isin(items, numbers[example])
+    return shown, np.searchsorted(seen, patterns[of_examples]), part.codes[of_examples]
 
 
 def _agreement(part: _Part, study: Study) -> dict[str, float | None]:

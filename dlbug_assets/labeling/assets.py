@@ -57,8 +57,7 @@ def assets(
     )
     def kappas(labels: pl.DataFrame, items: pl.DataFrame) -> dict[str, Rows]:
         target = study.labeling.kappa_target
-        checkpoints = agreement.kappa_checkpoints(labels, items, study)
-        categories = agreement.category_kappa(labels, items, study)
+        checkpoints, categories = agreement.measure(labels, items, study)
         below = disagreeing(checkpoints, target) or ["Nothing is below the target."]
         shown = {
             "agreement": dg.MetadataValue.md(chart(checkpoints, target)),

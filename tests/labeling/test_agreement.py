@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from statsmodels.stats.inter_rater import cohens_kappa
 
-from dlbug_assets.labeling.agreement import CATEGORY_KAPPA, KAPPA_CHECKPOINTS, category_kappa, kappa_checkpoints
+from dlbug_assets.labeling.agreement import CATEGORY_KAPPA, KAPPA_CHECKPOINTS, measure
 
 BUG_TYPES = ("API Bug", "Coding Bug", "Data Bug")
 
@@ -57,7 +57,7 @@ def test_kappa_of_a_two_by_two_table_computed_by_hand(hand_in, posts, study, tak
         for n, pair in enumerate(answers)
         for rater, index in zip(("ann", "bob"), pair, strict=True)
     ]
-    table = kappa_checkpoints(taken(rows, items, study), items, study)
+    table = measure(taken(rows, items, study), items, study).kappa_checkpoints
     assert table.schema == KAPPA_CHECKPOINTS
     row = one(table, dimension="is_bug", checkpoint=100)
     assert (row["units"], row["undefined_reason"], row["reached_target"]) == (50, None, False)
@@ -89,7 +89,7 @@ def test_kappa_is_that_of_statsmodels(said, posts, study, taken, pairs):
     items = posts(len(pairs))
     first, second = zip(*pairs, strict=True)
     row = one(
-        kappa_checkpoints(taken(said(ann=first, bob=second), items, study), items, study),
+        measure(taken(said(ann=first, bob=second), items, study), items, study).kappa_checkpoints,
         dimension="bug_type",
         checkpoint=100,
     )
@@ -121,7 +121,7 @@ def test_low_agreement_at_5_percent_stays_low_after_relabelling(said, make_items
     a, c = "API Bug", "Coding Bug"
     rows = said(5, ann=[a, c], bob=[c, a])
     rows += said(10, ann=[a, c, a, c], bob=[a, c, a, c])
-    table = kappa_checkpoints(taken(rows, items, study), items, study)
+    table = measure(taken(rows, items, study), items, study).kappa_checkpoints
     kappas = {
         (row["checkpoint"], row["scope"]): (row["units"], row["kappa"])
         for row in table.filter(pl.col("dimension") == "bug_type", pl.col("source") == "Stack Overflow").to_dicts()
@@ -146,7 +146,7 @@ def test_each_round_of_the_queue_has_checkpoints_of_its_own(hand_in, make_items,
             for rater, kind in zip(("ann", "bob"), kinds[name], strict=True)
             if (name, rater) not in missing
         ]
-        table = kappa_checkpoints(taken(rows, items, study), items, study)
+        table = measure(taken(rows, items, study), items, study).kappa_checkpoints
         of_types = table.filter(pl.col("source") == "all", dimension="bug_type", scope="cumulative")
         return of_types.select("round", "checkpoint", "units", "kappa").rows()
 
@@ -161,7 +161,7 @@ def test_a_batch_counts_from_its_own_checkpoint_on(said, make_items, study, take
     """An item of the first 5%, labelled late, does not appear at 5%."""
     items = make_items({"SO-0": 5, "SO-1": 5})
     rows = said(5, ann=["API Bug"], bob=["API Bug"]) + said(100, ann=[None, "Data Bug"], bob=[None, "Data Bug"])
-    table = kappa_checkpoints(taken(rows, items, study), items, study).filter(
+    table = measure(taken(rows, items, study), items, study).kappa_checkpoints.filter(
         pl.col("dimension") == "bug_type", pl.col("source") == "all", pl.col("scope") == "cumulative"
     )
     assert table.select("checkpoint", "units").rows() == [(5, 1), (10, 1), (100, 2)]
@@ -172,10 +172,10 @@ def test_a_bug_that_a_rater_does_not_list_is_none(hand_in, posts, study, taken):
     rows = [hand_in(f"SO-{n}", rater, bug_type="API Bug") for n in range(2) for rater in ("ann", "bob")]
     rows.append(hand_in("SO-0", "ann", bug_index=2, bug_type="Data Bug"))
     labels = taken(rows, items, study)
-    row = one(kappa_checkpoints(labels, items, study), dimension="bug_type", checkpoint=100)
+    row = one(measure(labels, items, study).kappa_checkpoints, dimension="bug_type", checkpoint=100)
     assert row["units"] == 3
     assert row["observed_agreement"] == pytest.approx(2 / 3)
-    categories = category_kappa(labels, items, study).filter(
+    categories = measure(labels, items, study).category_kappa.filter(
         pl.col("dimension") == "bug_type", pl.col("source") == "all"
     )
     assert categories["category"].to_list() == ["API Bug", "Data Bug", "none"]
@@ -185,7 +185,7 @@ def test_an_item_waits_for_the_other_rater(hand_in, said, posts, study, taken):
     items = posts(2)
     rows = said(ann=["API Bug", "Data Bug"])
     rows += [hand_in("SO-0", "ann"), hand_in("SO-0", "bob"), hand_in("SO-1", "ann")]
-    table = kappa_checkpoints(taken(rows, items, study), items, study)
+    table = measure(taken(rows, items, study), items, study).kappa_checkpoints
     assert one(table, dimension="is_bug", checkpoint=100)["units"] == 1
     row = one(table, dimension="bug_type", checkpoint=100)
     assert (row["units"], row["kappa"], row["undefined_reason"]) == (0, None, "no units")
@@ -202,7 +202,7 @@ def test_blank_stages_count_only_against_a_stage(hand_in, posts, study, taken):
         hand_in("SO-2", "ann", bug_type="API Bug"),
         hand_in("SO-2", "bob", bug_type="API Bug"),
     ]
-    table = kappa_checkpoints(taken(rows, items, study), items, study)
+    table = measure(taken(rows, items, study), items, study).kappa_checkpoints
     row = one(table, dimension="stage", checkpoint=100)
     assert (row["units"], row["observed_agreement"]) == (2, 0.5)
     assert one(table, dimension="antipattern", checkpoint=100)["undefined_reason"] == "no units"
@@ -212,7 +212,7 @@ def test_the_adjudicator_and_superseded_rows_do_not_count(hand_in, said, posts, 
     items = posts(2)
     rows = said(ann=["API Bug", "Data Bug"], bob=["Data Bug", "Data Bug"], eve=["Coding Bug", "Coding Bug"])
     rows.append(hand_in("SO-0", "bob", bug_type="API Bug", file="corrected.csv"))
-    row = one(kappa_checkpoints(taken(rows, items, study), items, study), dimension="bug_type", checkpoint=100)
+    row = one(measure(taken(rows, items, study), items, study).kappa_checkpoints, dimension="bug_type", checkpoint=100)
     assert (row["units"], row["kappa"]) == (2, 1)
 
 
@@ -221,7 +221,8 @@ def test_with_three_raters_kappa_is_the_mean_of_the_pairs(said, posts, make_stud
     a, c = BUG_TYPES[:2]
     says = {"ann": [a, a, c, c, a], "bob": [a, c, c, c, a], "cid": [a, a, c, a, c]}
     items = posts(5)
-    row = one(kappa_checkpoints(taken(said(**says), items, three), items, three), dimension="bug_type", checkpoint=100)
+    table = measure(taken(said(**says), items, three), items, three).kappa_checkpoints
+    row = one(table, dimension="bug_type", checkpoint=100)
     results = []
     for x, y in (("ann", "bob"), ("ann", "cid"), ("bob", "cid")):
         table = np.zeros((2, 2))
@@ -238,10 +239,10 @@ def test_one_category_among_a_pair_leaves_the_mean_undefined(said, posts, make_s
     a, c = BUG_TYPES[:2]
     items = posts(2)
     labels = taken(said(ann=[a, a], bob=[a, a], cid=[a, c]), items, three)
-    row = one(kappa_checkpoints(labels, items, three), dimension="bug_type", checkpoint=100)
+    row = one(measure(labels, items, three).kappa_checkpoints, dimension="bug_type", checkpoint=100)
     assert (row["kappa"], row["undefined_reason"]) == (None, "only one category was used by ann and bob")
     assert row["alpha"] is not None
-    reasons = category_kappa(labels, items, three).filter(pl.col("kappa").is_null())["undefined_reason"]
+    reasons = measure(labels, items, three).category_kappa.filter(pl.col("kappa").is_null())["undefined_reason"]
     assert set(reasons) <= {"only one category was used by ann and bob", *(
         f"only one category was used by {x} and {y}" for x, y in (("ann", "cid"), ("bob", "cid")))}  # fmt: skip
 
@@ -254,7 +255,7 @@ def test_all_is_the_union_of_the_sources(hand_in, make_items, study, taken):
         for r in ("ann", "bob")
     ]
     rows += [hand_in("SO-1", rater, 10, bug_type="API Bug") for rater in ("ann", "bob")]
-    table = kappa_checkpoints(taken(rows, items, study), items, study).filter(pl.col("dimension") == "bug_type")
+    table = measure(taken(rows, items, study), items, study).kappa_checkpoints.filter(pl.col("dimension") == "bug_type")
     assert table.select("source", "checkpoint", "scope", "units").rows() == [
         ("Stack Overflow", 5, "cumulative", 1),
         ("Stack Overflow", 5, "increment", 1),
@@ -273,14 +274,14 @@ def test_category_kappa_is_one_against_the_rest(said, posts, study, taken):
     a, c, d = BUG_TYPES
     items = posts(6)
     labels = taken(said(ann=[a, a, c, c, d, d], bob=[a, c, c, c, d, a]), items, study)
-    table = category_kappa(labels, items, study)
+    table = measure(labels, items, study).category_kappa
     assert table.schema == CATEGORY_KAPPA
     expected = cohens_kappa(np.array([[1, 1], [1, 3]]))
     row = one(table, dimension="bug_type", checkpoint=100, category=a)
     assert (row["units"], row["undefined_reason"]) == (6, None)
     assert row["kappa"] == pytest.approx(expected.kappa)
     assert (row["kappa_low"], row["kappa_high"]) == pytest.approx((expected.kappa_low, expected.kappa_upp))
-    checkpoints = kappa_checkpoints(labels, items, study)
+    checkpoints = measure(labels, items, study).kappa_checkpoints
     kappa_of = dict(table.filter(dimension="bug_type", source="all").select("category", "kappa").iter_rows())
     assert kappa_of == {a: pytest.approx(0.25), c: pytest.approx(2 / 3), d: pytest.approx(4 / 7)}
     worst = one(checkpoints, dimension="bug_type", checkpoint=100)["disagree_most"]
@@ -295,8 +296,9 @@ def test_category_kappa_is_one_against_the_rest(said, posts, study, taken):
 def test_without_rater_labels_the_tables_are_empty(posts, study, taken):
     items = posts(3)
     labels = taken([], items, study)
-    assert kappa_checkpoints(labels, items, study).rows() == []
-    assert category_kappa(labels, items, study).schema == CATEGORY_KAPPA
+    measured = measure(labels, items, study)
+    assert measured.kappa_checkpoints.rows() == []
+    assert measured.category_kappa.schema == CATEGORY_KAPPA
 
 
 several = st.lists(
@@ -317,9 +319,9 @@ def test_the_table_depends_on_no_order_and_holds_no_nan(  # noqa: PLR0917 (fixtu
         for index, pair in enumerate(of_item, start=1)
         for rater, kind in zip(("ann", "bob"), pair, strict=True)
     ]
-    table = kappa_checkpoints(taken(rows, items, study), items, study)
+    table = measure(taken(rows, items, study), items, study).kappa_checkpoints
     random.shuffle(rows)
-    assert kappa_checkpoints(taken(rows, items, study), items.reverse(), study).equals(table)
+    assert measure(taken(rows, items, study), items.reverse(), study).kappa_checkpoints.equals(table)
     numbers = table.select(pl.col(pl.Float64))
     assert not numbers.select(pl.all().is_nan().any()).to_numpy().any()
     assert table.filter(pl.col("kappa").is_null() != pl.col("undefined_reason").is_not_null()).is_empty()
@@ -336,7 +338,7 @@ def test_the_bootstrap_draws_items_not_bugs(hand_in, posts, study, taken):
         for index, pair in enumerate(pairs, start=1)
         for rater, kind in zip(("ann", "bob"), pair, strict=True)
     ]
-    row = one(kappa_checkpoints(taken(rows, items, study), items, study), dimension="bug_type", checkpoint=100)
+    row = one(measure(taken(rows, items, study), items, study).kappa_checkpoints, dimension="bug_type", checkpoint=100)
     assert row["kappa_boot_low"] == pytest.approx(row["kappa"])
     assert row["kappa_boot_high"] == pytest.approx(row["kappa"])
     assert row["kappa_low"] < row["kappa"] - 0.1

@@ -16,7 +16,7 @@ import pytest
 from statsmodels.stats.inter_rater import cohens_kappa
 
 from dlbug_assets.labeling import agreement
-from dlbug_assets.labeling.agreement import category_kappa, kappa_checkpoints
+from dlbug_assets.labeling.agreement import measure
 from dlbug_assets.labeling.rater_labels import RATER_LABELS
 from dlbug_assets.taxonomy import DIMENSIONS, REQUIRED_DIMENSIONS
 
@@ -180,8 +180,7 @@ def random_study(request, make_study, make_items):
     study, items = make_study(raters=raters, checkpoints=CHECKPOINTS), make_items(made.items)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(agreement, "RESAMPLES", 10)
-        kappas = kappa_checkpoints(labels, items, study)
-    return made, kappas, category_kappa(labels, items, study)
+        return made, *measure(labels, items, study)
 
 
 def tables(random_study):
@@ -332,8 +331,9 @@ def agree(make_study, make_items):
         items = make_items({f"SO-{unit}": unit + 1 if apart else 100 for unit in range(units)})
         newest = (pl.col("source") == "all") & (pl.col("dimension") == "bug_type")
         newest &= pl.col("checkpoint") == pl.col("checkpoint").max()
-        kappas = kappa_checkpoints(labels, items, study).filter(pl.col("scope") == "cumulative").filter(newest)
-        categories = category_kappa(labels, items, study).filter(newest)
+        measured = measure(labels, items, study)
+        kappas = measured.kappa_checkpoints.filter(pl.col("scope") == "cumulative").filter(newest)
+        categories = measured.category_kappa.filter(newest)
         return kappas.row(0, named=True), dict(categories.select("category", "kappa").rows())
 
     return run

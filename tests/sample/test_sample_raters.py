@@ -89,7 +89,7 @@ def kappas(seed, number):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(agreement, "RESAMPLES", 1)
         patch.setattr(agreement, "DIMENSIONS", ("bug_type",))
-        table = agreement.kappa_checkpoints(made.labels, made.items, made.study)
+        table = agreement.measure(made.labels, made.items, made.study).kappa_checkpoints
     table = table.filter((pl.col("source") == "all") & (pl.col("scope") == "cumulative"))
     return {
         dimension: dict(rows.select("checkpoint", "kappa").iter_rows())
