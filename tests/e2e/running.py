@@ -58,9 +58,9 @@ def command(home: Path, *arguments: str, cwd: Path | None = None, **more: str) -
     )
 
 
-def ran(study: str, root: Path, **more: str) -> Ran:
+def ran(study: str, root: Path, *arguments: str, **more: str) -> Ran:
     """Run a study in a home."""
-    return Ran(Home(root, study), command(root, "run", "--study", study, **more))
+    return Ran(Home(root, study), command(root, "run", "--study", study, *arguments, **more))
 
 
 def fingerprints(home: Home) -> dict[str, tuple[int, int]]:

@@ -97,7 +97,7 @@ def test_a_study_with_an_unknown_key_is_named(dlbug, tmp_path):
 
 
 def test_a_service_that_cannot_be_reached_is_said_plainly(dlbug):
-    message = only_message(dlbug("run", "--study", "live", "--select", "group:reference or group:github"))
+    message = only_message(dlbug("run", "--study", "live", "--select", "+group:github"))
     assert "error: github.landing: Caffe, Keras, Tensorflow, Theano, Torch: http://127.0.0.1:9/search/repo" in message
     assert "failed 4 times, the last time with: no whole reply (ConnectionError). Is there a network?" in message
     assert message.endswith("error: 1 of the run's steps failed. Nothing was published." + NEXT)

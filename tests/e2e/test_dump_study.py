@@ -8,7 +8,7 @@ from running import NEXT, Ran, command
 
 from dlbug_assets.warehouse import Home
 
-POSTS = "group:reference or group:stackoverflow"
+POSTS = "+group:stackoverflow"
 STUDY = """
 [study]
 name = "dumped"

@@ -11,6 +11,11 @@ from servers.github import GitHub, world
 from servers.stackexchange import StackExchange, question
 from sklearn.metrics import cohen_kappa_score
 
+#: What the labels say, and what dates add to it.
+SAID = ("analysis.bug_type_distribution", "analysis.source_comparison", "analysis.replication_diff")
+TOLD = [*SAID, "analysis.yearly_evolution"]
+SELECT = ("--select", " or ".join(f'+key:"{table.replace(".", "/")}"' for table in TOLD))
+
 
 @pytest.fixture(scope="module")
 def islam2019(tmp_path_factory) -> Ran:
@@ -292,6 +297,7 @@ def test_with_a_network_posts_gain_titles_dates_and_years(islam2019, tmp_path):
         done = ran(
             "islam2019",
             tmp_path,
+            *SELECT,
             DLBUG_ARTIFACT=str(release_path()),
             DLBUG_STACKEXCHANGE_URL=api.url,
             STACKEXCHANGE_KEY="k",
@@ -313,7 +319,7 @@ def test_with_a_network_posts_gain_titles_dates_and_years(islam2019, tmp_path):
     deleted = done.query("select distinct post_id from stackoverflow.raw_posts where deleted_at is not null")
     assert deleted.to_series().to_list() == [gone.question_id]
     # What the labels say does not depend on it.
-    for table in ("analysis.bug_type_distribution", "analysis.source_comparison", "analysis.replication_diff"):
+    for table in SAID:
         rows = f"from {table} order by all"
         assert done.query(rows).equals(islam2019.query(rows)), table
 
@@ -332,7 +338,7 @@ def test_with_a_network_commits_gain_titles_dates_sizes_and_years(islam2019, tmp
         environment = {"DLBUG_ARTIFACT": str(release_path()), "DLBUG_GITHUB_URL": api.url}
         # Forty of the hour's requests are there: what was had counts, and the rest is had an hour later.
         api.limits["core"].remaining = 50
-        first = ran("islam2019", tmp_path / "home", **environment)
+        first = ran("islam2019", tmp_path / "home", *SELECT, **environment)
         assert first.result.returncode == 0, first.result.stderr
         assert "titles, dates and sizes of commits stay as they are" in first.result.stderr
         assert len(api.log) == 40
@@ -341,7 +347,7 @@ def test_with_a_network_commits_gain_titles_dates_sizes_and_years(islam2019, tmp
         api.limits["core"].remaining = 5000
         with sqlite3.connect(first.home.quota) as ledger:
             ledger.execute("delete from holds")
-        done = ran("islam2019", tmp_path / "home", **environment)
+        done = ran("islam2019", tmp_path / "home", *SELECT, **environment)
         assert done.result.returncode == 0, done.result.stderr
         asked = {(request.written, request.status) for request in api.log}
         assert len(api.log) == len(asked)  # each commit once
@@ -355,6 +361,6 @@ def test_with_a_network_commits_gain_titles_dates_sizes_and_years(islam2019, tmp
     years = done.query("select distinct source from analysis.yearly_evolution").to_series().sort().to_list()
     assert years == ["GitHub", "both"]
     # What the labels say does not depend on it.
-    for table in ("analysis.bug_type_distribution", "analysis.source_comparison", "analysis.replication_diff"):
+    for table in SAID:
         rows = f"from {table} order by all"
         assert done.query(rows).equals(islam2019.query(rows)), table

@@ -22,8 +22,8 @@ from dlbug_assets.study import STUDIES
 from dlbug_assets.warehouse import Home
 
 PLANTED = "ghp_pl4ntedT0ken"
-COMMITS = "group:reference or group:github"
-LOADING = 'group:reference or (group:github and not key:"github/landing")'
+COMMITS = "+group:github"
+LOADING = '+group:github and not key:"github/landing"'
 TOPICS = ("caffe", "keras", "tensorflow", "theano", "torch")
 #: What belongs to a person, wherever it came from.
 PEOPLE = (b"jane.doe@example.org", b"jane@example.org", b"Jane Doe")

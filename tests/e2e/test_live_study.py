@@ -24,8 +24,8 @@ from dlbug_assets.study import load_study
 from dlbug_assets.warehouse import Home
 
 KEY = "pl4nted((key*with+odd&characters"
-POSTS = "group:reference or group:stackoverflow"
-LOADING = 'group:reference or (group:stackoverflow and not key:"stackoverflow/landing")'
+POSTS = "+group:stackoverflow"
+LOADING = '+group:stackoverflow and not key:"stackoverflow/landing"'
 SIZES = {"caffe": 15, "keras": 130, "tensorflow": 40, "theano": 12, "torch": 10}
 LIVE = load_study("live")
 

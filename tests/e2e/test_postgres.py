@@ -93,7 +93,7 @@ def home(tmp_path, server):
 
 
 def test_tables_are_made_with_their_history_there(home, server):
-    select = "group:reference or group:stackoverflow"
+    select = "+group:stackoverflow"
     arguments = ("run", "--study", "sample", "--select", select)
     ran = Ran(home, command(home.root, *arguments, DLBUG_POSTGRES_PASSWORD=PASSWORD))
     assert ran.result.returncode == 0, ran.result.stderr

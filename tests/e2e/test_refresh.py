@@ -106,7 +106,7 @@ def test_what_changed_is_followed_to_the_publication_and_where_nothing_did_nothi
 
 
 def test_a_browser_shows_how_fresh_the_corpora_are(followed, page, screenshots):
-    followed.run("--select", "group:reference or group:stackoverflow")
+    followed.run("--select", "+group:stackoverflow")
     with serving(followed.root, str(followed.study)) as ui:
         asset = '{ assetNodeOrError(assetKey: {path: ["stackoverflow", "raw_posts"]}) '
         status = asset + "{ ... on AssetNode { freshnessStatusInfo { freshnessStatus } } } }"
