@@ -1,5 +1,6 @@
 """Studies run once for all tests here, by the command itself, as a user would."""
 
+import json
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -9,7 +10,9 @@ import pytest
 from playwright.sync_api import Page, sync_playwright
 from running import Ran, command, ran
 
+from dlbug_assets.lease import Lease
 from dlbug_assets.study import PROJECT
+from dlbug_assets.warehouse import Home
 
 Dlbug = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -25,11 +28,20 @@ def dlbug(tmp_path: Path) -> Dlbug:
 
 
 @pytest.fixture(scope="session")
-def sample(tmp_path_factory: pytest.TempPathFactory) -> Ran:
-    """The study `sample`, run once from nothing."""
-    done = ran("sample", tmp_path_factory.mktemp("sample"))
-    assert done.result.returncode == 0, done.result.stderr
-    return done
+def sample(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Ran:
+    """The study `sample`, run once from nothing: by one of the processes that test, for all of them."""
+    own = tmp_path_factory.mktemp("sample")
+    # What pytest-xdist's processes share is the folder that their own ones are in.
+    folder = tmp_path_factory.getbasetemp().parent / "sample" if worker_id != "master" else own / "made"
+    with Lease(folder / "lock", worker_id, print):
+        kept = folder / "said.json"
+        if not kept.exists():
+            done = ran("sample", folder / "home")
+            assert done.result.returncode == 0, done.result.stderr
+            kept.write_text(json.dumps([done.result.stdout, done.result.stderr]), encoding="utf-8")
+    shutil.copytree(folder / "home", own / "home")
+    said = (text.replace(str(folder), str(own)) for text in json.loads(kept.read_text(encoding="utf-8")))
+    return Ran(Home(own / "home", "sample"), subprocess.CompletedProcess([], 0, *said))
 
 
 @pytest.fixture(scope="session")
