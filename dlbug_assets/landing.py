@@ -36,6 +36,10 @@ _UNFINISHED = ".unfinished-"
 Say = Callable[[str], None]
 
 
+def say_nothing(_: str) -> None:
+    """Where another says it, or nobody needs to know."""
+
+
 @dataclass(frozen=True)
 class Collected:
     """How collecting went for one library: what there is to show, or why it failed."""

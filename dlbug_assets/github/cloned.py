@@ -22,7 +22,7 @@ import polars as pl
 from dlbug_assets.github.clones import Clone, GitError, end_all, weighed
 from dlbug_assets.github.histories import CHANGES, COMMITS, Commit, Fixes, Target, change_row
 from dlbug_assets.github.sampling import bottom_k
-from dlbug_assets.landing import Collection, Landing, Say
+from dlbug_assets.landing import Collection, Landing, Say, say_nothing
 from dlbug_assets.study import Library, Study
 
 #: Repositories that are looked at and fetched at the same time.
@@ -172,7 +172,7 @@ class Cloned:
 
     def commits(self, targets: Sequence[Target]) -> pl.DataFrame:
         """The fixing commits of these repositories, as the columns COMMITS of histories."""
-        with self._workers(self._mining.clones, _nothing) as each:
+        with self._workers(self._mining.clones, say_nothing) as each:
             return self._mined(targets, self.looks(), each)
 
     def changes(self) -> pl.DataFrame:
@@ -221,7 +221,3 @@ class Cloned:
         for changes in each(self._mining.changes, [(targets[name], shas) for name, shas in asked.items()], 1):
             known |= {change["sha"]: change for change in changes}
         return [known[sha] for _, sha in rows]
-
-
-def _nothing(_: str) -> None:
-    pass

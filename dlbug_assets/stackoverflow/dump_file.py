@@ -93,7 +93,7 @@ class Rows:
 
     def again(self) -> "Rows":
         """The same file once more, with nothing noted: what is wrong with it was said the first time."""
-        return Rows(self.path, self.tags, self.parents, _ignore, self.say)
+        return Rows(self.path, self.tags, self.parents, note_nothing, self.say)
 
     def require_rows(self) -> None:
         """Raises :class:`DlbugError` where there were none."""
@@ -304,5 +304,5 @@ def _unpacked(path: Path) -> Iterator[bytes]:
         raise DlbugError(f"{path} cannot be unpacked: {words}. {cure}.")
 
 
-def _ignore(_row: Row, _reason: str, _content: bytes) -> None:
-    """It was noted before."""
+def note_nothing(_row: Row, _reason: str, _content: bytes) -> None:
+    """What was noted the first time is not noted again."""

@@ -25,11 +25,11 @@ from pathlib import Path
 from typing import Any
 
 from dlbug_assets.errors import DlbugError
-from dlbug_assets.landing import Say
+from dlbug_assets.landing import Say, say_nothing
 from dlbug_assets.spark import session
 from dlbug_assets.stackoverflow import dump
 from dlbug_assets.stackoverflow.dump import DumpReading, Scope
-from dlbug_assets.stackoverflow.dump_file import Note, Row, Rows
+from dlbug_assets.stackoverflow.dump_file import Note, Row, Rows, note_nothing
 
 _ROW = b"<row "
 #: What is at the beginning of some files, and what Spark leaves out of the first piece.
@@ -153,7 +153,7 @@ class _Gone(Rows):
     """Going through what was found once; what is known of the file as a whole is known before."""
 
     def __init__(self, found: _Found, note: Note) -> None:
-        super().__init__(Path(), (), (), note, _nothing)
+        super().__init__(Path(), (), (), note, say_nothing)
         self._found = found
         self.count = found.count
         self.planted = sum(block["planted"] for _, block in found.blocks)
@@ -161,7 +161,7 @@ class _Gone(Rows):
         self.is_complete = found.blocks[-1][1]["complete"] and not found.is_begun_at_the_end
 
     def again(self) -> Rows:
-        return _Gone(self._found, _ignore)
+        return _Gone(self._found, note_nothing)
 
     def __iter__(self) -> Iterator[Row]:
         counts = [block["rows"] for _, block in self._found.blocks]
@@ -182,7 +182,7 @@ class _Block(Rows):
     def __init__(
         self, pieces: Iterator[bytes], name: str, tags: Collection[str], parents: Container[int], note: Note
     ) -> None:
-        super().__init__(Path(name), tags, parents, note, _nothing)
+        super().__init__(Path(name), tags, parents, note, say_nothing)
         self._pieces = pieces
         self.pieces = self.bytes = 0
 
@@ -245,7 +245,7 @@ def _answers(batches: Iterator[Any], name: str, taken: frozenset[int]) -> Iterat
     """On an executor, of each block: the answers to these questions, but for what may be a question itself."""
 
     def found(block: int, pieces: Iterator[bytes]) -> Iterator[dict[str, Any]]:
-        rows = _Block(pieces, name, (), taken, _ignore)
+        rows = _Block(pieces, name, (), taken, note_nothing)
         if block == 0:
             rows.skip_head()
         for row in rows:
@@ -324,11 +324,3 @@ def _insist_on_a_dump(spark: Any, name: str, where: str) -> None:
     head = b">".join(bytes(row.value) for row in tags.limit(_HEAD // 16).collect()) + b">"
     if b"<posts>" not in head[:_HEAD]:
         raise DlbugError(f"{name} is no Posts.xml: it does not begin with <posts>. {_NAME_IT}")
-
-
-def _nothing(_: str) -> None:
-    pass
-
-
-def _ignore(_row: Row, _reason: str, _about: bytes) -> None:
-    """What was noted in the first pass is not noted again."""

@@ -23,6 +23,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, Self
 
+from dlbug_assets.landing import say_nothing
 from dlbug_assets.stackoverflow import dump_file
 from dlbug_assets.stackoverflow.dump_file import Row, Rows, is_archive, unreadable
 
@@ -169,7 +170,7 @@ class _Part(Rows):
     of which questions answers are wanted, namely those here with a tag, and all that stand before."""
 
     def __init__(self, path: Path, tags: Collection[str]) -> None:
-        super().__init__(path, tags, self, self._noted, _say_nothing)
+        super().__init__(path, tags, self, self._noted, say_nothing)
         self.found = array("q")
         self._tagged: set[int] = set()
         self._pointed_out = 0
@@ -198,10 +199,6 @@ class _Part(Rows):
         """What there is to say in the end."""
         notations = sum(1 << bit for bit, name in enumerate(_NOTATIONS) if name in self.notations)
         return _Summary(self.count, self.planted, self.first, self.last, self.is_ascending, self.is_complete, notations)
-
-
-def _say_nothing(_: str) -> None:
-    """Who reads the dump says how far it is."""
 
 
 def look(path: Path, begin: int, end: int, tags: Collection[str], output: BinaryIO) -> None:
