@@ -24,6 +24,16 @@ from dlbug_assets.table_specs import load_specs
 from dlbug_assets.taxonomy import DIMENSIONS, Taxonomy
 
 SPECS = load_specs()
+#: The tables that follow from what is handed in, and one query for all the checks that they violate.
+MADE = [
+    f"labeling.{name}" for name in ("items", "rater_labels", "units", "rejected_labels", "disagreements", "labels")
+]
+VIOLATED = " union all ".join(
+    f"select '{table}: {check.name}' where exists ({check.violations})"
+    for table in MADE
+    for check in SPECS[table].checks
+    if check.blocking
+)
 WHEN = datetime(2026, 2, 3, 4, 5, 6, tzinfo=UTC)
 
 
@@ -96,9 +106,8 @@ class Loop:
         """What comes of whatever is handed in fits into the tables: none of their checks may stop a run."""
         known = [(dimension, name) for dimension in DIMENSIONS for name in self.taxonomy.names(dimension)]
         taxonomy = pl.DataFrame(known, schema=["dimension", "name"], orient="row")
-        made = {"labeling.items": self.items, "labeling.rater_labels": self.labels, "labeling.units": self.units,
-                "labeling.rejected_labels": self.rejected, "labeling.disagreements": self.disagreements,
-                "labeling.labels": self.decided}  # fmt: skip
+        rows = (self.items, self.labels, self.units, self.rejected, self.disagreements, self.decided)
+        made = dict(zip(MADE, rows, strict=True))
         with duckdb.connect() as warehouse:
             warehouse.execute("create schema reference; create schema labeling")
             for table, rows in {"reference.taxonomy": taxonomy, **made}.items():
@@ -106,9 +115,7 @@ class Loop:
                 warehouse.execute(f"create table {table} as from rows")
             for table, rows in made.items():
                 assert set(rows.columns) == {column.name for column in SPECS[table].columns}
-                for check in SPECS[table].checks:
-                    if check.blocking:
-                        assert warehouse.execute(check.violations).fetchall() == [], f"{table}: {check.name}"
+            assert warehouse.execute(VIOLATED).fetchall() == []
 
     def current(self):
         """What counts now: item, rater, pass, bug, answers."""
