@@ -4,7 +4,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
@@ -65,19 +65,26 @@ def _python() -> Line:
 
 
 def _packages() -> Line:
-    problems = []
-    for text in requires("dlbug") or []:
-        requirement = Requirement(text)
-        try:
-            found = version(requirement.name)
-        except PackageNotFoundError:
-            problems.append(f"{requirement.name} is missing")
-            continue
-        if not requirement.specifier.contains(found):
-            problems.append(f"{requirement.name} is {found}, needed is {requirement.specifier}")
+    problems = unmet(requires("dlbug") or [])
     if problems:
         return Line("FAIL", "packages", f"{'; '.join(problems)}. `make setup` installs the pinned ones.")
     return Line("ok", "packages", "as pyproject.toml asks")
+
+
+def unmet(requirements: Iterable[str]) -> list[str]:
+    """What is not installed as required; what only an extra asks for may be missing, but not be another version."""
+    problems = []
+    for requirement in map(Requirement, requirements):
+        is_optional = requirement.marker and not requirement.marker.evaluate({"extra": ""})
+        try:
+            found = version(requirement.name)
+        except PackageNotFoundError:
+            if not is_optional:
+                problems.append(f"{requirement.name} is missing")
+            continue
+        if not requirement.specifier.contains(found):
+            problems.append(f"{requirement.name} is {found}, needed is {requirement.specifier}")
+    return problems
 
 
 def _disk(home: Home) -> Iterator[Line]:

@@ -1,8 +1,10 @@
 """What `dlbug doctor` says of what runs leave behind."""
 
+from importlib.metadata import version
+
 import pytest
 
-from dlbug_assets.doctor import Line, examine
+from dlbug_assets.doctor import Line, examine, unmet
 from dlbug_assets.study import load_study
 from dlbug_assets.warehouse import Home
 
@@ -36,3 +38,8 @@ def test_where_spark_is_not_asked_for_nothing_fails_for_it(tmp_path, monkeypatch
     found = [line for line in examine(load_study("sample"), Home(tmp_path, "tiny"), {}) if line.subject == "Spark"]
     assert [line.status for line in found] == ["note"]
     assert found[0].text.startswith("DLBUG_SPARK is not set: this machine does it all. Not there: ")
+
+
+def test_a_package_that_only_an_extra_asks_for_may_be_missing_but_not_be_another_version():
+    asked = ["nowhere-a", 'nowhere-b; extra == "spark"', "pytest>=1", 'pytest<1; extra == "spark"']
+    assert unmet(asked) == ["nowhere-a is missing", f"pytest is {version('pytest')}, needed is <1"]

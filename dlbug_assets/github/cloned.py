@@ -10,8 +10,9 @@ process's alone.
 
 import hashlib
 import json
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,17 +52,27 @@ def in_threads(_clones: Path, _say: Say) -> Iterator[Each]:
     """Workers of this process: most of what they do is waiting for git."""
 
     pools: list[ThreadPoolExecutor] = []
+    pending: set[Future[Any]] = set()
+
+    def submitted(function: Callable[[T], R], item: T) -> Future[R]:
+        future = pools[-1].submit(function, item)
+        pending.add(future)
+        future.add_done_callback(pending.discard)
+        return future
 
     def each(function: Callable[[T], R], items: Sequence[T], at_a_time: int) -> Iterator[R]:
         pools.append(ThreadPoolExecutor(at_a_time))
-        return pools[-1].map(function, items)
+        futures = deque(submitted(function, item) for item in items)
+        return (futures.popleft().result() for _ in items)
 
     try:
         yield each
     except BaseException:  # such as an interruption: who waits for a pool waits for git
-        for pool in pools:
-            pool.shutdown(wait=False, cancel_futures=True)
-        end_all()
+        for future in tuple(pending):
+            future.cancel()
+        while pending:
+            end_all()  # not once: a worker may be about to start its git
+            wait(tuple(pending), timeout=0.05)
         raise
     finally:
         for pool in pools:

@@ -200,3 +200,19 @@ def test_an_interruption_ends_what_hangs(follow, silent):
     with pytest.raises(DlbugError, match="fetched by https, ssh or from a path"):
         follow(Target("http://127.0.0.1:1/none", "none"), Target(silent, "silent"))
     assert is_talked_to_by_nobody(silent)
+
+
+@pytest.mark.timeout(60)
+def test_what_an_interrupted_worker_is_about_to_start_is_ended_too(silent, tmp_path):
+    begun = threading.Event()
+
+    def late(address):
+        begun.set()
+        time.sleep(0.5)
+        return Clone(tmp_path / "a.git", address).look()
+
+    with pytest.raises(KeyboardInterrupt), cloned.in_threads(tmp_path, print) as each:
+        each(late, [silent], 1)
+        begun.wait()
+        raise KeyboardInterrupt
+    assert is_talked_to_by_nobody(silent)
