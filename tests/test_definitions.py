@@ -113,6 +113,7 @@ def test_the_published_database_waits_for_every_table(definitions):
     assert tables == {f"{spec.schema}/{spec.name}" for spec in load_specs().values()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("violation", ["missing grain", "repeated row"])
 def test_a_violation_in_a_table_stops_the_run_there(violation, home):
     """Plant rows that break the grain in every table; nothing downstream may run, and the tables stay as they were."""

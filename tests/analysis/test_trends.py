@@ -69,6 +69,7 @@ def test_small_series_have_the_p_value_of_every_shuffle(bugs, totals):
     assert _trend(years, bugs, totals)["p_monte_carlo"] == pytest.approx(exact, abs=0.015)
 
 
+@pytest.mark.slow
 def test_more_shuffles_where_few_are_as_extreme():
     strong = _trend(range(2012, 2018), [0, 1, 2, 9, 12, 20], [20] * 6)
     weak = _trend(range(2012, 2018), [10, 9, 10, 11, 10, 10], [20] * 6)

@@ -29,6 +29,7 @@ def bugs(row):
     return {"is_bug": True, "place": "  line   7"}
 
 
+@pytest.mark.slow
 def test_from_the_first_sheet_to_the_agreed_bugs(loop):
     first = loop.due()
     assert sorted(first) == ["50-ann", "50-bob"]

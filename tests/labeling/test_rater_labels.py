@@ -148,6 +148,7 @@ rows_of_files = st.lists(
 )
 
 
+@pytest.mark.slow
 @given(rows_of_files)
 def test_no_row_is_lost(as_rows, items, study, taxonomy, rows):
     labels, rejected = take(as_rows(rows), items, study, taxonomy)

@@ -156,6 +156,7 @@ def test_licences_go_by_the_day_of_writing(posts, answers):
     assert answers["content_license"].n_unique() == posts["content_license"].n_unique() == 3
 
 
+@pytest.mark.slow
 def test_a_narrow_selection_is_kept_to_and_its_lowest_score_too(study):
     days = {"created_from": date(2017, 3, 1), "created_until": date(2017, 3, 2), "min_score": 2}
     narrow = study.model_copy(update={"selection": study.selection.model_copy(update=days)})

@@ -455,6 +455,7 @@ def test_silence_leaves_others_alone(api):
     assert [request.status for request in api.log] == [None, 200]
 
 
+@pytest.mark.slow
 def test_a_drip_outlasts_a_timeout_that_counts_from_byte_to_byte(api):
     api.fail(Fault("drip", seconds=0.003))
     start = time.monotonic()

@@ -123,6 +123,7 @@ def test_the_log_keeps_the_status_of_every_reply_and_none_where_there_was_no_rep
     assert [request.status for request in api.log] == [503, 500, None]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("headers", [False, True])
 def test_a_drip_outlasts_a_timeout_that_counts_from_byte_to_byte(api, headers):
     api.fail(Fault("drip", seconds=0.006, headers=headers))

@@ -623,6 +623,7 @@ def test_of_a_file_that_ends_in_the_middle_everything_before_is_used(extract, en
     assert extract.irregularities() == cut
 
 
+@pytest.mark.slow
 def test_wherever_a_file_ends_its_whole_rows_are_read(extract):
     content = HEAD + LINE.join([question(1), answer(2, 1), question(3)]) + "\n</posts>\n"
     for end in range(content.index("<row ") + 5, len(content) + 1, 3):
