@@ -5,6 +5,7 @@ once each.
 Inputs that take their time to make are kept under DLBUG_HOME, and so are table and chart.
 """
 
+import argparse
 import os
 import sys
 import tempfile
@@ -18,7 +19,9 @@ from benchmarks.harness import PROJECT, ResultsDifferError, Row, SideFailedError
 def main(arguments: list[str]) -> int:
     """Run them; returns the exit code: 1 where a side failed or results differ."""
     began = time.perf_counter()
-    is_quick = arguments == ["--quick"]
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Every comparison, then one table.")
+    parser.add_argument("--quick", action="store_true", help="smaller inputs, once each, without the full run")
+    is_quick = parser.parse_args(arguments).quick
     sizes, chosen = (QUICK, quick_comparisons) if is_quick else (Sizes(), all_comparisons)
     kept = Path(os.environ.get("DLBUG_HOME") or PROJECT / "warehouse", "benchmarks")
     rows: list[Row] = []
