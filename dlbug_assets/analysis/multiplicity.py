@@ -1,5 +1,6 @@
 """Many tests at once: P values corrected over the family they were made in."""
 
+import numpy as np
 import polars as pl
 
 
@@ -8,12 +9,10 @@ def with_corrections(rows: pl.DataFrame, p_value: str) -> pl.DataFrame:
 
     The family is every row in which the column ``p_value`` is not NULL.
     """
-    from statsmodels.stats.multitest import multipletests  # noqa: PLC0415 - slow to import
-
     defined = rows[p_value].drop_nulls().to_numpy()
     names = {"p_holm": "holm", "p_benjamini_hochberg": "fdr_bh"}
     corrected = pl.DataFrame(
-        {name: multipletests(defined, method=method)[1] if len(defined) else [] for name, method in names.items()},
+        {name: _corrected(defined, method) for name, method in names.items()},
         schema=dict.fromkeys(names, pl.Float64),
     ).with_row_index("_test")
     # Each defined P value by its place among the defined ones.
@@ -27,3 +26,11 @@ def with_corrections(rows: pl.DataFrame, p_value: str) -> pl.DataFrame:
         .drop("_test")
         .with_columns(family=pl.lit(len(defined), dtype=pl.Int64))
     )
+
+
+def _corrected(defined: np.ndarray, method: str) -> np.ndarray:
+    if not len(defined):
+        return defined
+    from statsmodels.stats.multitest import multipletests  # noqa: PLC0415 - slow to import
+
+    return multipletests(defined, method=method)[1]

@@ -1,12 +1,9 @@
 """A study that clones the repositories it lists, by the command itself."""
 
-import signal
-import subprocess
-import sys
-
 import pytest
+from dying import died
 from repositories import Repository
-from running import Ran, command, environment
+from running import Ran, command
 
 from dlbug_assets.warehouse import Home
 
@@ -59,13 +56,10 @@ class Cloned:
         arguments = ("run", "--study", str(self.folder / "cloned.toml"), "--select", select)
         return Ran(self.home, command(self.home.root, *arguments))
 
-    def killed(self, where, count):
-        """Run in a process that ends itself by SIGKILL at the count-th call of a function."""
-        return subprocess.run(
-            [sys.executable, "-c", _DYING, where, str(count), "run", "--study", str(self.folder / "cloned.toml"),
-             "--select", COMMITS],
-            env=environment(self.home.root), capture_output=True, text=True, check=False, timeout=240,
-        )  # fmt: skip
+    def dies(self, point, call):
+        """Whether a run ends itself by SIGKILL where it comes to a point for the call-th time."""
+        arguments = ("run", "--study", str(self.folder / "cloned.toml"), "--select", COMMITS)
+        return died(point, call, self.root, *arguments)
 
     def tables(self):
         ran = Ran(self.home, None)
@@ -73,38 +67,6 @@ class Cloned:
             name: ran.query(f"select * exclude (retrieved_at) from github.{name} order by all").rows()
             for name in ("repositories",)
         } | {name: ran.query(f"from github.{name} order by all").rows() for name in ("fix_commits", "sampled_commits")}
-
-
-_DYING = """
-import os, signal, sys
-from dlbug_assets.cli import main
-from dlbug_assets.github.clones import Clone
-from dlbug_assets.landing import Collection
-from dlbug_assets.warehouse import Warehouse
-
-where, count = sys.argv[1], int(sys.argv[2])
-owner, name = {
-    "fetched": (Clone, "fetch"),
-    "landed": (Collection, "land"),
-    "moved": (Collection, "finish"),
-    "loaded": (Warehouse, "replace_part"),
-}[where]
-original, calls = getattr(owner, name), 0
-
-
-def deadly(*arguments, **options):
-    global calls
-    calls += 1
-    result = original(*arguments, **options)
-    if calls == count:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return result
-
-
-setattr(owner, name, deadly)
-sys.argv[1:3] = []
-main()
-"""
 
 
 @pytest.fixture
@@ -155,21 +117,15 @@ def test_it_goes_through_to_sampled_commits_and_follows_what_changes(cloned):
     assert cloned.tables() == before
 
 
-@pytest.fixture(scope="module")
-def untouched(tmp_path_factory):
-    """The study, and its tables after a run that nobody killed."""
-    made = Cloned(tmp_path_factory.mktemp("untouched"))
-    assert made.run().result.returncode == 0
-    return made, made.tables()
-
-
-@pytest.mark.parametrize(("where", "count"), [("fetched", 1), ("landed", 1), ("moved", 1), ("loaded", 2)], ids=str)
-def test_row_39_a_run_killed_at_any_point_is_made_good_by_the_next(untouched, tmp_path, where, count):
-    cloned, expected = untouched
-    cloned.root = tmp_path
-    assert cloned.killed(where, count).returncode == -signal.SIGKILL
+def test_row_39_a_run_killed_at_any_point_is_made_good_by_the_next(cloned, tmp_path):
+    assert cloned.run().result.returncode == 0
+    untouched = cloned.tables()
+    cloned.root = tmp_path / "another home"
+    # One run after the other is killed: a clone is there, its commits landed, a cursor moved, a table is in.
+    for point, call in [("fetched", 1), ("landed", 1), ("moved", 1), ("loaded", 2)]:
+        assert cloned.dies(point, call), point
     assert cloned.run().result.returncode == 0
     hashes = {"fix_commits": 10}  # the key of the hashes is another one in another home
     for table, rows in cloned.tables().items():
         place = hashes.get(table)
-        assert [row[:place] for row in rows] == [row[:place] for row in expected[table]]
+        assert [row[:place] for row in rows] == [row[:place] for row in untouched[table]]

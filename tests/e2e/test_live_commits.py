@@ -3,14 +3,13 @@ rows; refreshed, killed, and telling nothing of anybody."""
 
 import re
 import shutil
-import signal
 import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from counting import proves_count
+from dying import died
 from repositories import Repository
 from running import DLBUG, Ran, command, environment
 from servers.github import GitHub, world
@@ -56,17 +55,11 @@ class Live:
         arguments = ("run", "--study", self.study, "--select", select, *arguments)
         return command(self.root, *arguments, **self.environment(**more))
 
-    def killed(self, where, count):
-        """Run in a process that ends itself by SIGKILL at a point: the count-th call of a function."""
+    def dies(self, point, call):
+        """Whether a run ends itself by SIGKILL where it comes to a point for the call-th time."""
         self.api.mirror(self.mirror)
-        return subprocess.run(
-            [sys.executable, "-c", _DYING, where, str(count), "run", "--study", self.study, "--select", COMMITS],
-            env=environment(self.root, **self.environment()),
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=240,
-        )
+        arguments = ("run", "--study", self.study, "--select", COMMITS)
+        return died(point, call, self.root, *arguments, **self.environment())
 
     def query(self, sql):
         return Ran(self.home, None).query(sql)
@@ -92,39 +85,6 @@ class Live:
 
     def proves_count(self):
         proves_count(Ledger(self.home.quota, Clock()), self.api)
-
-
-_DYING = """
-import os, signal, sys
-from dlbug_assets.cli import main
-from dlbug_assets.landing import Collection
-from dlbug_assets.warehouse import Warehouse
-
-where, count = sys.argv[1], int(sys.argv[2])
-owner, name, is_before = {
-    "received": (Collection, "land", True),
-    "landed": (Collection, "land", False),
-    "moved": (Collection, "finish", False),
-    "loaded": (Warehouse, "replace_part", False),
-}[where]
-original, calls = getattr(owner, name), 0
-
-
-def deadly(*arguments, **options):
-    global calls
-    calls += 1
-    if calls == count and is_before:
-        os.kill(os.getpid(), signal.SIGKILL)
-    result = original(*arguments, **options)
-    if calls == count:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return result
-
-
-setattr(owner, name, deadly)
-sys.argv[1:3] = []
-main()
-"""
 
 
 @pytest.fixture(scope="module")
@@ -230,8 +190,8 @@ def test_row_39_a_run_killed_at_any_point_is_made_good_by_the_next(live, tmp_pat
     assert untouched.run().returncode == 0
     live.api.log.clear()
     # One run after the other is killed: before and after a reply lands, when a cursor has moved, when a table is in.
-    for where, count in [("received", 9), ("landed", 30), ("moved", 4), ("loaded", 3)]:
-        assert live.killed(where, count).returncode == -signal.SIGKILL, where
+    for point, call in [("received", 9), ("landed", 30), ("moved", 4), ("loaded", 3)]:
+        assert live.dies(point, call), point
         live.proves_count()
     done = live.run()
     assert done.returncode == 0, done.stderr

@@ -1,9 +1,7 @@
 """The study `live` against the stand-in of the API, by the command itself: collected, refreshed, killed, refused."""
 
 import json
-import signal
 import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, quote_plus
@@ -11,6 +9,7 @@ from urllib.parse import quote, quote_plus
 import dagster as dg
 import pytest
 from counting import proves_count
+from dying import died
 from running import DLBUG, NEXT, Ran, command, environment
 from servers.stackexchange import Fault, StackExchange, corpus, question
 from small_disks import mount, unmount
@@ -47,16 +46,9 @@ class Live:
     def run(self, *arguments, select=POSTS, **more):
         return command(self.root, "run", "--study", "live", "--select", select, *arguments, **self.environment(**more))
 
-    def killed(self, where, count):
-        """Run in a process that ends itself by SIGKILL at a point: the count-th call of a function."""
-        return subprocess.run(
-            [sys.executable, "-c", _DYING, where, str(count), "run", "--study", "live", "--select", POSTS],
-            env=environment(self.root, **self.environment()),
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=240,
-        )
+    def dies(self, point, call):
+        """Whether a run ends itself by SIGKILL where it comes to a point for the call-th time."""
+        return died(point, call, self.root, "run", "--study", "live", "--select", POSTS, **self.environment())
 
     def query(self, sql):
         return Ran(self.home, None).query(sql)
@@ -99,39 +91,6 @@ class Live:
 
     def proves_count(self):
         proves_count(Ledger(self.home.quota, Clock()), self.api)
-
-
-_DYING = """
-import os, signal, sys
-from dlbug_assets.cli import main
-from dlbug_assets.landing import Collection
-from dlbug_assets.warehouse import Warehouse
-
-where, count = sys.argv[1], int(sys.argv[2])
-owner, name, is_before = {
-    "received": (Collection, "land", True),
-    "landed": (Collection, "land", False),
-    "moved": (Collection, "finish", False),
-    "loaded": (Warehouse, "replace_part", False),
-}[where]
-original, calls = getattr(owner, name), 0
-
-
-def deadly(*arguments, **options):
-    global calls
-    calls += 1
-    if calls == count and is_before:
-        os.kill(os.getpid(), signal.SIGKILL)
-    result = original(*arguments, **options)
-    if calls == count:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return result
-
-
-setattr(owner, name, deadly)
-sys.argv[1:3] = []
-main()
-"""
 
 
 @pytest.fixture
@@ -225,10 +184,11 @@ def test_a_refresh_that_is_deferred_says_until_when_and_leaves_everything_as_it_
     live.proves_secrecy(result, doctor)
 
 
-@pytest.mark.parametrize(("where", "count"), [("received", 3), ("landed", 3), ("moved", 2), ("loaded", 5)], ids=str)
-def test_row_39_a_run_killed_at_any_point_is_made_good_by_the_next(live, where, count):
-    assert live.killed(where, count).returncode == -signal.SIGKILL
-    live.api.edit(keras(live)[0], title="Edited meanwhile")
+def test_row_39_a_run_killed_at_any_point_is_made_good_by_the_next(live):
+    # One run after the other is killed: before and after a reply lands, when a cursor has moved, when a table is in.
+    for point, call in [("received", 3), ("landed", 3), ("moved", 2), ("loaded", 5)]:
+        assert live.dies(point, call), point
+        live.api.edit(keras(live)[0], title=f"Edited after it was {point}")
     result = live.run()
     assert result.returncode == 0, result.stderr
     # What landed before is not asked for again, so an edit meanwhile may take until the next refresh.
