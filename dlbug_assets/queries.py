@@ -14,7 +14,7 @@ import duckdb
 import polars as pl
 
 from dlbug_assets.errors import DlbugError
-from dlbug_assets.warehouse import Home, open_published
+from dlbug_assets.warehouse import Home, explained, open_published
 
 #: Rows of a table on the terminal; files have all.
 SHOWN_ROWS = 100
@@ -35,10 +35,16 @@ class Bounds:
 
 @contextmanager
 def asking(home: Home) -> Iterator[Callable[[str], pl.DataFrame]]:
-    """Queries on the published database, as frames. Raises :class:`DlbugError` where there is none yet."""
+    """Queries on the published database, as frames. Raises :class:`DlbugError` where there is none yet, or not all that
+    is asked for."""
     connection = open_published(home)
+
+    def ask(query: str) -> pl.DataFrame:
+        with explained("asking the published database", home.published):
+            return connection.sql(query).pl()
+
     try:
-        yield lambda query: connection.sql(query).pl()
+        yield ask
     finally:
         connection.close()
 

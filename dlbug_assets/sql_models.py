@@ -164,7 +164,11 @@ def _asset(tables: TableAssets, model: Model) -> dg.AssetsDefinition:
 
     @dg.multi_asset(
         name=model.table.replace(".", "__"),
-        specs=[tables.asset_spec(spec, list(model.reads), {"sql", "duckdb"}, shown, partitioned=False)],
+        specs=[
+            tables.asset_spec(
+                spec, sorted({*model.reads, *spec.checked_against}), {"sql", "duckdb"}, shown, partitioned=False
+            )
+        ],
         check_specs=check_specs(spec),
         required_resource_keys={"warehouse"},
     )
@@ -270,10 +274,7 @@ def seed_assets(tables: TableAssets, taxonomy: Taxonomy) -> dg.AssetsDefinition:
 
     @dg.multi_asset(
         name="reference",
-        specs=[
-            tables.asset_spec(spec, [], {"csv", "duckdb"}, _seed_source(spec), partitioned=False)
-            for spec in specs
-        ],
+        specs=[tables.asset_spec(spec, [], {"csv", "duckdb"}, _seed_source(spec), partitioned=False) for spec in specs],
         check_specs=[check for spec in specs for check in check_specs(spec)],
         required_resource_keys={"warehouse"},
         can_subset=True,

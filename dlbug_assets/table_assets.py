@@ -278,6 +278,8 @@ class TableAssets:
         partitioned: bool,
     ) -> dg.AssetsDefinition:
         metadata = source_of(function)
+        against = {table for spec in specs for table in spec.checked_against} - {spec.table for spec in specs}
+        reads = list(dict.fromkeys([*reads, *sorted(against)]))
 
         @dg.multi_asset(
             name=specs[0].table.replace(".", "__"),

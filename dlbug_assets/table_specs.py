@@ -33,12 +33,14 @@ class Column:
 
 @dataclass(frozen=True)
 class Check:
-    """A check: ``violations`` is a query whose rows break it. Blocking ones keep the table from changing."""
+    """A check: ``violations`` is a query whose rows break it. Blocking ones keep the table from changing. ``against``
+    is the table that its rows are held against, where there is one."""
 
     name: str
     description: str
     violations: str
     blocking: bool = True
+    against: str | None = None
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,11 @@ class TableSpec:
     @property
     def table(self) -> str:
         return f"{self.schema}.{self.name}"
+
+    @property
+    def checked_against(self) -> set[str]:
+        """The tables that its checks read: they have to be made before it."""
+        return {check.against for check in self.checks if check.against}
 
     @property
     def column_names(self) -> tuple[str, ...]:
@@ -235,6 +242,7 @@ def _column_check(column: _Entry, table: str, test: Any) -> Check:
             f"select * from {table} where {_quoted(name)} is not null and {_quoted(name)} not in "
             f"(select {_quoted(options['field'])} from {options['to']}{where})",
             _blocking(options),
+            options["to"],
         )
     raise column.error(
         f"unknown test {test!r} of {name}; known are not_null, unique, accepted_values, relationships "

@@ -164,7 +164,7 @@ class Warehouse:
     def read(self, query: str, params: Mapping[str, Any] | None = None) -> pl.DataFrame:
         """The rows of a query, or of a whole table given as ``schema.table``."""
         sql = f"from {query}" if re.fullmatch(r"\w+\.\w+", query) else query
-        with _explained(f"reading {query}", self.home.working):
+        with explained(f"reading {query}", self.home.working):
             return self.connection.sql(sql, params=dict(params or {})).pl()
 
     def size(self, table: str) -> int:
@@ -181,7 +181,7 @@ class Warehouse:
 
     def own(self, spec: TableSpec, condition: str, params: Sequence[Any]) -> pl.DataFrame:
         """The rows of a table that satisfy a condition with ? for ``params``; none where it was never written."""
-        with _explained(f"reading {spec.table}", self.home.working):
+        with explained(f"reading {spec.table}", self.home.working):
             if self.has(spec.table):
                 relation = self.connection.sql(f"from {spec.table} where {condition}", params=list(params))
             else:
@@ -234,7 +234,7 @@ class Warehouse:
         """
         connection = self.connection
         statement = "create or replace temp table arrived as from frame"
-        with _explained(f"writing {spec.table}", self.home.working):
+        with explained(f"writing {spec.table}", self.home.working):
             for frame in frames:
                 connection.register("frame", frame)
                 connection.execute(statement)
@@ -256,7 +256,7 @@ class Warehouse:
 
     def _write(self, spec: TableSpec, fill: Callable[[duckdb.DuckDBPyConnection], int]) -> Written:
         connection = self.connection
-        with _explained(f"writing {spec.table}", self.home.working):
+        with explained(f"writing {spec.table}", self.home.working):
             connection.execute("begin transaction")
             try:
                 received = fill(connection)
@@ -298,7 +298,7 @@ def open_published(home: Home) -> duckdb.DuckDBPyConnection:
     """A read-only connection to the published database; raises :class:`DlbugError` where there is none yet."""
     if not home.published.is_file():
         raise DlbugError(f"{home.published} is not there yet. `dlbug run --study {home.study}` makes it.")
-    with _explained("opening the published database", home.published):
+    with explained("opening the published database", home.published):
         return duckdb.connect(str(home.published), read_only=True)
 
 
@@ -315,7 +315,7 @@ def ask_frames(query: str, tables: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
 
 
 def _open_for_writing(path: Path) -> duckdb.DuckDBPyConnection:
-    with _explained("opening the working database", path):
+    with explained("opening the working database", path):
         # This is ample for a study of the paper's size; larger ones spill to disk beside the file. Rows of posts
         # are long, so that row groups of the usual 122,880 rows would take most of it.
         options = {"memory_limit": "384MiB", "temp_directory": f"{path}.tmp"}
@@ -401,7 +401,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 @contextmanager
-def _explained(doing: str, path: Path) -> Iterator[None]:
+def explained(doing: str, path: Path) -> Iterator[None]:
     """Turn DuckDB's errors into one that says what was being done and what helps."""
     try:
         yield

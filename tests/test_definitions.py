@@ -113,11 +113,22 @@ def test_the_published_database_waits_for_every_table(definitions):
     assert tables == {f"{spec.schema}/{spec.name}" for spec in load_specs().values()}
 
 
+def test_a_table_waits_for_those_that_it_is_checked_against(definitions):
+    specs = {spec.key.to_user_string(): spec for spec in definitions.resolve_all_asset_specs()}
+    awaited = {dep.asset_key.to_user_string() for dep in specs["labeling/rater_labels"].deps}
+    assert {"labeling/items", "reference/taxonomy"} <= awaited
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("violation", ["missing grain", "repeated row"])
 def test_a_violation_in_a_table_stops_the_run_there(violation, home):
     """Plant rows that break the grain in every table; nothing downstream may run, and the tables stay as they were."""
-    tables = TableAssets(load_study("sample"), SPECS)
+    # Those that are checked against another one would wait for it.
+    alone = {
+        table: dataclasses.replace(spec, checks=tuple(check for check in spec.checks if not check.against))
+        for table, spec in SPECS.items()
+    }
+    tables = TableAssets(load_study("sample"), alone)
     before = {table: _one_row(SPECS[table], 1) for table in CONTRACT}
 
     @dg.resource

@@ -109,3 +109,7 @@ def test_every_shipped_table_has_checks_on_its_grain():
     for spec in load_specs().values():
         names = {check.name for check in spec.checks}
         assert {f"not_null_{'_'.join(spec.grain)}", f"unique_{'_'.join(spec.grain)}"} <= names
+
+
+def test_a_table_is_checked_against_others(tmp_path):
+    assert specs(tmp_path, TABLE)["analysis.bugs"].checked_against == {"reference.kinds"}

@@ -277,7 +277,7 @@ def test_a_bad_release_is_one_message_and_leaves_the_publication_alone(islam2019
     altered.write_bytes(release_path().read_bytes()[:-1] + b"x")
     cut = tmp_path / "cut.zip"
     cut.write_bytes(release_path().read_bytes()[:1000])
-    for path, expected in ((altered, "altered"), (cut, "cut short"), (tmp_path / "nope.zip", "is not a file")):
+    for path, expected in ((altered, "altered"), (cut, "cut short")):
         result = dlbug("run", "--study", "islam2019", home=islam2019.home.root, DLBUG_ARTIFACT=str(path))
         assert result.returncode == 1
         assert expected in result.stderr
@@ -338,7 +338,7 @@ def test_with_a_network_commits_gain_titles_dates_sizes_and_years(islam2019, tmp
         environment = {"DLBUG_ARTIFACT": str(release_path()), "DLBUG_GITHUB_URL": api.url}
         # Forty of the hour's requests are there: what was had counts, and the rest is had an hour later.
         api.limits["core"].remaining = 50
-        first = ran("islam2019", tmp_path / "home", *SELECT, **environment)
+        first = ran("islam2019", tmp_path / "home", "--select", "+group:github", **environment)
         assert first.result.returncode == 0, first.result.stderr
         assert "titles, dates and sizes of commits stay as they are" in first.result.stderr
         assert len(api.log) == 40

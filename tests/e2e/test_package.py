@@ -20,6 +20,7 @@ from dlbug_assets.table_specs import load_specs
 from dlbug_assets.warehouse import Home
 
 PEOPLE = (b"jane.doe@example.org", b"Jane Doe", b"rater_a", b"rater_b", b"supervisor")
+AUTHORS = ("--author", "Doe, Jane", "--author", "Roe, Richard")
 
 
 class Published:
@@ -44,7 +45,7 @@ class Published:
 @pytest.fixture(scope="module")
 def packed(sample, tmp_path_factory):
     """The sample's package, as it is written first."""
-    return Published(sample.home, tmp_path_factory.mktemp("packed") / "home").package()
+    return Published(sample.home, tmp_path_factory.mktemp("packed") / "home").package(*AUTHORS)
 
 
 def files(folder):
@@ -101,7 +102,7 @@ def test_the_archive_holds_the_same_files(packed):
 
 
 def test_built_twice_it_is_the_same_bytes(packed, sample, tmp_path):
-    again = Published(sample.home, tmp_path / "home").package()
+    again = Published(sample.home, tmp_path / "home").package(*AUTHORS)
     assert files(again.parent) == files(packed.parent)
 
 
@@ -132,12 +133,11 @@ def test_its_protocol_is_a_study_that_loads(packed):
     assert study.model_dump(exclude={"labeling"}) == shipped.model_dump(exclude={"labeling"})
 
 
-def test_it_says_how_to_cite_it(sample, tmp_path):
-    folder = Published(sample.home, tmp_path / "home").package("--author", "Doe, Jane", "--author", "Roe, Richard")
-    cited = yaml.safe_load((folder / "CITATION.cff").read_text(encoding="utf-8"))
+def test_it_says_how_to_cite_it(packed):
+    cited = yaml.safe_load((packed / "CITATION.cff").read_text(encoding="utf-8"))
     assert [author["name"] for author in cited["authors"]] == ["Doe, Jane", "Roe, Richard"]
     assert (cited["cff-version"], cited["type"], cited["license"]) == ("1.2.0", "dataset", "CC-BY-4.0")
-    deposit = json.loads((folder / ".zenodo.json").read_text(encoding="utf-8"))
+    deposit = json.loads((packed / ".zenodo.json").read_text(encoding="utf-8"))
     assert deposit["creators"] == [{"name": "Doe, Jane"}, {"name": "Roe, Richard"}]
     assert deposit["related_identifiers"][0]["identifier"] == "10.1145/3338906.3338955"
 

@@ -67,8 +67,8 @@ class Followed:
         with dg.DagsterInstance.from_config(str(self.home.dagster_home)) as instance:
             return {run.run_id: run.job_name for run in instance.get_runs()}
 
-    def titles(self):
-        return set(Ran(self.home, None).query("select title from stackoverflow.raw_posts")["title"])
+    def titles(self, table):
+        return set(Ran(self.home, None).query(f"select title from {table}")["title"])
 
 
 @pytest.fixture
@@ -89,20 +89,20 @@ def test_what_changed_is_followed_to_the_publication_and_where_nothing_did_nothi
     assert followed.run("--sweep") == ["refresh"]
     assert followed.home.published.stat().st_mtime_ns == published
 
-    # The sources.
-    asked = question(900_001, tags=["keras"], title="What came later", created=1_400_000_000, activity=int(time.time()))
-    followed.posts.truth[asked.question_id] = asked
-    assert followed.run() == ["refresh", "downstream"]
-    assert "What came later" in followed.titles()
+    # The sources, each of its own library.
     Repository(next(iter(followed.commits.hosted.values())).path).commit("Fix what came later", {"later.py": "1\n"})
     assert followed.run("--libraries", "Torch") == ["refresh"]
     assert followed.run("--libraries", "Keras") == ["refresh", "downstream"]
+    assert "Fix what came later" in followed.titles("github.fix_commits")
+    asked = question(900_001, tags=["torch"], title="What came later", created=1_400_000_000, activity=int(time.time()))
+    followed.posts.truth[asked.question_id] = asked
 
     # Whatever else the tables are made from.
     inbox = followed.home.labels / "inbox"
     inbox.mkdir(parents=True, exist_ok=True)
     (inbox / "5-ann.csv").write_text("item_id,link\n", encoding="utf-8")
     assert followed.run() == ["whole_graph"]
+    assert "What came later" in followed.titles("stackoverflow.raw_posts")
 
 
 def test_a_browser_shows_how_fresh_the_corpora_are(followed, page, screenshots):

@@ -172,7 +172,7 @@ def test_the_sql_prompt_answers_until_its_input_ends(sample):
 
 
 def test_two_runs_at_once_wait_for_each_other(sample):
-    command = [sys.executable, "-m", "dlbug_assets.cli", "run", "--select", "group:labeling"]
+    command = [sys.executable, "-m", "dlbug_assets.cli", "run", "--select", "group:stackoverflow"]
     runs = [
         subprocess.Popen(
             command,

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 
 import pytest
-from handmade import Handmade, filled
+from handmade import QUEUE, Handmade, filled
 from serving import graphql, serving
 
 from dlbug_assets.study import SCHEMAS
@@ -114,7 +114,7 @@ def test_everything_is_materialized_by_a_click_and_succeeds(ui, page, sample, sc
 
 @pytest.mark.timeout(900)
 def test_a_sheet_that_is_dropped_into_the_inbox_is_taken_in_by_itself(page, handmade, screenshots):
-    handmade.dlbug("run")
+    handmade.dlbug("run", "--select", QUEUE)
     handmade.dlbug("labels", "export", "--format", "csv")
     with serving(handmade.root, str(handmade.path)) as ui:
         page.goto(f"{ui}/locations/dlbug_assets/sensors/labels_inbox")
