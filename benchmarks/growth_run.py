@@ -12,6 +12,7 @@ import duckdb
 import tomli_w
 
 from dlbug_assets.cli import cli
+from dlbug_assets.errors import DlbugError
 from dlbug_assets.study import load_study, shipped_studies
 from dlbug_assets.warehouse import Home, open_published
 
@@ -62,4 +63,9 @@ def _rows(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
 
 
 if __name__ == "__main__":
-    Path(sys.argv[2]).write_text(json.dumps(run(int(sys.argv[1]))), encoding="utf-8")
+    try:
+        reply = run(int(sys.argv[1]))
+    except DlbugError as said:
+        # Which step failed, and why, stands above: a trace of where it was raised would push that out of sight.
+        sys.exit(f"error: {said}")
+    Path(sys.argv[2]).write_text(json.dumps(reply), encoding="utf-8")
