@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +29,10 @@ def contents(rows: Mapping[str, pl.DataFrame], drawn: Sequence[Picture]) -> dict
     """The files of the report by their path within it."""
     notice = _notice(rows)
     made = {"index.html": render(rows, drawn).encode()}
-    for picture in drawn:
-        made |= {f"figures/{name}": content for name, content in figures.files(picture).items()}
+    # What turns them into files leaves Python to the others meanwhile.
+    with ThreadPoolExecutor() as pool:
+        for files in pool.map(figures.files, drawn):
+            made |= {f"figures/{name}": content for name, content in files.items()}
     for table in tables.of_study(rows):
         made |= {f"tables/{name}": content for name, content in tables.files(table, notice).items()}
     return made
