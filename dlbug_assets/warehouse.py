@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import duckdb
 import polars as pl
@@ -24,7 +24,13 @@ from dlbug_assets.table_specs import Check, TableSpec
 
 #: Files of this storage version open in the DuckDB shells that people have today.
 STORAGE_VERSION = "v1.2.0"
+_MIB = 2**20
+#: Memory of DuckDB's, in bytes. This is ample for a study of the paper's size; larger ones spill to disk beside the
+#: file. What does not fit in spite of that gets more, up to half of the machine's.
+MEMORY, _MOST_MEMORY = 384 * _MIB, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
 _SAMPLE_OF_VIOLATIONS = 5
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -129,8 +135,12 @@ class Written:
 class Warehouse:
     """A study's working database, opened (and the writer's lease taken) at the first use, closed on exit."""
 
-    def __init__(self, home: Home, holder: str, say: Callable[[str], None], patience: float = 3600.0) -> None:
+    def __init__(
+        self, home: Home, holder: str, say: Callable[[str], None], patience: float = 3600.0, memory: int = MEMORY
+    ) -> None:
         self.home = home
+        self._say = say
+        self._memory = memory
         self._lease = Lease(home.lock, holder, say, patience)
         self._stack = ExitStack()
         self._leased = False
@@ -153,8 +163,25 @@ class Warehouse:
             self._stack.enter_context(self._lease)
             self._leased = True
         if self._connection is None:
-            self._connection = _open_for_writing(self.home.working)
+            self._connection = _open_for_writing(self.home.working, self._memory)
         return self._connection
+
+    def _with_room(self, work: Callable[[], T]) -> T:
+        """What some work gives. Where DuckDB has too little memory for it, it is begun anew with twice as much."""
+        memory = self._memory
+        while True:
+            try:
+                done = work()
+            except duckdb.OutOfMemoryException:
+                memory *= 2
+                if memory > _MOST_MEMORY:
+                    raise
+                self._say(f"DuckDB gets {memory // _MIB} MiB of memory for this")
+                self.connection.execute(f"set memory_limit = '{memory}B'")
+            else:
+                if memory != self._memory:
+                    self.connection.execute(f"set memory_limit = '{self._memory}B'")
+                return done
 
     def _disconnect(self) -> None:
         if self._connection is not None:
@@ -165,10 +192,10 @@ class Warehouse:
         """The rows of a query, or of a whole table given as ``schema.table``."""
         sql = f"from {query}" if re.fullmatch(r"\w+\.\w+", query) else query
         with explained(f"reading {query}", self.home.working):
-            return self.connection.sql(sql, params=dict(params or {})).pl()
+            return self._with_room(lambda: self.connection.sql(sql, params=dict(params or {})).pl())
 
     def size(self, table: str) -> int:
-        """The rows of a table that was written."""
+        """How many rows a table has."""
         return self.connection.execute(f"select count(*) from {table}").fetchall()[0][0]
 
     def has(self, table: str) -> bool:
@@ -187,7 +214,7 @@ class Warehouse:
             else:
                 columns = ", ".join(f'null::{column.data_type} as "{column.name}"' for column in spec.columns)
                 relation = self.connection.sql(f"select {columns} where false")
-            return relation.pl()
+            return self._with_room(relation.pl)
 
     def replace(self, spec: TableSpec, rows: pl.DataFrame | str) -> Written:
         """Make the table exactly these rows (a frame, or a SELECT): one transaction with its comments and checks.
@@ -197,9 +224,9 @@ class Warehouse:
         """
 
         def fill(connection: duckdb.DuckDBPyConnection) -> int:
-            with _staged(connection, spec, rows) as received:
+            with _staged(connection, spec, rows):
                 _create(connection, spec)
-            return received
+            return self.size(spec.table)
 
         return self._write(spec, fill)
 
@@ -214,7 +241,8 @@ class Warehouse:
         key = ", ".join(f'"{column}"' for column in spec.grain)
 
         def fill(connection: duckdb.DuckDBPyConnection) -> int:
-            with _staged(connection, spec, rows if isinstance(rows, pl.DataFrame) else "from arrived") as received:
+            with _staged(connection, spec, rows if isinstance(rows, pl.DataFrame) else "from arrived"):
+                received = self.size("incoming")
                 self._prepare(spec)
                 connection.execute(f"delete from {spec.table} where {outdated}", list(params))
                 connection.execute(f"delete from {spec.table} where ({key}) in (select ({key}) from incoming)")
@@ -256,18 +284,21 @@ class Warehouse:
 
     def _write(self, spec: TableSpec, fill: Callable[[duckdb.DuckDBPyConnection], int]) -> Written:
         connection = self.connection
-        with explained(f"writing {spec.table}", self.home.working):
+
+        def write() -> Written:
             connection.execute("begin transaction")
             try:
                 received = fill(connection)
                 outcomes = tuple(_check(connection, check) for check in spec.checks)
-                count = connection.execute(f"select count(*) from {spec.table}").fetchall()[0][0]
-                written = Written(spec, received, count, _version(connection, spec), outcomes)
+                written = Written(spec, received, self.size(spec.table), _version(connection, spec), outcomes)
                 connection.execute("commit" if written.is_in else "rollback")
             except BaseException:
                 _roll_back(connection)
                 raise
-        return written
+            return written
+
+        with explained(f"writing {spec.table}", self.home.working):
+            return self._with_room(write)
 
     def publish(self) -> Path:
         """Replace the published database by a copy of the working one, atomically; returns its path.
@@ -314,12 +345,11 @@ def ask_frames(query: str, tables: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
         return connection.sql(query).pl()
 
 
-def _open_for_writing(path: Path) -> duckdb.DuckDBPyConnection:
+def _open_for_writing(path: Path, memory: int) -> duckdb.DuckDBPyConnection:
     with explained("opening the working database", path):
-        # This is ample for a study of the paper's size; larger ones spill to disk beside the file. Rows of posts
-        # are long, so that row groups of the usual 122,880 rows would take most of it.
-        options = {"memory_limit": "384MiB", "temp_directory": f"{path}.tmp"}
+        options = {"memory_limit": f"{memory}B", "temp_directory": f"{path}.tmp"}
         connection = duckdb.connect(":memory:", config=options)
+        # Rows of posts are long, so that row groups of the usual 122,880 rows would take most of the memory.
         connection.execute(
             f"attach {_text(str(path))} as working (storage_version '{STORAGE_VERSION}', row_group_size 16384)"
         )
@@ -330,8 +360,8 @@ def _open_for_writing(path: Path) -> duckdb.DuckDBPyConnection:
 
 
 @contextmanager
-def _staged(connection: duckdb.DuckDBPyConnection, spec: TableSpec, rows: pl.DataFrame | str) -> Iterator[int]:
-    """The incoming rows as a temporary view `incoming` with the columns, order and types of the spec; how many."""
+def _staged(connection: duckdb.DuckDBPyConnection, spec: TableSpec, rows: pl.DataFrame | str) -> Iterator[None]:
+    """The incoming rows as a temporary view `incoming` with the columns, order and types of the spec."""
     if isinstance(rows, pl.DataFrame):
         connection.register("frame", rows)
     # A view, not a subquery, so that a model runs as it stands in its file.
@@ -344,7 +374,7 @@ def _staged(connection: duckdb.DuckDBPyConnection, spec: TableSpec, rows: pl.Dat
         raise DlbugError(f"{spec.table}: what was computed {' and '.join(problems)} (described in {spec.source})")
     casts = ", ".join(f'cast("{c.name}" as {c.data_type}) as "{c.name}"' for c in spec.columns)
     connection.execute(f"create temp view incoming as select {casts} from staged")
-    yield connection.execute("select count(*) from incoming").fetchall()[0][0]
+    yield
     connection.execute("drop view incoming")
     connection.execute("drop view staged")
     connection.unregister("frame")
@@ -417,5 +447,11 @@ def explained(doing: str, path: Path) -> Iterator[None]:
         message = str(error).removeprefix("Catalog Error: ").split("\n")[0]
         cure = "What a selection reads has to be made first: run the study once without --select, or put + before it."
         raise DlbugError(f"{doing}: {message} {cure}") from error
+    except duckdb.OutOfMemoryException as error:
+        message = str(error).removeprefix("Out of Memory Error: ").split("\n")[0]
+        raise DlbugError(
+            f"{doing}: {message}. DuckDB gets up to half of this machine's memory: run the study on a larger one, or "
+            "make it smaller (fewer libraries, narrower criteria)."
+        ) from error
     except duckdb.Error as error:
         raise DlbugError(f"{doing}: {str(error).strip()}") from error

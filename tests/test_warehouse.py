@@ -16,6 +16,7 @@ from dlbug_assets.lease import Lease
 from dlbug_assets.table_specs import Check, Column, TableSpec
 from dlbug_assets.warehouse import Home, Warehouse, ask_frames, open_published
 
+MIB = 2**20
 SPEC = TableSpec(
     schema="analysis",
     name="bugs",
@@ -51,6 +52,36 @@ def test_a_table_is_what_was_written_with_its_types_and_comments(warehouse):
 def test_a_select_makes_a_table_as_well(warehouse):
     assert warehouse.replace(SPEC, "-- one row\nselect 'Torch' as library, 1 as bug").row_count == 1
     assert content(warehouse) == [(1, "Torch")]
+
+
+#: A list cannot go to disk: this needs some 60 MiB.
+LARGE = "select len(list(n || ' is a number')) as bug, 'Keras' as library from range(1000000) t(n)"
+
+
+@pytest.fixture
+def narrow(home):
+    """A warehouse whose DuckDB has little memory, and what it says."""
+    said = []
+    with Warehouse(home, "a test", said.append, memory=16 * MIB) as opened:
+        yield opened, said
+
+
+def test_what_does_not_fit_into_memory_gets_more_for_as_long_as_it_takes(narrow):
+    warehouse, said = narrow
+    assert warehouse.replace(SPEC, LARGE).is_in
+    assert content(warehouse) == [(1_000_000, "Keras")]
+    assert said[:2] == [f"DuckDB gets {size} MiB of memory for this" for size in (32, 64)]
+    assert warehouse.read("select current_setting('memory_limit') as limit").item() == "16.0 MiB"
+    assert warehouse.read(f"select bug from ({LARGE})").item() == 1_000_000
+
+
+def test_what_does_not_fit_into_half_of_the_machines_is_said_with_the_cure(narrow, monkeypatch):
+    warehouse, _ = narrow
+    warehouse.replace(SPEC, bugs((1, "Keras")))
+    monkeypatch.setattr("dlbug_assets.warehouse._MOST_MEMORY", 32 * MIB)
+    with pytest.raises(DlbugError, match=r"^writing analysis\.bugs: .* run the study on a larger one"):
+        warehouse.replace(SPEC, LARGE)
+    assert content(warehouse) == [(1, "Keras")]
 
 
 def test_a_violated_check_leaves_the_table_as_it_was(warehouse):
@@ -154,7 +185,7 @@ def test_publishing_replaces_the_file_and_readers_keep_theirs(warehouse, home):
     newer = open_published(home)
     assert newer.execute("select bug from analysis.bugs").fetchall() == [(2,)]
     newer.close()
-    assert [path.name for path in home.root.iterdir()] == ["tiny", "tiny.duckdb"]
+    assert {path.name for path in home.root.iterdir()} == {"tiny", "tiny.duckdb"}
 
 
 def test_the_published_file_is_read_only_for_readers(warehouse, home):
