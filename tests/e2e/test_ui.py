@@ -5,9 +5,11 @@ from collections.abc import Callable
 
 import pytest
 from handmade import QUEUE, Handmade, filled
+from running import fingerprints
 from serving import graphql, serving
 
 from dlbug_assets.study import SCHEMAS
+from dlbug_assets.warehouse import open_published
 
 
 @pytest.fixture(scope="module")
@@ -90,8 +92,9 @@ def test_one_librarys_partition_is_materialized_by_a_click(ui, page, screenshots
 
 
 @pytest.mark.timeout(900)
-def test_everything_is_materialized_by_a_click_and_succeeds(ui, page, sample, screenshots):
-    before = sample.home.published.stat().st_mtime_ns
+def test_everything_is_materialized_by_a_click_into_the_same_tables_beside_an_analyst(ui, page, sample, screenshots):
+    before, rows = sample.home.published.stat().st_mtime_ns, fingerprints(sample.home)
+    analyst = open_published(sample.home)
     page.goto(f"{ui}/asset-groups")
     page.get_by_role("button", name="Materialize all").click()
     page.get_by_role("button", name="All", exact=True).click()
@@ -107,6 +110,9 @@ def test_everything_is_materialized_by_a_click_and_succeeds(ui, page, sample, sc
     until(over, "the backfill does not end")
     assert graphql(ui, status)["partitionBackfillsOrError"]["results"][0]["status"] == "COMPLETED_SUCCESS"
     assert sample.home.published.stat().st_mtime_ns != before
+    assert analyst.execute("select count(*) from analysis.finding_verdicts").fetchall() == [(21,)]
+    analyst.close()
+    assert fingerprints(sample.home) == rows
     page.goto(f"{ui}/runs")
     page.get_by_text("Success").first.wait_for()
     page.screenshot(path=screenshots / "runs.png")

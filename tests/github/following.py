@@ -124,9 +124,13 @@ class Following:
         assert self.collect(sweep=sweep) == {}
         self.load()
 
-    def table(self, name, home=None):
+    def table(self, name):
+        return self.tables(name)[name]
+
+    def tables(self, *names, home=None):
+        """Tables by name, all rows."""
         with Warehouse(home or self.home, "a test", say=lambda _: None) as warehouse:
-            return warehouse.read(f"from github.{name} order by all")
+            return {name: warehouse.read(f"from github.{name} order by all") for name in names}
 
     def cursors(self):
         """Per library, the collections that count."""
@@ -140,8 +144,9 @@ class Following:
 
     def proves_truth(self):
         """A: what the branches reach and what is marked as reachable is the same, and so are the repositories."""
-        rows = self.table("fix_commits").filter(pl.col("is_reachable"))
-        repositories = self.table("repositories")
+        tables = self.tables("fix_commits", "repositories", "sampled_commits")
+        rows = tables["fix_commits"].filter(pl.col("is_reachable"))
+        repositories = tables["repositories"]
         for library in self.study.libraries:
             topic = library.repositories.removeprefix("topic:")
             hosted = [each for each in self.api.hosted.values() if topic in each.topics and each.status is None]
@@ -151,7 +156,7 @@ class Following:
             found = rows.filter(pl.col("library") == library.name)
             of_hosted = found.filter(pl.col("repository_id").is_in(alive["repository_id"].to_list()))
             assert set(of_hosted.select("full_name", "sha").rows()) == expected
-            drawn = self.table("sampled_commits").filter(pl.col("library") == library.name)
+            drawn = tables["sampled_commits"].filter(pl.col("library") == library.name)
             everything = len(set(found["sha"]))
             assert drawn.height == min(everything, self.study.selection.commits_per_library)
             assert drawn["files_changed"].null_count() == 0
@@ -176,8 +181,10 @@ class Following:
                 warehouse.connection.execute(f"drop table if exists {table}")
         self.load(elsewhere)
         assert len(self.api.log) == asked
-        for table in (*TABLES, "sampled_commits"):
-            assert self.table(table, elsewhere).equals(self.table(table)), table
+        names = (*TABLES, "sampled_commits")
+        before, anew = self.tables(*names), self.tables(*names, home=elsewhere)
+        for name in names:
+            assert anew[name].equals(before[name]), name
 
     def proves_secrecy(self):
         """E: the token is nowhere, and people's names and addresses only in the replies themselves."""

@@ -418,6 +418,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     api: StackExchange
     protocol_version = "HTTP/1.1"
+    # The head and the body are two packets: the second one would wait 40 ms for word of the first.
+    disable_nagle_algorithm = True
 
     def log_message(self, *_: Any) -> None:
         """Nothing is printed."""
