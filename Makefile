@@ -8,8 +8,8 @@ STUDY ?= sample
 KILLS ?= 200
 PUBLICATIONS ?= 100
 FACTORS ?= 1,10,100,1000
-# Two more than there are cores: end-to-end tests often wait for a server, a daemon or a deadline.
-ON_ALL_CORES = -n $(shell $(PYTHON) -c 'import os; print(min(os.cpu_count(), 4) + 2)') --dist loadfile --no-loadscope-reorder
+# One more than there are cores: end-to-end tests often wait for a server, a daemon or a deadline.
+ON_ALL_CORES = -n $(shell $(PYTHON) -c 'import os; print(min(os.cpu_count(), 4) + 1)') --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run replicate ui test test-fast test-cluster bench bench-quick bench-growth crash concurrency audit lock clean
