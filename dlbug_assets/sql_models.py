@@ -26,6 +26,7 @@ from dlbug_assets.table_assets import (
     check_specs,
     column_schema,
     events,
+    made_before,
     markdown_table,
     selected,
     source_code,
@@ -180,11 +181,7 @@ def _asset(tables: TableAssets, model: Model) -> dg.AssetsDefinition:
 
     @dg.multi_asset(
         name=model.table.replace(".", "__"),
-        specs=[
-            tables.asset_spec(
-                spec, sorted({*model.reads, *spec.checked_against}), {"sql", "duckdb"}, shown, partitioned=False
-            )
-        ],
+        specs=[tables.asset_spec(spec, made_before([spec], model.reads), {"sql", "duckdb"}, shown, partitioned=False)],
         check_specs=check_specs(spec),
         required_resource_keys={"warehouse"},
     )

@@ -278,13 +278,12 @@ class TableAssets:
         partitioned: bool,
     ) -> dg.AssetsDefinition:
         metadata = source_of(function)
-        against = {table for spec in specs for table in spec.checked_against} - {spec.table for spec in specs}
-        reads = list(dict.fromkeys([*reads, *sorted(against)]))
+        before = made_before(specs, reads)
 
         @dg.multi_asset(
             name=specs[0].table.replace(".", "__"),
             specs=[
-                self.asset_spec(spec, reads, kinds | {"duckdb"}, metadata, partitioned=partitioned) for spec in specs
+                self.asset_spec(spec, before, kinds | {"duckdb"}, metadata, partitioned=partitioned) for spec in specs
             ],
             check_specs=[check for spec in specs for check in check_specs(spec)],
             required_resource_keys={"warehouse"},
@@ -295,6 +294,13 @@ class TableAssets:
             yield from run(context, context.resources.warehouse)
 
         return table
+
+
+def made_before(specs: Sequence[TableSpec], reads: Iterable[str]) -> list[str]:
+    """What has to be made before some tables that are made together: what their maker reads, and what they are checked
+    against."""
+    against = {table for spec in specs for table in spec.checked_against} - {spec.table for spec in specs}
+    return sorted({*reads, *against})
 
 
 def selected(context: dg.AssetExecutionContext, specs: Sequence[TableSpec]) -> list[TableSpec]:

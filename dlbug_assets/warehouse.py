@@ -169,19 +169,19 @@ class Warehouse:
     def _with_room(self, work: Callable[[], T]) -> T:
         """What some work gives. Where DuckDB has too little memory for it, it is begun anew with twice as much."""
         memory = self._memory
-        while True:
-            try:
-                done = work()
-            except duckdb.OutOfMemoryException:
-                memory *= 2
-                if memory > _MOST_MEMORY:
-                    raise
-                self._say(f"DuckDB gets {memory // _MIB} MiB of memory for this")
-                self.connection.execute(f"set memory_limit = '{memory}B'")
-            else:
-                if memory != self._memory:
-                    self.connection.execute(f"set memory_limit = '{self._memory}B'")
-                return done
+        try:
+            while True:
+                try:
+                    return work()
+                except duckdb.OutOfMemoryException:
+                    memory *= 2
+                    if memory > _MOST_MEMORY:
+                        raise
+                    self._say(f"DuckDB gets {memory // _MIB} MiB of memory for this")
+                    self.connection.execute(f"set memory_limit = '{memory}B'")
+        finally:
+            if memory != self._memory:
+                self.connection.execute(f"set memory_limit = '{self._memory}B'")
 
     def _disconnect(self) -> None:
         if self._connection is not None:
@@ -191,8 +191,11 @@ class Warehouse:
     def read(self, query: str, params: Mapping[str, Any] | None = None) -> pl.DataFrame:
         """The rows of a query, or of a whole table given as ``schema.table``."""
         sql = f"from {query}" if re.fullmatch(r"\w+\.\w+", query) else query
-        with explained(f"reading {query}", self.home.working):
-            return self._with_room(lambda: self.connection.sql(sql, params=dict(params or {})).pl())
+        return self._frame(query, sql, dict(params or {}))
+
+    def _frame(self, what: str, sql: str, params: Mapping[str, Any] | Sequence[Any]) -> pl.DataFrame:
+        with explained(f"reading {what}", self.home.working):
+            return self._with_room(lambda: self.connection.sql(sql, params=params).pl())
 
     def size(self, table: str) -> int:
         """How many rows a table has."""
@@ -208,13 +211,10 @@ class Warehouse:
 
     def own(self, spec: TableSpec, condition: str, params: Sequence[Any]) -> pl.DataFrame:
         """The rows of a table that satisfy a condition with ? for ``params``; none where it was never written."""
-        with explained(f"reading {spec.table}", self.home.working):
-            if self.has(spec.table):
-                relation = self.connection.sql(f"from {spec.table} where {condition}", params=list(params))
-            else:
-                columns = ", ".join(f'null::{column.data_type} as "{column.name}"' for column in spec.columns)
-                relation = self.connection.sql(f"select {columns} where false")
-            return self._with_room(relation.pl)
+        if self.has(spec.table):
+            return self._frame(spec.table, f"from {spec.table} where {condition}", list(params))
+        columns = ", ".join(f'null::{column.data_type} as "{column.name}"' for column in spec.columns)
+        return self._frame(spec.table, f"select {columns} where false", [])
 
     def replace(self, spec: TableSpec, rows: pl.DataFrame | str) -> Written:
         """Make the table exactly these rows (a frame, or a SELECT): one transaction with its comments and checks.

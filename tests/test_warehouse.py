@@ -82,6 +82,7 @@ def test_what_does_not_fit_into_half_of_the_machines_is_said_with_the_cure(narro
     with pytest.raises(DlbugError, match=r"^writing analysis\.bugs: .* run the study on a larger one"):
         warehouse.replace(SPEC, LARGE)
     assert content(warehouse) == [(1, "Keras")]
+    assert warehouse.read("select current_setting('memory_limit') as limit").item() == "16.0 MiB"
 
 
 def test_a_violated_check_leaves_the_table_as_it_was(warehouse):
