@@ -46,11 +46,11 @@ ui: setup ## Dagster's UI and daemon on 127.0.0.1 (STUDY=..., PORT=...)
 	$(BIN)/dlbug ui --study $(STUDY) --port $(PORT)
 
 test: $(VENV)/.installed-dev ## The whole test suite
-	$(BIN)/ruff check dlbug_assets tests benchmarks
+	$(BIN)/ruff check --no-cache dlbug_assets tests benchmarks
 	$(BIN)/python -m pytest $(ON_ALL_CORES)
 
 test-fast: $(VENV)/.installed-dev ## What can be said in a minute and a half
-	$(BIN)/ruff check dlbug_assets tests benchmarks
+	$(BIN)/ruff check --no-cache dlbug_assets tests benchmarks
 	$(BIN)/python -m pytest $(ON_ALL_CORES) -m "not slow"
 
 test-cluster: $(VENV)/.installed-cluster ## What runs on Spark and PostgreSQL (pyspark: 456 MB; Java 17, postgresql)

@@ -4,8 +4,8 @@ import stat
 from datetime import UTC, datetime
 
 import pytest
-from clocks import TurnedClock
 
+from clocks import TurnedClock
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.landing import Landing
 

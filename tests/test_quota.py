@@ -3,8 +3,8 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from clocks import TurnedClock
 
+from clocks import TurnedClock
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.quota import EVERY, Hold, Ledger, described
 

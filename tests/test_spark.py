@@ -6,7 +6,6 @@ import subprocess
 import sys
 
 import pytest
-from sparks import needs_spark, variables
 
 from dlbug_assets import spark
 from dlbug_assets.clock import Clock
@@ -16,6 +15,7 @@ from dlbug_assets.landing import Landing
 from dlbug_assets.stackoverflow import dump_on_spark
 from dlbug_assets.stackoverflow.sources import Dump
 from dlbug_assets.study import load_study
+from sparks import needs_spark, variables
 
 FAR = """
 [study]

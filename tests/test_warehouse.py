@@ -9,12 +9,12 @@ from pathlib import Path
 import duckdb
 import polars as pl
 import pytest
-from small_disks import mount, unmount
 
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.lease import Lease
 from dlbug_assets.table_specs import Check, Column, TableSpec
 from dlbug_assets.warehouse import Home, Warehouse, ask_frames, open_published
+from small_disks import mount, unmount
 
 MIB = 2**20
 SPEC = TableSpec(

@@ -2,10 +2,10 @@
 
 import pytest
 from dying import died
-from repositories import Repository
 from running import Ran, command
 
 from dlbug_assets.warehouse import Home
+from repositories import Repository
 
 COMMITS = "+group:github"
 STUDY = """

@@ -6,13 +6,13 @@ import subprocess
 import sys
 
 import pytest
-from dumps import trapped
 from polars.testing import assert_frame_equal
-from repositories import Repository
 from running import DLBUG, Ran, command, environment
-from sparks import Cluster, ConnectServer, needs_spark
 
 from dlbug_assets.warehouse import Home
+from dumps import trapped
+from repositories import Repository
+from sparks import Cluster, ConnectServer, needs_spark
 
 pytestmark = [
     needs_spark,

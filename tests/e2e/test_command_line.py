@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 from running import DLBUG, NEXT, command, environment
-from small_disks import mount, unmount
 
 from dlbug_assets.runs import contiguous_ranges
 from dlbug_assets.study import PROJECT
+from small_disks import mount, unmount
 
 
 def only_message(result) -> str:

@@ -8,17 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from counting import proves_count
 from dying import died
-from repositories import Repository
 from running import DLBUG, Ran, command, environment
-from servers.github import GitHub, world
-from servers.stackexchange import StackExchange, corpus
 
+from counting import proves_count
 from dlbug_assets.clock import Clock
 from dlbug_assets.quota import Ledger
 from dlbug_assets.study import STUDIES
 from dlbug_assets.warehouse import Home
+from repositories import Repository
+from servers.github import GitHub, world
+from servers.stackexchange import StackExchange, corpus
 
 PLANTED = "ghp_pl4ntedT0ken"
 COMMITS = "+group:github"

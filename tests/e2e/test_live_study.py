@@ -8,12 +8,10 @@ from urllib.parse import quote, quote_plus
 
 import dagster as dg
 import pytest
-from counting import proves_count
 from dying import died
 from running import DLBUG, NEXT, Ran, command, environment
-from servers.stackexchange import Fault, StackExchange, corpus, question
-from small_disks import mount, unmount
 
+from counting import proves_count
 from dlbug_assets import lease
 from dlbug_assets.clock import Clock
 from dlbug_assets.definitions import build_defs
@@ -21,6 +19,8 @@ from dlbug_assets.quota import Ledger
 from dlbug_assets.stackoverflow.api import questions
 from dlbug_assets.study import load_study
 from dlbug_assets.warehouse import Home
+from servers.stackexchange import Fault, StackExchange, corpus, question
+from small_disks import mount, unmount
 
 KEY = "pl4nted((key*with+odd&characters"
 POSTS = "+group:stackoverflow"

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
-from repositories import Repository
 from running import Ran, command
-from servers.github import GitHub, world
-from servers.stackexchange import StackExchange, corpus, question
 from serving import graphql, serving
 
 from dlbug_assets.warehouse import Home
+from repositories import Repository
+from servers.github import GitHub, world
+from servers.stackexchange import StackExchange, corpus, question
 
 STUDY = """
 [study]

@@ -10,9 +10,8 @@ from datetime import timedelta
 from pathlib import Path
 
 import polars as pl
-from counting import proves_count
-from repositories import git
 
+from counting import proves_count
 from dlbug_assets.clock import Clock
 from dlbug_assets.github.api_access import ApiAccess
 from dlbug_assets.github.sampling import bottom_k
@@ -23,6 +22,7 @@ from dlbug_assets.study import Study
 from dlbug_assets.table_specs import load_specs
 from dlbug_assets.warehouse import Home, Warehouse
 from dlbug_assets.wire import Patience
+from repositories import git
 
 PLANTED = "ghp_pl4ntedT0ken"
 PEOPLE = (b"jane.doe@example.org", b"jane@example.org", b"Jane Doe")

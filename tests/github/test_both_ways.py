@@ -5,6 +5,7 @@ from datetime import date
 import polars as pl
 import pytest
 from following import PLANTED, STUDY, Following, with_sources
+
 from repositories import Repository
 from servers.github import GitHub
 

@@ -10,7 +10,6 @@ from collections import Counter
 
 import pytest
 from following import STUDY
-from repositories import Repository
 
 from dlbug_assets.clock import Clock
 from dlbug_assets.errors import DlbugError
@@ -19,6 +18,7 @@ from dlbug_assets.github.cloned import Cloned
 from dlbug_assets.github.clones import Clone, GitError, weighed
 from dlbug_assets.github.histories import Target
 from dlbug_assets.landing import Landing
+from repositories import Repository
 
 NAMES = [f"jane/r{number}" for number in range(6)]
 

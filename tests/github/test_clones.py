@@ -4,11 +4,11 @@ import subprocess
 from datetime import datetime
 
 import pytest
-from repositories import Repository
 
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.github import clones
 from dlbug_assets.github.clones import Clone, GitError, Look
+from repositories import Repository
 
 
 @pytest.fixture

@@ -4,8 +4,6 @@ from pathlib import Path
 
 import pytest
 from following import STUDY
-from repositories import Repository
-from sparks import needs_spark, variables
 
 from dlbug_assets.clock import Clock
 from dlbug_assets.errors import DlbugError
@@ -13,6 +11,8 @@ from dlbug_assets.github import clones_on_spark
 from dlbug_assets.github.cloned import Cloned, in_threads
 from dlbug_assets.github.histories import Target
 from dlbug_assets.landing import Landing
+from repositories import Repository
+from sparks import needs_spark, variables
 
 pytestmark = [needs_spark, pytest.mark.slow]
 

@@ -4,9 +4,8 @@ from datetime import UTC, datetime
 
 import polars as pl
 import pytest
-from clocks import TurnedClock
-from repositories import Repository
 
+from clocks import TurnedClock
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.github.api_access import ApiAccess
 from dlbug_assets.github.sampling import bottom_k
@@ -15,6 +14,7 @@ from dlbug_assets.landing import Landing
 from dlbug_assets.privacy import keyed_hash, secret_key
 from dlbug_assets.study import Study, load_study
 from dlbug_assets.table_specs import load_specs
+from repositories import Repository
 
 SPECS = load_specs()
 TABLES = ("repositories", "fix_commits", "collections")

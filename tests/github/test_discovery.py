@@ -2,11 +2,11 @@
 
 import pytest
 from following import PLANTED, STUDY, Following
-from servers.github import Fault, GitHub
 
 from dlbug_assets.github.discovery import Discovery
 from dlbug_assets.github.transport import RefusedError
 from dlbug_assets.study import Library
+from servers.github import Fault, GitHub
 
 
 @pytest.fixture

@@ -15,15 +15,15 @@ from datetime import timedelta
 import polars as pl
 import pytest
 from following import PLANTED, Following
-from repositories import Repository
-from servers.github import Fault, GitHub, world
-from small_disks import mount, unmount
 
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.github.discovery import CutShortError
 from dlbug_assets.github.transport import RefusedError
 from dlbug_assets.quota import DeferredError
 from dlbug_assets.wire import MalformedError, UnreachableError
+from repositories import Repository
+from servers.github import Fault, GitHub, world
+from small_disks import mount, unmount
 
 pytestmark = pytest.mark.slow
 

@@ -3,9 +3,10 @@
 import logging
 import time
 
-import github
 import pytest
 import requests
+
+import github
 from servers.github import Fault, GitHub, world
 
 PLAIN = {"per_page": 5, "retry": None, "seconds_between_requests": None}

@@ -5,12 +5,12 @@ from datetime import datetime, timedelta
 
 import pytest
 from following import PLANTED, Following
-from servers.github import Fault, GitHub
 
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.github.api_access import ApiAccess
 from dlbug_assets.quota import DeferredError
 from dlbug_assets.wire import MalformedError
+from servers.github import Fault, GitHub
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import duckdb
 import polars as pl
-from clocks import TurnedClock
 
+from clocks import TurnedClock
 from dlbug_assets.labeling import decisions, handed_in, label_studio, units
 from dlbug_assets.labeling.csv_sheets import to_csv
 from dlbug_assets.labeling.items import ITEMS

@@ -1,8 +1,8 @@
 import pytest
-from small_disks import mount, unmount
 
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.publishing.folders import write_folder
+from small_disks import mount, unmount
 
 
 def test_a_folder_takes_the_place_of_the_older_one_as_a_whole(tmp_path):

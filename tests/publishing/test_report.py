@@ -6,8 +6,8 @@ from importlib.metadata import version
 
 import polars as pl
 import pytest
-from conftest import REFRESHED
 
+from conftest import REFRESHED
 from dlbug_assets.publishing.contents import QUERIES
 from dlbug_assets.publishing.report import contents, pictures, render
 from dlbug_assets.publishing.study_info import notice, study_info

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import requests
+
 from repositories import Repository
 from servers.github import Fault, GitHub, Limit, world
 

@@ -2,6 +2,7 @@
 
 import pytest
 import requests
+
 from servers.stackexchange import Fault, StackExchange, corpus, question
 
 FIRST, LAST = 1_500_000_000, 1_500_000_299

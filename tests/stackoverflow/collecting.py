@@ -10,8 +10,8 @@ from pathlib import Path
 from urllib.parse import quote, quote_plus
 
 import polars as pl
-from counting import proves_count
 
+from counting import proves_count
 from dlbug_assets.clock import Clock
 from dlbug_assets.landing import Landing
 from dlbug_assets.quota import Ledger

@@ -5,11 +5,11 @@ import dataclasses
 import pytest
 import stackapi.stackapi
 from collecting import KEY, Collecting
-from servers.stackexchange import StackExchange, question
 
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.stackoverflow.client import FIELDS, Conversation
 from dlbug_assets.stackoverflow.transport import service_name
+from servers.stackexchange import StackExchange, question
 
 
 @pytest.fixture

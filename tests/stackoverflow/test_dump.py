@@ -22,10 +22,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
-from small_disks import mount, unmount
 
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.stackoverflow import dump, dump_file, dump_parts
+from small_disks import mount, unmount
 
 LIBRARIES = {"Keras": ["keras"], "Torch": ["torch", "pytorch"]}
 NEWER, OLDER = "|a|b|", "<a><b>"

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from dumps import BEGIN, answer, question, trapped
 from polars.testing import assert_frame_equal
-from sparks import needs_spark, variables
 
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.spark import session
 from dlbug_assets.stackoverflow import dump, dump_on_spark
 from dlbug_assets.stackoverflow.dump import DumpReading
+from dumps import BEGIN, answer, question, trapped
+from sparks import needs_spark, variables
 
 LIBRARIES = {"Keras": ["keras"], "Torch": ["torch", "pytorch"], "None": ["nobody-asks"]}
 SCOPE = {"min_score": 6, "created_from": date(2017, 1, 1), "created_until": date(2017, 12, 31)}

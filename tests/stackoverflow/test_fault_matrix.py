@@ -14,13 +14,13 @@ from datetime import timedelta
 import polars as pl
 import pytest
 from collecting import KEY, STUDY, Collecting
-from servers.stackexchange import Fault, StackExchange, corpus, question
 
 from dlbug_assets.quota import DeferredError
 from dlbug_assets.stackoverflow.asking import HeedlessError
 from dlbug_assets.stackoverflow.transport import RefusedError
 from dlbug_assets.study import Study
 from dlbug_assets.wire import MalformedError, UnreachableError
+from servers.stackexchange import Fault, StackExchange, corpus, question
 
 pytestmark = pytest.mark.slow
 

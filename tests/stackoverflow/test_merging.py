@@ -7,11 +7,11 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from clocks import TurnedClock
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sites import Site, post
 
+from clocks import TurnedClock
 from dlbug_assets.landing import Landing
 from dlbug_assets.privacy import keyed_hash
 from dlbug_assets.quota import Ledger

@@ -4,8 +4,8 @@ import json
 from datetime import UTC, datetime
 
 import pytest
-from clocks import TurnedClock
 
+from clocks import TurnedClock
 from dlbug_assets.landing import Landing
 from dlbug_assets.stackoverflow.replies import observed
 

@@ -7,7 +7,6 @@ from datetime import datetime
 import polars as pl
 import pytest
 from collecting import SPECS, STUDY, TABLES, Collecting, stored
-from servers.stackexchange import Fault, StackExchange, question
 
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.landing import Landing
@@ -15,6 +14,7 @@ from dlbug_assets.privacy import keyed_hash
 from dlbug_assets.stackoverflow import sources
 from dlbug_assets.stackoverflow.sources import Dump, Release, Sample, post_source
 from dlbug_assets.study import Study, load_study
+from servers.stackexchange import Fault, StackExchange, question
 
 RELEASE = pl.DataFrame(
     {

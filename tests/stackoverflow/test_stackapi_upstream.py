@@ -7,8 +7,9 @@ import warnings
 
 import pytest
 import requests
-from servers.stackexchange import Fault, StackExchange, corpus
 from stackapi import StackAPI, StackAPIError
+
+from servers.stackexchange import Fault, StackExchange, corpus
 
 KEY = "pl4nted"
 ASKED = {"tagged": "keras", "sort": "activity", "order": "asc"}
