@@ -56,18 +56,18 @@ def trends(evolution: pl.DataFrame, seed: int) -> pl.DataFrame:
     of tests would not leave significant: where fewer than ten shuffles are as extreme, 90,000 more are made.
     """
     rows = []
-    for keys, series in evolution.group_by(_KEYS, maintain_order=True):
-        ordered = series.sort("year")
-        bugs, totals = ordered["bugs"].to_numpy(), ordered["total"].to_numpy()
+    ordered = evolution.group_by(_KEYS, maintain_order=True).agg(pl.col("year", "bugs", "total").sort_by("year"))
+    for *keys, years, series, total in ordered.iter_rows():
+        bugs, totals = np.array(series), np.array(total)
         row = dict(zip(_KEYS, keys, strict=True)) | {
-            "years": len(bugs), "first_year": ordered["year"][0], "last_year": ordered["year"][-1],
+            "years": len(years), "first_year": years[0], "last_year": years[-1],
             "bugs": int(bugs.sum()), "total": int(totals.sum()),
             "share_first": bugs[0] / totals[0], "share_last": bugs[-1] / totals[-1],
             **_power(len(bugs), int(bugs.sum())),
         }  # fmt: skip
         missing = _missing(bugs, totals)
         row |= {"undefined_reason": missing} if missing else _tested(
-            np.array([totals - bugs, bugs]), ordered["year"].to_numpy(), generator(seed, "trend", *map(str, keys))
+            np.array([totals - bugs, bugs]), np.array(years), generator(seed, "trend", *map(str, keys))
         )  # fmt: skip
         rows.append(row)
     return with_corrections(pl.DataFrame(rows, schema=_SCHEMA), "p_monte_carlo")
