@@ -63,7 +63,9 @@ def styled(chart: "alt.TopLevelMixin") -> dict[str, Any]:
         "title": {"anchor": "start", "fontWeight": "normal", "fontSize": 14, "color": INK, "subtitleColor": SOFT,
                   "subtitleFontSize": 11, "subtitlePadding": 4, "offset": 12},
     }  # fmt: skip
-    return {**chart.to_dict(), "config": config, "background": "white", "padding": 8}
+    # Where a page is shown without the font, labels at the left may be wider than they were drawn.
+    padding = {"left": 40, "top": 8, "right": 8, "bottom": 8}
+    return {**chart.to_dict(), "config": config, "background": "white", "padding": padding}
 
 
 def svg(chart: "alt.TopLevelMixin", name: str, alternative: str) -> str:

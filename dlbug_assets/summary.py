@@ -96,8 +96,8 @@ def _kappas(connection: duckdb.DuckDBPyConnection, console: Console) -> None:
 
 def _findings(connection: duckdb.DuckDBPyConnection, console: Console) -> None:
     rows = connection.execute(
-        "select v.finding, v.verdict, (select f.claim from analysis.findings as f where f.finding = v.finding limit 1) "
-        "from analysis.finding_verdicts as v order by v.finding"
+        "select v.finding, v.verdict, min_by(f.claim, f.position) from analysis.finding_verdicts as v "
+        "join analysis.findings as f on f.finding = v.finding and f.verdict = v.verdict group by all order by v.finding"
     ).fetchall()
     _table(console, "The paper's findings", ("#Finding", "Verdict", "Claim"), rows)
 

@@ -57,8 +57,8 @@ def _sources_alike(dimension: str, except_for: str | None, evidence: Evidence) -
     computed = "; ".join(f"{name}={p:.4f}" for name, p in (
         (name, p["p_paper_rounded"]) for name, p in p_values.items()) if p is not None)  # fmt: skip
     because = (
-        f"below {SIGNIFICANCE}, of {len(tested)} P values, is {', '.join(different) or 'none'}, "
-        f"and {len(same)} of {len(p_values)} are as printed"
+        f"of {len(tested)} P values {', '.join(different) or 'none'} {'are' if len(different) > 1 else 'is'} "
+        f"below {SIGNIFICANCE}, and {len(same)} of {len(p_values)} are as printed"
     )
     return Reading(
         computed, different == ([except_for] if except_for else []), because, evidence.smallest_library(dimension),
@@ -194,7 +194,7 @@ def logic_bugs_by_year(evidence: Evidence) -> Reading:
     falling = [library for library, (first, last) in ends.items() if last.exact <= first.exact]
     steady = all(later.exact >= earlier.exact for earlier, later in pairwise(caffe.values()))
     because = ", ".join(f"{library} goes {_course(pair)}" for library, pair in ends.items())
-    because += f", {'without' if steady else 'with'} a fall between in Caffe"
+    because += f"; in Caffe {'no' if steady else 'a'} year is below the one before"
     return Reading(named(caffe), not falling, because, smallest(caffe.values()), _BY_YEAR, _A_CHANGE,
                    claim_n=smallest(*ends.values(), caffe.values()))  # fmt: skip
 

@@ -47,7 +47,7 @@ def render(rows: Mapping[str, pl.DataFrame], drawn: Sequence[Picture]) -> str:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    environment.filters |= {"cell": _cell, "short": _short, "percent": _percent, "p": _p_value, "words": _words}
+    environment.filters |= {"cell": _cell, "printed": _printed, "percent": _percent, "p": _p_value, "words": _words}
     set_tables = {
         table.name: {"table": table, "html": tables.html(table, is_beside=table.has_published)}
         for table in tables.of_study(rows)
@@ -85,9 +85,12 @@ def _cell(value: Any) -> str:
     return str(value)
 
 
-def _short(value: float | None) -> str:
-    """A number without the zeros at its end."""
-    return _MISSING if value is None else _cell(float(value)).rstrip("0").removesuffix(".")
+def _printed(value: float | None, reference: str) -> str:
+    """A number beside one of a printed table: P values with as many digits as there, percents with one after the point
+    where it is not 0."""
+    if value is None:
+        return _MISSING
+    return f"{value:.4f}" if reference.endswith("_p") else f"{value:z.1f}".removesuffix(".0")
 
 
 def _percent(share: float | None) -> str:

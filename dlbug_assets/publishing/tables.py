@@ -194,7 +194,7 @@ def html(table: Table, *, is_beside: bool, notice: str | None = None) -> Markup:
 
     caption = _caption(table, is_beside=is_beside, notice=notice)
     groups = [
-        Markup('<th class="n" colspan="{}" scope="colgroup">{}</th>').format(width, title)
+        Markup('<th class="g" colspan="{}" scope="colgroup">{}</th>').format(width, title)
         for title, width in table.groups
     ]
     columns = [Markup('<th class="n" scope="col">{}</th>').format(column) for column in table.columns]

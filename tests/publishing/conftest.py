@@ -1,7 +1,5 @@
 """A small study for the report: every table as it is described, empty but for what a test puts in."""
 
-from datetime import datetime
-
 import duckdb
 import polars as pl
 import pytest
@@ -11,8 +9,6 @@ from dlbug_assets.publishing.study_info import study_info
 from dlbug_assets.study import load_study
 from dlbug_assets.table_specs import load_specs
 from dlbug_assets.taxonomy import load_taxonomy
-
-REFRESHED = {"posts": datetime(2020, 1, 2, 3, 4, 5), "commits": None}
 
 
 class SmallStudy:
@@ -31,7 +27,7 @@ class SmallStudy:
         for position, category in enumerate(load_taxonomy().categories):
             self.put("reference.taxonomy", {"dimension": category.dimension, "name": category.name,
                                             "position": position})  # fmt: skip
-        info = study_info(load_study(name), REFRESHED)
+        info = study_info(load_study(name), {"posts": None, "commits": None})
         self.put("publishing.study_info", *info.to_dicts())
 
     def put(self, table: str, *rows: dict[str, object]) -> None:

@@ -1,13 +1,13 @@
 """The page and the folder of the report, from small tables; and what a study says of itself."""
 
 import re
+from datetime import datetime
 from html.parser import HTMLParser
 from importlib.metadata import version
 
 import polars as pl
 import pytest
 
-from conftest import REFRESHED
 from dlbug_assets.publishing.contents import QUERIES
 from dlbug_assets.publishing.report import contents, pictures, render
 from dlbug_assets.publishing.study_info import notice, study_info
@@ -160,12 +160,12 @@ def test_every_metric_of_a_finding_stands_with_its_verdict_and_reason(study):
     finding(study, published="66", computed="65", verdict="not reproduced", reason="Because.", estimator="Shares",
             n=1, decisive=0.123, interval_low=0.1, interval_high=0.25)  # fmt: skip
     study.put("analysis.finding_survival", {"finding": 3, "variant": "one vote per commit", "verdict": "underpowered",
-                                            "survives": False})  # fmt: skip
+                                            "decided": 3, "surviving": 2, "survives": False})  # fmt: skip
     page = " ".join(re.sub(r"<[^>]+>", " ", page_of(study)).split())
     assert "Published 66 Computed 65 Verdict not reproduced" in page
     assert "Because. Share that decides: 12.3%, 95% interval 10.0% to 25.0%." in page
     assert "Estimator: Shares; smallest group: 1 bug." in page
-    assert "Counted otherwise: one vote per commit: underpowered (does not survive)." in page
+    assert "Counted otherwise: one vote per commit: underpowered (2 of 3 answers stay)." in page
 
 
 def test_the_numbers_of_the_printed_tables_are_counted_and_the_differing_ones_listed(study):
@@ -178,12 +178,22 @@ def test_the_numbers_of_the_printed_tables_are_counted_and_the_differing_ones_li
              "same_when_rounded": False, "explanation": "Exchanged."},
             {"reference": "table2", "category": "C"},
         )),
+        base | {"reference": "table2_p", "category": "D", "published": 0.002, "computed": 0.00034,
+                "difference": -0.00166, "same_when_rounded": False},
     )  # fmt: skip
     found = cells(page_of(study))
     counts = found.index("Table 2")
     assert found[counts : counts + 6] == ["Table 2", "3", "1", "1", "1", "1"]
     listed = found.index("Table 2", counts + 1)
-    assert found[listed : listed + 8] == ["Table 2", "B", "Keras", "GitHub", "20", "23.457", "3.457", "Exchanged."]
+    assert found[listed : listed + 8] == ["Table 2", "B", "Keras", "GitHub", "20", "23.5", "3.5", "Exchanged."]
+    # P values are compared, and so shown, with four digits.
+    p_value = found.index("Table 2, P")
+    assert found[p_value : p_value + 8] == ["Table 2, P", "D", "Keras", "GitHub", "0.0020", "0.0003", "-0.0017", "-"]
+
+
+def test_what_the_paper_prints_elsewhere_is_linked_to(study):
+    finding(study, published="see table3_p.csv")
+    assert 'the P values of <a href="#table3">Table 3</a>' in page_of(study)
 
 
 def test_without_raters_labels_the_page_says_why_there_is_no_agreement(study):
@@ -198,7 +208,7 @@ def test_the_same_rows_are_the_same_files(study):
 
 def test_study_info_says_what_was_run_and_with_what():
     study = load_study("sample")
-    info = study_info(study, REFRESHED)
+    info = study_info(study, {"posts": datetime(2020, 1, 2, 3, 4, 5), "commits": None})
     assert info.schema == {"key": pl.String, "value": pl.String}
     assert info["key"].n_unique() == info.height
     assert info.null_count().row(0) == (0, 0)
