@@ -93,6 +93,10 @@ class _Corpus:
             self.totals[name] = self.totals.get(name, 0) + value
         self.last = written
 
+    def has_received(self, library: str) -> bool:
+        """Whether there was anything to write of a library, the one that was written last."""
+        return library in self.shown and self.last.received > 0
+
     def line(self, library: str) -> str:
         """What was written of a library, for the terminal."""
         counts = {name: value for name, value in self.shown[library].items() if name in self.totals}
@@ -247,20 +251,23 @@ class TableAssets:
                         part: Part = made if len(specs) == 1 else made[spec.name]
                         written = warehouse.replace_part(spec, part.frame, part.outdated, part.params)
                         corpora[spec.table].take(library, part, written)
-                    lines = [corpus.line(library) for corpus in corpora.values() if corpus.last.received]
+                        if not written.is_in:
+                            break  # the tables after it tell what of it was taken in
+                    lines = [corpus.line(library) for corpus in corpora.values() if corpus.has_received(library)]
                     context.log.info(f"{library}: {'; '.join(lines) or 'nothing to write'}")
-                    if not all(corpus.last.is_in for corpus in corpora.values()):
+                    if not written.is_in:
                         break  # the step fails; the libraries after this one keep what they have
                 chosen = selected(context, specs)
+                reached = [(spec, corpora[spec.table]) for spec in specs if corpora[spec.table].shown]
                 yield from events(
                     [
-                        (corpora[spec.table].last, corpora[spec.table].metadata())
-                        for spec in specs
-                        if spec in chosen or not corpora[spec.table].last.is_in
+                        (corpus.last, corpus.metadata())
+                        for spec, corpus in reached
+                        if spec in chosen or not corpus.last.is_in
                     ],
-                    sum(corpus.totals.get("rows written", 0) for corpus in corpora.values()),
+                    sum(corpus.totals["rows written"] for _, corpus in reached),
                     # How they came about is news where what came about is.
-                    version=" ".join(corpus.last.version for corpus in corpora.values()),
+                    version=" ".join(corpus.last.version for _, corpus in reached),
                 )
 
             return self._multi_asset(function, specs, [*inputs.values(), *after], set(kinds), run, partitioned=True)

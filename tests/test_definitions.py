@@ -14,7 +14,7 @@ from polars.testing import assert_frame_equal
 
 from dlbug_assets.definitions import build_defs
 from dlbug_assets.study import SCHEMAS, load_study, shipped_studies
-from dlbug_assets.table_assets import TableAssets
+from dlbug_assets.table_assets import Part, TableAssets
 from dlbug_assets.table_specs import load_specs
 from dlbug_assets.warehouse import Warehouse
 
@@ -173,6 +173,35 @@ def test_a_violation_in_a_table_stops_the_run_there(violation, home):
     with Warehouse(home, "a test", say=print) as opened:
         for table, rows in before.items():
             assert_frame_equal(opened.read(table), rows, check_dtypes=False)
+
+
+def test_what_is_made_after_a_refused_part_of_a_corpus_is_not_written_either(home):
+    """The last table of a corpus says what counts as loaded: it must not say so of rows that were refused."""
+    names = ("github.repositories", "github.fix_commits", "github.collections")
+    grains = {table: dataclasses.replace(SPECS[table], checks=SPECS[table].checks[:2]) for table in names}
+
+    @dg.resource
+    def warehouse(_):
+        with Warehouse(home, "a test", say=print) as opened:
+            yield opened
+
+    def load(commits):
+        rows = {SPECS[table].name: _one_row(SPECS[table], 1) for table in names} | {"fix_commits": commits}
+
+        def repositories(library, own):
+            return {name: Part(frame, "false", []) for name, frame in rows.items()}
+
+        asset = TableAssets(load_study("sample"), grains).by_library(*names)(repositories)
+        return dg.materialize([asset], partition_key="Keras", resources={"warehouse": warehouse}, raise_on_error=False)
+
+    commit = _one_row(SPECS["github.fix_commits"], 1)
+    refused = load(pl.concat([commit, commit]))
+    assert not refused.success
+    made = [event.asset_key.path[-1] for event in refused.get_asset_materialization_events()]
+    assert made == ["repositories"]
+    with Warehouse(home, "a test", say=print) as opened:
+        assert [opened.has(table) for table in names] == [True, False, False]
+    assert load(commit).success
 
 
 def _one_row(spec, number) -> pl.DataFrame:
