@@ -20,12 +20,13 @@ import yaml
 from sqlalchemy.exc import SQLAlchemyError
 
 from dlbug_assets.automation import RANGE_END, RANGE_START, REFRESH, WHOLE_GRAPH
+from dlbug_assets.clock import Clock
 from dlbug_assets.collecting import LANDINGS, step_name
 from dlbug_assets.definitions import build_defs
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.lease import Lease
 from dlbug_assets.lost_runs import report_lost_runs, sign_of_life
-from dlbug_assets.settled import made_from, remember, remembered
+from dlbug_assets.settled import files_of_people, made_from, remember, remembered
 from dlbug_assets.study import Study
 from dlbug_assets.table_assets import asset_key
 from dlbug_assets.warehouse import Home
@@ -111,6 +112,8 @@ def _history(dagster_home: Path) -> Iterator[dg.DagsterInstance]:
         with _instance(dagster_home) as instance:
             yield instance
     except (SQLAlchemyError, OSError, *_errors_of_servers()) as error:
+        if isinstance(error, OSError) and error.filename and dagster_home not in Path(error.filename).parents:
+            raise DlbugError(f"cannot use {error.filename}: {error.strerror}. Mend that, and run again.") from None
         reason = str(getattr(error.__cause__ or error, "orig", error)).strip()
         if local.exists():
             raise DlbugError(
@@ -194,12 +197,13 @@ def run_study(
     with prepared_instance(home) as instance, _quick_to_look_for_garbage():
         runs = _Runs(definitions, instance, home.living, study.library_names, sweep=sweep, log_format=log_format)
         known = _corpus_keys(definitions)
-        digest = made_from(study, home, instance, known)
+        files = files_of_people(home, Clock())
+        digest = made_from(study, files, instance, known)
         is_all_made = select is None and home.published.exists() and remembered(instance, besides=REFRESH) == digest
         if is_all_made and study.follows_a_source:
             for libraries_of_run in ranges:
                 failures += runs.run(REFRESH, None, libraries_of_run, then_downstream=False)
-            if made_from(study, home, instance, known) == digest:
+            if made_from(study, files, instance, known) == digest:
                 return failures
             rest = dg.AssetSelection.all() - _corpora(definitions)
             failures += runs.run("downstream", rest, ranges[-1], then_downstream=True)
@@ -209,7 +213,7 @@ def run_study(
             job = WHOLE_GRAPH if chosen is None else "selection"
             failures += runs.run(job, chosen, ranges[-1], then_downstream=True)
         if select is None and not failures:
-            remember(instance, runs.last, made_from(study, home, instance, known))
+            remember(instance, runs.last, made_from(study, files, instance, known))
     return failures
 
 

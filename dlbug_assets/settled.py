@@ -6,7 +6,10 @@ from collections.abc import Iterator, Sequence
 
 import dagster as dg
 
+from dlbug_assets.clock import Clock
 from dlbug_assets.collecting import LANDINGS
+from dlbug_assets.labeling.handed_in import waiting
+from dlbug_assets.labeling.rounds import round_files
 from dlbug_assets.study import PROJECT, Study
 from dlbug_assets.table_assets import asset_key
 from dlbug_assets.warehouse import Home
@@ -16,20 +19,32 @@ _DATA_VERSION = "dagster/data_version"
 _LANDINGS = frozenset(map(asset_key, LANDINGS))
 
 
-def made_from(study: Study, home: Home, instance: dg.DagsterInstance, corpora: Sequence[dg.AssetKey]) -> str:
-    """A digest of all that the published database depends on: this code, the study, what raters handed in, and what the
-    ``corpora`` tell now. What only lands tells nothing by itself."""
-    return hashlib.sha256(json.dumps(list(_parts(study, home, instance, corpora))).encode()).hexdigest()
+#: Files as they are at some moment: name, bytes, time of the last change.
+Files = Sequence[tuple[str, int, int]]
+Corpora = Sequence[dg.AssetKey]
 
 
-def _parts(study: Study, home: Home, instance: dg.DagsterInstance, corpora: Sequence[dg.AssetKey]) -> Iterator[object]:
+def files_of_people(home: Home, clock: Clock) -> Files:
+    """What raters have handed in that is complete, and the rounds that were frozen for them. To be asked before a run:
+    what comes while it goes on may have come too late for it."""
+    settled, _ = waiting(home.labels / "inbox", clock)
+    found = [(path.name, path.stat()) for path in (*settled, *round_files(home.labels / "queue"))]
+    return [(name, stat.st_size, stat.st_mtime_ns) for name, stat in found]
+
+
+def made_from(study: Study, files: Files, instance: dg.DagsterInstance, corpora: Corpora) -> str:
+    """A digest of all that the published database depends on: this code, the study, the ``files`` of people, and what
+    the ``corpora`` tell now. What only lands tells nothing by itself."""
+    return hashlib.sha256(json.dumps(list(_parts(study, files, instance, corpora))).encode()).hexdigest()
+
+
+def _parts(study: Study, files: Files, instance: dg.DagsterInstance, corpora: Corpora) -> Iterator[object]:
     yield study.hash
     extra = [study.taxonomy.extra] if study.taxonomy.extra else []
     code = (path for folder in ("dlbug_assets", "dbt_like_sql") for path in sorted((PROJECT / folder).rglob("*.*")))
-    for path in (*(path for path in code if path.suffix != ".pyc"), *extra):
+    for path in (*(path for path in code if path.suffix != ".pyc" and path.is_file()), *extra):
         yield path.name, hashlib.sha256(path.read_bytes()).hexdigest()
-    for path in sorted((home.labels / "inbox").glob("*")):
-        yield path.name, path.stat().st_size, path.stat().st_mtime_ns
+    yield files
     for key in sorted(corpora):
         if key in _LANDINGS:
             continue

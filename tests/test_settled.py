@@ -1,9 +1,12 @@
 """When a run could come to nothing new."""
 
+import os
+
 import dagster as dg
 import pytest
 
-from dlbug_assets.settled import made_from, remember, remembered
+from clocks import TurnedClock
+from dlbug_assets.settled import files_of_people, made_from, remember, remembered
 from dlbug_assets.study import load_study
 from dlbug_assets.warehouse import Home
 
@@ -40,12 +43,10 @@ def loaded(instance, key, version):
 
 
 def test_it_is_the_same_until_something_that_tables_are_made_from_changes(instance, tmp_path):
-    home = Home(tmp_path, "tiny")
-
-    def digest(seed=7):
+    def digest(seed=7, files=()):
         path = tmp_path / "tiny.toml"
         path.write_text(STUDY.format(seed=seed), encoding="utf-8")
-        return made_from(load_study(str(path)), home, instance, [POSTS, LANDING])
+        return made_from(load_study(str(path)), files, instance, [POSTS, LANDING])
 
     loaded(instance, POSTS, "one")
     first = digest()
@@ -57,10 +58,27 @@ def test_it_is_the_same_until_something_that_tables_are_made_from_changes(instan
     assert digest() != first
     loaded(instance, POSTS, "one")
     assert digest() == first
-    inbox = home.labels / "inbox"
-    inbox.mkdir(parents=True)
-    (inbox / "100-ann.csv").write_text("item_id\n", encoding="utf-8")
-    assert digest() != first
+    assert digest(files=[("100-ann.csv", 8, 1)]) != first
+
+
+def test_files_of_people_are_complete_sheets_and_frozen_rounds(tmp_path):
+    home, clock = Home(tmp_path, "tiny"), TurnedClock()
+    inbox, queue = home.labels / "inbox", home.labels / "queue"
+    assert files_of_people(home, clock) == []
+    for folder in (inbox, queue):
+        folder.mkdir(parents=True)
+    sheet = inbox / "100-ann.csv"
+    sheet.write_text("item_id\n", encoding="utf-8")
+    now = clock.now().timestamp()
+    os.utime(sheet, (now, now))
+    # An editor's lock file, and a sheet that may still be growing: a run would leave it for later.
+    (inbox / ".#100-ann.csv").symlink_to("ann@desk:1")
+    assert files_of_people(home, clock) == []
+    clock.pass_(hours=1)
+    assert files_of_people(home, clock) == [("100-ann.csv", 8, sheet.stat().st_mtime_ns)]
+    frozen = queue / "round-001.parquet"
+    frozen.write_bytes(b"1")
+    assert files_of_people(home, clock)[1] == ("round-001.parquet", 1, frozen.stat().st_mtime_ns)
 
 
 def ran(instance, run_id, job, status=dg.DagsterRunStatus.SUCCESS):

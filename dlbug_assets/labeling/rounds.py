@@ -17,18 +17,23 @@ from dlbug_assets.labeling.items import ITEMS
 ROUND = pl.Schema({**ITEMS, "content": pl.String})
 
 
+def round_files(folder: Path) -> list[Path]:
+    """The files of all rounds, in their order."""
+    return sorted(folder.glob("round-*.parquet"))
+
+
 def frozen(folder: Path) -> pl.DataFrame:
     """The rows of all rounds in ``folder``, as the columns ROUND. Raises :class:`DlbugError` for a damaged file."""
-    rounds = [pl.DataFrame(schema=ROUND)]
-    for path in sorted(folder.glob("round-*.parquet")):
+    read = [pl.DataFrame(schema=ROUND)]
+    for path in round_files(folder):
         try:
             rows = pl.read_parquet(path).select(ROUND.names()).cast(dict(ROUND))
         except (pl.exceptions.PolarsError, OSError) as error:
             raise DlbugError(
                 f"{path} is damaged: {str(error).splitlines()[0]}. Restore it from a backup: raters read it."
             ) from None
-        rounds.append(rows)
-    return pl.concat(rounds)
+        read.append(rows)
+    return pl.concat(read)
 
 
 def freeze(folder: Path, items: pl.DataFrame, now: datetime) -> pl.DataFrame:
