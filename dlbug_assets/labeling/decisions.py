@@ -3,6 +3,8 @@
 What belongs here: disagreements and the adjudicator's decisions. What doesn't: how much raters agree (agreement.py).
 """
 
+from collections.abc import Sequence
+
 import polars as pl
 
 from dlbug_assets.labeling.agreement import IS_BUG, NONE, ratings
@@ -95,11 +97,18 @@ def disagreements(labels: pl.DataFrame, units: pl.DataFrame, study: Study) -> pl
     )
 
 
-def _latest(labels: pl.DataFrame, raters: tuple[str | None, ...], which: str) -> pl.DataFrame:
+def _latest(
+    labels: pl.DataFrame, raters: tuple[str | None, ...], which: str, of: Sequence[str] = ("item_id",)
+) -> pl.DataFrame:
     """What these raters said last in a pass: the rows of each rater's highest batch for the item."""
     return labels.filter(
         pl.col("rater").is_in([rater for rater in raters if rater]) & ~pl.col("superseded") & (pl.col("pass") == which)
-    ).filter(pl.col("batch") == pl.col("batch").max().over("item_id", "rater"))
+    ).filter(pl.col("batch") == pl.col("batch").max().over(*of, "rater"))
+
+
+def _rulings(labels: pl.DataFrame, study: Study) -> pl.DataFrame:
+    """What the adjudicator said last of each bug: a later sheet holds only the bugs of an item that are still open."""
+    return _latest(labels, (study.labeling.adjudicator,), RATE_BUGS, of=_BUG).filter("is_bug")
 
 
 def _adjudicated(labels: pl.DataFrame, study: Study, dimension: str) -> pl.DataFrame:
@@ -117,11 +126,7 @@ def _adjudicated(labels: pl.DataFrame, study: Study, dimension: str) -> pl.DataF
             )
         )
     else:
-        said = (
-            _latest(labels, (who,), RATE_BUGS)
-            .filter("is_bug")
-            .select(*_BUG, decided_at, adjudicated_label=pl.col(dimension).fill_null(NONE))
-        )
+        said = _rulings(labels, study).select(*_BUG, decided_at, adjudicated_label=pl.col(dimension).fill_null(NONE))
     return said.with_columns(pl.col("bug_index").cast(pl.Int32), adjudicated_by=pl.lit(who, pl.String))
 
 
@@ -138,7 +143,7 @@ def decide(labels: pl.DataFrame, units: pl.DataFrame, items: pl.DataFrame, study
     if not raters:
         return pl.DataFrame(schema=LABELS)
     rows = _latest(labels, raters, RATE_BUGS).filter("is_bug")
-    ruling = _latest(labels, (study.labeling.adjudicator,), RATE_BUGS).filter("is_bug")
+    ruling = _rulings(labels, study)
     names = [f"label_{number}" for number in range(1, len(raters) + 1)]
 
     # Whoever rated a bug gave it a bug type, so these are all the bugs that somebody rated and no rater still owes.

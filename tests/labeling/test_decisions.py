@@ -117,6 +117,18 @@ def test_the_latest_batch_counts(room, found, hand_in):
     assert agreed[0]["bug_type"] == "Data Bug"
 
 
+def test_decisions_on_two_bugs_of_an_item_may_come_one_after_the_other(room, hand_in):
+    """The adjudicator's later sheet holds the bugs alone that were left open."""
+    rows = [hand_in("SO-1", rater, 5, bug) for bug in (1, 2) for rater in ("ann", "bob")]
+    said = {"ann": "API Bug", "bob": "Data Bug"}
+    rows += [hand_in("SO-1", rater, 5, bug, bug_type=said[rater]) for bug in (1, 2) for rater in said]
+    rows += [hand_in("SO-1", "eve", 5), hand_in("SO-1", "eve", 5, 2)]
+    rows += [hand_in("SO-1", "eve", 5, 1, bug_type="API Bug"), hand_in("SO-1", "eve", 10, 2, bug_type="Data Bug")]
+    differ, agreed = room(rows)
+    assert [(row[1], row[7]) for row in differ] == [(1, "API Bug"), (2, "Data Bug")]
+    assert [(bug["bug_id"], bug["bug_type"]) for bug in agreed] == [("SO-1#1", "API Bug"), ("SO-1#2", "Data Bug")]
+
+
 def test_what_is_no_unit_is_not_to_be_decided(room, found, hand_in):
     rows = [
         *found(),
