@@ -179,7 +179,7 @@ def labels_import(study_name: str, files: tuple[Path, ...]) -> None:
     from dlbug_assets.labeling.handed_in import hand_in  # noqa: PLC0415
 
     study = load_study(study_name)
-    hand_in(files, Home.of(study.name, os.environ).labels / "inbox")
+    hand_in(files, Home.of(study.name, os.environ).labels, Clock())
     _run(study, "group:labeling or group:analysis or group:publishing")
     _show_status(study)
 

@@ -319,15 +319,26 @@ def _workbook_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
         yield line, [unshielded(cell or "") for cell in cells]
 
 
-def hand_in(paths: Sequence[Path], inbox: Path) -> None:
-    """Copy files into the inbox, each as a whole, with the time of now. Raises :class:`DlbugError`."""
+def hand_in(paths: Sequence[Path], folder: Path, clock: Clock) -> None:
+    """Copy files into the inbox, each as a whole, with the time of now; ``folder`` has inbox and received. What stands
+    there under the name of one is received first, if it was not: it may be somebody else's. Raises
+    :class:`DlbugError`."""
+    inbox = folder / "inbox"
+    names = Counter(path.name for path in paths)
+    repeated = [path for path in paths if names[path.name] > 1]
+    if repeated:
+        raise DlbugError(
+            f"{' and '.join(map(str, repeated))} have the same name, by which the versions of a file are told apart: "
+            "give each its own."
+        )
+    receive((inbox / name for name in names if (inbox / name).is_file()), folder / "received", clock)
     for path in paths:
         try:
             inbox.mkdir(parents=True, exist_ok=True)
             unfinished = inbox / f".unfinished-{path.name}"
             shutil.copyfile(path, unfinished)
             # A whole file has nothing to wait for.
-            settled = datetime.now(UTC).timestamp() - SETTLES_SECONDS
+            settled = clock.now().timestamp() - SETTLES_SECONDS
             os.utime(unfinished, (settled, settled))
             unfinished.replace(inbox / path.name)
         except OSError as error:

@@ -136,11 +136,25 @@ def test_handing_in_copies_a_file_whole_and_settled(loop, tmp_path):
     path = tmp_path / "elsewhere" / "100-ann.csv"
     path.parent.mkdir()
     path.write_text("item_id")
-    handed_in.hand_in([path], loop.inbox)
-    settled, growing = handed_in.waiting(loop.inbox, handed_in.Clock())
+    handed_in.hand_in([path], loop.folder, loop.clock)
+    settled, growing = handed_in.waiting(loop.inbox, loop.clock)
     assert (settled, growing) == ([loop.inbox / "100-ann.csv"], [])
     with pytest.raises(DlbugError, match=r"cannot hand in .*nowhere.csv: No such file"):
-        handed_in.hand_in([tmp_path / "nowhere.csv"], loop.inbox)
+        handed_in.hand_in([tmp_path / "nowhere.csv"], loop.folder, loop.clock)
+
+
+def test_handing_in_loses_no_file_of_the_same_name(loop, tmp_path):
+    """Two raters may call theirs alike, and one may lie in the inbox that no run has seen yet."""
+    for name in ("ann", "bob"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "sheet.csv").write_text(name)
+    anns, bobs = tmp_path / "ann" / "sheet.csv", tmp_path / "bob" / "sheet.csv"
+    with pytest.raises(DlbugError, match=r"ann/sheet.csv and .*bob/sheet.csv have the same name"):
+        handed_in.hand_in([anns, bobs], loop.folder, loop.clock)
+    handed_in.hand_in([anns], loop.folder, loop.clock)
+    handed_in.hand_in([bobs], loop.folder, loop.clock)
+    assert (loop.inbox / "sheet.csv").read_text() == "bob"
+    assert [version.path.read_text() for version in handed_in.versions(loop.folder / "received")] == ["ann"]
 
 
 CELLS = st.one_of(
