@@ -88,7 +88,7 @@ def landing_asset(landing: str, collect: Collect, lock: Path, tables: TableAsset
                 else:
                     failures[collected.library] = str(collected.failure)
                     is_unreachable |= isinstance(collected.failure, UnreachableError)
-        metadata = {**_totals(shown), **library_metadata(shown, {})}
+        metadata = {**_totals(shown), **library_metadata(shown, {}), **tables.protocol}
         if is_unreachable and context.retry_number < config.retries:
             wait = config.pause * 4**context.retry_number
             context.log.info(f"no reply for {', '.join(failures)}: trying again in {wait:.0f} s")

@@ -25,7 +25,6 @@ from dlbug_assets.table_assets import (
     asset_key,
     check_specs,
     column_schema,
-    events,
     made_before,
     markdown_table,
     selected,
@@ -190,7 +189,7 @@ def _asset(tables: TableAssets, model: Model) -> dg.AssetsDefinition:
         written = warehouse.replace(spec, model.sql)
         shown = {"rows": markdown_table(warehouse.read(spec.table))} if spec.preview else {}
         rows_in = sum(warehouse.size(table) for table in model.reads)
-        yield from events([(written, {**columns, **shown})], rows_in)
+        yield from tables.events([(written, {**columns, **shown})], rows_in)
 
     return table
 
@@ -277,8 +276,9 @@ def seed_assets(tables: TableAssets, taxonomy: Taxonomy) -> dg.AssetsDefinition:
     def reference(context: dg.AssetExecutionContext) -> Any:
         warehouse: Warehouse = context.resources.warehouse
         chosen = selected(context, specs)
-        yield from events(
-            [(warehouse.replace(spec, frame), {}) for spec, frame in seed_frames(tables, taxonomy) if spec in chosen]
+        frames = [(spec, frame) for spec, frame in seed_frames(tables, taxonomy) if spec in chosen]
+        yield from tables.events(
+            [(warehouse.replace(spec, frame), {}) for spec, frame in frames], sum(frame.height for _, frame in frames)
         )
 
     return reference

@@ -148,6 +148,8 @@ class TableAssets:
     def __init__(self, study: Study, specs: Mapping[str, TableSpec]) -> None:
         self.study = study
         self.specs = specs
+        #: Metadata of every materialization: which protocol it was made by.
+        self.protocol = {"study_hash": study.hash}
         self.partitions = dg.StaticPartitionsDefinition(list(study.library_names))
         self.made: set[str] = set()
         #: Of the corpora of a study that follows a source: a refresh that was missed shows, two more are a failure.
@@ -215,7 +217,7 @@ class TableAssets:
                     rows = by_name[spec.name]
                     rows = rows if isinstance(rows, Rows) else Rows(rows)
                     written.append((warehouse.replace(spec, rows.frame), rows.metadata))
-                yield from events(written, sum(frame.height for frame in frames.values()))
+                yield from self.events(written, sum(frame.height for frame in frames.values()))
 
             read = [source.table if isinstance(source, Columns) else source for source in inputs.values()]
             return self._multi_asset(function, specs, read, set(kinds), run, partitioned=False)
@@ -259,7 +261,7 @@ class TableAssets:
                         break  # the step fails; the libraries after this one keep what they have
                 chosen = selected(context, specs)
                 reached = [(spec, corpora[spec.table]) for spec in specs if corpora[spec.table].shown]
-                yield from events(
+                yield from self.events(
                     [
                         (corpus.last, corpus.metadata())
                         for spec, corpus in reached
@@ -273,6 +275,37 @@ class TableAssets:
             return self._multi_asset(function, specs, [*inputs.values(), *after], set(kinds), run, partitioned=True)
 
         return make
+
+    def events(
+        self,
+        written: Sequence[tuple[Written, Mapping[str, Any]]],
+        rows_in: int,
+        version: str | None = None,
+    ) -> Events:
+        """What Dagster is told of the writes of one step, which read or received so many rows; raises dg.Failure where
+        a blocking check failed. The data version of each table is its own, or the ``version`` of all that were made."""
+        refused = []
+        for result, metadata in written:
+            checks = [_check_result(result.spec, outcome) for outcome in result.outcomes]
+            if result.is_in:
+                yield dg.MaterializeResult(
+                    asset_key=asset_key(result.spec.table),
+                    metadata={ROWS_OUT: result.row_count, ROWS_IN: rows_in, **self.protocol, **metadata},
+                    check_results=checks,
+                    data_version=dg.DataVersion(result.version if version is None else version),
+                )
+            else:
+                # The check results alone: the table was not materialized, it stayed as it was.
+                yield from checks
+                refused.append(result)
+        complaints = [
+            _complaint(result.spec, outcome)
+            for result in refused
+            for outcome in result.outcomes
+            if not outcome.passed and outcome.check.blocking
+        ]
+        if complaints:
+            raise dg.Failure("; ".join(complaints), allow_retries=False)
 
     def _multi_asset(
         self,
@@ -340,36 +373,6 @@ def column_schema(spec: TableSpec, origins: Mapping[str, str] | None = None) -> 
             for column in spec.columns
         ]
     )
-
-
-def events(
-    written: Sequence[tuple[Written, Mapping[str, Any]]], rows_in: int | None = None, version: str | None = None
-) -> Events:
-    """What Dagster is told of the writes of one step, which read or received so many rows; raises dg.Failure where a
-    blocking check failed. The data version of each table is its own, or the ``version`` of all that were made."""
-    read = {} if rows_in is None else {ROWS_IN: rows_in}
-    refused = []
-    for result, metadata in written:
-        checks = [_check_result(result.spec, outcome) for outcome in result.outcomes]
-        if result.is_in:
-            yield dg.MaterializeResult(
-                asset_key=asset_key(result.spec.table),
-                metadata={ROWS_OUT: result.row_count, **read, **metadata},
-                check_results=checks,
-                data_version=dg.DataVersion(result.version if version is None else version),
-            )
-        else:
-            # The check results alone: the table was not materialized, it stayed as it was.
-            yield from checks
-            refused.append(result)
-    complaints = [
-        _complaint(result.spec, outcome)
-        for result in refused
-        for outcome in result.outcomes
-        if not outcome.passed and outcome.check.blocking
-    ]
-    if complaints:
-        raise dg.Failure("; ".join(complaints), allow_retries=False)
 
 
 def _complaint(spec: TableSpec, outcome: CheckOutcome) -> str:

@@ -45,7 +45,7 @@ def assets(study: Study, home: Home, tables: TableAssets) -> list[dg.AssetsDefin
         write_folder(home.report, contents(rows, drawn))
         small = {picture.figure.label: _small(picture) for picture in drawn}
         path = dg.MetadataValue.path(home.report / "index.html")
-        return dg.MaterializeResult(metadata={"path": path, "notice": notice(study), **small})
+        return dg.MaterializeResult(metadata={"path": path, "notice": notice(study), **tables.protocol, **small})
 
     @dg.asset(
         key=asset_key("publishing.database"),
@@ -63,7 +63,7 @@ def assets(study: Study, home: Home, tables: TableAssets) -> list[dg.AssetsDefin
         metadata: Mapping[str, Any] = {
             "path": dg.MetadataValue.path(path),
             "bytes": path.stat().st_size,
-            "study_hash": study.hash,
+            **tables.protocol,
             "notice": notice(study),
             **_so_far(context, warehouse),
         }

@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 from running import environment
 
+from dlbug_assets.study import load_study
 from dlbug_assets.table_specs import load_specs
 
 
@@ -19,8 +20,16 @@ def test_the_run_says_sizes_kappas_findings_and_where_things_are(sample):
     assert "SYNTHETIC" in said
     assert "Dataset (beside the paper's Table 1)" in said
     assert "Cohen's kappa of bug types, both sources" in said
-    findings = said.partition("The paper's findings")[2]
-    assert sum(line.split()[0].isdigit() for line in findings.splitlines() if line.strip()) == 21
+    findings = said.partition("The paper's findings")[2].partition("Against the printed tables")[0]
+    told = [" ".join(line.split()) for line in findings.splitlines() if line.split() and line.split()[0].isdigit()]
+    # Beside each verdict the claim that got it, of several the first.
+    decisive = sample.query(
+        "select f.finding, f.verdict, min_by(f.claim, f.position) from analysis.findings as f "
+        "join analysis.finding_verdicts as v on v.finding = f.finding and v.verdict = f.verdict group by all order by 1"
+    ).rows()
+    assert len(told) == 21
+    assert all(f"{finding} {verdict} {claim}".startswith(line) for line, (finding, verdict, claim) in zip(
+        told, decisive, strict=True))  # fmt: skip
     assert f"Database: {sample.home.published}" in said
     assert f"Report:   {sample.home.report / 'index.html'}" in said
 
@@ -38,6 +47,14 @@ def test_the_published_database_says_in_the_ui_what_its_run_came_to(sample):
     assert told["checks that did not hold"] == "none"
     counted = sample.query("select verdict, count(*) from analysis.finding_verdicts group by verdict order by verdict")
     assert told["findings"] == ", ".join(f"{count} {verdict}" for verdict, count in counted.rows())
+
+
+def test_every_materialization_says_by_which_protocol_it_was_made(sample):
+    with dg.DagsterInstance.from_config(str(sample.home.dagster_home)) as instance:
+        events = [instance.get_latest_materialization_event(key) for key in instance.all_asset_keys()]
+    told = {event.asset_materialization.metadata["study_hash"].value for event in events}
+    assert len(events) > len(load_specs())
+    assert told == {load_study("sample").hash}
 
 
 def test_every_described_table_is_published_with_comments(sample):
