@@ -1,7 +1,7 @@
 """What was measured as charts. Import it once everything is measured: it loads what draws."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import altair as alt
 import polars as pl
@@ -42,41 +42,56 @@ def ratio_chart(rows: Sequence["Row"]) -> str:
 
 
 def growth_chart(runs: Sequence["Run"]) -> str:
-    """Processor seconds of each stage and of the whole run over the study's size, both logarithmic, as SVG."""
-    rows = [
-        {"stage": step.group, "factor": run.factor, "seconds": step.processor_seconds}
+    """Processor seconds and peak memory of each step and of the whole run over the study's size, all logarithmic, as
+    SVG: a line for each step in the colour of its stage."""
+    steps = [
+        {"stage": step.group, "step": step.name, "factor": run.factor,
+         "seconds": step.processor_seconds, "peak": step.peak_mib}
         for run in runs
         for step in (*run.steps, run.whole)
-    ]
-    shown = pl.DataFrame(rows).group_by("stage", "factor", maintain_order=True).agg(pl.col("seconds").sum())
+    ]  # fmt: skip
+    chart = alt.hconcat(
+        _growth_of(runs, steps, "seconds", "processor seconds", "Time"),
+        _growth_of(runs, steps, "peak", "MiB at the peak", "Memory of the process"),
+        title=alt.Title("Steps by size of the study", subtitle="The dashed line grows as the size does"),
+    )
+    whole = "; ".join(
+        f"{run.factor} times the size {run.whole.processor_seconds:.0f} s, {run.whole.peak_mib:.0f} MiB" for run in runs
+    )
+    return svg(chart, "growth", f"Processor seconds and memory of each step over the size. The whole run: {whole}")
+
+
+def _growth_of(
+    runs: Sequence["Run"], steps: Sequence[Mapping[str, Any]], measure: str, unit: str, title: str
+) -> alt.LayerChart:
+    """One measure of the steps, with a line from the whole run's last point down to where growth like the size's would
+    have begun."""
     x = alt.X(
         "factor:Q",
         scale=alt.Scale(type="log"),
         axis=alt.Axis(values=[run.factor for run in runs], format="d"),
         title="times the size of the sample study",
     )
+    measured = [step for step in steps if step[measure] > 0]
+    low, high = min(step[measure] for step in measured), max(step[measure] for step in measured)
+    y = alt.Y(
+        f"{measure}:Q",
+        scale=alt.Scale(type="log", domain=[low, high], clamp=True, nice=False),
+        axis=alt.Axis(values=[power for power in _TENS if low <= power <= high]),
+        title=unit,
+    )
     lines = (
-        alt.Chart(alt.Data(values=shown.to_dicts()))
-        .mark_line(point=True)
+        alt.Chart(alt.Data(values=measured))
+        .mark_line(point=alt.OverlayMarkDef(size=14))
         .encode(
             x=x,
-            y=alt.Y("seconds:Q", scale=alt.Scale(type="log"), axis=alt.Axis(values=_TENS), title="processor seconds"),
+            y=y,
+            detail="step:N",
             color=alt.Color("stage:N", scale=scale({**colours(SCHEMAS), WHOLE_RUN: INK}), title=None),
+            size=alt.condition(f"datum.step === '{WHOLE_RUN}'", alt.value(3), alt.value(1)),
         )
     )
-    base = runs[-1].whole.processor_seconds / runs[-1].factor
-    linear = [{"factor": run.factor, "seconds": base * run.factor} for run in runs]
-    guide = (
-        alt.Chart(alt.Data(values=linear))
-        .mark_line(color=SOFT, strokeDash=[4, 3])
-        .encode(x=x, y=alt.Y("seconds:Q", scale=alt.Scale(type="log")))
-    )
-    chart = alt.layer(
-        guide,
-        lines,
-        title=alt.Title("Time by stage and size", subtitle="The dashed line grows as the size does"),
-        width=420,
-        height=320,
-    )
-    whole = "; ".join(f"{run.factor} times the size {run.whole.processor_seconds:.0f} s" for run in runs)
-    return svg(chart, "growth", f"Processor seconds of each stage over the size of the study. The whole run: {whole}")
+    last = max(step[measure] for step in steps if step["step"] == WHOLE_RUN)
+    linear = [{"factor": run.factor, measure: last * run.factor / runs[-1].factor} for run in runs]
+    guide = alt.Chart(alt.Data(values=linear)).mark_line(color=SOFT, strokeDash=[4, 3], clip=True).encode(x=x, y=y)
+    return alt.layer(guide, lines, title=title, width=330, height=360)

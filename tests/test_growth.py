@@ -111,7 +111,7 @@ def test_the_charts_show_every_stage_and_every_comparison():
     assert {name for name in ("reference", "labeling", "the whole run") if f">{name}<" in picture} == {
         "reference", "labeling", "the whole run",
     }  # fmt: skip
-    assert "1 times the size 2 s; 10 times the size 12 s" in picture
+    assert "1 times the size 2 s, 91 MiB; 10 times the size 12 s, 121 MiB" in picture
     comparison = Comparison("copy & paste", "cp", lambda: Outcome(1, 1, {}), lambda: Outcome(2, 1, {}))
     rows = [Row(comparison, [Outcome(1.0, 10, {})], [Outcome(2.0, 10, {})])]
     assert "copy &amp; paste" in ratio_chart(rows)
