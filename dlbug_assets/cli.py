@@ -12,11 +12,11 @@ from dotenv import load_dotenv
 from dlbug_assets.clock import Clock
 from dlbug_assets.doctor import ENV_FILE, examine
 from dlbug_assets.errors import DlbugError
+from dlbug_assets.labeling.exporting import FORMATS, XLSX, export, nothing_due
 from dlbug_assets.study import PROJECT, Study, load_study, shipped_studies
 from dlbug_assets.warehouse import Home
 
 _FORMATS = ("table", "csv", "json", "parquet")
-_SHEETS = ("xlsx", "csv", "label-studio")
 
 
 def _study_option(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -39,6 +39,8 @@ def cli() -> None:
         load_dotenv(ENV_FILE)
     except OSError as error:
         raise DlbugError(f"cannot read {ENV_FILE.resolve()}: {error.strerror}") from None
+    except ValueError:  # bytes of another encoding, or zeros between letters, as UTF-16 has them
+        raise DlbugError(f"{ENV_FILE.resolve()} is no text in UTF-8: save it as UTF-8") from None
 
 
 @cli.command()
@@ -74,10 +76,10 @@ def _run(
     before = _version_of(home.published)
     failures = run_study(study, os.environ, select=select, libraries=libraries, sweep=sweep, log_format=log_format)
     is_published = _version_of(home.published) != before
-    if select is None and is_published:
+    if select is None and (is_published or not failures):
+        if not is_published:
+            click.echo(f"Nothing has changed since {home.published} was made.")
         print_summary(home, Console())
-    elif select is None and not failures:
-        click.echo(f"Nothing has changed since {home.published} was made.")
     if failures:
         # Steps that met the same obstacle say so once.
         for message in dict.fromkeys(failure.message for failure in failures):
@@ -146,29 +148,23 @@ def labels() -> None:
 
 @labels.command("export")
 @_study_option
-@click.option(
-    "--format", "file_format", type=click.Choice(("xlsx", "csv", "label-studio")), default="xlsx", show_default=True
-)
+@click.option("--format", "file_format", type=click.Choice(FORMATS), default=XLSX, show_default=True)
 @click.option(
     "--again", default="", metavar="5,10", help="Ask for these checkpoints' items once more, after a training."
 )
 def labels_export(study_name: str, file_format: str, again: str) -> None:
     """Write everybody's next sheet into the outbox; the first time, freeze the queue."""
-    from dlbug_assets.labeling.exporting import export  # noqa: PLC0415
     from dlbug_assets.queries import asking  # noqa: PLC0415
     from dlbug_assets.taxonomy import load_taxonomy  # noqa: PLC0415
 
     study = load_study(study_name)
     home = Home.of(study.name, os.environ)
-    checkpoints = [int(part) if part.strip().isdigit() else 0 for part in again.split(",")] if again else []
     with asking(home) as ask:
-        paths = export(
-            study, load_taxonomy(study), home.labels, Clock(), ask, file_format=file_format, again=checkpoints
-        )
-    for path in paths:
-        click.echo(path)
-    if not paths:
-        click.echo("Nothing is due: everybody has labelled everything.", err=True)
+        paths = export(study, load_taxonomy(study), home.labels, Clock(), ask, file_format=file_format, again=again)
+        for path in paths:
+            click.echo(path)
+        if not paths:
+            click.echo(nothing_due(ask("from labeling.disagreements")), err=True)
 
 
 @labels.command("import")
