@@ -15,6 +15,7 @@ import json
 import os
 import re
 import shutil
+import zlib
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -113,7 +114,7 @@ class Collection:
             try:
                 header, body = gzip.decompress(path.read_bytes()).split(b"\n", 1)
                 request = json.loads(header)["request"]
-            except (OSError, EOFError, ValueError, KeyError) as error:
+            except (OSError, EOFError, zlib.error, ValueError, KeyError) as error:
                 raise DlbugError(f"{path} is damaged: {error}. Restore it from a backup.") from None
             yield Reply(path.name, request, _moment(path.name), body)
 
@@ -197,6 +198,17 @@ class _Stamps:
             if newest is not None:
                 names += [newest.name, *(reply.name for reply in newest.glob(f"[0-9]*{_REPLY}"))]
         return max(map(_moment, names), default=datetime.min)
+
+
+def without_lone_surrogates(value: Any) -> Any:
+    """A JSON value with U+FFFD in the place of every half of a surrogate pair that stands alone in its texts: JSON can
+    write such halves, but no table and no file can hold them."""
+    text = json.dumps(value, ensure_ascii=False)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return json.loads(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
+    return value
 
 
 def _moment(name: str) -> datetime:

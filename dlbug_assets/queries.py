@@ -1,7 +1,9 @@
 """Ad-hoc SQL on the published database: read-only, bounded, and without a way to other files or the network."""
 
 import contextlib
+import io
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -20,9 +22,17 @@ from dlbug_assets.warehouse import Home, explained, open_published
 SHOWN_ROWS = 100
 MEMORY = "1GB"
 _WIDEST = 60
-_NESTED = ("list", "array", "struct", "map", "union")
+_NESTED = ("list", "array", "struct", "tuple", "map", "union")
+#: A text of JSON, or what DuckDB writes there though JSON has no such number.
+_TEXT_OR_NO_NUMBER = re.compile(r'("(?:[^"\\]|\\.)*")|-?(?:NaN|Infinity)')
 _REMEMBERED = 1000
 _LOOK_SECONDS = 0.1
+_TABLES = """select schema_name || '.' || table_name as "table", estimated_size as rows, comment
+from duckdb_tables() order by all;"""
+_HELP = (
+    "A query may span lines and ends with ;  .tables lists the tables, `describe labeling.items;` a table's columns. "
+    "Ctrl+C stops a query, .quit leaves."
+)
 
 
 @dataclass(frozen=True)
@@ -52,12 +62,18 @@ def asking(home: Home) -> Iterator[Callable[[str], pl.DataFrame]]:
 def answer(home: Home, query: str, output_format: str, output: Path | None, bounds: Bounds | None = None) -> None:
     """Answer one query as table, csv, json or parquet, on the terminal or into a file.
 
-    Queries see the published database only: no other file, no network, no settings. Raises :class:`DlbugError` for SQL
-    that DuckDB refuses, and for parquet without a file.
+    Queries see the published database only: no other file, no network, no settings. In CSV everything is written as
+    DuckDB shows it, lists and structs as JSON; in JSON NULL stands for what is no number. Raises :class:`DlbugError`
+    for SQL that DuckDB refuses, for parquet without a file or of types that it does not have, and for a file that
+    cannot be written. Where a query fails its file stays as it was.
     """
     bounds = bounds or Bounds()
     if output_format == "parquet" and output is None:
         raise DlbugError("parquet is binary: say where to with --output FILE")
+    try:
+        query.encode()
+    except UnicodeEncodeError:
+        raise DlbugError("the query is not UTF-8: write it in a terminal, or a file, that is") from None
     connection = open_published(home)
     try:
         connection.execute("set memory_limit = ?", [bounds.memory])
@@ -69,8 +85,10 @@ def answer(home: Home, query: str, output_format: str, output: Path | None, boun
         raise DlbugError(f"the query needs more than {bounds.memory}: allow more with --memory ({first})") from None
     except duckdb.Error as error:
         raise DlbugError(f"the query failed: {str(error).strip()}") from None
+    except BrokenPipeError:
+        raise  # whoever was to read on, such as head, has enough: the command line ends without a word
     except OSError as error:
-        raise DlbugError(f"cannot write {output}: {error.strerror}") from None
+        raise DlbugError(f"cannot write {output or 'the answer'}: {error.strerror}") from None
     finally:
         connection.close()
 
@@ -96,14 +114,9 @@ def _asked(
 ) -> None:
     statements = [statement.query for statement in connection.extract_statements(query)]
     if output_format == "table":
-        with contextlib.ExitStack() as stack:
-            if output is not None:
-                file = stack.enter_context(output.open("w", encoding="utf-8"))
-                stack.enter_context(contextlib.redirect_stdout(file))
-            for statement in statements:
-                relation = connection.sql(statement)
-                if relation is not None:
-                    _show(relation, SHOWN_ROWS if rows is None else rows)
+        shown = (_shown(connection.sql(statement), SHOWN_ROWS if rows is None else rows) for statement in statements)
+        for content in shown if output is None else ["".join(shown)]:
+            _write(content.encode(), output)
         return
     if len(statements) != 1:
         raise DlbugError(f"{output_format} holds the answer of one query, these are {len(statements)}")
@@ -111,15 +124,39 @@ def _asked(
     if relation is None:
         return
     relation = relation if rows is None else relation.limit(rows)
-    target = output if output is not None else sys.stdout.buffer
-    if output_format == "json":
-        lines = relation.query("answer", "select cast(to_json(answer) as varchar) from answer").fetchall()
-        content = f"[{f',{os.linesep}'.join(line for (line,) in lines)}]\n".encode()
-        target.write_bytes(content) if isinstance(target, Path) else target.write(content)
-    elif output_format == "csv":
-        _frame(relation.project(_flat(relation))).write_csv(target)
+    # As in a table, no two columns bear the same name.
+    relation = relation.query("answer", "from answer")
+    _write({"json": _json, "csv": _csv, "parquet": _parquet}[output_format](relation), output)
+
+
+def _write(content: bytes, output: Path | None) -> None:
+    if output is not None:
+        output.write_bytes(content)
     else:
-        _frame(relation).write_parquet(target)
+        sys.stdout.buffer.write(content)
+        sys.stdout.buffer.flush()
+
+
+def _json(relation: duckdb.DuckDBPyRelation) -> bytes:
+    lines = relation.query("answer", "select cast(to_json(answer) as varchar) from answer").fetchall()
+    rows = (_TEXT_OR_NO_NUMBER.sub(lambda found: found[1] or "null", line) for (line,) in lines)
+    return f"[{f',{os.linesep}'.join(rows)}]\n".encode()
+
+
+def _csv(relation: duckdb.DuckDBPyRelation) -> bytes:
+    content = io.BytesIO()
+    _frame(relation.project(_as_text(relation))).write_csv(content)
+    return content.getvalue()
+
+
+def _parquet(relation: duckdb.DuckDBPyRelation) -> bytes:
+    content = io.BytesIO()
+    try:
+        _frame(relation).write_parquet(content)
+    except pl.exceptions.PolarsError as error:
+        reason = str(error).splitlines()[0]
+        raise DlbugError(f"parquet cannot hold the answer: {reason}. Cast that column, as in x::varchar.") from None
+    return content.getvalue()
 
 
 def _frame(relation: duckdb.DuckDBPyRelation) -> pl.DataFrame:
@@ -127,30 +164,36 @@ def _frame(relation: duckdb.DuckDBPyRelation) -> pl.DataFrame:
     return cast("pl.DataFrame", pl.from_arrow(relation.to_arrow_table()))
 
 
-def _flat(relation: duckdb.DuckDBPyRelation) -> str:
-    """The columns, with lists and structs as JSON: CSV has no other way to hold them."""
+def _as_text(relation: duckdb.DuckDBPyRelation) -> str:
+    """The columns as DuckDB writes them, lists and structs as JSON."""
     quoted = [f'"{name.replace(chr(34), chr(34) * 2)}"' for name in relation.columns]
     return ", ".join(
-        f"cast(to_json({name}) as varchar) as {name}" if dtype.id in _NESTED else name
+        f"cast({f'to_json({name})' if dtype.id in _NESTED else name} as varchar) as {name}"
         for name, dtype in zip(quoted, relation.types, strict=True)
     )
 
 
-def _show(relation: duckdb.DuckDBPyRelation, rows: int) -> None:
+def _shown(relation: duckdb.DuckDBPyRelation | None, rows: int) -> str:
+    """The table of an answer; nothing where there is none."""
+    if relation is None:
+        return ""
     # One more than is shown: to know whether there are more without counting them all.
     found = relation.limit(rows + 1).to_arrow_table()
-    duckdb.from_arrow(found.slice(0, rows)).show(max_rows=max(rows, 1), max_col_width=_WIDEST)
+    with contextlib.redirect_stdout(io.StringIO()) as shown:
+        duckdb.from_arrow(found.slice(0, rows)).show(max_rows=max(rows, 1), max_col_width=_WIDEST)
     if found.num_rows > rows:
         print(f"(the first {rows} rows; --limit N shows more, --format csv has all)", file=sys.stderr)
+    return shown.getvalue()
 
 
 def prompt(home: Home, bounds: Bounds | None = None) -> None:
-    """Read queries from the terminal, each ended by a semicolon, until an end of input or .quit.
+    """Read queries from the terminal, each ended by a semicolon, until an end of input or .quit; .tables and .help say
+    what there is.
 
     Ctrl+C stops a query. At a terminal what was asked is remembered, in the study's folder.
     """
     open_published(home).close()  # says at once where there is nothing to ask
-    print(f"{home.published}, read-only. End a query with ;  .quit leaves.")
+    print(f"{home.published}, read-only. End a query with ;  .tables lists tables, .help says more, .quit leaves.")
     with _history(home.folder / "sql_history"):
         pending = ""
         while True:
@@ -163,9 +206,13 @@ def prompt(home: Home, bounds: Bounds | None = None) -> None:
                 print()
                 pending = ""
                 continue
-            if not pending and line.strip() in (".quit", ".exit"):
+            word = "" if pending else line.strip()
+            if word in (".quit", ".exit"):
                 return
-            pending = f"{pending}\n{line}".strip()
+            if word.startswith(".") and word != ".tables":
+                print(_HELP)
+                continue
+            pending = _TABLES if word == ".tables" else f"{pending}\n{line}".strip()
             if pending.endswith(";"):
                 try:
                     answer(home, pending, "table", None, bounds)

@@ -101,14 +101,14 @@ def load_taxonomy(study: Study | None = None) -> Taxonomy:
     The study's CSV has the columns dimension, code, name, aliases. Raises :class:`DlbugError` for a file or row
     that cannot be used.
     """
-    categories = [_category(row, "paper") for row in _rows(SEEDS / "taxonomy.csv")]
-    mappings = [Mapping(**row) for row in _rows(SEEDS / "taxonomy_mappings.csv")]
+    categories = [_category(row, "paper") for row in rows_of(SEEDS / "taxonomy.csv")]
+    mappings = [Mapping(**row) for row in rows_of(SEEDS / "taxonomy_mappings.csv")]
     if study and study.taxonomy.extra:
         path = study.taxonomy.extra
         if not path.is_file():
             raise DlbugError(f"taxonomy.extra: {path} is not a file")
         known = {(category.dimension, category.name) for category in categories}
-        for number, row in enumerate(_rows(path), start=2):
+        for number, row in enumerate(rows_of(path), start=2):
             if row.get("dimension") not in DIMENSIONS or not row.get("name"):
                 raise DlbugError(
                     f"{path}, line {number}: dimension must be one of {', '.join(DIMENSIONS)}, and name not empty"
@@ -119,9 +119,13 @@ def load_taxonomy(study: Study | None = None) -> Taxonomy:
     return Taxonomy(categories, mappings)
 
 
-def _rows(path: Path) -> list[dict[str, str]]:
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        return list(csv.DictReader(file))
+def rows_of(path: Path) -> list[dict[str, str]]:
+    """The rows of a CSV file by its header's names. Raises :class:`DlbugError` for one that is not UTF-8."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            return list(csv.DictReader(file))
+    except UnicodeDecodeError as error:
+        raise DlbugError(f"{path} is not UTF-8: {error}. Save it as UTF-8 (in Excel: CSV UTF-8).") from None
 
 
 def _category(row: dict[str, str], origin: str) -> Category:

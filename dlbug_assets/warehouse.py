@@ -437,7 +437,7 @@ def explained(doing: str, path: Path) -> Iterator[None]:
         yield
     except duckdb.IOException as error:
         message = str(error).removeprefix("IO Error: ").split("\n")[0]
-        if "lock" in message:
+        if message.startswith("Could not set lock"):
             holder = re.search(r"PID \d+", message)
             who = f"another program ({holder.group()})" if holder else "another program"
             raise DlbugError(f"{doing}: {path} is locked by {who}. Close that program and run again.") from None

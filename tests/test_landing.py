@@ -1,5 +1,6 @@
 """Landing: replies are on disk before anything else, whole, in order, and never changed."""
 
+import re
 import stat
 from datetime import UTC, datetime
 
@@ -99,6 +100,25 @@ def test_a_damaged_reply_is_named(landing, content):
     path.write_bytes(content)
     with pytest.raises(DlbugError, match=rf"{path.name} is damaged: .*Restore it from a backup"):
         list(collection.replies())
+
+
+def test_a_reply_of_which_a_byte_was_turned_is_named_or_says_what_it_said(landing):
+    collection = landing.begin("Keras", "full", {})
+    body = b"".join(b'{"question_id": %d}' % number for number in range(40))
+    path = collection.folder / collection.land(ASKED, body).file
+    sound = path.read_bytes()
+    named = 0
+    for place in range(len(sound)):
+        path.write_bytes(sound[:place] + bytes([sound[place] ^ 0xFF]) + sound[place + 1 :])
+        try:
+            (reply,) = collection.replies()
+        except DlbugError as error:
+            assert re.search(rf"{path.name} is damaged: .*Restore it from a backup", str(error))
+            named += 1
+        else:
+            assert (reply.request, reply.body) == (ASKED, body)
+    # Of the header's ten bytes those of the time and of the system that wrote it say nothing.
+    assert named >= len(sound) - 10
 
 
 def test_a_place_that_cannot_be_written_is_named_with_the_cure(tmp_path, clock):

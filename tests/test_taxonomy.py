@@ -98,3 +98,11 @@ def test_a_bad_row_of_the_studys_own_taxonomy_is_named(tmp_path, row, expected):
 def test_a_missing_taxonomy_file_is_named(tmp_path):
     with pytest.raises(DlbugError, match="taxonomy.extra: .*nope.csv is not a file"):
         load_taxonomy(study_with_extra(tmp_path / "nope.csv"))
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "utf-16"])
+def test_a_taxonomy_file_in_another_encoding_is_named_with_the_cure(tmp_path, encoding):
+    extra = tmp_path / "extra.csv"
+    extra.write_text("dimension,code,name\neffect,X,Überlauf\n", encoding=encoding)
+    with pytest.raises(DlbugError, match=rf"^{extra} is not UTF-8: .* Save it as UTF-8"):
+        load_taxonomy(study_with_extra(extra))

@@ -232,6 +232,16 @@ def test_a_file_that_is_no_database_is_named(home):
         warehouse.read("select 1")
 
 
+def test_a_folder_whose_name_speaks_of_locks_is_no_other_program(tmp_path):
+    home = Home(tmp_path / "sherlock", "blocks")
+    home.working.mkdir(parents=True)
+    with (
+        pytest.raises(DlbugError, match=r"sherlock/.*Check that the disk has room"),
+        Warehouse(home, "a test", say=print) as warehouse,
+    ):
+        warehouse.read("select 1")
+
+
 def program(text: str, *arguments: object) -> subprocess.Popen[str]:
     """Another process that runs the given program."""
     return subprocess.Popen(

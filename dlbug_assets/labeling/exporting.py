@@ -3,10 +3,9 @@
 A sheet that somebody has begun to fill in right there is never written over: a newer one lies beside it.
 """
 
-import csv
 import hashlib
 import json
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import polars as pl
@@ -21,7 +20,7 @@ from dlbug_assets.labeling.rounds import write_whole
 from dlbug_assets.labeling.sheets import Sheet, due
 from dlbug_assets.labeling.workbooks import workbook
 from dlbug_assets.study import Study
-from dlbug_assets.taxonomy import SEEDS, Taxonomy
+from dlbug_assets.taxonomy import SEEDS, Taxonomy, rows_of
 
 XLSX, CSV, LABEL_STUDIO = FORMATS = ("xlsx", "csv", "label-studio")
 _WRITTEN = ".written.json"
@@ -32,22 +31,19 @@ Ask = Callable[[str], pl.DataFrame]
 
 def export(
     study: Study, taxonomy: Taxonomy, folder: Path, clock: Clock, ask: Ask,
-    *, file_format: str = XLSX, again: Collection[int] = (),
+    *, file_format: str = XLSX, again: str = "",
 ) -> list[Path]:  # fmt: skip
     """Write the sheets that are due into ``folder``/outbox; returns those that are there now, old ones included.
 
-    ``again`` are checkpoints whose items the raters' next batch asks for once more. Raises :class:`DlbugError` where
-    there is nothing to label, or a checkpoint that the study does not have.
+    ``again`` are checkpoints, with commas between, whose items the raters' next batch asks for once more. Raises
+    :class:`DlbugError` where there is nothing to label, or a checkpoint that the study does not have.
     """
     if study.sources.labels == "artifact":
         raise DlbugError("the labels of this study come from the authors' release: there is nothing to hand out")
-    unknown = [checkpoint for checkpoint in again if checkpoint not in study.labeling.checkpoints]
-    if unknown:
-        known = ", ".join(map(str, study.labeling.checkpoints))
-        raise DlbugError(f"--again {unknown[0]}: the study has the checkpoints {known}")
+    repeated = _checkpoints(study, again)
     labels = ask("from labeling.rater_labels")
     items = _frozen(study, folder / "queue", clock, ask, labels)
-    sheets = due(study, items, labels, ask("from labeling.units"), ask("from labeling.disagreements"), again=again)
+    sheets = due(study, items, labels, ask("from labeling.units"), ask("from labeling.disagreements"), again=repeated)
     outbox = _Outbox(folder / "outbox")
     codebook = _codebook(study)
     return [
@@ -55,6 +51,32 @@ def export(
         for sheet in sheets
         for name, content in _files(sheet, taxonomy, codebook, file_format).items()
     ]
+
+
+def nothing_due(disagreements: pl.DataFrame) -> str:
+    """What there is to say where no sheet is due; ``disagreements`` is labeling.disagreements.
+
+    Whatever else is undecided is due as a sheet of the adjudicator's.
+    """
+    undecided = disagreements.filter(pl.col("adjudicated_label").is_null())
+    if undecided.is_empty():
+        return "Nothing is due: everybody has labelled everything."
+    count = f"{undecided.height} disagreement{' is' if undecided.height == 1 else 's are'}"
+    first, *others = undecided["item_id"].unique(maintain_order=True)
+    return (
+        f"Nothing is due, but {count} undecided ({first}{f' and {len(others)} more' * bool(others)}): a rater turned "
+        "an answer around after the item's bugs were frozen. Correct it in that rater's newest sheet and hand that in "
+        "again, or hand in a row of the adjudicator's (item_id, rater, batch, bug_index, is_bug)."
+    )
+
+
+def _checkpoints(study: Study, written: str) -> list[int]:
+    known = {str(checkpoint): checkpoint for checkpoint in study.labeling.checkpoints}
+    wanted = [part.strip() for part in written.split(",")] if written else []
+    for part in wanted:
+        if part not in known:
+            raise DlbugError(f"--again {part!r}: the study has the checkpoints {', '.join(known)}")
+    return [known[part] for part in wanted]
 
 
 def _frozen(study: Study, folder: Path, clock: Clock, ask: Ask, labels: pl.DataFrame) -> pl.DataFrame:
@@ -97,19 +119,17 @@ def _files(sheet: Sheet, taxonomy: Taxonomy, codebook: list[dict[str, str]], fil
 
 def _codebook(study: Study) -> list[dict[str, str]]:
     """What the categories mean: the paper's, then the study's own."""
-    with (SEEDS / "codebook.csv").open(encoding="utf-8", newline="") as file:
-        known = list(csv.DictReader(file))
+    known = rows_of(SEEDS / "codebook.csv")
     if study.taxonomy.extra:
-        with study.taxonomy.extra.open(encoding="utf-8-sig", newline="") as file:
-            known += [
-                {
-                    "dimension": row["dimension"],
-                    "category": row["name"],
-                    "definition": row.get("definition") or "Found while labelling (open coding)",
-                    "example": row.get("example") or "",
-                }
-                for row in csv.DictReader(file)
-            ]
+        known += [
+            {
+                "dimension": row["dimension"],
+                "category": row["name"],
+                "definition": row.get("definition") or "Found while labelling (open coding)",
+                "example": row.get("example") or "",
+            }
+            for row in rows_of(study.taxonomy.extra)
+        ]
     return known
 
 

@@ -22,10 +22,10 @@ import polars as pl
 from dlbug_assets.clock import Clock
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.labeling import label_studio
-from dlbug_assets.labeling.csv_sheets import from_csv, unshielded
+from dlbug_assets.labeling.csv_sheets import from_csv
 from dlbug_assets.labeling.rater_labels import LIST_BUGS, RATE_BUGS, REJECTED, ROWS, as_json, take
 from dlbug_assets.labeling.sheets import COLUMNS
-from dlbug_assets.labeling.workbooks import LABELS
+from dlbug_assets.labeling.workbooks import from_workbook
 from dlbug_assets.study import Study
 from dlbug_assets.taxonomy import DIMENSIONS, REQUIRED_DIMENSIONS, Taxonomy
 
@@ -307,16 +307,10 @@ def _csv_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
 
 
 def _workbook_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
-    import fastexcel  # noqa: PLC0415 - slow to import
-
     try:
-        book = fastexcel.read_excel(path)
-        name = LABELS if LABELS in book.sheet_names else book.sheet_names[0]
-        frame = book.load_sheet(name, header_row=None, skip_rows=0, dtypes="string").to_polars()
-    except (fastexcel.FastExcelError, IndexError) as error:
-        raise _NoSheetError(f"no workbook: {str(error).splitlines()[0]}; save it as .xlsx again") from None
-    for line, cells in enumerate(frame.rows(), start=1):
-        yield line, [unshielded(cell or "") for cell in cells]
+        yield from from_workbook(path.read_bytes())
+    except ValueError as error:
+        raise _NoSheetError(str(error)) from None
 
 
 def hand_in(paths: Sequence[Path], folder: Path, clock: Clock) -> None:

@@ -33,7 +33,8 @@ def labels(study: Study, items: pl.DataFrame, taxonomy: Taxonomy, folder: Path, 
 
 
 def _simulate(study: Study, items: pl.DataFrame, inbox: Path, clock: Clock) -> None:
-    """The sample's raters fill in their sheets and hand them in like anybody."""
+    """The sample's raters fill in their sheets and hand them in like anybody, but for those that are there already:
+    somebody may have changed them."""
     shown = items.select("item_id", "title", "link")
     rows = sample.rater_rows(study, items).join(shown, on="item_id", how="left", maintain_order="left")
     settled = clock.now().timestamp() - SETTLES_SECONDS - 1
@@ -41,5 +42,6 @@ def _simulate(study: Study, items: pl.DataFrame, inbox: Path, clock: Clock) -> N
         answers = tuple({**dict.fromkeys(COLUMNS), **row} for row in filled.iter_rows(named=True))
         sheet = Sheet(rater, 1, batch, which, answers)
         path = inbox / f"{sheet.name}.csv"
-        if write_whole(path, to_csv(sheet)):
+        if not path.exists():
+            write_whole(path, to_csv(sheet))
             os.utime(path, (settled, settled))

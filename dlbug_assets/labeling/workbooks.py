@@ -1,13 +1,18 @@
-"""A sheet as an XLSX workbook: drop-downs for every category, texts that can be read, everything else protected."""
+"""A sheet as an XLSX workbook, and back: drop-downs for every category, texts that can be read, everything else
+protected."""
 
 import io
-from collections.abc import Mapping, Sequence
+import re
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 import xlsxwriter
-from xlsxwriter.utility import xl_col_to_name
+from xlsxwriter.utility import xl_cell_to_rowcol, xl_col_to_name
 
+from dlbug_assets.labeling.csv_sheets import unshielded
 from dlbug_assets.labeling.rater_labels import LIST_BUGS
 from dlbug_assets.labeling.sheets import ANSWERS, Sheet, columns
 from dlbug_assets.taxonomy import DIMENSIONS, Taxonomy
@@ -20,6 +25,10 @@ _WIDTH, _WIDE = 18, 26
 _SPARE_ROWS = 200
 _LONGEST_LINK = 2000
 _YES_OR_NO = ["true", "false"]
+_LARGEST_UNPACKED = 100 << 20
+#: What reads workbooks takes memory for every cell between the first and the last that hold something.
+_MOST_CELLS = 4_000_000
+_FILLED_CELL = re.compile(rb'<(?:\w{1,9}:)?c\s(?:[^<>]{0,99}\s)?r="([A-Z]{1,3}\d{1,7})"[^<>]{0,99}(?<!/)>')
 
 
 def workbook(sheet: Sheet, taxonomy: Taxonomy, codebook: Sequence[Mapping[str, str]]) -> bytes:
@@ -119,3 +128,65 @@ def _explain(book: Any, page: Any, codebook: Sequence[Mapping[str, str]]) -> Non
         page.set_column(place, place, width)
     page.freeze_panes(1, 0)
     page.protect()
+
+
+def from_workbook(content: bytes) -> Iterator[tuple[int, list[str]]]:
+    """The rows of a workbook's sheet of labels, or of its first one, with their numbers, header included.
+
+    Raises ValueError, with the cure, for what is no workbook and for one that would take too much memory.
+    """
+    import fastexcel  # noqa: PLC0415 - slow to import
+
+    try:
+        book = fastexcel.read_excel(_unpacked(content))
+        name = LABELS if LABELS in book.sheet_names else book.sheet_names[0]
+        frame = book.load_sheet(name, header_row=None, skip_rows=0, dtypes="string").to_polars()
+    except _TooLargeError:
+        raise
+    # What the standard library raises for damaged, encrypted or oddly compressed parts, and fastexcel for odd sheets.
+    except (
+        zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, ValueError,
+        fastexcel.FastExcelError, IndexError,
+    ) as error:  # fmt: skip
+        reason = (str(error) or "it is cut short").splitlines()[0]
+        raise ValueError(f"no workbook: {reason}; save it as .xlsx again") from None
+    for line, cells in enumerate(frame.iter_rows(), start=1):
+        yield line, [unshielded(cell or "") for cell in cells]
+
+
+class _TooLargeError(ValueError):
+    """A workbook that would take too much memory, and its cure."""
+
+
+def _unpacked(content: bytes) -> bytes:
+    """The workbook's XML, in a zip that is not compressed: what reads workbooks believes whatever a zip says of its
+    size, and a sheet of its extent. Other parts (pictures, and what would make another kind of file of it) are left
+    out."""
+    plain, size = io.BytesIO(), 0
+    with zipfile.ZipFile(io.BytesIO(content)) as packed, zipfile.ZipFile(plain, "w") as made:
+        for name in dict.fromkeys(packed.namelist()):
+            if not name.endswith((".xml", ".rels")):
+                continue
+            part = packed.getinfo(name)
+            size += part.file_size
+            if size > _LARGEST_UNPACKED:
+                raise _TooLargeError(f"it unpacks to more than {_LARGEST_UNPACKED >> 20} MiB; is it a sheet at all?")
+            if part.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                raise zipfile.BadZipFile(f"{name} is compressed in another way than workbooks are")
+            with packed.open(part) as source:
+                # The size is said again, because without it a part is unpacked to its end, whatever its size.
+                xml = source.read(part.file_size)
+            _check_extent(xml)
+            made.writestr(name, xml)
+    return plain.getvalue()
+
+
+def _check_extent(xml: bytes) -> None:
+    rows = columns = 0
+    for cell in _FILLED_CELL.finditer(xml):
+        row, column = xl_cell_to_rowcol(cell[1].decode())
+        rows, columns = max(rows, row + 1), max(columns, column + 1)
+        if rows * columns > _MOST_CELLS:
+            raise _TooLargeError(
+                f"its cell {cell[1].decode()} is far from all others; delete what stands there and save it again"
+            )

@@ -139,7 +139,7 @@ class Package:
         if self.study.labeling.adjudicator:
             protocol["labeling"]["adjudicator"] = people[self.study.labeling.adjudicator]
         if self.study.sources.dump_path:
-            protocol["sources"]["dump_path"] = self.study.sources.dump_path.name
+            protocol["sources"]["dump_path"] = Path(self.study.sources.dump_path).name
         made = {}
         extra = self.study.taxonomy.extra
         if extra:

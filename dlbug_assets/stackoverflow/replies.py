@@ -5,6 +5,7 @@ number cannot be a row; it is left out and noted.
 """
 
 import html
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,7 +13,7 @@ from typing import Any
 
 import polars as pl
 
-from dlbug_assets.landing import Collection
+from dlbug_assets.landing import Collection, without_lone_surrogates
 from dlbug_assets.stackoverflow.transport import parsed
 from dlbug_assets.wire import MalformedError
 
@@ -60,6 +61,7 @@ IRREGULARITIES: dict[str, Any] = {
 }
 _WHOLE = "(all of it)"
 _EXCERPT = 200
+_DIGITS = re.compile(r"\s*-?\d{1,19}\s*")
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,7 @@ def observed(collection: Collection) -> Observed:
     for reply in collection.replies():
         reader.at(reply.file, reply.received_at)
         try:
-            items = parsed(reply.body)["items"]
+            items = without_lone_surrogates(parsed(reply.body)["items"])
         except MalformedError as error:
             reader.note(0, None, _WHOLE, str(error), reply.body[:_EXCERPT].decode("utf-8", "replace"))
             continue
@@ -169,8 +171,8 @@ class _Reader:
         identity: str,
         known: frozenset[str] | set[str] = frozenset(),
     ) -> dict[str, Any] | None:
-        number = item.get(identity)
-        if not isinstance(number, int):
+        number, is_sound = _number(item.get(identity))
+        if not is_sound:
             self.note(position, None, identity, "is no number: the item is left out", item)
             return None
         post_id = number if identity == "question_id" else None
@@ -211,11 +213,11 @@ class _Field:
 
 
 def _number(value: Any) -> tuple[int | None, bool]:
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value, True
-    if isinstance(value, str) and value.strip().lstrip("-").isdecimal():
-        return int(value), False
-    return None, False
+    """A whole number of 64 bits, which is what a table holds."""
+    number = int(value) if isinstance(value, str) and _DIGITS.fullmatch(value) else value
+    if not isinstance(number, int) or isinstance(number, bool) or not -(2**63) <= number < 2**63:
+        return None, False
+    return number, isinstance(value, int)
 
 
 def _text(value: Any) -> tuple[str | None, bool]:

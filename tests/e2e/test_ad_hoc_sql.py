@@ -7,6 +7,7 @@ import signal
 import subprocess
 import time
 
+import duckdb
 import pytest
 from running import DLBUG, command, environment
 
@@ -80,6 +81,60 @@ def test_memory_is_bounded_and_the_bound_can_be_moved(sql):
     assert len(result.stderr.splitlines()) == 1
     assert sql(query, "--memory", "2GB", "--format", "csv").stdout == "n\n3000000\n"
     assert "Memory must have a number" in sql(query, "--memory", "lots").stderr
+
+
+@pytest.fixture
+def small(tmp_path):
+    """A home in which the study `sample` has published one table."""
+    with duckdb.connect(str(tmp_path / "sample.duckdb")) as connection:
+        connection.execute("create schema labeling")
+        connection.execute("create table labeling.items as select 'SO-1-Keras' as item_id")
+        connection.execute("comment on table labeling.items is 'What there is to label'")
+    return tmp_path
+
+
+@pytest.mark.parametrize("output_format", ["table", "csv", "json"])
+@pytest.mark.parametrize("rows", ["1", "100000"])
+def test_who_reads_no_further_ends_it_without_a_word(small, output_format, rows):
+    asking = subprocess.Popen(
+        [DLBUG, "sql", f"select range as n from range({rows})", "--format", output_format, "--limit", rows],
+        env=environment(small), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    asking.stdout.close()
+    assert asking.stderr.read() == ""
+    assert asking.wait(timeout=60) == 1
+    asking.stderr.close()
+
+
+def prompted(home, *lines):
+    """What the prompt says to these lines."""
+    return subprocess.run(
+        [DLBUG, "sql"], env=environment(home), input="".join(f"{line}\n" for line in lines), capture_output=True,
+        text=True, check=True, timeout=60,
+    )  # fmt: skip
+
+
+def test_the_prompt_says_what_there_is(small):
+    said = prompted(small, ".tables", ".help", "select 40 +", "2 as answer;", ".quit", "select 'never';")
+    banner, *rest = said.stdout.splitlines()
+    assert banner == (
+        f"{small}/sample.duckdb, read-only. End a query with ;  .tables lists tables, .help says more, .quit leaves."
+    )
+    assert "│ labeling.items │     1 │ What there is to label │" in rest
+    assert [line for line in rest if "describe" in line] == [
+        "dlbug> A query may span lines and ends with ;  .tables lists the tables, `describe labeling.items;` a table's "
+        "columns. Ctrl+C stops a query, .quit leaves."
+    ]
+    assert "│     42 │" in rest
+    assert "never" not in said.stdout
+    assert said.stderr == ""
+
+
+def test_the_prompt_goes_on_after_what_it_does_not_know(small):
+    said = prompted(small, ".schema", "select nonsense;", "describe labeling.items;")
+    assert "Ctrl+C stops a query" in said.stdout
+    assert said.stderr.startswith("error: the query failed: ")
+    assert "│ item_id     │ VARCHAR     │" in said.stdout
 
 
 class Terminal:

@@ -68,6 +68,13 @@ def test_tokens_can_stand_in_a_file_that_only_their_owner_reads(tmp_path):
     assert "chmod" not in command(tmp_path / "home", "doctor", cwd=tmp_path).stdout
 
 
+@pytest.mark.parametrize("encoding", ["cp1252", "utf-16", "utf-16-le"])
+def test_a_file_of_tokens_in_another_encoding_is_one_message(tmp_path, encoding):
+    (tmp_path / ".env").write_text("# Schlüssel\nGITHUB_TOKEN=planted-secret\n", encoding=encoding)
+    result = command(tmp_path / "home", "studies", cwd=tmp_path)
+    assert only_message(result) == f"error: {tmp_path / '.env'} is no text in UTF-8: save it as UTF-8\n"
+
+
 def test_doctor_never_shows_a_token(dlbug):
     result = dlbug("doctor", **dict.fromkeys(("GITHUB_TOKEN", "STACKEXCHANGE_KEY"), "planted-secret"))
     assert result.stdout.count(": set\n") == 2

@@ -3,7 +3,10 @@
 import io
 import json
 import os
+import struct
+import tracemalloc
 import zipfile
+import zlib
 
 import polars as pl
 import pytest
@@ -14,6 +17,8 @@ from hypothesis import strategies as st
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.labeling import handed_in
 from dlbug_assets.labeling.rater_labels import ROWS
+from workbooks import Formatted, zipped
+from workbooks import workbook as written_by_hand
 
 LOGIC = {"bug_type": "Structural Logic Bug", "root_cause": "Structure Inefficiency", "effect": "Crash"}
 
@@ -53,6 +58,7 @@ def complaint(loop, name, content):
         ("100-ann.csv", b"item_id,rater,batch\n1,2,3\n", "the column bug_index is missing"),
         ("100-ann.csv", b'item_id,"rater', "no CSV: "),
         ("100-ann.json", b"{", "no export of Label Studio: "),
+        ("100-ann.json", b"[" * 100_000, "no export of Label Studio: its brackets are nested too deeply"),
         ("100-ann.json", b'{"a": 1}', "no export of Label Studio: it is no list of tasks; export the project as JSON"),
     ],
 )
@@ -66,6 +72,60 @@ def test_a_workbook_without_a_sheet_of_labels_is_no_sheet(loop):
         made.writestr("../../climbs.txt", "x")
     assert complaint(loop, "100-ann.xlsx", content.getvalue()).startswith("no workbook: ")
     assert not (loop.folder.parent / "climbs.txt").exists()
+
+
+HEAD = ("item_id", "rater", "batch", "bug_index", "is_bug")
+ROW = ("SO-Keras-1", "ann", 100, 1, "true")
+PAGE = "xl/worksheets/sheet1.xml"
+
+
+def padded(size):
+    """A workbook whose sheet has that many blanks between its rows and its end; and the sheet's XML."""
+    with zipfile.ZipFile(io.BytesIO(written_by_hand({"labels": [HEAD, ROW]}))) as made:
+        parts = {name: made.read(name) for name in made.namelist()}
+    parts[PAGE] = parts[PAGE].replace(b"</sheetData>", b" " * size + b"</sheetData>")
+    return zipped(parts), parts[PAGE]
+
+
+def test_a_workbook_that_unpacks_to_more_than_any_sheet_is_not_read(loop):
+    content, _ = padded(100 << 20)
+    assert len(content) < 1 << 20
+    assert complaint(loop, "100-ann.xlsx", content) == "it unpacks to more than 100 MiB; is it a sheet at all?"
+
+
+def test_a_workbook_that_holds_more_than_it_says_is_read_no_further_than_that(loop):
+    content, page = padded(50 << 20)
+    for true, said in ((len(page), 1000), (zlib.crc32(page), zlib.crc32(page[:1000]))):
+        content = content.replace(struct.pack("<L", true), struct.pack("<L", said))
+    with zipfile.ZipFile(io.BytesIO(content)) as made:
+        assert made.getinfo(PAGE).file_size == 1000
+    tracemalloc.start()
+    assert complaint(loop, "100-ann.xlsx", content).startswith("no workbook: ")
+    assert tracemalloc.get_traced_memory()[1] < 5 << 20
+    tracemalloc.stop()
+
+
+def test_a_cell_far_from_all_others_is_named_since_memory_is_taken_for_what_lies_between(loop):
+    content = written_by_hand({"labels": [HEAD, ROW, *[()] * 1_048_573, ("x",)]})
+    reason = "its cell A1048576 is far from all others; delete what stands there and save it again"
+    assert complaint(loop, "100-ann.xlsx", content) == reason
+
+
+def test_formats_far_below_the_rows_do_no_harm(loop):
+    loop.drop("100-ann.xlsx", written_by_hand({"labels": [HEAD, ROW, *[()] * 1_048_573, [Formatted()] * 10]}))
+    loop.read()
+    assert loop.labels.select("item_id", "is_bug", "line").rows() == [("SO-Keras-1", True, 2)]
+    assert loop.rejected.rows() == []
+
+
+def test_half_a_surrogate_pair_in_an_export_stands_as_the_replacement_character(loop):
+    loop.file_format = "label-studio"
+    path = loop.hand_in(loop.due()["100-ann"], lambda _: {"is_bug": True, "place": "?", "comment": "!"})
+    content = path.read_bytes().replace(b'["?"]', rb'["\ud83d"]', 1).replace(b'["!"]', rb'["\ud83d\ude00"]')
+    loop.drop(path.name, content.replace(b"SO-Keras-4", rb"\ude00"))
+    loop.read()
+    assert loop.labels.select("place", "comment").rows() == [("\ufffd", "\U0001f600")] + [("?", "\U0001f600")] * 3
+    assert [reason.split(";")[0] for reason in loop.rejected["reason"]] == ["item_id: unknown '\ufffd'"]
 
 
 def test_what_is_no_file_of_a_rater_is_left_alone(loop, tmp_path):
@@ -157,10 +217,12 @@ def test_handing_in_loses_no_file_of_the_same_name(loop, tmp_path):
     assert [version.path.read_text() for version in handed_in.versions(loop.folder / "received")] == ["ann"]
 
 
+#: Half a surrogate pair as JSON writes it; other formats can hold no such thing, for them these are six letters.
+LONE = r"\ud83d"
 CELLS = st.one_of(
     st.sampled_from([
         "", "SO-Keras-0", "SO-Keras-1", "ann", "bob", "eve", "100", "1", "0", "true", "false", "units", "dimensions",
-        "Crash", "Structural Logic Bug", "Data Bug", "=1+1", "'", "1e9", "-1", "99999999999", "\x00", "\ud7ff", " ann ",
+        "Crash", "Structural Logic Bug", "Data Bug", "=1+1", "'", "1e9", "-1", "99999999999", "\x00", LONE, " ann ",
     ]),
     st.text(max_size=8),
 )  # fmt: skip
@@ -188,6 +250,8 @@ def test_mutated_files_lose_no_row_and_crash_nothing(new_loop, file_format, whic
     answers = {"is_bug": True, "pass": which} | (LOGIC if which == "dimensions" else {})
     filled = iter(changes)
     path = loop.hand_in(sheet, lambda _: answers | next(filled))
+    if path.suffix == ".json":
+        loop.drop(path.name, path.read_bytes().replace(rb"\\ud83d", rb"\ud83d"))
     if file_format == "json" or (file_format == "csv" and noise):
         content = bytearray(path.read_bytes())
         for place, piece in noise:

@@ -89,6 +89,13 @@ def test_an_item_becomes_a_row_with_utc_times_and_a_plain_title(collection):
         ({"score": "12"}, "score", 12, ("score", "is not as described; read as 12", "12")),
         ({"score": "many"}, "score", None, ("score", "is not as described; read as None", "many")),
         ({"score": True}, "score", None, ("score", "is not as described; read as None", "True")),
+        ({"score": 2**63}, "score", None,
+         ("score", "is not as described; read as None", "9223372036854775808")),
+        ({"view_count": str(-(2**63) - 1)}, "view_count", None,
+         ("view_count", "is not as described; read as None", "-9223372036854775809")),
+        ({"view_count": "9" * 5000}, "view_count", None,
+         ("view_count", "is not as described; read as None", "9" * 200)),
+        ({"score": "--1"}, "score", None, ("score", "is not as described; read as None", "--1")),
         ({"title": 42}, "title", "42", ("title", "is not as described; read as '42'", "42")),
         ({"title": None}, "title", None, ("title", "is missing", "7")),
         ({"tags": "keras"}, "tags", None, ("tags", "is not as described; read as None", "keras")),
@@ -111,14 +118,33 @@ def test_a_field_of_another_kind_is_noted_and_the_rest_of_the_row_is_sound(colle
     assert seen.irregularities.select("number", "position", "post_id").row(0) == (1, 1, 7)
 
 
+def test_numbers_of_64_bits_are_read_as_they_are(collection):
+    seen = land(collection, [GOOD | {"score": -(2**63), "view_count": 2**63 - 1}])
+    assert seen.questions.select("score", "view_count").rows() == [(-(2**63), 2**63 - 1)]
+    assert noted(seen) == []
+
+
+def test_half_a_surrogate_pair_stands_as_the_replacement_character(collection):
+    odd = {"title": "\ud83d?", "tags": ["keras", "\ude00"], "score": "\ud83d", "\ude00": 1}
+    seen = land(collection, [GOOD | odd | {"body": "\ud83d\ude00"}])
+    assert seen.questions.select("title", "tags", "score", "body_html").rows() == [
+        ("\ufffd?", ["keras", "\ufffd"], None, "\U0001f600")
+    ]
+    assert noted(seen) == [
+        ("score", "is not as described; read as None", "\ufffd"),
+        ("\ufffd", "was not asked for; it is kept in landing alone", "1"),
+    ]
+
+
 def test_what_may_be_missing_is_not_noted(collection):
     seen = land(collection, [without("accepted_answer_id", "content_license", "answers") | {"owner": {}}])
     assert noted(seen) == []
     assert seen.questions["owner_id"].to_list() == [None]
 
 
-def test_an_item_without_a_number_is_left_out_and_noted_without_its_content(collection):
-    seen = land(collection, [without("question_id") | {"owner": {"display_name": "Jane"}}])
+@pytest.mark.parametrize("number", [None, "7", True, 2**63])
+def test_an_item_without_a_number_is_left_out_and_noted_without_its_content(collection, number):
+    seen = land(collection, [GOOD | {"question_id": number, "owner": {"display_name": "Jane"}}])
     assert seen.questions.is_empty()
     ((field, reason, content),) = noted(seen)
     assert (field, reason) == ("question_id", "is no number: the item is left out")
