@@ -26,6 +26,7 @@ from dlbug_assets.labeling.csv_sheets import from_csv
 from dlbug_assets.labeling.rater_labels import LIST_BUGS, RATE_BUGS, REJECTED, ROWS, as_json, take
 from dlbug_assets.labeling.sheets import COLUMNS
 from dlbug_assets.labeling.workbooks import from_workbook
+from dlbug_assets.privacy import blanked
 from dlbug_assets.study import Study
 from dlbug_assets.taxonomy import DIMENSIONS, REQUIRED_DIMENSIONS, Taxonomy
 
@@ -131,8 +132,10 @@ def read(archive: Path, items: pl.DataFrame, study: Study, taxonomy: Taxonomy) -
         names[version.folder.name] = name
         newest[name] = version.folder.name
     rows, refused, counts = _rows(received, items, study)
-    labels, rejected = take(rows, items, study, taxonomy)
+    # Raters quote: what they write in their own words is kept as other people's texts are.
+    labels, rejected = take(rows.with_columns(blanked(pl.col("place", "comment"))), items, study, taxonomy)
     rejected = pl.concat([refused, rejected]).filter(pl.col("file").is_in(list(newest.values())))
+    rejected = rejected.with_columns(blanked(pl.col("content", "reason")))
     # A task of Label Studio is one line, and may list several bugs.
     entry = pl.int_range(1, pl.len() + 1, dtype=pl.Int32).over("file", "line").alias("entry")
     rejected = _renamed(rejected, names).sort("file", "line", maintain_order=True).with_columns(entry)

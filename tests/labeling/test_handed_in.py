@@ -128,6 +128,18 @@ def test_half_a_surrogate_pair_in_an_export_stands_as_the_replacement_character(
     assert [reason.split(";")[0] for reason in loop.rejected["reason"]] == ["item_id: unknown '\ufffd'"]
 
 
+def test_addresses_that_raters_quote_reach_no_table(loop):
+    answers = {"is_bug": True, "place": "mail of jane@example.org", "comment": "Reviewed-by: Joe <joe@example.org>"}
+    loop.hand_in(loop.due()["100-ann"], lambda _: answers)
+    loop.drop("100-bob.csv", b"item_id,rater,batch,bug_index,is_bug\nSO-Keras-1,bob@example.org,100,1,true\n")
+    loop.read()
+    assert set(loop.labels.select("place", "comment").rows()) == {("mail of <e-mail>", "Reviewed-by: <e-mail>")}
+    [(content, reason)] = loop.rejected.select("content", "reason").rows()
+    assert json.loads(content)["rater"] == "<e-mail>"
+    assert "use one of ann, bob, eve" in reason
+    assert "@" not in reason
+
+
 def test_what_is_no_file_of_a_rater_is_left_alone(loop, tmp_path):
     sheet = loop.due()["100-ann"]
     loop.hand_in(sheet, lambda _: {"is_bug": True}, name=".100-ann")
