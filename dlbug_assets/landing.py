@@ -12,7 +12,6 @@ the machine's clock does: their order is the order of their names.
 
 import gzip
 import json
-import os
 import re
 import shutil
 import zlib
@@ -23,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from dlbug_assets.clock import Clock
+from dlbug_assets.durable import write_whole
 from dlbug_assets.errors import DlbugError
 
 _STAMP = "%Y%m%dT%H%M%S%f"
@@ -224,19 +224,8 @@ def _load(path: Path) -> dict[str, Any]:
 
 def _write(path: Path, content: bytes) -> None:
     """All of a file or none of it, readable by its owner alone, on the disk when this returns."""
-    unfinished = path.with_name(f"{_UNFINISHED}{path.name}")
     try:
-        descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(descriptor)
-        unfinished.replace(path)
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        write_whole(path, content, mode=0o600)
     except OSError as error:
         raise _cannot_write(path, error) from None
 

@@ -23,6 +23,7 @@ from dlbug_assets.automation import RANGE_END, RANGE_START, REFRESH, WHOLE_GRAPH
 from dlbug_assets.clock import Clock
 from dlbug_assets.collecting import LANDINGS, step_name
 from dlbug_assets.definitions import build_defs
+from dlbug_assets.durable import write_whole
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.lease import Lease
 from dlbug_assets.lost_runs import report_lost_runs, sign_of_life
@@ -71,7 +72,7 @@ def prepared_instance(home: Home) -> Iterator[dg.DagsterInstance]:
         settings = _DAGSTER_YAML % json.dumps(str(home.dagster_home.resolve() / "history" / "runs"))
         settings = _with_local(settings, home.dagster_home / _LOCAL)
         if not config.exists() or config.read_text(encoding="utf-8") != settings:
-            config.write_text(settings, encoding="utf-8")
+            write_whole(config, settings.encode())  # another process may be reading it
         if not os.access(home.dagster_home, os.W_OK):
             raise PermissionError(errno.EROFS, os.strerror(errno.EROFS))
     except OSError as error:

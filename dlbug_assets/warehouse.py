@@ -17,6 +17,7 @@ from typing import Any, Self, TypeVar
 import duckdb
 import polars as pl
 
+from dlbug_assets.durable import sync_folder
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.lease import Lease
 from dlbug_assets.study import PROJECT, SCHEMAS
@@ -315,7 +316,7 @@ class Warehouse:
             with unfinished.open("rb+") as file:
                 os.fsync(file.fileno())
             unfinished.replace(target)
-            _sync_folder(target.parent)
+            sync_folder(target.parent)
         except OSError as error:
             unfinished.unlink(missing_ok=True)
             raise DlbugError(
@@ -420,14 +421,6 @@ def _roll_back(connection: duckdb.DuckDBPyConnection) -> None:
         connection.execute("rollback")
     except duckdb.TransactionException:
         return
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager

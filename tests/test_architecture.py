@@ -10,8 +10,8 @@ import dlbug_assets
 PACKAGE = Path(dlbug_assets.__file__).parent
 
 GROUND_FLOOR = {
-    "errors", "clock", "study", "taxonomy", "table_specs", "lease", "privacy", "quota", "wire", "landing", "warehouse",
-    "table_assets", "collecting", "sql_models", "artifact", "sample", "drawing", "spark",
+    "errors", "clock", "durable", "study", "taxonomy", "table_specs", "lease", "privacy", "quota", "wire", "landing",
+    "warehouse", "table_assets", "collecting", "sql_models", "artifact", "sample", "drawing", "spark",
 }  # fmt: skip
 ROOMS = ["stackoverflow", "github", "labeling", "analysis", "publishing"]
 #: Assembles and launches; no room may know it.

@@ -16,7 +16,7 @@ from dlbug_assets.labeling import label_studio, rounds
 from dlbug_assets.labeling.csv_sheets import to_csv
 from dlbug_assets.labeling.rater_labels import LIST_BUGS
 from dlbug_assets.labeling.reading_matter import contents
-from dlbug_assets.labeling.rounds import write_whole
+from dlbug_assets.labeling.rounds import keep
 from dlbug_assets.labeling.sheets import Sheet, due
 from dlbug_assets.labeling.workbooks import workbook
 from dlbug_assets.study import Study
@@ -148,9 +148,9 @@ class _Outbox:
             number += 1
             stem, _, ending = name.rpartition(".")
             path = self._folder / f"{stem} ({number}).{ending}"
-        write_whole(path, content)
+        keep(path, content)
         self._written[path.name] = _digest(content)
-        write_whole(self._folder / _WRITTEN, json.dumps(self._written, indent=1, sort_keys=True).encode())
+        keep(self._folder / _WRITTEN, json.dumps(self._written, indent=1, sort_keys=True).encode())
         return path
 
     def _is_changed(self, path: Path) -> bool:

@@ -20,6 +20,7 @@ from typing import Any
 import polars as pl
 
 from dlbug_assets.clock import Clock
+from dlbug_assets.durable import sync_folder, write_whole
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.labeling import label_studio
 from dlbug_assets.labeling.csv_sheets import from_csv
@@ -105,8 +106,9 @@ def receive(paths: Iterable[Path], archive: Path, clock: Clock) -> list[str]:
             unfinished = archive / f".unfinished-{folder.name}"
             shutil.rmtree(unfinished, ignore_errors=True)
             unfinished.mkdir(parents=True)
-            (unfinished / path.name).write_bytes(content)
+            write_whole(unfinished / path.name, content)
             unfinished.rename(folder)
+            sync_folder(archive)
             newest[path.name] = digest
             new.append(path.name)
     except OSError as error:

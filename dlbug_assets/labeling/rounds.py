@@ -10,6 +10,7 @@ from pathlib import Path
 
 import polars as pl
 
+from dlbug_assets.durable import write_whole
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.labeling.items import ITEMS
 
@@ -44,19 +45,16 @@ def freeze(folder: Path, items: pl.DataFrame, now: datetime) -> pl.DataFrame:
         rows = following.with_columns(frozen_at=pl.lit(now)).select(ROUND.names()).cast(dict(ROUND))
         content = io.BytesIO()
         rows.write_parquet(content)
-        write_whole(folder / f"round-{rows['round'][0]:03}.parquet", content.getvalue())
+        keep(folder / f"round-{rows['round'][0]:03}.parquet", content.getvalue())
     return frozen(folder)
 
 
-def write_whole(path: Path, content: bytes) -> bool:
-    """Write all of a file or none of it; false where it had this content already. Raises :class:`DlbugError`."""
+def keep(path: Path, content: bytes) -> None:
+    """Write all of a file or none of it, unless it has this content already. Raises :class:`DlbugError`."""
     try:
         if path.is_file() and path.read_bytes() == content:
-            return False
+            return
         path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_name(f".{path.name}.unfinished")
-        unfinished.write_bytes(content)
-        unfinished.replace(path)
+        write_whole(path, content)
     except OSError as error:
         raise DlbugError(f"cannot write {path}: {error.strerror}. Free some disk space or make it writable.") from None
-    return True

@@ -10,7 +10,7 @@ from dlbug_assets.clock import Clock
 from dlbug_assets.labeling import handed_in
 from dlbug_assets.labeling.csv_sheets import to_csv
 from dlbug_assets.labeling.handed_in import SETTLES_SECONDS, HandedIn
-from dlbug_assets.labeling.rounds import write_whole
+from dlbug_assets.labeling.rounds import keep
 from dlbug_assets.labeling.sheets import COLUMNS, Sheet
 from dlbug_assets.sample import raters as sample
 from dlbug_assets.study import Study
@@ -43,5 +43,5 @@ def _simulate(study: Study, items: pl.DataFrame, inbox: Path, clock: Clock) -> N
         sheet = Sheet(rater, 1, batch, which, answers)
         path = inbox / f"{sheet.name}.csv"
         if not path.exists():
-            write_whole(path, to_csv(sheet))
+            keep(path, to_csv(sheet))
             os.utime(path, (settled, settled))

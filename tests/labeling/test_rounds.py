@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.github.sampling import bottom_k
 from dlbug_assets.labeling.items import queue
-from dlbug_assets.labeling.rounds import ROUND, freeze, frozen, write_whole
+from dlbug_assets.labeling.rounds import ROUND, freeze, frozen, keep
 
 NOW = datetime(2026, 5, 4, 3, 2, 1, 123456)
 NO_POSTS = pl.DataFrame(
@@ -95,17 +95,17 @@ def test_a_damaged_round_is_named(tmp_path, study):
         frozen(tmp_path)
 
 
-def test_a_file_is_written_whole_and_only_when_it_changes(tmp_path):
+def test_a_file_is_kept_as_a_whole_and_written_only_when_it_changes(tmp_path):
     path = tmp_path / "folder" / "file"
-    assert write_whole(path, b"one")
+    keep(path, b"one")
     before = path.stat().st_mtime_ns
-    assert not write_whole(path, b"one")
+    keep(path, b"one")
     assert path.stat().st_mtime_ns == before
-    assert write_whole(path, b"two")
+    keep(path, b"two")
     assert [entry.read_bytes() for entry in path.parent.iterdir()] == [b"two"]
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(DlbugError, match="cannot write .*: File exists"):
-        write_whole(tmp_path / "file" / "below", b"")
+        keep(tmp_path / "file" / "below", b"")
 
 
 def test_rounds_have_the_columns_of_the_queue_and_what_was_read():
