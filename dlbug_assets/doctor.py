@@ -89,7 +89,9 @@ def unmet(requirements: Iterable[str]) -> list[str]:
 
 def _disk(home: Home) -> Iterator[Line]:
     folder = next(folder for folder in (home.root, *home.root.parents) if folder.exists())
-    if not os.access(folder, os.W_OK):
+    if not folder.is_dir():
+        yield Line("FAIL", "folder", f"{folder} is a file: no run can write. Set DLBUG_HOME to a folder.")
+    elif not os.access(folder, os.W_OK):
         yield Line("FAIL", "folder", f"{folder} is not writable: no run can write. Change it or set DLBUG_HOME.")
     free = shutil.disk_usage(folder).free
     if free < _DISK_BYTES:
@@ -101,8 +103,8 @@ def _disk(home: Home) -> Iterator[Line]:
 def _clones(home: Home) -> Iterator[Line]:
     count, size = weighed(home.clones)
     if count:
-        text = f"{count} repositories, {size >> 20} MiB in {home.clones}; what is deleted there is fetched again"
-        yield Line("ok", "clones", text)
+        deleted = "what is deleted there is fetched again, but for commits that its remote does not have any more"
+        yield Line("ok", "clones", f"{count} repositories, {size >> 20} MiB in {home.clones}; {deleted}")
 
 
 def _lock(home: Home) -> Line:

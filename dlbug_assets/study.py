@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from cronsim import CronSim, CronSimError
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from dlbug_assets.errors import DlbugError
 
@@ -27,7 +27,18 @@ SCHEMAS = ("reference", "stackoverflow", "github", "labeling", "analysis", "publ
 # In DuckDB `labeling.items` could mean a table of the *database* labeling: a study's file becomes such a database.
 _RESERVED_NAMES = {*SCHEMAS, "main", "temp", "system", "information_schema", "pg_catalog"}
 
-Percent = Annotated[int, Field(ge=1, le=100)]
+# Strict, or else `true` would be a number.
+Whole = Annotated[int, Field(strict=True)]
+Percent = Annotated[Whole, Field(ge=1, le=100)]
+
+
+def _names_files(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_]+", name):
+        raise ValueError(f"{name!r}: use letters, digits and _ (it names files)")
+    return name
+
+
+Person = Annotated[str, AfterValidator(_names_files)]
 
 
 class _Section(BaseModel):
@@ -39,7 +50,7 @@ class Identity(_Section):
 
     name: str
     title: str = Field(min_length=1)
-    seed: int = Field(ge=0)
+    seed: Whole = Field(ge=0)
 
     @field_validator("name")
     @classmethod
@@ -56,10 +67,10 @@ class Selection(_Section):
 
     created_from: date | None = None
     created_until: date | None = None
-    min_score: int = 6
+    min_score: Whole = 6
     require_code: bool = True
     fix_pattern: str = r"(?i)(^|[^a-z])(bug|hot)?fix(es|ed|ing)?([^a-z]|$)"
-    commits_per_library: int = Field(default=100, ge=1)
+    commits_per_library: Whole = Field(default=100, ge=1)
 
     @field_validator("fix_pattern")
     @classmethod
@@ -84,21 +95,46 @@ class Library(_Section):
     """
 
     name: str = Field(min_length=1)
-    tags: tuple[str, ...] = Field(min_length=1)
+    tags: tuple[Annotated[str, Field(min_length=1)], ...] = Field(min_length=1)
     repositories: str | tuple[str, ...]
-    max_repositories: int = Field(default=1000, ge=1)
+    max_repositories: Whole = Field(default=1000, ge=1)
 
     @field_validator("repositories", mode="before")
     @classmethod
     def _are_a_search_or_a_list(cls, repositories: Any) -> Any:
-        listed = [repositories] if isinstance(repositories, str) else repositories
-        is_right = isinstance(listed, list | tuple) and all(isinstance(entry, str) and entry for entry in listed)
-        if not is_right or not listed:
+        listed = _listed(repositories)
+        if not isinstance(listed, list | tuple) or not listed or not all(map(_is_text, listed)):
             raise ValueError("use a search such as 'topic:keras', or a list of repositories such as ['owner/name']")
         if isinstance(repositories, str) and re.search(r"(^|\s)-?created:", repositories):
             raise ValueError("leave created: out of the search, which is cut into windows of creation time by itself")
-        if any(re.match(r"\w+://[^/@]*:[^/@]*@", entry) for entry in listed):
-            raise ValueError("an address holds a password; a study is published: use ssh, or a public address")
+        return repositories
+
+    @field_validator("repositories")
+    @classmethod
+    def _hold_no_secret(cls, repositories: str | tuple[str, ...]) -> str | tuple[str, ...]:
+        for entry in _listed(repositories):
+            if re.match(r"(https?://[^/]*|\w+://[^/]*:[^/]*)@", entry, re.IGNORECASE):
+                raise ValueError(
+                    f"the address of {_without_account(entry)!r} holds an account, password or token, and a study is "
+                    "published: use ssh://git@host/owner/name.git, or a public address"
+                )
+        return repositories
+
+    @field_validator("repositories")
+    @classmethod
+    def _are_different_addresses(cls, repositories: str | tuple[str, ...]) -> str | tuple[str, ...]:
+        known: dict[str, str] = {}
+        for entry in () if isinstance(repositories, str) else repositories:
+            if re.match(r"[^/:]+:(?!//|:)", entry):
+                raise ValueError(
+                    f"{_without_account(entry)!r} is no address: write ssh://git@host/owner/name.git instead of "
+                    "git@host:owner/name.git"
+                )
+            name = repository_name(entry)
+            name = name if name.startswith("/") else name.lower()  # paths tell cases apart, hosts do not
+            if name in known:
+                raise ValueError(f"{known[name]!r} and {entry!r} are the same repository: list it once")
+            known[name] = entry
         return repositories
 
     @field_validator("name")
@@ -119,7 +155,7 @@ class Sources(_Section):
     commits: Literal["sample", "api", "clone", "artifact"]
     labels: Literal["sample", "files", "artifact"]
     dump_path: Path | str | None = None  # text where it is an address, such as s3a://bucket/Posts.xml
-    sample_size: int = Field(default=1, ge=1, le=10_000)
+    sample_size: Whole = Field(default=1, ge=1, le=10_000)
 
     @field_validator("dump_path", mode="after")
     @classmethod
@@ -130,6 +166,8 @@ class Sources(_Section):
     def _fits_together(self) -> Self:
         if self.posts == "dump" and self.dump_path is None:
             raise ValueError("posts = 'dump' needs dump_path, the Posts.xml or .7z to read")
+        if self.posts != "dump" and self.dump_path is not None:
+            raise ValueError(f"dump_path is read where posts = 'dump', not {self.posts!r}: leave it out, or set posts")
         if self.sample_size != 1 and "sample" not in (self.posts, self.commits):
             raise ValueError("sample_size is the size of what is made up: it needs posts or commits = 'sample'")
         if self.labels != "files" and not (self.posts == self.commits == self.labels):
@@ -143,18 +181,15 @@ class Sources(_Section):
 class Labeling(_Section):
     """[labeling]: who labels, when agreement is measured (percent of the queue) and what is aimed at."""
 
-    raters: tuple[str, ...] = ()
-    adjudicator: str | None = None
+    raters: tuple[Person, ...] = ()
+    adjudicator: Person | None = None
     checkpoints: tuple[Percent, ...] = (5, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100)
-    kappa_target: float = Field(default=0.8, gt=0, le=1)
-    antipattern_posts_per_library: int = Field(default=30, ge=0)
+    kappa_target: float = Field(default=0.8, gt=0, le=1, strict=True)
+    antipattern_posts_per_library: Whole = Field(default=30, ge=0)
 
     @field_validator("raters")
     @classmethod
     def _are_distinct(cls, raters: tuple[str, ...]) -> tuple[str, ...]:
-        for rater in raters:
-            if not re.fullmatch(r"[A-Za-z0-9_]+", rater):
-                raise ValueError(f"rater {rater!r}: use letters, digits and _ (it names files)")
         if len(set(raters)) != len(raters):
             raise ValueError("two raters bear the same name")
         return raters
@@ -290,12 +325,33 @@ def is_address(path: Path | str) -> bool:
     return isinstance(path, str) and "://" in path
 
 
+def repository_name(address: str) -> str:
+    """What a repository of a list is called: owner/name where it is on GitHub, else its address without protocol,
+    account and .git."""
+    name = re.sub(r"^\w+://([^/]*@)?", "", address).removesuffix("/").removesuffix(".git")
+    return re.sub(r"^github\.com/", "", name, flags=re.IGNORECASE)
+
+
+def _listed(repositories: Any) -> Any:
+    return [repositories] if isinstance(repositories, str) else repositories
+
+
+def _is_text(entry: Any) -> bool:
+    return isinstance(entry, str) and bool(entry.strip())
+
+
+def _without_account(address: str) -> str:
+    """An address that can be shown."""
+    return re.sub(r"^((?:\w+://)?)[^/]*@", r"\1", address)
+
+
 def _with_absolute_paths(content: dict[str, Any], folder: Path) -> dict[str, Any]:
     for section, key in (("sources", "dump_path"), ("taxonomy", "extra")):
         table = content.get(section)
         if isinstance(table, dict) and isinstance(table.get(key), str) and not is_address(table[key]):
             table[key] = str((folder / table[key]).resolve())
-    for library in content.get("libraries", []):
+    libraries = content.get("libraries")
+    for library in libraries if isinstance(libraries, list) else ():
         listed = library.get("repositories") if isinstance(library, dict) else None
         if isinstance(listed, list):
             library["repositories"] = [

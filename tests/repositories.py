@@ -83,6 +83,16 @@ class Repository:
         )  # fmt: skip
         return self.git("rev-parse", "HEAD")
 
+    def rewrite(self, message: str) -> str:
+        """Put another commit in the place of the last one; returns the sha."""
+        self.git("reset", "-q", "--hard", "HEAD~1")
+        return self.commit(message)
+
+    def collect_garbage(self) -> None:
+        """Drop for good what no branch reaches."""
+        self.git("reflog", "expire", "--expire=now", "--all")
+        self.git("gc", "--quiet", "--prune=now")
+
     def raw(self, content: bytes) -> str:
         """Store a commit as these very bytes and make it the head, whatever git would say of it."""
         sha = self.git("hash-object", "-t", "commit", "-w", "--stdin", "--literally", stdin=content)

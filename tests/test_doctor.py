@@ -14,13 +14,21 @@ def test_clones_are_counted_and_weighed(tmp_path):
     for name in ("1.git", "2.git"):
         (home.clones / name / "objects").mkdir(parents=True)
         (home.clones / name / "objects" / "pack").write_bytes(b"x" * (3 << 19))
-    text = f"2 repositories, 3 MiB in {home.clones}; what is deleted there is fetched again"
+    deleted = "what is deleted there is fetched again, but for commits that its remote does not have any more"
+    text = f"2 repositories, 3 MiB in {home.clones}; {deleted}"
     found = [line for line in examine(load_study("sample"), home, {}) if line.subject == "clones"]
     assert found == [Line("ok", "clones", text)]
 
 
 def test_where_nothing_was_cloned_there_is_nothing_to_say(tmp_path):
     assert "clones" not in {line.subject for line in examine(load_study("sample"), Home(tmp_path, "tiny"), {})}
+
+
+def test_a_home_that_is_a_file_is_named(tmp_path):
+    (tmp_path / "file").write_text("in the way", encoding="utf-8")
+    found = list(examine(load_study("sample"), Home(tmp_path / "file", "tiny"), {}))
+    text = f"{tmp_path / 'file'} is a file: no run can write. Set DLBUG_HOME to a folder."
+    assert Line("FAIL", "folder", text) in found
 
 
 @pytest.mark.parametrize("address", ["spark://127.0.0.1:7077", "local[2]"])

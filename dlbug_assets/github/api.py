@@ -11,7 +11,19 @@ from typing import Any, ClassVar
 import polars as pl
 
 from dlbug_assets.github.api_access import ApiAccess
-from dlbug_assets.github.client import AHEAD, HEAD, LISTED, LOST, NOT_MODIFIED, OK, PAGE_SIZE, STATES, Conversation
+from dlbug_assets.github.client import (
+    AHEAD,
+    HEAD,
+    LISTED,
+    LOST,
+    NOT_MODIFIED,
+    OK,
+    PAGE_SIZE,
+    STATES,
+    Conversation,
+    answer_in,
+    is_whole,
+)
 from dlbug_assets.github.histories import CHANGES, Commit, Fixes, Target, change_row
 from dlbug_assets.github.replies import ask_for_details, change, commit_in, commits_in, landed_details
 from dlbug_assets.github.sampling import bottom_k
@@ -55,11 +67,10 @@ class ThroughApi:
                 say(f"{self._library.name}: {target.full_name}, {place} of {len(targets)}, request {talk.requests}")
         mined = self._mined([*self._done(), (collection, looks)], targets)
         drawn = bottom_k(mined, self._library.name, self._seed, self._selection.commits_per_library)
-        numbers = {target.full_name: target.number for target in targets}
         known = set(self._details())
-        for name, sha in drawn.select("full_name", "sha").rows():
+        for number, sha in drawn.select("repository_id", "sha").rows():
             if sha not in known:
-                ask_for_details(talk, f"repositories/{numbers[name]}", sha)
+                ask_for_details(talk, f"repositories/{number}", sha)
         last = self._last()
         counts = {
             "repositories": len(looks),
@@ -201,10 +212,10 @@ class ThroughApi:
             for reply in collection.replies():
                 purpose = reply.request["purpose"]
                 key, kind = purpose.get("repository"), purpose["purpose"]
-                how = looks.get(key, {}).get("how")
-                if key not in known or not _counts(kind, how) or reply.request["status"] != OK:
+                how, answer = looks.get(key, {}).get("how"), answer_in(reply)
+                if key not in known or not _counts(kind, how) or answer.status != OK or not is_whole(answer, kind):
                     continue
-                for item in commits_in(Answer(OK, {}, reply.body)):
+                for item in commits_in(answer):
                     commit = commit_in(item)
                     if self._fixes.take(commit):
                         known[key][commit.sha] = (commit, kind != LOST)

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from dlbug_assets.github.transport import Answer, RefusedError, Transport
-from dlbug_assets.landing import Collection
+from dlbug_assets.landing import Collection, Reply
 from dlbug_assets.wire import MalformedError
 
 if TYPE_CHECKING:
@@ -50,9 +50,8 @@ class Conversation:
         self._purpose, self._more = SEARCH, dict[str, Any]()
         self._landed: dict[str, Answer] = {}
         for reply in collection.replies():
-            request = reply.request
-            answer = Answer(request["status"], {"etag": request["etag"], "link": request["link"]}, reply.body)
-            if _is_whole(answer, request["purpose"]["purpose"]) and not _is_incomplete(answer):
+            request, answer = reply.request, answer_in(reply)
+            if is_whole(answer, request["purpose"]["purpose"]) and not _is_incomplete(answer):
                 self._landed[_key(request["path"], request["params"], request["purpose"])] = answer
         self._failure = github.GithubException
         self._hub = github.Github(
@@ -79,7 +78,7 @@ class Conversation:
         self.requests += 1
         headers = {"If-None-Match": etag} if etag else {}
         answer = self._transport.get(path, given, headers, lambda answer: self._land(path, given, beside, answer))
-        if not _is_whole(answer, purpose):
+        if not is_whole(answer, purpose):
             raise MalformedError(f"{self._transport.root}/{path}: the reply is not what was asked for")
         return answer
 
@@ -129,7 +128,13 @@ def _key(path: str, params: Mapping[str, Any], purpose: Mapping[str, Any]) -> st
     return json.dumps([path, params, purpose], sort_keys=True)
 
 
-def _is_whole(answer: Answer, purpose: str) -> bool:
+def answer_in(reply: Reply) -> Answer:
+    """The answer that landed as a reply."""
+    request = reply.request
+    return Answer(request["status"], {"etag": request["etag"], "link": request["link"]}, reply.body)
+
+
+def is_whole(answer: Answer, purpose: str) -> bool:
     """Whether a reply is what was asked for: when it comes, and when it is read again."""
     if answer.status != OK:
         return True

@@ -20,7 +20,7 @@ from typing import Any, ClassVar, Protocol, TypeVar
 
 import polars as pl
 
-from dlbug_assets.github.clones import Clone, GitError, end_all, weighed
+from dlbug_assets.github.clones import Clone, GitError, Look, end_all, keep_to_owner, weighed
 from dlbug_assets.github.histories import CHANGES, COMMITS, Commit, Fixes, Target, change_row
 from dlbug_assets.github.sampling import bottom_k
 from dlbug_assets.landing import Collection, Landing, Say, say_nothing
@@ -91,22 +91,30 @@ class Mining:
         """What a look found, and what there is to say of it. Where the head is as before, it costs one question."""
         target, before = asked
         clone = self._clone(target)
-        words = None
+        known = before or {"state": None, "branch": None, "head": None, "rewritten": []}
+        rewritten, words = list(known["rewritten"]), None
         try:
-            look = clone.look()
-            if before and look.sha == before["head"] and clone.is_there:
-                return {**before, "state": look.state, "branch": look.branch}, None
-            rewritten = list(before["rewritten"]) if before else []
-            head = clone.head()
+            # What its name leads to is another one.
+            look = Look("gone") if target.is_replaced else clone.look()
+            head = (known["head"] or clone.head()) if clone.is_there else None
             if look.sha and look.sha != head:
-                if clone.fetch(look.sha) and head:
+                old, head = known["head"] or head, look.sha
+                clone.fetch(head)
+                if old and not clone.is_ancestor(old, head):
                     words = f"{target.full_name}: its branch was rewritten; what was there before is kept"
-                    rewritten.append(head)
-                head = look.sha
+                    rewritten.append(old)
+            lost = clone.lost(rewritten) if head and rewritten else []
         except GitError as error:
-            known = before or {"state": None, "branch": None, "head": None, "rewritten": []}
             return known, f"{target.full_name} cannot be looked at now: {error}"
-        return {"state": look.state, "branch": look.branch, "head": head, "rewritten": rewritten}, words
+        if lost:
+            words = (
+                f"{target.full_name}: its branch was rewritten, and what was there before is neither in its clone any "
+                f"more nor at the remote: commits that {' and '.join(lost)} alone reached are lost"
+            )
+        if known["head"] and not head:
+            words = f"{target.full_name} is {look.state}, and its clone is not there any more: its commits are lost"
+        kept = [sha for sha in rewritten if sha not in lost]
+        return {"state": look.state, "branch": look.branch, "head": head, "rewritten": kept}, words
 
     def commits(self, looked: tuple[Target, Mapping[str, Any]]) -> pl.DataFrame:
         """Its fixing commits, as the columns COMMITS of histories."""
@@ -159,6 +167,7 @@ class Cloned:
             return self._collected(targets, say, each)
 
     def _collected(self, targets: Sequence[Target], say: Say, each: Each) -> dict[str, Any]:
+        keep_to_owner(self._mining.clones)
         before = self.looks()
         looks = self._looks(targets, before, say, each)
         self._landing.discard_unfinished(self._library.name)
@@ -169,7 +178,7 @@ class Cloned:
         collection = self._landing.begin(self._library.name, self.KIND, asked)
         mined = self._mined(targets, looks, each)
         drawn = bottom_k(mined, self._library.name, self._seed, self._selection.commits_per_library)
-        changes = self._changed(drawn, {target.full_name: target for target in targets}, each)
+        changes = self._changed(drawn, targets, each)
         collection.land({"method": "changes"}, json.dumps(changes).encode())
         counts = {"repositories": len(looks), "commits": mined.height}
         collection.finish({"finished_at": collection.stamps.next().isoformat(), "looks": looks, **counts})
@@ -219,16 +228,16 @@ class Cloned:
     def _mined(self, targets: Sequence[Target], looks: Mapping[str, Mapping[str, Any]], each: Each) -> pl.DataFrame:
         known = [(target, looks[target.key]) for target in targets if target.key in looks]
         mined = pl.concat([pl.DataFrame(schema=COMMITS), *each(self._mining.commits, known, 1)])
-        # A repository may be listed twice, by different addresses.
+        # Of one that was deleted and made again under its name, both may have a commit.
         return mined.unique(["full_name", "sha"], keep="first", maintain_order=True)
 
-    def _changed(self, drawn: pl.DataFrame, targets: Mapping[str, Target], each: Each) -> list[dict[str, Any]]:
+    def _changed(self, drawn: pl.DataFrame, targets: Sequence[Target], each: Each) -> list[dict[str, Any]]:
         known = self._landed_changes()
-        rows = drawn.select("full_name", "sha").rows()
-        asked: dict[str, list[str]] = {}
-        for name, sha in rows:
+        asked: dict[tuple[int | None, str], list[str]] = {}
+        for number, name, sha in drawn.select("repository_id", "full_name", "sha").rows():
             if sha not in known:
-                asked.setdefault(name, []).append(sha)
-        for changes in each(self._mining.changes, [(targets[name], shas) for name, shas in asked.items()], 1):
+                asked.setdefault((number, name), []).append(sha)
+        places = {(target.number, target.full_name): target for target in targets}
+        for changes in each(self._mining.changes, [(places[place], shas) for place, shas in asked.items()], 1):
             known |= {change["sha"]: change for change in changes}
-        return [known[sha] for _, sha in rows]
+        return [known[sha] for sha in drawn["sha"]]

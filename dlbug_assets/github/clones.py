@@ -5,6 +5,7 @@ of this machine, or protocols other than https, ssh and file. A clone has commit
 commit's changes are asked for.
 """
 
+import codecs
 import os
 import re
 import shutil
@@ -20,6 +21,7 @@ from dlbug_assets.errors import DlbugError
 from dlbug_assets.github.histories import Change, Commit, excerpt
 
 HEAD = "refs/dlbug/head"
+_REWRITTEN = "refs/dlbug/rewritten"
 #: How long git may take for a look at a remote, and for anything else.
 _LOOK_SECONDS = 120
 _SECONDS = 1800
@@ -31,8 +33,12 @@ _OPTIONS = (
     "-c", "protocol.ssh.allow=always", "-c", "protocol.file.allow=always", "-c", "safe.directory=*",
 )  # fmt: skip
 _DIFF = ("--find-renames", "--no-ext-diff", "--no-textconv", "--root", "-r")
+#: What Python takes for encodings of text, and nobody else does.
+_OF_PYTHON = ("idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape")
 #: The process groups of every git that runs now.
 _running: set[int] = set()
+#: What git says of commits that a remote does not have (any more), or does not give away.
+_LOST = re.compile(r"not our ref|unadvertised object")
 #: What git says of repositories that are not there (any more), and of those that may not be seen.
 _GONE = re.compile(r"not found|does not exist|does not appear to be a git repository|could not read Username", re.I)
 _BLOCKED = re.compile(r"\b(403|451)\b|access denied|permission denied", re.I)
@@ -78,7 +84,7 @@ class Clone:
     @property
     def is_there(self) -> bool:
         """Whether anything was ever fetched."""
-        return (self.folder / "config").exists()
+        return (self.folder / HEAD).exists() or (self.folder / "packed-refs").exists()
 
     def head(self) -> str | None:
         """The head that was fetched last."""
@@ -89,11 +95,10 @@ class Clone:
         except GitError:
             return None
 
-    def fetch(self, sha: str) -> bool:
-        """Fetch the history up to a head that :meth:`look` found; true where what was fetched before is not part of
-        it any more (the branch was rewritten). What was fetched before is kept in any case. Raises :class:`GitError`,
-        also where the disk is nearly full."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+    def fetch(self, sha: str) -> None:
+        """Fetch the history up to a head that :meth:`look` found. What was fetched before is kept, also where the
+        branch was rewritten. Raises :class:`GitError`, also where the disk is nearly full."""
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         free = shutil.disk_usage(self.folder).free
         if free < _FREE_BYTES:
             raise GitError(f"only {free >> 20} MiB are free at {self.folder.parent}: free 1 GiB")
@@ -101,12 +106,25 @@ class Clone:
             lock.unlink()
         if not self.is_there:
             _git("init", "--quiet", "--bare", "--", str(self.folder))
-            self._run("config", "remote.origin.url", self._remote)
+        # Another repository may bear the name that it had when it was fetched last.
+        self._run("config", "remote.origin.url", self._remote)
         before = self.head()
-        self._run("fetch", "--quiet", "--no-tags", "--force", "--filter=tree:0", "origin", f"+{sha}:{HEAD}")
-        if before is None or before == sha or self._is_ancestor(before, sha):
+        self._fetch(sha, HEAD)
+        if before and not self.is_ancestor(before, sha):
+            self._run("update-ref", f"{_REWRITTEN}/{before}", before)
+
+    def lost(self, heads: Sequence[str]) -> list[str]:
+        """Which of these heads from before a branch was rewritten are not here, and cannot be fetched again, since the
+        remote has them no more."""
+        kept = self._run("for-each-ref", "--format=%(objectname)", _REWRITTEN).decode().split()
+        return [sha for sha in heads if sha not in kept and not self._is_fetched(sha, f"{_REWRITTEN}/{sha}")]
+
+    def is_ancestor(self, older: str, newer: str) -> bool:
+        """Whether a commit is reached by another one."""
+        try:
+            self._run("merge-base", "--is-ancestor", "--", older, newer)
+        except GitError:
             return False
-        self._run("update-ref", f"refs/dlbug/rewritten/{before}", before)
         return True
 
     def commits(self, head: str, known: Sequence[str] = ()) -> Iterator[Commit]:
@@ -130,16 +148,14 @@ class Clone:
         numbers = self.numstat(parents)
         for sha in shas:
             patch = self._run("diff-tree", *_DIFF, "-p", "--no-commit-id", "--end-of-options", *parents[sha], sha)
-            # No line within a file's patch begins like this.
-            patches = re.split(r"^diff --git .*\n", patch.decode("utf-8", "replace"), flags=re.M)[1:]
-            hunks = (re.search(r"^@@ .*", each, re.M | re.S) for each in patches)
+            hunks = _hunks(patch.decode("utf-8", "replace"))
             files = numbers[sha]
             names = ((old, new) for _, _, old, new in files)
             yield Change(
                 len(files),
                 sum(added for added, _, _, _ in files),
                 sum(deleted for _, deleted, _, _ in files),
-                excerpt((*name, found.group() if found else "") for name, found in zip(names, hunks, strict=True)),
+                excerpt((*name, own) for name, own in zip(names, hunks, strict=True)),
             )
 
     def numstat(self, parents: Mapping[str, Sequence[str]]) -> dict[str, list[tuple[int, int, str, str]]]:
@@ -163,21 +179,37 @@ class Clone:
             raise DlbugError(f"{self.address}: repositories are fetched by https, ssh or from a path, nothing else")
         return f"file://{Path(self.address).absolute()}"
 
-    def _is_ancestor(self, older: str, newer: str) -> bool:
+    def _is_fetched(self, sha: str, name: str) -> bool:
         try:
-            self._run("merge-base", "--is-ancestor", "--", older, newer)
-        except GitError:
-            return False
+            self._fetch(sha, name)
+        except GitError as error:
+            if _LOST.search(str(error)):
+                return False
+            raise
         return True
+
+    def _fetch(self, sha: str, name: str) -> None:
+        self._run("fetch", "--quiet", "--no-tags", "--force", "--filter=tree:0", "origin", f"+{sha}:{name}")
 
     def _run(self, *arguments: str, stdin: bytes = b"") -> bytes:
         return _git(f"--git-dir={self.folder}", *arguments, stdin=stdin)
 
 
+def keep_to_owner(folder: Path) -> None:
+    """Let nobody else into the clones in a folder, whoever may enter now: they hold names and addresses of people."""
+    for clone in _clones_in(folder):
+        if clone.stat().st_mode & 0o077:
+            clone.chmod(0o700)
+
+
 def weighed(folder: Path) -> tuple[int, int]:
     """How many clones are in a folder, and the bytes they take."""
-    found = [path for path in folder.glob("*.git") if path.is_dir()]
+    found = _clones_in(folder)
     return len(found), sum(file.stat().st_size for path in found for file in path.rglob("*") if file.is_file())
+
+
+def _clones_in(folder: Path) -> list[Path]:
+    return [path for path in folder.glob("*.git") if path.is_dir()]
 
 
 def end_all() -> None:
@@ -242,6 +274,24 @@ def _numstat(content: bytes) -> dict[str, list[tuple[int, int, str, str]]]:
     return found
 
 
+def _hunks(content: str) -> list[str]:
+    """The hunks of each file of `diff-tree -p`."""
+    hunks: list[str] = []
+    before = ""
+    # No line within a file's patch begins like this.
+    parts = iter(re.split(r"^(diff --git .*\n)", content, flags=re.M)[1:])
+    for name, patch in zip(parts, parts, strict=True):
+        found = re.search(r"^@@ .*", patch, re.M | re.S)
+        own = found.group() if found else ""
+        if name == before and patch.startswith("new file mode "):
+            # A file that became a link, or the other way round: git deletes it, and makes it anew.
+            hunks[-1] += own
+        else:
+            hunks.append(own)
+        before = name
+    return hunks
+
+
 def _commit(sha: str, content: bytes) -> Commit:
     header, _, body = content.partition(b"\n\n")
     fields: dict[bytes, list[bytes]] = {}
@@ -257,15 +307,18 @@ def _commit(sha: str, content: bytes) -> Commit:
         _text(address.group(1) if address else author, encoding),
         _moment(author),
         _moment(committer),
-        _text(body, encoding).replace("\0", "\N{REPLACEMENT CHARACTER}"),
+        _text(body, encoding),
     )
 
 
 def _text(content: bytes, encoding: str) -> str:
+    """What is written there, as far as a table can hold it."""
     try:
-        return content.decode(encoding, "replace")
-    except LookupError:  # an encoding that nobody knows
-        return content.decode("utf-8", "replace")
+        is_known = codecs.lookup(encoding).name not in _OF_PYTHON
+        text = content.decode(encoding if is_known else "utf-8", "replace")
+    except (LookupError, ValueError):  # an encoding that nobody knows, or whose name is none
+        text = content.decode("utf-8", "replace")
+    return re.sub(r"[\0\ud800-\udfff]", "\N{REPLACEMENT CHARACTER}", text)
 
 
 def _moment(person: bytes) -> datetime | None:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 _MOST = 1000
 _BEFORE_GITHUB = datetime(2007, 1, 1)
 _ATTEMPTS = 4
+#: States of repositories that bear their name.
+_THERE = ("ok", "renamed")
 
 
 class CutShortError(DlbugError):
@@ -40,8 +42,12 @@ class Discovery:
         self._access = access
 
     def targets(self) -> list[Target]:
-        """The repositories that are followed, as the last discovery left them."""
-        return [
+        """The repositories that are followed, as the last discovery left them; at the end those that were deleted and
+        made again under their name, so that of a commit of both it is the new one that counts."""
+        rows = self._known()
+        # Whoever is there comes last, and stays.
+        bearers = {row["full_name"]: row["number"] for row in sorted(rows, key=lambda row: row["state"] in _THERE)}
+        targets = [
             Target(
                 f"{self._access.git_root}/{row['full_name']}.git",
                 row["full_name"],
@@ -49,9 +55,11 @@ class Discovery:
                 row["page"],
                 row["state"],
                 row["facts"],
+                is_replaced=bearers[row["full_name"]] != row["number"],
             )
-            for row in self._known()
+            for row in rows
         ]
+        return sorted(targets, key=lambda target: target.is_replaced)
 
     def is_due(self, *, sweep: bool) -> bool:
         """Whether to discover: for a sweep, and where nothing was discovered for this question."""
@@ -67,7 +75,9 @@ class Discovery:
         if isinstance(self._library.repositories, str):
             rows = self._searched(talk, self._library.repositories, known, say)
         else:
-            rows = [self._listed(talk, name) for name in dict.fromkeys(self._library.repositories)]
+            listed = [self._listed(talk, name) for name in self._library.repositories]
+            # By its old and its new name it is one.
+            rows = list({row["number"] or row["full_name"]: row for row in listed}.values())
         collection.finish(
             {
                 "finished_at": self._access.now().isoformat(),

@@ -38,7 +38,7 @@ class Target:
     """A repository to follow: by its number where GitHub was asked for it, else by its address.
 
     ``facts`` are what the search or the look at it said (ISO moments); ``page`` is its page on the web, where it has
-    one; ``state`` what the search made of it.
+    one; ``state`` what the search made of it; ``is_replaced`` says that another one bears its name now.
     """
 
     address: str
@@ -47,6 +47,7 @@ class Target:
     page: str | None = None
     state: str | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
+    is_replaced: bool = False
 
     @property
     def key(self) -> str:
@@ -150,9 +151,12 @@ def without_people(commits: pl.DataFrame, key: bytes) -> pl.DataFrame:
 
 
 def repository_rows(library: str, targets: Iterable[Target], looks: Mapping[str, Mapping[str, Any]]) -> pl.DataFrame:
-    """The columns REPOSITORIES; ``looks`` has state, branch and head by key, where there was a look."""
+    """The columns REPOSITORIES, of a name the one that bears it now; ``looks`` has state, branch and head by key, where
+    there was a look."""
     rows = []
     for target in targets:
+        if target.is_replaced:
+            continue
         look = looks.get(target.key, {})
         state = look.get("state")
         if state in (None, "gone") and target.state not in (None, "ok", "renamed"):

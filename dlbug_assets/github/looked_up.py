@@ -26,8 +26,8 @@ class LookedUp:
         return self._landing.done(self._library, {self.KIND})
 
     def collect(self, known: pl.DataFrame, say: Say) -> dict[str, Any]:
-        """Land what GitHub says of the commits (full_name, sha) that were not looked up before. What was had counts
-        even where the rest cannot be had now. Raises what the transport raises."""
+        """Land what GitHub says of the commits (full_name, sha) that were not looked up before. What was had as a whole
+        counts even where the rest cannot be had now. Raises what the transport raises."""
         before = set(landed_details(self.done))
         wanted = [(name, sha) for name, sha in known.select("full_name", "sha").rows() if sha not in before]
         if not wanted:

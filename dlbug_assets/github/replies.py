@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from dlbug_assets.github.client import DETAILS, OK, Conversation
+from dlbug_assets.github.client import DETAILS, OK, Conversation, answer_in, is_whole
 from dlbug_assets.github.histories import Change, Commit, excerpt
 from dlbug_assets.github.transport import Answer
 from dlbug_assets.landing import Collection
@@ -43,16 +43,23 @@ def ask_for_details(talk: Conversation, path: str, sha: str) -> None:
 
 
 def landed_details(collections: Iterable[Collection]) -> dict[str, list[dict[str, Any]]]:
-    """The pages of the replies to commits' hashes, by hash; none where GitHub has no such commit (any more)."""
-    pages: dict[str, list[dict[str, Any]]] = {}
+    """The pages of the replies to commits' hashes, by hash, where all of them landed; none where GitHub has no such
+    commit (any more)."""
+    landed: dict[str, dict[int, Answer]] = {}
     for collection in collections:
         for reply in collection.replies():
-            purpose = reply.request["purpose"]
-            if purpose["purpose"] == DETAILS:
-                of_sha = pages.setdefault(purpose["sha"], [])
-                if reply.request["status"] == OK:
-                    of_sha.append(Answer(OK, {}, reply.body).content)
-    return pages
+            purpose, page = reply.request["purpose"], reply.request["params"].get("page", 1)
+            answer = answer_in(reply)
+            if purpose["purpose"] != DETAILS or not is_whole(answer, DETAILS):
+                continue
+            # That a later page is refused says nothing of the commit.
+            if answer.status == OK or page == 1:
+                landed.setdefault(purpose["sha"], {})[page] = answer
+    return {
+        sha: [answer.content for _, answer in sorted(pages.items()) if answer.status == OK]
+        for sha, pages in landed.items()
+        if not pages[max(pages)].has_next
+    }
 
 
 def change(pages: Sequence[Mapping[str, Any]]) -> Change:

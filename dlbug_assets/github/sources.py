@@ -25,7 +25,7 @@ from dlbug_assets.landing import Collected, Collection, Landing, Say
 from dlbug_assets.privacy import blanked, secret_key
 from dlbug_assets.quota import DeferredError
 from dlbug_assets.sample import commits as sample
-from dlbug_assets.study import Library, Study
+from dlbug_assets.study import Library, Study, repository_name
 from dlbug_assets.table_assets import Own, Part
 from dlbug_assets.wire import UnreachableError
 
@@ -239,7 +239,7 @@ class Followed:
         discovery = self._discovery(name)
         if discovery is not None:
             return discovery.targets()
-        return [listed(address, self.access.git_root) for address in dict.fromkeys(self._library(name).repositories)]
+        return [listed(address, self.access.git_root) for address in self._library(name).repositories]
 
     def _histories(self, name: str) -> Cloned | ThroughApi:
         if self.study.sources.commits == "clone":
@@ -250,12 +250,12 @@ class Followed:
 
 def listed(address: str, git_root: str) -> Target:
     """A repository that the study lists, as owner/name on GitHub, by another address, or by a path."""
+    name = repository_name(address)
+    page = f"https://github.com/{name}"
     if re.fullmatch(r"[\w.-]+/[\w.-]+", address):
-        return Target(f"{git_root}/{address}.git", address, page=f"https://github.com/{address}")
-    # Its address without protocol and account.
-    name = re.sub(r"^\w+://([^@/]*@)?", "", address).removesuffix("/").removesuffix(".git")
-    page = f"https://{name}" if name.startswith("github.com/") else None
-    return Target(address, name.removeprefix("github.com/"), page=page)
+        return Target(f"{git_root}/{name}.git", name, page=page)
+    is_on_github = re.match(r"\w+://([^/]*@)?github\.com/", address, re.IGNORECASE)
+    return Target(address, name, page=page if is_on_github else None)
 
 
 def _details(changes: pl.DataFrame, shas: Sequence[str]) -> pl.DataFrame:

@@ -17,6 +17,7 @@ from urllib.parse import parse_qsl, urljoin, urlsplit
 
 from dlbug_assets.clock import Clock, shown
 from dlbug_assets.errors import DlbugError
+from dlbug_assets.landing import without_lone_surrogates
 from dlbug_assets.quota import EVERY, DeferredError, Ledger, pass_holds
 from dlbug_assets.wire import MalformedError, Patience, TransientError, UnreachableError, Wire
 
@@ -52,7 +53,7 @@ class Answer:
     def content(self) -> Any:
         """The JSON of the body; raises :class:`MalformedError` for what is none."""
         try:
-            content = json.loads(self.body)
+            content = without_lone_surrogates(json.loads(self.body))
         except ValueError:
             raise MalformedError("the reply is not JSON") from None
         if not isinstance(content, dict | list):

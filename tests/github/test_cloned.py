@@ -72,6 +72,14 @@ def silent():
             connection.close()
 
 
+def stored(clone):
+    """The kinds of what a clone holds."""
+    return subprocess.run(
+        ["git", f"--git-dir={clone.folder}", "cat-file", "--batch-all-objects", "--batch-check=%(objecttype)"],
+        capture_output=True, check=True, text=True,
+    ).stdout.split()  # fmt: skip
+
+
 def is_talked_to_by_nobody(address):
     """Whether no process has the address among its arguments; one that was killed takes a moment to go."""
     deadline = time.monotonic() + 30
@@ -152,6 +160,157 @@ def test_a_clone_that_was_deleted_is_fetched_again(follow, tmp_path, ran):
     ran.clear()
     assert follow()[2:] == before[2:]
     assert Counter(ran)["fetch"] == 1
+
+
+def test_a_clone_that_was_deleted_and_only_begun_again_is_fetched(follow, repositories, clone_of):
+    before = follow()
+    clone = clone_of(repositories[NAMES[0]])
+    shutil.rmtree(clone.folder)
+    subprocess.run(["git", "init", "--quiet", "--bare", str(clone.folder)], check=True)
+    assert follow()[2:] == before[2:]
+
+
+def test_a_clone_whose_references_were_packed_is_there(follow, repositories, clone_of, ran, tmp_path):
+    before = follow()
+    clone = clone_of(repositories[NAMES[0]])
+    subprocess.run(["git", f"--git-dir={clone.folder}", "pack-refs", "--all"], check=True)
+    repositories[NAMES[0]].path.rename(tmp_path / "away")
+    ran.clear()
+    assert follow()[1::2] == before[1::2]
+    assert Counter(ran)["fetch"] == 0
+
+
+def test_nobody_but_the_owner_can_look_into_clones_not_even_into_those_from_before(follow, repositories, clone_of):
+    follow()
+    first, second = (clone_of(repositories[name]).folder for name in NAMES[:2])
+    assert {folder.stat().st_mode & 0o777 for folder in (first, second)} == {0o700}
+    first.chmod(0o755)
+    second.chmod(0o755)
+    repositories[NAMES[0]].commit("fix again")
+    follow()
+    assert {folder.stat().st_mode & 0o777 for folder in (first, second)} == {0o700}
+
+
+@pytest.fixture
+def rewritten(follow, repositories):
+    """A repository whose branch was rewritten after it was fetched; its titles; and what its branch left."""
+    made = repositories[NAMES[0]]
+    old = made.commit("fix first try")
+    follow()
+    made.rewrite("fix second try")
+    _, said, _, titles = follow()
+    assert said == [f"{NAMES[0]}: its branch was rewritten; what was there before is kept"]
+    assert titles[:3] == ["fix second try", f"fix {NAMES[0]}", "fix first try"]
+    return made, titles, old
+
+
+@pytest.fixture
+def clone_of(tmp_path):
+    """The clone of a repository."""
+
+    def found(made):
+        folders = (tmp_path / "home" / "clones").iterdir()
+        origin = f"url = file://{made.path}\n"
+        (folder,) = (folder for folder in folders if origin in (folder / "config").read_text())
+        return Clone(folder, str(made.path))
+
+    return found
+
+
+def is_lost(sha):
+    return (
+        f"{NAMES[0]}: its branch was rewritten, and what was there before is neither in its clone any more nor at the "
+        f"remote: commits that {sha} alone reached are lost"
+    )
+
+
+def test_what_a_rewritten_branch_left_is_fetched_again_with_its_clone(follow, rewritten, clone_of):
+    made, titles, _ = rewritten
+    before = follow()
+    shutil.rmtree(clone_of(made).folder)
+    for _ in range(2):
+        notes, said, looks, found = follow()
+        assert (notes["note"], said, looks, found) == ("nothing new", [], before[2], titles)
+    assert set(stored(clone_of(made))) == {"commit"}
+
+
+def test_what_the_remote_dropped_is_lost_with_the_clone_and_that_is_said_once(follow, rewritten, clone_of, ran):
+    made, titles, old = rewritten
+    made.collect_garbage()
+    assert follow()[1:] == ([], follow()[2], titles)
+    shutil.rmtree(clone_of(made).folder)
+    _, said, looks, found = follow()
+    assert said == [is_lost(old)]
+    assert looks[str(made.path)]["rewritten"] == []
+    assert found == [title for title in titles if title != "fix first try"]
+    ran.clear()
+    assert follow()[1:] == ([], looks, found)
+    assert Counter(ran)["fetch"] == 0
+
+
+def test_a_clone_that_was_fetched_again_without_what_it_had_is_no_obstacle(follow, rewritten, clone_of):
+    made, titles, old = rewritten
+    made.collect_garbage()
+    clone = clone_of(made)
+    shutil.rmtree(clone.folder)
+    clone.fetch(clone.look().sha)
+    _, said, _, found = follow()
+    assert said == [is_lost(old)]
+    assert found == [title for title in titles if title != "fix first try"]
+
+
+def test_a_branch_that_is_rewritten_while_its_clone_is_deleted_is_lost_and_that_is_said(follow, repositories, clone_of):
+    made = repositories[NAMES[0]]
+    old = made.commit("fix first try")
+    follow()
+    shutil.rmtree(clone_of(made).folder)
+    made.rewrite("fix second try")
+    made.collect_garbage()
+    _, said, _, titles = follow()
+    assert said == [is_lost(old)]
+    assert titles[:2] == ["fix second try", f"fix {NAMES[0]}"]
+
+
+def test_a_branch_that_is_rewritten_while_its_clone_is_deleted_is_kept_where_the_remote_still_has_it(
+    follow, repositories, clone_of
+):
+    made = repositories[NAMES[0]]
+    made.commit("fix first try")
+    follow()
+    shutil.rmtree(clone_of(made).folder)
+    made.rewrite("fix second try")
+    _, said, _, titles = follow()
+    assert said == [f"{NAMES[0]}: its branch was rewritten; what was there before is kept"]
+    assert titles[:3] == ["fix second try", f"fix {NAMES[0]}", "fix first try"]
+
+
+def test_a_run_that_was_killed_after_it_fetched_a_rewritten_branch_loses_nothing(follow, repositories, clone_of):
+    made = repositories[NAMES[0]]
+    made.commit("fix first try")
+    follow()
+    made.rewrite("fix second try")
+    made.collect_garbage()
+    clone = clone_of(made)
+    clone.fetch(clone.look().sha)
+    _, said, _, titles = follow()
+    assert said == [f"{NAMES[0]}: its branch was rewritten; what was there before is kept"]
+    assert titles[:3] == ["fix second try", f"fix {NAMES[0]}", "fix first try"]
+
+
+def test_the_clone_of_a_repository_that_is_gone_cannot_be_had_again_and_that_is_said_once(
+    follow, repositories, clone_of, tmp_path
+):
+    made = repositories[NAMES[0]]
+    before = follow()[3]
+    shutil.rmtree(clone_of(made).folder)
+    made.path.rename(tmp_path / "away")
+    _, said, looks, titles = follow()
+    assert said == [f"{NAMES[0]} is gone, and its clone is not there any more: its commits are lost"]
+    assert (looks[str(made.path)]["state"], titles) == ("gone", before[1:])
+    assert follow()[1:] == ([], looks, titles)
+    # It may come back.
+    (tmp_path / "away").rename(made.path)
+    assert follow()[3] == before
 
 
 @pytest.mark.parametrize("workers", [1, 3])

@@ -10,6 +10,12 @@ from dlbug_assets.github import clones
 from dlbug_assets.github.clones import Clone, GitError, Look
 from repositories import Repository
 
+#: What Python takes for encodings, and no commit is written in; and names that are none.
+NO_ENCODINGS = (
+    b"idna", b"punycode", b"undefined", b"unicode_escape", b"raw_unicode_escape", b"Unicode-Escape", b"hex", b"rot13",
+    b"", b"\xff", b"utf-8\0",
+)  # fmt: skip
+
 
 @pytest.fixture
 def remote(tmp_path):
@@ -85,6 +91,9 @@ def test_a_title_is_the_first_line_that_is_not_blank(remote, clone, message, tit
         (b"encoding klingon\n", "Größe".encode(), "Größe"),
         (b"", b"caf\xe9", "caf\N{REPLACEMENT CHARACTER}"),
         (b"", b"no\0 end", "no\N{REPLACEMENT CHARACTER} end"),
+        *((b"encoding %s\n" % name, "Größe \\ud800".encode(), "Größe \\ud800") for name in NO_ENCODINGS),
+        (b"encoding utf-7\n", b"half +2AA- a pair", "half \N{REPLACEMENT CHARACTER} a pair"),
+        (b"encoding utf-7\n", b"whole +2D3cGw- pair", "whole \N{BUG} pair"),
     ],
 )
 def test_whatever_the_encoding_a_message_can_be_read(remote, clone, header, message, expected):
@@ -122,20 +131,44 @@ def test_a_side_branch_that_is_merged_late_is_found_by_reachability(remote, clon
 def test_a_rewritten_branch_is_recognised_and_what_was_there_is_kept(remote, clone):
     remote.commit("base")
     old = remote.commit("fix, first try")
-    look = clone.look()
-    assert clone.fetch(look.sha) is False
+    fetched(clone)
     remote.git("reset", "-q", "--hard", "HEAD~1")
     new = remote.commit("fix, second try", at=1_600_000_000)
-    assert clone.fetch(clone.look().sha) is True
+    remote.collect_garbage()
+    fetched(clone)
     assert clone.head() == new
+    assert not clone.is_ancestor(old, new)
+    assert clone.lost([old, "1" * 40]) == ["1" * 40]
     assert titles(clone) == ["fix, second try", "base"]
     assert [commit.title for commit in clone.commits(old, [new])] == ["fix, first try"]
+
+
+def test_a_head_that_was_forgotten_is_fetched_again_as_long_as_it_can_be_had(remote, clone):
+    remote.commit("base")
+    old = remote.commit("fix, first try")
+    remote.rewrite("fix, second try")
+    fetched(clone)
+    assert clone.lost([old]) == []
+    assert [commit.title for commit in clone.commits(old, [clone.head()])] == ["fix, first try"]
+    older = remote.git("rev-parse", "HEAD")
+    remote.rewrite("fix, third try")
+    remote.collect_garbage()
+    # What was fetched as something else is there, whatever the remote still has.
+    assert clone.lost([older]) == []
+
+
+def test_a_remote_that_cannot_be_asked_for_a_head_loses_nothing(remote, clone, tmp_path):
+    remote.commit("base")
+    fetched(clone)
+    remote.path.rename(tmp_path / "away")
+    with pytest.raises(GitError, match="does not appear to be a git repository"):
+        clone.lost(["1" * 40])
 
 
 def test_fetching_again_without_a_change_changes_nothing(remote, clone):
     sha = remote.commit("one")
     fetched(clone)
-    assert clone.fetch(sha) is False
+    clone.fetch(sha)
     assert clone.head() == sha
 
 
@@ -220,6 +253,25 @@ def test_a_renamed_file_is_one_file(remote, clone):
     change = clone.change(sha)
     assert (change.files, change.additions, change.deletions) == (1, 0, 0)
     assert change.excerpt == "diff --git a/a.py b/b.py\n"
+
+
+def test_a_file_that_becomes_a_link_or_the_other_way_round_is_one_file(remote, clone):
+    (remote.path / "g").symlink_to("target")
+    remote.git("add", "g")
+    remote.commit("base", {"f": "1\n2\n", "h": "x\n"})
+    (remote.path / "f").unlink()
+    (remote.path / "f").symlink_to("elsewhere")
+    (remote.path / "g").unlink()
+    remote.git("add", "f")
+    sha = remote.commit("fix links", {"g": "now\na file\n", "h": "y\n"})
+    fetched(clone)
+    change = clone.change(sha)
+    assert (change.files, change.additions, change.deletions) == (3, 4, 4)
+    assert change.excerpt == (
+        "diff --git a/f b/f\n@@ -1,2 +0,0 @@\n-1\n-2\n@@ -0,0 +1 @@\n+elsewhere\n\\ No newline at end of file\n"
+        "diff --git a/g b/g\n@@ -1 +0,0 @@\n-target\n\\ No newline at end of file\n@@ -0,0 +1,2 @@\n+now\n+a file\n"
+        "diff --git a/h b/h\n@@ -1 +1 @@\n-x\n+y\n"
+    )
 
 
 def test_numbers_are_those_of_gits_own_log(remote, clone):

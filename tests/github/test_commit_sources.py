@@ -228,6 +228,7 @@ def test_a_commit_of_two_repositories_is_in_both_and_drawn_once(remote, landing,
     ("address", "name"),
     [
         ("keras-team/keras", "keras-team/keras"),
+        ("keras-team/keras.git", "keras-team/keras"),
         ("https://github.com/keras-team/keras.git", "keras-team/keras"),
         ("ssh://git@github.com/keras-team/keras", "keras-team/keras"),
         ("https://gitlab.com/group/sub/name.git/", "gitlab.com/group/sub/name"),
@@ -236,3 +237,18 @@ def test_a_commit_of_two_repositories_is_in_both_and_drawn_once(remote, landing,
 )
 def test_a_repository_is_called_by_owner_and_name_or_by_its_address(address, name):
     assert listed(address, "https://github.com").full_name == name
+
+
+@pytest.mark.parametrize(
+    ("address", "cloned", "page"),
+    [
+        ("a/b", "https://host/a/b.git", "https://github.com/a/b"),
+        ("a/b.git", "https://host/a/b.git", "https://github.com/a/b"),
+        ("ssh://git@GitHub.com/a/b", "ssh://git@GitHub.com/a/b", "https://github.com/a/b"),
+        ("https://gitlab.com/a/b", "https://gitlab.com/a/b", None),
+        ("/srv/github.com/a", "/srv/github.com/a", None),
+    ],
+)
+def test_a_repository_is_cloned_from_its_address_and_has_a_page_on_github_alone(address, cloned, page):
+    target = listed(address, "https://host")
+    assert (target.address, target.page) == (cloned, page)

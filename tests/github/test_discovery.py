@@ -1,11 +1,12 @@
 """Which repositories are followed: found by GitHub's search or listed, known by their number."""
 
 import pytest
-from following import PLANTED, STUDY, Following
+from following import PLANTED, STUDY, Following, with_sources
 
 from dlbug_assets.github.discovery import Discovery
 from dlbug_assets.github.transport import RefusedError
 from dlbug_assets.study import Library
+from repositories import Repository
 from servers.github import Fault, GitHub
 
 
@@ -78,6 +79,52 @@ def test_what_the_search_no_longer_finds_is_looked_up(api, study):
     assert discovered(study)[:4] == [before[0], before[1], (3, "jane/r3", "blocked"), (4, "jane/r4", "renamed")]
 
 
+@pytest.mark.parametrize("stars", [1, 9])
+@pytest.mark.parametrize("way", ["api", "clone"])
+def test_one_made_again_under_its_name_takes_its_row_and_the_commits_of_both_are_kept(api, tmp_path, way, stars):
+    study = Following(api, tmp_path / "home", with_sources(STUDY, commits=way))
+    first, second = Repository(tmp_path / "first"), Repository(tmp_path / "second")
+    first.commit("Fix the first", {"a.py": "1\n"})
+    second.commit("Fix the second", {"a.py": "1\n", "b.py": "1\n"})
+    api.add(first.path, "jane/r", number=1, stars=5)
+    study.refresh()
+    api.remove(1)
+    api.add(second.path, "jane/r", number=2, stars=stars)
+    for _ in range(2):
+        study.refresh(sweep=True)
+        repositories = study.table("repositories").select("repository_id", "full_name", "state", "head_sha")
+        assert repositories.rows() == [(2, "jane/r", "ok", second.git("rev-parse", "HEAD"))]
+        commits = study.table("fix_commits").select("repository_id", "full_name", "title", "is_reachable").sort("title")
+        assert commits.rows() == [(1, "jane/r", "Fix the first", True), (2, "jane/r", "Fix the second", True)]
+        drawn = study.table("sampled_commits").select("title", "files_changed").sort("title")
+        assert drawn.rows() == [("Fix the first", 1), ("Fix the second", 2)]
+    study.proves_rebuilding()
+    # What somebody pushes again counts in the one that is there.
+    second.git("fetch", "-q", str(first.path), "main")
+    second.git("reset", "-q", "--hard", "FETCH_HEAD")
+    study.refresh()
+    commits = study.table("fix_commits").select("repository_id", "title", "is_reachable").sort("title")
+    assert commits.rows() == [(2, "Fix the first", True), (2, "Fix the second", False)]
+
+
+@pytest.mark.parametrize("way", ["api", "clone"])
+def test_one_whose_old_name_another_bears_is_still_followed(api, tmp_path, way):
+    study = Following(api, tmp_path / "home", with_sources(STUDY, commits=way))
+    first, second = Repository(tmp_path / "first"), Repository(tmp_path / "second")
+    first.commit("Fix the first")
+    second.commit("Fix the second")
+    api.add(first.path, "jane/r", number=1)
+    study.refresh()
+    api.rename(1, "jane/renamed")
+    api.add(second.path, "jane/r", number=2)
+    study.refresh(sweep=True)
+    first.commit("Fix the first again")
+    study.refresh()
+    assert study.table("fix_commits").select("full_name", "title").sort("title").rows() == [
+        ("jane/renamed", "Fix the first"), ("jane/renamed", "Fix the first again"), ("jane/r", "Fix the second"),
+    ]  # fmt: skip
+
+
 def test_stars_that_move_one_from_page_to_page_hide_nothing(api, study):
     host(api, *range(1000, 850, -1))
 
@@ -133,6 +180,13 @@ def test_listed_repositories_are_looked_up_by_name(api, study):
         (1, "jane/r1", "ok"), (2, "elsewhere/r2", "renamed"), (None, "jane/r3", "blocked"),
         (None, "nobody/nothing", "gone"),
     ]  # fmt: skip
+
+
+def test_one_that_is_listed_by_its_old_and_its_new_name_is_one(api, study):
+    host(api, 5, 4)
+    api.rename(2, "elsewhere/r2")
+    listed = ["jane/r1", "jane/r2", "elsewhere/r2"]
+    assert discovered(study, repositories=listed) == [(1, "jane/r1", "ok"), (2, "elsewhere/r2", "ok")]
 
 
 @pytest.mark.parametrize("address", ["./here", "https://gitlab.com/a/b", "ssh://git@host/a/b.git", "a/b/c"])

@@ -28,6 +28,7 @@ from small_disks import mount, unmount
 pytestmark = pytest.mark.slow
 
 LISTS = "repositories/{id}/commits"
+DETAILS = "repositories/{id}/commits/{sha}"
 SEARCH = "search/repositories"
 
 
@@ -260,6 +261,19 @@ def test_row_33_a_reply_that_is_none_moves_nothing_in_that_repository(api, study
     assert after.filter(full_name=hosted.full_name).equals(before.filter(full_name=hosted.full_name))
     assert after.filter(full_name=other.full_name).height == before.filter(full_name=other.full_name).height + 1
     assert any(f"{hosted.full_name} cannot be looked at now" in line for line in study.said)
+    proves_recovery(study)
+
+
+@pytest.mark.parametrize("kind", ["empty_body", "html", "cut_json", "wrong_shape"])
+@pytest.mark.parametrize("method", [LISTS, DETAILS])
+def test_row_33_a_reply_that_is_none_is_asked_for_again_by_a_run_that_goes_on(api, study, kind, method):
+    api.fail(Fault(kind, method=method))
+    # Of the first library the run ends before its collection is done.
+    api.fail(Fault("primary", method=DETAILS, seconds=600))
+    assert "Keras" in study.collect()
+    api.faults.clear()
+    api.pardon()
+    study.clock.ahead = timedelta(minutes=11)
     proves_recovery(study)
 
 

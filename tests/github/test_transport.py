@@ -8,6 +8,7 @@ from following import PLANTED, Following
 
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.github.api_access import ApiAccess
+from dlbug_assets.github.transport import Answer
 from dlbug_assets.quota import DeferredError
 from dlbug_assets.wire import MalformedError
 from servers.github import Fault, GitHub
@@ -72,6 +73,10 @@ def test_a_limit_lasts_as_long_as_the_servers_own_clock_says(api, study):
         get(study)
     wait = error.value.until - study.clock.now()
     assert timedelta(seconds=1490) < wait < timedelta(seconds=1510)
+
+
+def test_half_a_surrogate_pair_stands_as_the_replacement_character():
+    assert Answer(200, {}, rb'{"message": "\ud83d \ud83d\ude00"}').content == {"message": "\ufffd \U0001f600"}
 
 
 def test_redirects_end(api, study):
