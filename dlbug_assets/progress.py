@@ -1,7 +1,9 @@
 """Progress on the terminal: one line per step, instead of Dagster's full event log."""
 
+import functools
 import json
 import logging
+import os
 import sys
 from collections import defaultdict
 from datetime import UTC, datetime
@@ -24,6 +26,7 @@ class _StepLines(logging.Handler):
     def __init__(self, *, as_json: bool) -> None:
         super().__init__()
         self._as_json = as_json
+        self._terminal = _terminal()
         self._rows_in: dict[str, int] = {}
         self._rows_out: defaultdict[str, dict[dg.AssetKey | None, int]] = defaultdict(dict)
 
@@ -62,8 +65,14 @@ class _StepLines(logging.Handler):
             line = json.dumps({"time": now, "run": meta.get("run_id"), **said}, ensure_ascii=False)
         else:
             line = _line(said)
-        sys.stderr.write(line + "\n")
-        sys.stderr.flush()
+        os.write(self._terminal, f"{line}\n".encode(errors="backslashreplace"))
+
+
+@functools.cache
+def _terminal() -> int:
+    """Where standard error leads before any step runs: while one does, Dagster catches it and has another process pass
+    it on, which it may end before the last lines are through."""
+    return os.dup(sys.stderr.fileno())
 
 
 def _line(said: dict[str, Any]) -> str:

@@ -49,6 +49,14 @@ def test_the_published_database_says_in_the_ui_what_its_run_came_to(sample):
     assert told["findings"] == ", ".join(f"{count} {verdict}" for verdict, count in counted.rows())
 
 
+def test_progress_takes_no_detour_on_which_lines_are_lost(sample):
+    """Dagster's copy of what a step writes to standard error is passed on by a process that may be ended too soon."""
+    caught = list(sample.home.dagster_home.glob("storage/*/compute_logs/*.err"))
+    assert caught
+    assert all("done" not in path.read_text(encoding="utf-8") for path in caught)
+    assert sample.result.stderr.count("  done    ") > 30
+
+
 def test_every_materialization_says_by_which_protocol_it_was_made(sample):
     with dg.DagsterInstance.from_config(str(sample.home.dagster_home)) as instance:
         events = [instance.get_latest_materialization_event(key) for key in instance.all_asset_keys()]
@@ -211,7 +219,7 @@ def test_some_libraries_can_be_collected_by_themselves(dlbug, tmp_path):
     selection = "group:stackoverflow or group:reference"
     result = dlbug("run", "--libraries", "Torch,Keras", "--select", selection)
     assert result.returncode == 0, result.stderr
-    assert "Keras: raw_posts: 650 rows written" in result.stderr
+    assert "Keras: raw_posts: 650 rows written" in result.stderr, result.stderr
     assert result.stdout == f"Database: {tmp_path / 'home' / 'sample.duckdb'}\n"
     found = dlbug("sql", "select distinct library from stackoverflow.raw_posts order by 1", "--format", "csv")
     assert found.stdout.split() == ["library", "Keras", "Torch"]
