@@ -244,7 +244,7 @@ MUTATIONS = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 15), CELLS), ma
 #: DLBUG_MUTATIONS=250 makes it two thousand files.
 @pytest.mark.slow
 @settings(
-    max_examples=int(os.environ.get("DLBUG_MUTATIONS", "8")),
+    max_examples=int(os.environ.get("DLBUG_MUTATIONS", "6")),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

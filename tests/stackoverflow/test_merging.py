@@ -268,7 +268,7 @@ def act(site, pipeline, change):
         }[kind]()
 
 
-@settings(max_examples=80)
+@settings(max_examples=60)
 @given(CHANGES, CHANGES)
 def test_whatever_happens_a_sweep_ends_in_the_truth_and_landing_alone_gives_the_same(history, meanwhile):
     site = Site(*(post(number, created=NOW + number, score=4 + number % 5) for number in range(1, 41)), now=NOW + 100)
