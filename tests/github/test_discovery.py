@@ -79,6 +79,7 @@ def test_what_the_search_no_longer_finds_is_looked_up(api, study):
     assert discovered(study)[:4] == [before[0], before[1], (3, "jane/r3", "blocked"), (4, "jane/r4", "renamed")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stars", [1, 9])
 @pytest.mark.parametrize("way", ["api", "clone"])
 def test_one_made_again_under_its_name_takes_its_row_and_the_commits_of_both_are_kept(api, tmp_path, way, stars):
@@ -107,6 +108,7 @@ def test_one_made_again_under_its_name_takes_its_row_and_the_commits_of_both_are
     assert commits.rows() == [(2, "Fix the first", True), (2, "Fix the second", False)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["api", "clone"])
 def test_one_whose_old_name_another_bears_is_still_followed(api, tmp_path, way):
     study = Following(api, tmp_path / "home", with_sources(STUDY, commits=way))

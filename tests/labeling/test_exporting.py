@@ -27,6 +27,7 @@ def test_where_everybody_has_labelled_everything_nothing_is_due(loop):
     assert nothing_due(loop.disagreements) == "Nothing is due: everybody has labelled everything."
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("who", ["ann", "eve"])
 def test_an_answer_that_turned_around_after_the_bugs_were_frozen_is_settled_by_rater_or_adjudicator(loop, who):
     def hand_in(checkpoint, says, again=()):

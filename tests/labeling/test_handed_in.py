@@ -87,12 +87,14 @@ def padded(size):
     return zipped(parts), parts[PAGE]
 
 
+@pytest.mark.slow
 def test_a_workbook_that_unpacks_to_more_than_any_sheet_is_not_read(loop):
     content, _ = padded(100 << 20)
     assert len(content) < 1 << 20
     assert complaint(loop, "100-ann.xlsx", content) == "it unpacks to more than 100 MiB; is it a sheet at all?"
 
 
+@pytest.mark.slow
 def test_a_workbook_that_holds_more_than_it_says_is_read_no_further_than_that(loop):
     content, page = padded(50 << 20)
     for true, said in ((len(page), 1000), (zlib.crc32(page), zlib.crc32(page[:1000]))):
@@ -111,6 +113,7 @@ def test_a_cell_far_from_all_others_is_named_since_memory_is_taken_for_what_lies
     assert complaint(loop, "100-ann.xlsx", content) == reason
 
 
+@pytest.mark.slow
 def test_formats_far_below_the_rows_do_no_harm(loop):
     loop.drop("100-ann.xlsx", written_by_hand({"labels": [HEAD, ROW, *[()] * 1_048_573, [Formatted()] * 10]}))
     loop.read()
@@ -284,6 +287,7 @@ def test_mutated_files_lose_no_row_and_crash_nothing(new_loop, file_format, whic
     assert loop.rejected["reason"].null_count() == 0
 
 
+@pytest.mark.slow
 def test_rows_by_the_thousand_are_all_there(make_study, taxonomy, tmp_path):
     study = make_study(checkpoints=(100,))
     items = items_of(2500, study)

@@ -9,6 +9,7 @@ from dlbug_assets.study import load_study, shipped_studies
 from dlbug_assets.table_specs import load_specs
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", ["/home/jane/Posts.xml", "s3a://janes-bucket/Posts.xml"])
 def test_a_dump_is_named_without_its_place_whether_that_is_a_path_or_an_address(small_study, tmp_path, place):
     path = tmp_path / "dumped.toml"
