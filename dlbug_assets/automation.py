@@ -9,7 +9,7 @@ import dagster as dg
 
 from dlbug_assets.clock import Clock
 from dlbug_assets.collecting import LANDINGS, step_name
-from dlbug_assets.labeling.handed_in import waiting
+from dlbug_assets.labeling.handed_in import as_they_are, waiting
 from dlbug_assets.lost_runs import report_lost_runs
 from dlbug_assets.study import SCHEMAS, Study
 from dlbug_assets.warehouse import Home
@@ -109,9 +109,7 @@ def _inbox_sensor(inbox: Path) -> dg.SensorDefinition:
         settled, growing = waiting(inbox, Clock())
         if growing:
             return dg.SkipReason(f"still growing: {', '.join(path.name for path in growing)}")
-        seen = hashlib.sha256(
-            json.dumps([[path.name, path.stat().st_size, path.stat().st_mtime_ns] for path in settled]).encode()
-        ).hexdigest()
+        seen = hashlib.sha256(json.dumps(as_they_are(settled)).encode()).hexdigest()
         if not settled or context.cursor == seen:
             return dg.SkipReason("nothing new in the inbox")
         return dg.SensorResult([dg.RunRequest(run_key=seen)], cursor=seen)

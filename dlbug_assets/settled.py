@@ -8,7 +8,7 @@ import dagster as dg
 
 from dlbug_assets.clock import Clock
 from dlbug_assets.collecting import LANDINGS
-from dlbug_assets.labeling.handed_in import waiting
+from dlbug_assets.labeling.handed_in import as_they_are, waiting
 from dlbug_assets.labeling.rounds import round_files
 from dlbug_assets.study import PROJECT, Study
 from dlbug_assets.table_assets import asset_key
@@ -19,7 +19,7 @@ _DATA_VERSION = "dagster/data_version"
 _LANDINGS = frozenset(map(asset_key, LANDINGS))
 
 
-#: Files as they are at some moment: name, bytes, time of the last change.
+#: What as_they_are says.
 Files = Sequence[tuple[str, int, int]]
 Corpora = Sequence[dg.AssetKey]
 
@@ -28,8 +28,7 @@ def files_of_people(home: Home, clock: Clock) -> Files:
     """What raters have handed in that is complete, and the rounds that were frozen for them. To be asked before a run:
     what comes while it goes on may have come too late for it."""
     settled, _ = waiting(home.labels / "inbox", clock)
-    found = [(path.name, path.stat()) for path in (*settled, *round_files(home.labels / "queue"))]
-    return [(name, stat.st_size, stat.st_mtime_ns) for name, stat in found]
+    return as_they_are([*settled, *round_files(home.labels / "queue")])
 
 
 def made_from(study: Study, files: Files, instance: dg.DagsterInstance, corpora: Corpora) -> str:

@@ -85,6 +85,11 @@ def waiting(inbox: Path, clock: Clock) -> tuple[list[Path], list[Path]]:
     return settled, growing
 
 
+def as_they_are(paths: Iterable[Path]) -> list[tuple[str, int, int]]:
+    """Files as they are now: name, bytes, time of the last change (ns since 1970)."""
+    return [(path.name, stat.st_size, stat.st_mtime_ns) for path, stat in ((path, path.stat()) for path in paths)]
+
+
 def receive(paths: Iterable[Path], archive: Path, clock: Clock) -> list[str]:
     """Keep a copy of each file that is not what was received last under its name; returns the names of those.
 
