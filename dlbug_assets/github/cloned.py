@@ -13,7 +13,7 @@ import json
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeVar
@@ -121,11 +121,19 @@ class Mining:
         target, look = looked
         return self.fixes.rows([(target, self._history(target, look))])
 
-    def changes(self, drawn: tuple[Target, Sequence[str]]) -> list[dict[str, Any]]:
-        """What these commits of it change, as the columns CHANGES of histories."""
-        target, shas = drawn
-        changes = self._clone(target).changes(shas)
-        return [change_row(self.library, sha, change) for sha, change in zip(shas, changes, strict=True)]
+    def changes(self, drawn: tuple[Target, Sequence[str], str]) -> list[dict[str, Any]]:
+        """What these commits of it change, as the columns CHANGES of histories. Of a repository in another state than
+        ok, those that can be told: files that a clone does not have are nowhere any more."""
+        target, shas, state = drawn
+        clone = self._clone(target)
+        if state == "ok":
+            changes = clone.changes(shas)
+            return [change_row(self.library, sha, change) for sha, change in zip(shas, changes, strict=True)]
+        told = []
+        for sha in shas:
+            with suppress(GitError):
+                told.append(change_row(self.library, sha, clone.change(sha)))
+        return told
 
     def _history(self, target: Target, look: Mapping[str, Any]) -> Iterator[tuple[Commit, bool]]:
         if look["head"] is None:
@@ -178,7 +186,7 @@ class Cloned:
         collection = self._landing.begin(self._library.name, self.KIND, asked)
         mined = self._mined(targets, looks, each)
         drawn = bottom_k(mined, self._library.name, self._seed, self._selection.commits_per_library)
-        changes = self._changed(drawn, targets, each)
+        changes = self._changed(drawn, targets, looks, say, each)
         collection.land({"method": "changes"}, json.dumps(changes).encode())
         counts = {"repositories": len(looks), "commits": mined.height}
         collection.finish({"finished_at": collection.stamps.next().isoformat(), "looks": looks, **counts})
@@ -231,13 +239,27 @@ class Cloned:
         # Of one that was deleted and made again under its name, both may have a commit.
         return mined.unique(["full_name", "sha"], keep="first", maintain_order=True)
 
-    def _changed(self, drawn: pl.DataFrame, targets: Sequence[Target], each: Each) -> list[dict[str, Any]]:
+    def _changed(
+        self,
+        drawn: pl.DataFrame,
+        targets: Sequence[Target],
+        looks: Mapping[str, Mapping[str, Any]],
+        say: Say,
+        each: Each,
+    ) -> list[dict[str, Any]]:
+        """What the drawn commits change, in their order, as far as it can be told."""
         known = self._landed_changes()
-        asked: dict[tuple[int | None, str], list[str]] = {}
+        wanted: dict[tuple[int | None, str], list[str]] = {}
         for number, name, sha in drawn.select("repository_id", "full_name", "sha").rows():
             if sha not in known:
-                asked.setdefault((number, name), []).append(sha)
+                wanted.setdefault((number, name), []).append(sha)
         places = {(target.number, target.full_name): target for target in targets}
-        for changes in each(self._mining.changes, [(places[place], shas) for place, shas in asked.items()], 1):
+        asked = [(places[place], shas, looks[places[place].key]["state"]) for place, shas in wanted.items()]
+        for (target, shas, state), changes in zip(asked, each(self._mining.changes, asked, 1), strict=True):
             known |= {change["sha"]: change for change in changes}
-        return [known[sha] for sha in drawn["sha"]]
+            if len(changes) < len(shas):
+                say(
+                    f"{target.full_name} is {state}, and its clone does not have all of its files: what "
+                    f"{len(shas) - len(changes)} of its drawn commits change is unknown"
+                )
+        return [known[sha] for sha in drawn["sha"] if sha in known]

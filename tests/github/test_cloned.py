@@ -18,7 +18,10 @@ from dlbug_assets.github.cloned import Cloned
 from dlbug_assets.github.clones import Clone, GitError, weighed
 from dlbug_assets.github.histories import Target
 from dlbug_assets.landing import Landing
+from dlbug_assets.study import Study
 from repositories import Repository
+
+pytestmark = pytest.mark.slow
 
 NAMES = [f"jane/r{number}" for number in range(6)]
 
@@ -35,12 +38,13 @@ def repositories(tmp_path):
 def follow(tmp_path, repositories):
     """Follows the repositories, and says what it said and found."""
 
-    def following(*further: Target, home: str = "home"):
+    def following(*further: Target, home: str = "home", study: Study = STUDY):
         root = tmp_path / home
-        histories = Cloned(STUDY, STUDY.libraries[0], Landing(root / "landing", Clock()), root / "clones")
+        histories = Cloned(study, study.libraries[0], Landing(root / "landing", Clock()), root / "clones")
         targets = [*further, *(Target(str(repositories[name].path), name) for name in NAMES)]
         said = []
         notes = histories.collect(targets, said.append)
+        following.changes = histories.changes()
         return notes, said, histories.looks(), histories.commits(targets)["title"].to_list()
 
     return following
@@ -109,7 +113,6 @@ def test_where_nothing_changed_each_repository_costs_one_look_and_nothing_else(f
     assert said == []
 
 
-@pytest.mark.slow
 def test_a_refresh_of_hundreds_of_unchanged_repositories_starts_git_once_for_each(tmp_path, monkeypatch):
     """Counted by a git that writes down how it is started, also by git itself."""
     count = 200
@@ -311,6 +314,26 @@ def test_the_clone_of_a_repository_that_is_gone_cannot_be_had_again_and_that_is_
     # It may come back.
     (tmp_path / "away").rename(made.path)
     assert follow()[3] == before
+
+
+def test_what_commits_drawn_late_change_is_unknown_where_their_repository_is_gone_until_it_comes_back(
+    follow, repositories, tmp_path
+):
+    titles = follow()[3]
+    assert (len(titles), follow.changes.height) == (6, 4)
+    first = {change["patch_excerpt"].partition("+jane/")[2].strip() for change in follow.changes.to_dicts()}
+    late, _ = (name for name in NAMES if name.removeprefix("jane/") not in first)
+    repositories[late].path.rename(tmp_path / "away")
+    every = STUDY.model_copy(update={"selection": STUDY.selection.model_copy(update={"commits_per_library": 6})})
+    notes, said, _, found = follow(study=every)
+    assert said == [
+        f"{late} is gone, and its clone does not have all of its files: what 1 of its drawn commits change is unknown"
+    ]
+    assert (found, notes["drawn"], follow.changes.height) == (titles, 6, 5)
+    assert follow(study=every)[:2] == ({"kind": "clone", "repositories": 6, "note": "nothing new"}, [])
+    (tmp_path / "away").rename(repositories[late].path)
+    assert follow(study=every)[1] == []
+    assert follow.changes.height == 6
 
 
 @pytest.mark.parametrize("workers", [1, 3])

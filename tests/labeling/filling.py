@@ -49,7 +49,7 @@ class Loop:
 
     def __post_init__(self):
         self.clock = TurnedClock(WHEN)
-        self.read()
+        self._take()
 
     @property
     def inbox(self):
@@ -93,6 +93,10 @@ class Loop:
 
     def read(self):
         """Take in what is there, and make everything of it that follows."""
+        self._take()
+        self._write_down()
+
+    def _take(self):
         settled, self.growing = handed_in.waiting(self.inbox, self.clock)
         self.new = handed_in.receive(settled, self.folder / "received", self.clock)
         came = handed_in.read(self.folder / "received", self.items, self.study, self.taxonomy)
@@ -100,7 +104,6 @@ class Loop:
         self.units = units.freeze(self.labels, self.items, self.study)
         self.disagreements = decisions.disagreements(self.labels, self.units, self.study)
         self.decided = decisions.decide(self.labels, self.units, self.items, self.study)
-        self._write_down()
 
     def _write_down(self):
         """What comes of whatever is handed in fits into the tables: none of their checks may stop a run."""

@@ -6,6 +6,7 @@ scikit-learn is not needed to run dlbug: where it is missing, its comparisons ar
 import math
 import warnings
 from fractions import Fraction
+from functools import lru_cache
 from itertools import combinations, pairwise
 from statistics import NormalDist
 
@@ -132,7 +133,8 @@ def whole(said: list[list[str | None]]) -> list[list[str]]:
     return [unit for unit in said if None not in unit]
 
 
-def statsmodels_of(first: list[str], second: list[str]):
+@lru_cache(maxsize=16)  # asked for kappa and then for its bounds
+def statsmodels_of(first: tuple[str, ...], second: tuple[str, ...]):
     names = sorted({*first, *second})
     table = np.zeros((len(names), len(names)))
     np.add.at(table, ([names.index(a) for a in first], [names.index(b) for b in second]), 1)
@@ -155,7 +157,7 @@ def exact_bounds(table: np.ndarray) -> tuple[float, float]:
     return float(kappa) - half, float(kappa) + half
 
 
-def bounds_of(first: list[str], second: list[str]) -> tuple[float, float]:
+def bounds_of(first: tuple[str, ...], second: tuple[str, ...]) -> tuple[float, float]:
     result, table = statsmodels_of(first, second)
     if result.var_kappa > 1e-6:
         return result.kappa_low, result.kappa_upp

@@ -36,6 +36,12 @@ def loop(make_study, taxonomy, tmp_path):
     return Loop(study, taxonomy, items_of(5, study), tmp_path, "csv")
 
 
+def test_an_inbox_that_is_empty_gives_tables_without_rows_that_pass_every_check(loop):
+    loop.read()
+    made = (loop.labels, loop.rejected, loop.units, loop.disagreements, loop.decided)
+    assert [table.height for table in made] == [0] * len(made)
+
+
 def complaint(loop, name, content):
     """Why a file as a whole could not be read."""
     loop.drop(name, content)

@@ -4,6 +4,8 @@ import polars as pl
 import pytest
 from filling import Loop, items_of
 
+pytestmark = pytest.mark.slow
+
 FORMATS = ("xlsx", "csv", "label-studio")
 LOGIC = {"bug_type": "Structural Logic Bug", "root_cause": "Structure Inefficiency", "effect": "Crash"}
 DATA = {"bug_type": "Data Bug", "root_cause": "Unaligned Tensor", "effect": "Bad Performance", "stage": "Training"}
@@ -29,7 +31,6 @@ def bugs(row):
     return {"is_bug": True, "place": "  line   7"}
 
 
-@pytest.mark.slow
 def test_from_the_first_sheet_to_the_agreed_bugs(loop):
     first = loop.due()
     assert sorted(first) == ["50-ann", "50-bob"]
@@ -77,7 +78,6 @@ def test_from_the_first_sheet_to_the_agreed_bugs(loop):
     assert loop.rejected.rows() == []
 
 
-@pytest.mark.slow
 def test_all_formats_give_the_same_tables(make_study, taxonomy, tmp_path):
     study = make_study(checkpoints=(50, 100))
     loops = [Loop(study, taxonomy, items_of(4, study), tmp_path / name, name) for name in FORMATS]
