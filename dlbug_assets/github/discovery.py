@@ -75,7 +75,7 @@ class Discovery:
         if isinstance(self._library.repositories, str):
             rows = self._searched(talk, self._library.repositories, known, say)
         else:
-            listed = [self._listed(talk, name) for name in self._library.repositories]
+            listed = [row for name in self._library.repositories for row in self._listed(talk, name, known)]
             # By its old and its new name it is one.
             rows = list({row["number"] or row["full_name"]: row for row in listed}.values())
         collection.finish(
@@ -128,18 +128,28 @@ class Discovery:
         is_renamed = before["state"] == "renamed" or before["full_name"] != row["full_name"]
         return {**row, "state": "renamed" if is_renamed else "ok"}
 
-    def _listed(self, talk: Conversation, address: str) -> dict[str, Any]:
+    def _listed(
+        self, talk: Conversation, address: str, known: Sequence[Mapping[str, Any]]
+    ) -> list[dict[str, Any]]:
+        """The repository at an address that the study lists, then those that were there before it."""
         name = address.removeprefix("https://github.com/").removesuffix("/").removesuffix(".git")
         if name.count("/") != 1 or ":" in name or name.startswith((".", "/")):
             raise DlbugError(
                 f"libraries.{self._library.name}.repositories: {address!r} is not on GitHub, whose API is asked. Write "
                 "owner/name, or set sources.commits to 'clone'."
             )
+        before = [row for row in known if row.get("listed") == address and row["number"] is not None]
         looked_up = talk.repository(name)
-        if isinstance(looked_up, str):
-            return {"number": None, "full_name": name, "page": None, "state": looked_up, "facts": {}}
-        row = _row(looked_up)
-        return {**row, "state": "ok" if row["full_name"].lower() == name.lower() else "renamed"}
+        if not isinstance(looked_up, str):
+            row = _row(looked_up)
+            is_renamed = row["full_name"].lower() != name.lower()
+            rows = [{**row, "state": "renamed" if is_renamed else "ok"}]
+            before = [earlier for earlier in before if earlier["number"] != row["number"]]
+        elif before:
+            rows = []
+        else:
+            rows = [{"number": None, "full_name": name, "page": None, "state": looked_up, "facts": {}}]
+        return [{**row, "listed": address} for row in (*rows, *(self._seen(talk, row, {}) for row in before))]
 
 
 class _Search:

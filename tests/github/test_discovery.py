@@ -9,6 +9,10 @@ from dlbug_assets.study import Library
 from repositories import Repository
 from servers.github import Fault, GitHub
 
+LISTED = STUDY.model_copy(
+    update={"libraries": [STUDY.libraries[0].model_copy(update={"repositories": ["jane/r"]})]}
+)
+
 
 @pytest.fixture
 def api():
@@ -81,9 +85,9 @@ def test_what_the_search_no_longer_finds_is_looked_up(api, study):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("stars", [1, 9])
-@pytest.mark.parametrize("way", ["api", "clone"])
+@pytest.mark.parametrize("way", ["api", "clone", "listed"])
 def test_one_made_again_under_its_name_takes_its_row_and_the_commits_of_both_are_kept(api, tmp_path, way, stars):
-    study = Following(api, tmp_path / "home", with_sources(STUDY, commits=way))
+    study = Following(api, tmp_path / "home", LISTED if way == "listed" else with_sources(STUDY, commits=way))
     first, second = Repository(tmp_path / "first"), Repository(tmp_path / "second")
     first.commit("Fix the first", {"a.py": "1\n"})
     second.commit("Fix the second", {"a.py": "1\n", "b.py": "1\n"})
@@ -106,6 +110,22 @@ def test_one_made_again_under_its_name_takes_its_row_and_the_commits_of_both_are
     study.refresh()
     commits = study.table("fix_commits").select("repository_id", "title", "is_reachable").sort("title")
     assert commits.rows() == [(2, "Fix the first", True), (2, "Fix the second", False)]
+
+
+def test_one_that_is_listed_and_gone_keeps_its_commits_and_its_number(api, tmp_path):
+    study = Following(api, tmp_path / "home", LISTED)
+    made = Repository(tmp_path / "made")
+    head = made.commit("Fix it", {"a.py": "1\n"})
+    api.add(made.path, "jane/r", number=1)
+    study.refresh()
+    api.remove(1)
+    for sweep in (False, True, True):
+        study.refresh(sweep=sweep)
+        repositories = study.table("repositories").select("repository_id", "full_name", "state", "head_sha")
+        assert repositories.rows() == [(1, "jane/r", "gone", head)]
+        assert study.table("fix_commits").select("repository_id", "title").rows() == [(1, "Fix it")]
+    study.proves_count()
+    study.proves_rebuilding()
 
 
 @pytest.mark.slow

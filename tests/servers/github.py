@@ -266,7 +266,8 @@ class GitHub:
         return limits["search" if request.method.startswith("search/") else "core"]
 
     def _named(self, name: str, rest: str | None, request: Request) -> Hosted | None:
-        for hosted in self.hosted.values():
+        # Of one that was deleted and another made under its name, it is the latter that answers to it.
+        for hosted in sorted(self.hosted.values(), key=lambda hosted: hosted.status is not None):
             if hosted.full_name.lower() == name.lower():
                 return hosted
         for hosted in self.hosted.values():
