@@ -8,7 +8,7 @@ import pytest
 
 from clocks import TurnedClock
 from dlbug_assets.errors import DlbugError
-from dlbug_assets.landing import Landing
+from dlbug_assets.landing import Landing, read_json
 
 ASKED = {"method": "questions", "ids": [], "params": {"tagged": "keras"}}
 
@@ -134,3 +134,26 @@ def test_what_can_be_made_again_may_be_discarded(landing):
     landing.begin("Keras", "dump", {}).finish({})
     landing.discard_unfinished("Keras")
     assert len(landing.done("Keras", {"dump"})) == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "value"),
+    [
+        (rb'["\ud83d\ude00"]', ["\N{GRINNING FACE}"]),
+        (rb'["\ud83d", "\uDE00b"]', ["\N{REPLACEMENT CHARACTER}", "\N{REPLACEMENT CHARACTER}b"]),
+        (b'["\xed\xa0\xbd"]', ["\N{REPLACEMENT CHARACTER}"]),
+        (rb'{"\udc00": 1}', {"\N{REPLACEMENT CHARACTER}": 1}),
+        (rb'["\\ud83d"]', ["\\ud83d"]),
+        ('["\N{GRINNING FACE}"]'.encode("utf-16"), ["\N{GRINNING FACE}"]),
+        ("\N{ZERO WIDTH NO-BREAK SPACE}[1]".encode(), [1]),
+    ],
+    ids=["a pair", "halves", "a half by itself", "in a name", "letters alone", "UTF-16", "a byte order mark"],
+)
+def test_json_is_read_as_it_stands_but_for_halves_of_surrogate_pairs(content, value):
+    assert read_json(content) == value
+
+
+@pytest.mark.parametrize("content", [b"", b"[", b'["\xff"]'])
+def test_what_is_no_json_is_no_value(content):
+    with pytest.raises(ValueError, match=r"Expecting value|can't decode"):
+        read_json(content)

@@ -4,7 +4,6 @@ What belongs here: deadlines, retries, waits, quota, redirects, and telling a re
 here and nowhere else, and it goes to the API's own host alone.
 """
 
-import json
 import random
 import re
 from collections.abc import Callable, Mapping
@@ -17,7 +16,7 @@ from urllib.parse import parse_qsl, urljoin, urlsplit
 
 from dlbug_assets.clock import Clock, shown
 from dlbug_assets.errors import DlbugError
-from dlbug_assets.landing import without_lone_surrogates
+from dlbug_assets.landing import read_json
 from dlbug_assets.quota import EVERY, DeferredError, Ledger, pass_holds
 from dlbug_assets.wire import MalformedError, Patience, TransientError, UnreachableError, Wire
 
@@ -53,7 +52,7 @@ class Answer:
     def content(self) -> Any:
         """The JSON of the body; raises :class:`MalformedError` for what is none."""
         try:
-            content = without_lone_surrogates(json.loads(self.body))
+            content = read_json(self.body)
         except ValueError:
             raise MalformedError("the reply is not JSON") from None
         if not isinstance(content, dict | list):

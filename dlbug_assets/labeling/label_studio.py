@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 
 from dlbug_assets.labeling.rater_labels import LIST_BUGS, RATE_BUGS
 from dlbug_assets.labeling.sheets import Sheet
-from dlbug_assets.landing import without_lone_surrogates
+from dlbug_assets.landing import read_json
 from dlbug_assets.taxonomy import DIMENSIONS, REQUIRED_DIMENSIONS, Taxonomy
 
 _TEXT = "text"
@@ -53,7 +53,7 @@ def records(content: bytes) -> Iterator[tuple[int, dict[str, Any]]]:
     What cannot be read as an answer has a ``problem``; skipped tasks give no rows. Raises ValueError for no export.
     """
     try:
-        exported = without_lone_surrogates(json.loads(content))
+        exported = read_json(content)
     except RecursionError:
         raise ValueError("its brackets are nested too deeply") from None
     if not isinstance(exported, list):

@@ -13,7 +13,7 @@ from typing import Any
 
 import polars as pl
 
-from dlbug_assets.landing import Collection, without_lone_surrogates
+from dlbug_assets.landing import Collection
 from dlbug_assets.stackoverflow.transport import parsed
 from dlbug_assets.wire import MalformedError
 
@@ -81,7 +81,7 @@ def observed(collection: Collection) -> Observed:
     for reply in collection.replies():
         reader.at(reply.file, reply.received_at)
         try:
-            items = without_lone_surrogates(parsed(reply.body)["items"])
+            items = parsed(reply.body)["items"]
         except MalformedError as error:
             reader.note(0, None, _WHOLE, str(error), reply.body[:_EXCERPT].decode("utf-8", "replace"))
             continue

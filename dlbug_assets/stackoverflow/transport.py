@@ -4,7 +4,6 @@ What belongs here: connecting, deadlines, retries, waits, quota, and telling a r
 here and nowhere else, so that no address, error or record that leaves this module can hold it.
 """
 
-import json
 import random
 import re
 from collections.abc import Callable, Mapping
@@ -14,6 +13,7 @@ from urllib.parse import quote, quote_plus, urlsplit
 
 from dlbug_assets.clock import Clock, shown
 from dlbug_assets.errors import DlbugError
+from dlbug_assets.landing import read_json
 from dlbug_assets.quota import EVERY, DeferredError, Ledger, pass_holds
 from dlbug_assets.wire import MalformedError, Patience, TransientError, UnreachableError, Wire
 
@@ -135,7 +135,7 @@ class Transport:
     def _refusal(self, number: int, method: str, status: int, headers: Mapping[str, str], body: bytes) -> str:
         """Raise for what another try cannot mend; else note how long to wait before one, and say why."""
         try:
-            content = json.loads(body)
+            content = read_json(body)
         except ValueError:
             content = None
         if not isinstance(content, dict) or "error_id" not in content:
@@ -179,7 +179,7 @@ def service_name(root: str, key: str | None) -> str:
 def parsed(body: bytes) -> dict[str, Any]:
     """The wrapper object of a reply; raises :class:`MalformedError` for anything that is not one."""
     try:
-        content = json.loads(body)
+        content = read_json(body)
     except ValueError:
         raise MalformedError("the reply is not JSON") from None
     if not isinstance(content, dict) or not isinstance(content.get("items"), list):
