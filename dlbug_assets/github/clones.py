@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 
 from dlbug_assets.errors import DlbugError
@@ -35,6 +36,10 @@ _OPTIONS = (
 _DIFF = ("--find-renames", "--no-ext-diff", "--no-textconv", "--root", "-r")
 #: What Python takes for encodings of text, and nobody else does.
 _OF_PYTHON = ("idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape")
+#: Of a person's line in a commit, the address and the seconds since 1970; and what no table can hold of a text.
+_ADDRESS = re.compile(rb"<([^<>]*)>")
+_SECONDS_OF = re.compile(rb"> (-?\d+) [+-]\d{4}$")
+_NOT_HELD = re.compile(r"[\0\ud800-\udfff]")
 #: The process groups of every git that runs now.
 _running: set[int] = set()
 #: What git says of commits that a remote does not have (any more), or does not give away.
@@ -130,7 +135,7 @@ class Clone:
     def commits(self, head: str, known: Sequence[str] = ()) -> Iterator[Commit]:
         """Every commit that ``head`` reaches and that no ``known`` one does, in git's order."""
         shas = self._run("rev-list", "--end-of-options", head, *(f"^{sha}" for sha in known))
-        stored = self._run("cat-file", "--batch", stdin=shas)
+        stored = self._run("cat-file", "--batch", "--buffer", stdin=shas)
         position = 0
         while position < len(stored):
             end = stored.index(b"\n", position)
@@ -297,10 +302,11 @@ def _commit(sha: str, content: bytes) -> Commit:
     fields: dict[bytes, list[bytes]] = {}
     for line in header.split(b"\n"):
         name, _, value = line.partition(b" ")
-        fields.setdefault(name, []).append(value)
+        if name:  # the lines of a signature begin with a space
+            fields.setdefault(name, []).append(value)
     encoding = fields.get(b"encoding", [b"utf-8"])[0].decode("ascii", "replace")
     author, committer = fields.get(b"author", [b""])[0], fields.get(b"committer", [b""])[0]
-    address = re.search(rb"<([^<>]*)>", author)
+    address = _ADDRESS.search(author)
     return Commit(
         sha,
         tuple(parent.decode() for parent in fields.get(b"parent", [])),
@@ -313,16 +319,21 @@ def _commit(sha: str, content: bytes) -> Commit:
 
 def _text(content: bytes, encoding: str) -> str:
     """What is written there, as far as a table can hold it."""
+    return _NOT_HELD.sub("\N{REPLACEMENT CHARACTER}", content.decode(_codec(encoding), "replace"))
+
+
+@lru_cache(maxsize=64)
+def _codec(encoding: str) -> str:
+    """An encoding of text by its name, UTF-8 where the name is none that everybody knows."""
     try:
-        is_known = codecs.lookup(encoding).name not in _OF_PYTHON
-        text = content.decode(encoding if is_known else "utf-8", "replace")
-    except (LookupError, ValueError):  # an encoding that nobody knows, or whose name is none
-        text = content.decode("utf-8", "replace")
-    return re.sub(r"[\0\ud800-\udfff]", "\N{REPLACEMENT CHARACTER}", text)
+        b"text".decode(encoding, "replace")
+        return "utf-8" if codecs.lookup(encoding).name in _OF_PYTHON else encoding
+    except (LookupError, ValueError):
+        return "utf-8"
 
 
 def _moment(person: bytes) -> datetime | None:
-    told = re.search(rb"> (-?\d+) [+-]\d{4}$", person)
+    told = _SECONDS_OF.search(person)
     try:
         return datetime.fromtimestamp(int(told.group(1)), UTC).replace(tzinfo=None) if told else None
     except (OverflowError, ValueError, OSError):
