@@ -1,6 +1,8 @@
 """The arrows of the house: data flows one way, and so do imports."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -90,3 +92,10 @@ def test_no_private_part_of_dagster_is_used():
 def test_only_the_warehouse_opens_databases():
     opening = {"/".join(parts) for parts, path in modules() if "duckdb.connect" in path.read_text(encoding="utf-8")}
     assert opening == {"warehouse"}
+
+
+@pytest.mark.slow
+def test_bandit_finds_no_weak_spot_that_is_not_argued():
+    command = ["-m", "bandit", "-q", "-c", "pyproject.toml", "-r", "dlbug_assets", "benchmarks"]
+    found = subprocess.run([sys.executable, *command], cwd=PACKAGE.parent, capture_output=True, text=True, check=False)
+    assert (found.returncode, found.stdout) == (0, "")

@@ -77,15 +77,17 @@ def test_a_browser_shows_a_tables_columns_rows_checks_and_chart(ui, page, screen
     page.get_by_text("below the target").first.wait_for()
     page.get_by_text("[Show Markdown]").first.click()
     page.locator("img[src^='data:image']").first.wait_for()
-    page.screenshot(path=screenshots / "kappa.png")
+    page.screenshot(path=screenshots / "kappa.png", animations="disabled")
 
 
 @pytest.mark.timeout(900)
 def test_one_librarys_partition_is_materialized_by_a_click(ui, page, screenshots):
     page.goto(f"{ui}/assets/stackoverflow/raw_posts?view=partitions&partition=Keras")
     page.get_by_role("button", name="Materialize").first.click()
-    page.screenshot(path=screenshots / "partition.png")
-    page.get_by_role("button", name="Launch 1 run").click()
+    launch = page.get_by_role("button", name="Launch 1 run")
+    launch.wait_for()
+    page.screenshot(path=screenshots / "partition.png", animations="disabled")
+    launch.click()
     of_keras = '{tags: [{key: "dagster/partition", value: "Keras"}]}'
     until(lambda: len(statuses(ui, of_keras)) == 1, "no run began")
     page.goto(NOTHING)
