@@ -16,7 +16,7 @@ class Sizes:
 
     published_rows: int = 120_000
     loaded_rows: int = 300_000
-    dump_rows: int = 350_000
+    dump_rows: int = 960_000
     commits: int = 10_000
 
 

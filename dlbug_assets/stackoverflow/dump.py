@@ -10,14 +10,14 @@ ends in a value become spaces (those of bodies are written as references, and st
 import io
 import os
 import re
-import sys
 from collections.abc import Callable, Collection, Container, Iterable, Mapping, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
+from xml.parsers.expat import ExpatError, ParserCreate
 
 import polars as pl
 
@@ -25,8 +25,8 @@ from dlbug_assets.errors import DlbugError
 from dlbug_assets.stackoverflow.dump_file import Note, Row, Rows
 from dlbug_assets.stackoverflow.dump_parts import SharedRows
 
-_BATCH_ROWS = 5_000
-_BATCH_BYTES = 32 << 20
+_BATCH_ROWS = 2_500
+_BATCH_BYTES = 16 << 20
 _EXCERPT = 200
 #: Answers before their question are kept in memory until that is read: so many bytes of them at most.
 _WAITING_BYTES = 32 << 20
@@ -126,20 +126,23 @@ def extract(
     empty folder. That gets ``questions-00001.parquet`` and so on with the columns of :data:`QUESTIONS`, in the same way
     ``answers`` and ``irregularities``, each at least once. Taken are questions with one of the tags, of ``min_score``
     or more, created on a UTC day from ``created_from`` to ``created_until``, both included. Their order is that of the
-    file, but for answers that stand before their questions: these come last. In memory there is a batch of each kind
-    and some 300 bytes per question or answer.
+    file, but for answers that stand before their questions: these come last. In memory there are two batches of each
+    kind, one of which is being written, and some 300 bytes per question or answer.
 
     A question without a readable Id, Score or CreationDate is left out, and so is a second post with an Id; any other
     field that cannot be read is NULL. All this is noted, for every library where it cannot be told which one it is.
     Raises :class:`DlbugError` for a file that is no such dump or cannot be read to its end, and for a folder that
     cannot be written; the files are of no use then.
     """
-    shelves = {name: _Shelf(Wanted(tuple(tags)), folders[name]) for name, tags in libraries.items()}
-    reader = _Reader(path, list(shelves.values()), say, opened)
-    rows = reader.read(Scope(min_score, created_from or date.min, created_until or date.max))
-    for shelf in shelves.values():
-        for batches in (shelf.questions, shelf.answers, shelf.irregularities):
-            batches.close()
+    with ThreadPoolExecutor(thread_name_prefix="dump") as writers:
+        shelves = {name: _Shelf(Wanted(tuple(tags)), folders[name], writers) for name, tags in libraries.items()}
+        reader = _Reader(path, list(shelves.values()), say, opened)
+        rows = reader.read(Scope(min_score, created_from or date.min, created_until or date.max))
+        kinds = [kind for shelf in shelves.values() for kind in (shelf.questions, shelf.answers, shelf.irregularities)]
+        for batches in kinds:
+            batches.write_rest()
+        for batches in kinds:
+            batches.wait()
     return DumpReading(
         rows=rows.count,
         planted=rows.planted,
@@ -152,53 +155,65 @@ def extract(
 
 
 class _Batches:
-    """Rows of one kind on their way into numbered files."""
+    """Rows of one kind on their way into numbered files, each of which is written while the next is collected."""
 
-    def __init__(self, folder: Path, kind: str, schema: dict[str, Any]) -> None:
+    def __init__(self, folder: Path, kind: str, schema: dict[str, Any], writers: Executor) -> None:
         self.count = 0
-        self._folder, self._kind, self._schema = folder, kind, schema
+        self._folder, self._kind, self._schema, self._writers = folder, kind, schema, writers
         self._rows: list[dict[str, Any]] = []
         self._bytes = 0
         self._files = 0
+        self._written: Future[None] | None = None
 
-    def add(self, row: dict[str, Any]) -> None:
+    def add(self, row: dict[str, Any], size: int) -> None:
+        """One more, of so many bytes in the file."""
         self.count += 1
         self._rows.append(row)
-        self._bytes += sum(sys.getsizeof(value) for value in row.values())
+        self._bytes += size
         if len(self._rows) >= _BATCH_ROWS or self._bytes >= _BATCH_BYTES:
             self._write()
 
-    def close(self) -> None:
+    def write_rest(self) -> None:
         """Write what is left; where there was nothing at all, a file without rows, so that readers find the schema."""
         if self._rows or not self._files:
             self._write()
 
+    def wait(self) -> None:
+        """Until everything is written; raises :class:`DlbugError` where it cannot be."""
+        if self._written:
+            self._written.result()
+
     def _write(self) -> None:
+        self.wait()
         self._files += 1
         path = self._folder / f"{self._kind}-{self._files:05}.parquet"
-        content = io.BytesIO()
-        pl.DataFrame(self._rows, schema=self._schema).write_parquet(content)
-        try:
-            with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-                file.write(content.getbuffer())
-                file.flush()
-                os.fsync(file.fileno())
-        except OSError as error:
-            raise DlbugError(
-                f"cannot write {path}: {error.strerror}. Its folder must be empty and writable, with space on its disk."
-            ) from None
+        self._written = self._writers.submit(_write_parquet, path, self._rows, self._schema)
         self._rows, self._bytes = [], 0
+
+
+def _write_parquet(path: Path, rows: list[dict[str, Any]], schema: dict[str, Any]) -> None:
+    content = io.BytesIO()
+    pl.DataFrame(rows, schema=schema).write_parquet(content)
+    try:
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(content.getbuffer())
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise DlbugError(
+            f"cannot write {path}: {error.strerror}. Its folder must be empty and writable, with space on its disk."
+        ) from None
 
 
 class _Shelf:
     """What is taken for one library, and where it goes."""
 
-    def __init__(self, wanted: Wanted, folder: Path) -> None:
+    def __init__(self, wanted: Wanted, folder: Path, writers: Executor) -> None:
         self.wanted = wanted
         self.accepted: dict[int, int | None] = {}  # each question taken, and its accepted answer
-        self.questions = _Batches(folder, "questions", QUESTIONS)
-        self.answers = _Batches(folder, "answers", ANSWERS)
-        self.irregularities = _Batches(folder, "irregularities", IRREGULARITIES)
+        self.questions = _Batches(folder, "questions", QUESTIONS, writers)
+        self.answers = _Batches(folder, "answers", ANSWERS, writers)
+        self.irregularities = _Batches(folder, "irregularities", IRREGULARITIES, writers)
 
 
 def _number(value: str) -> int:
@@ -263,13 +278,22 @@ _ANSWER = _Kind(
 )
 
 
+def _attributes(row: bytes) -> dict[str, str]:
+    """Name -> value of a row's attributes; raises :class:`ExpatError` for what is no XML."""
+    found: list[dict[str, str]] = []
+    parser = ParserCreate()
+    parser.StartElementHandler = lambda _, attributes: found.append(attributes)
+    parser.Parse(row, True)
+    return found[0]
+
+
 def _record(row: Row, kind: _Kind) -> tuple[dict[str, Any], list[tuple[str, str, str | None]]]:
     """A row as a record, and what is wrong with it: attribute, reason, content."""
-    attributes = ElementTree.fromstring(row.content).attrib  # noqa: S314 - a row declares no entities
+    written = _attributes(row.content)
     record: dict[str, Any] = dict.fromkeys(kind.columns)
     problems: list[tuple[str, str, str | None]] = []
     for column, (attribute, read) in kind.columns.items():
-        value = attributes.get(attribute)
+        value = written.get(attribute)
         try:
             if value is not None:
                 record[column] = read(value)
@@ -284,7 +308,7 @@ def question_number(row: Row, tags: Collection[str], scope: Scope) -> int | None
     """The number of the question that a row by itself is, if it has one of the tags and is in scope."""
     try:
         question, _ = _record(row, _QUESTION)
-    except ElementTree.ParseError:
+    except ExpatError:
         return None
     if any(question[column] is None for column in _QUESTION.needed) or question["type"] != _QUESTION.type:
         return None
@@ -340,13 +364,13 @@ class _Reader:
             self._places[question["post_id"]] = row.position
             for shelf in homes:
                 shelf.accepted[question["post_id"]] = question["accepted_answer_id"]
-                shelf.questions.add(question)
+                shelf.questions.add(question, len(row.content))
 
     def _take_answer(self, row: Row) -> None:
         answer, homes = self._post(row, _ANSWER, self._answers)
         for shelf in homes:
             answer["is_accepted"] = answer["answer_id"] == shelf.accepted[answer["post_id"]]
-            shelf.answers.add(answer)
+            shelf.answers.add(answer, len(row.content))
 
     def _take_late(self, rows: Iterable[Row]) -> None:
         """Of these, the answers that stand before their questions: the others have been taken."""
@@ -358,7 +382,7 @@ class _Reader:
         """A row as a record, and where it goes: nowhere if it is no such post, or of no use, which is noted."""
         try:
             record, problems = _record(row, kind)
-        except ElementTree.ParseError as error:
+        except ExpatError as error:
             self._note(self._shelves, row, None, f"cannot be parsed ({error}){_LEFT_OUT}", row.content)
             return {}, []
         homes = [shelf for shelf in self._shelves if kind.belongs(record, shelf)]
@@ -381,4 +405,4 @@ class _Reader:
             content = content[: 4 * _EXCERPT].decode(errors="replace")
         entry = {"position": row.position, "post_id": row.number(b"Id"), "field": attribute, "reason": reason}
         for shelf in shelves:
-            shelf.irregularities.add({**entry, "content": content and content[:_EXCERPT]})
+            shelf.irregularities.add({**entry, "content": content and content[:_EXCERPT]}, _EXCERPT)

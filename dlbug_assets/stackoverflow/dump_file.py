@@ -25,7 +25,7 @@ from typing import NamedTuple
 from dlbug_assets.errors import DlbugError
 
 #: Bytes that are read at a time: as many as stay near the processor. And between two words on the progress.
-_CHUNK = 256 << 10
+_CHUNK = 384 << 10
 _SAY_EVERY = 500_000_000
 #: No post is that long by far: what a damaged file takes of memory has its limit here.
 LONGEST_ROW = 8 << 20
@@ -83,6 +83,7 @@ class Rows:
         self.is_ascending = True
         self.is_complete = False
         self.first = self.last = -1
+        self.since = 0  # answers to questions before this number may matter all the same
         self._note = note
         # By the first byte of tags, as soon as there were some that began with it.
         self._interest: dict[int, Callable[..., re.Match[bytes] | None]] = {}
@@ -127,7 +128,7 @@ class Rows:
             is_usual = is_begun and chunk.endswith(end, 0, last)
             ends = _places(chunk, first, last, len(end)) if is_usual else []
             heads = list(map(usual.match, repeat(chunk), ends))
-            fields = [] if None in heads else [head.groups() for head in heads]
+            fields = [head.groups() for head in heads] if all(heads) else []
             owns = [int(number) for number, _ in fields]
             if owns and owns[-1] < _PLANTED_FROM and not any(map(ge, owns, owns[1:])):
                 *pieces, rest = (rest + chunk[:first]).split(b"<row ")
@@ -182,17 +183,17 @@ class Rows:
         before, self.count = self.count, self.count + len(owns)
         self._follows(owns[0])
         self.last = owns[-1]
-        taken, interest = self.parents, self._interest
+        taken, interest, since = self.parents, self._interest, self.since
         for own, parent, start, end in zip(owns, parents, ends, ends[1:], strict=False):
             if parent is None:
                 value = chunk.rfind(b' Tags="', start, end) + 7
                 if value < start:
                     continue
-                behind = chunk.find(b'"', value) + 1
                 search = interest.get(chunk[value])
-                if not search(chunk, value, behind) if search else self._is_dull(chunk[value:behind]):
+                # What stands behind the tags may be looked at, too: the parser has the last word.
+                if not search(chunk, value, end) if search else self._is_dull(chunk[value:end]):
                     continue
-            elif (asked := int(parent)) <= own and asked not in taken:
+            elif since <= (asked := int(parent)) <= own and asked not in taken:
                 continue
             yield before + bisect(ends, start), start, end
 
@@ -217,7 +218,7 @@ class Rows:
         if parent is None:
             is_answer = row.written(b"PostTypeId") == b"2"
         else:
-            is_answer = own is None or parent > own or parent in self.parents
+            is_answer = own is None or parent > own or parent < self.since or parent in self.parents
         if is_answer or not self._is_dull((row.written(b"Tags") or b"") + b'"'):
             yield row
 

@@ -1,15 +1,17 @@
-"""A large Posts.xml is read in several processes, each of which looks at a part of the file.
+"""A large Posts.xml is read in several processes, each of which looks at parts of the file.
 
-What belongs here: where a file is cut, what a helper process tells of its part, and when that can be relied on. What
+What belongs here: where a file is cut, what a helper process tells of a part, and when that can be relied on. What
 doesn't: how rows are found in bytes.
 
-A helper does not know which questions are taken before its part. It says where the rows begin that may matter, and of
+A helper does not know which questions are taken before a part. It says where the rows begin that may matter, and of
 which question they are answers; who reads the dump looks at these rows again, in their order and knowing everything, so
 that the outcome is that of a single reading. This rests on Ids that ascend. Where they don't, where a helper failed, or
 where it found what cannot be read at all, the part is read without its help.
 
-A helper is started without anything that takes long to import: `python -m dlbug_assets.stackoverflow.dump_parts PATH
-BEGIN END TAGS...` leaves its findings in its standard output, as integers of 64 bits.
+Helpers take turns with the parts, so that what they found is dealt with while they look at the next ones. A helper is
+started without anything that takes long to import: `python -m dlbug_assets.stackoverflow.dump_parts PATH FD PARTS
+TAGS...`, with parts as `BEGIN-END,BEGIN-END`, writes its findings into the open file FD and says in its standard output
+when it is done with a part, in integers of 64 bits.
 """
 
 import os
@@ -17,30 +19,31 @@ import subprocess
 import sys
 import tempfile
 from array import array
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import ExitStack
-from itertools import pairwise
+from itertools import cycle, pairwise
 from pathlib import Path
-from typing import BinaryIO, NamedTuple, Self
+from typing import Any, BinaryIO, NamedTuple, Self
 
-from dlbug_assets.landing import say_nothing
 from dlbug_assets.stackoverflow import dump_file
 from dlbug_assets.stackoverflow.dump_file import Row, Rows, is_archive, unreadable
 
 #: From so many bytes per process on, one more is worth its start, in which some 40 MB are read.
 _WORTH_A_PROCESS = 96 << 20
 _MOST_PROCESSES = 8
-#: Who reads the dump also has to deal with what everybody finds: its part is so much of the others'.
-_OWN_SHARE = 0.5
+_PARTS_PER_HELPER = 8
+#: Who reads the dump also has to deal with what everybody finds: what it looks at is so much of a helper's share.
+_OWN_SHARE = 0.55
 _SHORT = 16 << 10
 _ROOT = Path(__file__).parents[2]
-_BLOCK = 24 << 13
+_BLOCK = 32 << 13  # of findings, in bytes
 _NOTATIONS = ("<a><b>", "|a|b|")
 
 
 class _Summary(NamedTuple):
-    """What a helper says of its part at the end, all as integers."""
+    """What a helper says of a part at the end, all as integers."""
 
+    findings: int
     rows: int
     planted: int
     first: int
@@ -51,6 +54,8 @@ class _Summary(NamedTuple):
 
 
 _SUMMARY_BYTES = 8 * len(_Summary._fields)
+_FINDING_NUMBERS = 4
+_FINDING_BYTES = 8 * _FINDING_NUMBERS
 
 
 class SharedRows(Rows):
@@ -60,11 +65,13 @@ class SharedRows(Rows):
         with ExitStack() as stack:
             try:
                 own, *others = _parts(self.path)
-                helpers = [stack.enter_context(_Helper(self.path, begin, end, self.tags)) for begin, end in others]
+                count = min(_processes(self.path) - 1, len(others))
+                shares = [others[number::count] for number in range(count)]
+                helpers = [stack.enter_context(_Helper(self.path, share, self.tags)) for share in shares]
             except OSError:  # no more processes, no room for what they tell, no such file: reading alone says more
                 own, others, helpers = (0, None), [], []
             yield from self.part(*own)
-            for helper, (begin, end) in zip(helpers, others, strict=True):
+            for helper, (begin, end) in zip(cycle(helpers), others, strict=False):
                 if not self.is_ascending:
                     stack.close()
                 if self.is_ascending and helper.is_done() and helper.summary.first > self.last:
@@ -78,8 +85,10 @@ class SharedRows(Rows):
         before, planted, last, summary = self.count, self.planted, self.last, helper.summary
         try:
             with self.path.open("rb") as file:
-                for position, start, parent in helper.findings():
-                    if parent < 0 or parent in self.parents:
+                for position, start, length, parent in helper.findings():
+                    if length and (parent < 0 or parent in self.parents):
+                        yield Row(before + position, os.pread(file.fileno(), length, start), start)
+                    elif not length:
                         self.count, self.last = before + position - 1, -1  # they ascend: the helper saw all of them
                         yield from self.row(_piece(file, start, end), start)
         except OSError as error:
@@ -91,16 +100,24 @@ class SharedRows(Rows):
         self.proceed(end - begin)
 
 
+def _processes(path: Path) -> int:
+    """How many are worth their while."""
+    if is_archive(path) or not path.is_file():
+        return 1
+    return min(os.cpu_count() or 1, _MOST_PROCESSES, 1 + path.stat().st_size // _WORTH_A_PROCESS)
+
+
 def _parts(path: Path) -> list[tuple[int, int | None]]:
     """Begin and end of each part, in their order: before a row, or at the ends of the file."""
-    if is_archive(path) or not path.is_file():
+    helpers = _processes(path) - 1
+    if not helpers:
         return [(0, None)]
     size = path.stat().st_size
-    processes = min(os.cpu_count() or 1, _MOST_PROCESSES, 1 + size // _WORTH_A_PROCESS)
+    share = size / (helpers + _OWN_SHARE)
     cuts = [0]
     with path.open("rb") as file:
-        for number in range(processes - 1):
-            begin = int(size * (number + _OWN_SHARE) / (processes - 1 + _OWN_SHARE))
+        for number in range(helpers * _PARTS_PER_HELPER):
+            begin = int(share * (_OWN_SHARE + number / _PARTS_PER_HELPER))
             piece = _piece(file, begin, size)
             cut = begin + 5 + len(piece)
             if len(piece) <= dump_file.LONGEST_ROW and cuts[-1] < cut < size:
@@ -123,20 +140,24 @@ def _piece(file: BinaryIO, start: int, end: int) -> bytes:
 
 
 class _Helper:
-    """A process that looks at a part, for as long as its context lasts."""
+    """A process that looks at some parts, one after the other, for as long as its context lasts."""
 
     summary: _Summary
 
-    def __init__(self, path: Path, begin: int, end: int, tags: Collection[str]) -> None:
-        command = [sys.executable, "-P", "-m", "dlbug_assets.stackoverflow.dump_parts"]
-        self._output = tempfile.TemporaryFile()  # noqa: SIM115 - it is closed with the process
+    def __init__(self, path: Path, parts: Iterable[tuple[int, int]], tags: Collection[str]) -> None:
+        command = [sys.executable, "-P", "-m", "dlbug_assets.stackoverflow.dump_parts", str(path.absolute())]
+        self._findings = tempfile.TemporaryFile()  # noqa: SIM115 - it is closed with the process
+        self._begin = self._end = 0
+        written = self._findings.fileno()
         self._process = subprocess.Popen(  # noqa: S603 - ourselves
-            [*command, str(path.absolute()), str(begin), str(end), *tags],
+            [*command, str(written), ",".join(f"{begin}-{end}" for begin, end in parts), *tags],
             stdin=subprocess.DEVNULL,
-            stdout=self._output,
+            stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
+            pass_fds=[written],
             env=os.environ | {"PYTHONPATH": str(_ROOT)},
         )
+        self._summaries: Any = self._process.stdout
 
     def __enter__(self) -> Self:
         return self
@@ -144,73 +165,90 @@ class _Helper:
     def __exit__(self, *_: object) -> None:
         self._process.kill()
         self._process.wait()
-        self._output.close()
+        self._summaries.close()
+        self._findings.close()
 
     def is_done(self) -> bool:
-        """Whether it came to its end with findings that can be relied on; waits for it."""
-        if self._process.wait():
+        """Whether it is done with its next part, and its findings can be relied on; waits for it."""
+        said = self._summaries.read(_SUMMARY_BYTES)
+        if len(said) < _SUMMARY_BYTES:
             return False
-        self._output.seek(-_SUMMARY_BYTES, os.SEEK_END)
-        self.summary = _Summary(*array("q", self._output.read()))
+        self.summary = _Summary(*array("q", said))
+        self._begin, self._end = self._end, self._end + self.summary.findings * _FINDING_BYTES
         return bool(self.summary.is_ascending)
 
-    def findings(self) -> Iterator[tuple[int, int, int]]:
-        """Of each row that may matter: its position in the part, where in the file it begins, and the number of the
-        question that must have been taken for it to matter, or -1."""
-        left = self._output.seek(-_SUMMARY_BYTES, os.SEEK_END)
-        self._output.seek(0)
-        while block := self._output.read(min(_BLOCK, left)):
-            left -= len(block)
+    def findings(self) -> Iterator[tuple[int, int, int, int]]:
+        """Of each row of this part that may matter: its position in the part, where in the file it begins, how long it
+        is, or 0 for one with which something is wrong, and the number of the question that must have been taken for it
+        to matter, or -1."""
+        for begin in range(self._begin, self._end, _BLOCK):
+            # The helper's place in this file is left alone.
+            block = os.pread(self._findings.fileno(), min(_BLOCK, self._end - begin), begin)
             numbers = iter(array("q", block))
-            yield from zip(numbers, numbers, numbers, strict=True)
+            yield from zip(*[numbers] * _FINDING_NUMBERS, strict=True)
 
 
 class _Part(Rows):
-    """The rows of a part that may matter as far as can be said without knowing what stands before it: this says itself
-    of which questions answers are wanted, namely those here with a tag, and all that stand before."""
+    """The rows of a part that may matter as far as can be said without knowing what stands before it: answers are
+    wanted to the questions here that have a tag, and to all that stand before."""
 
     def __init__(self, path: Path, tags: Collection[str]) -> None:
-        super().__init__(path, tags, self, self._noted, say_nothing)
-        self.found = array("q")
         self._tagged: set[int] = set()
+        super().__init__(path, tags, self._tagged, self._noted, lambda _: None)
+        self._found = array("q")
         self._pointed_out = 0
 
-    def __contains__(self, number: int) -> bool:
-        return number < self.first or number in self._tagged
+    def look(self, begin: int, end: int, findings: BinaryIO) -> _Summary:
+        """Point out the rows that may matter; returns what there is to say in the end."""
+        count = 0
+        for row in self.part(begin, end):
+            own, parent = row.number(b"Id"), row.number(b"ParentId")
+            if row.written(b"Tags"):
+                self._tagged.add(-1 if own is None else own)
+                parent = None
+            is_sure = own is None or parent is None or parent > own
+            self._point_out(row, len(row.content), -1 if is_sure else parent)
+            if len(self._found) >= _BLOCK // 8:
+                count += self._write(findings)
+        count += self._write(findings)
+        findings.flush()
+        notations = sum(1 << bit for bit, name in enumerate(_NOTATIONS) if name in self.notations)
+        return _Summary(
+            count, self.count, self.planted, self.first, self.last, self.is_ascending, self.is_complete, notations
+        )  # fmt: skip
 
-    def take(self, row: Row) -> None:
-        """Point out a row that may matter."""
-        own, parent = row.number(b"Id"), row.number(b"ParentId")
-        if row.written(b"Tags"):
-            self._tagged.add(-1 if own is None else own)
-            self._point_out(row, -1)
-        else:
-            self._point_out(row, -1 if own is None or parent is None or parent > own else parent)
+    def _follows(self, own: int | None) -> None:
+        super()._follows(own)
+        self.since = self.first
 
     def _noted(self, row: Row, _reason: str, _content: bytes) -> None:
-        self._point_out(row, -1)
+        self._point_out(row, 0, -1)
 
-    def _point_out(self, row: Row, parent: int) -> None:
+    def _point_out(self, row: Row, length: int, parent: int) -> None:
         if row.position > self._pointed_out:  # one that was noted may matter, too
             self._pointed_out = row.position
-            self.found.extend((row.position, row.start, parent))
+            self._found.extend((row.position, row.start, length, parent))
 
-    def summary(self) -> _Summary:
-        """What there is to say in the end."""
-        notations = sum(1 << bit for bit, name in enumerate(_NOTATIONS) if name in self.notations)
-        return _Summary(self.count, self.planted, self.first, self.last, self.is_ascending, self.is_complete, notations)
+    def _write(self, findings: BinaryIO) -> int:
+        """What was found since the last time; returns how many rows these are."""
+        self._found.tofile(findings)
+        count = len(self._found) // _FINDING_NUMBERS
+        del self._found[:]
+        return count
 
 
-def look(path: Path, begin: int, end: int, tags: Collection[str], output: BinaryIO) -> None:
-    """Look at a part, and leave the findings; raises :class:`DlbugError` where it cannot be read."""
-    part = _Part(path, tags)
-    for row in part.part(begin, end):
-        part.take(row)
-        if len(part.found) >= _BLOCK // 8:
-            part.found.tofile(output)
-            del part.found[:]
-    array("q", [*part.found, *part.summary()]).tofile(output)
+def look(
+    path: Path, parts: Iterable[tuple[int, int]], tags: Collection[str], findings: BinaryIO, summaries: BinaryIO
+) -> None:
+    """Look at parts, and tell of each; raises :class:`DlbugError` where one cannot be read."""
+    for begin, end in parts:
+        summary = _Part(path, tags).look(begin, end, findings)
+        array("q", summary).tofile(summaries)
+        summaries.flush()
 
 
 if __name__ == "__main__":
-    look(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4:], sys.stdout.buffer)
+    dump, descriptor, written, *tags = sys.argv[1:]
+    parts = [(int(begin), int(end)) for begin, end in (part.split("-") for part in written.split(","))]
+    with open(int(descriptor), "wb") as findings:  # noqa: PTH123 - it is open already
+        look(Path(dump), parts, tags, findings, sys.stdout.buffer)

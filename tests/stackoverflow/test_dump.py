@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from datetime import date, datetime
 from pathlib import Path
 from typing import ClassVar
@@ -99,14 +99,13 @@ class Extract:
 class Helper(dump_parts._Helper):
     """A helper without a process of its own, so that thousands of them take no time."""
 
-    def __init__(self, path: Path, begin: int, end: int, tags: Iterable[str]) -> None:
-        self._output = io.BytesIO()
-        self._process = mock.Mock(wait=lambda: self.code)
-        self.code = 0
-        try:
-            dump_parts.look(path, begin, end, tags, self._output)
-        except DlbugError:
-            self.code = 1
+    def __init__(self, path: Path, parts: Iterable[tuple[int, int]], tags: Iterable[str]) -> None:
+        self._findings, self._summaries = tempfile.TemporaryFile(), io.BytesIO()  # noqa: SIM115 - closed in the end
+        self._begin = self._end = 0
+        self._process = mock.Mock()
+        with suppress(DlbugError):
+            dump_parts.look(path, parts, tags, self._findings, self._summaries)
+        self._summaries.seek(0)
 
 
 @contextmanager
@@ -703,18 +702,23 @@ class Real(dump_parts._Helper):
 
     made: ClassVar[list["Real"]] = []
 
-    def __init__(self, *arguments) -> None:
-        super().__init__(*arguments)
-        self.is_relied_on = False
+    def __init__(self, path: Path, parts: list[tuple[int, int]], tags: Iterable[str]) -> None:
+        super().__init__(path, parts, tags)
+        self.parts, self.asked = parts, 0
+        self.relied_on: list[tuple[int, int]] = []
         self.made.append(self)
 
+    def is_done(self) -> bool:
+        self.asked += 1
+        return super().is_done()
+
     def findings(self):
-        self.is_relied_on = True
+        self.relied_on.append(self.parts[self.asked - 1])
         return super().findings()
 
     @property
-    def outcome(self) -> tuple[int | None, bool]:
-        return self._process.returncode, self.is_relied_on
+    def is_running(self) -> bool:
+        return self._process.returncode is None
 
 
 @pytest.fixture
@@ -760,7 +764,8 @@ def test_several_processes_find_what_one_finds(tmp_path, in_one, helpers, proces
         extract = Extract(tmp_path)(*MANY)
     assert is_the_same(extract, alone)
     assert extract.answers() == FOUND
-    assert [helper.outcome for helper in helpers] == [(0, True)] * (processes - 1)
+    assert len(helpers) == processes - 1
+    assert all(helper.relied_on == helper.parts for helper in helpers)
 
 
 def test_a_part_whose_numbers_do_not_follow_is_read_without_help_and_so_is_what_comes_behind(tmp_path, in_one, helpers):
@@ -769,9 +774,10 @@ def test_a_part_whose_numbers_do_not_follow_is_read_without_help_and_so_is_what_
     with in_parts(1000, 5, Real):
         extract = Extract(tmp_path)(*rows)
     assert is_the_same(extract, alone)
-    relied_on = [helper.is_relied_on for helper in helpers]
-    assert relied_on == sorted(relied_on, reverse=True)
-    assert set(relied_on) == {True, False}
+    parts = sorted(part for helper in helpers for part in helper.parts)
+    relied_on = sorted(part for helper in helpers for part in helper.relied_on)
+    assert relied_on == parts[: len(relied_on)]
+    assert 0 < len(relied_on) < len(parts)
 
 
 def test_where_helpers_fail_the_outcome_is_the_same(tmp_path, in_one, helpers, monkeypatch):
@@ -780,7 +786,21 @@ def test_where_helpers_fail_the_outcome_is_the_same(tmp_path, in_one, helpers, m
     with in_parts(1000, 3, Real):
         extract = Extract(tmp_path)(*MANY)
     assert is_the_same(extract, alone)
-    assert [helper.outcome for helper in helpers] == [(1, False)] * 2
+    assert [helper.relied_on for helper in helpers] == [[], []]
+
+
+class Dying(Helper):
+    """A helper that ends while it says what it found in its second part."""
+
+    def __init__(self, path: Path, parts: Iterable[tuple[int, int]], tags: Iterable[str]) -> None:
+        super().__init__(path, parts, tags)
+        self._summaries = io.BytesIO(self._summaries.read(dump_parts._SUMMARY_BYTES + 8))
+
+
+def test_where_helpers_end_half_way_the_outcome_is_the_same(tmp_path, in_one):
+    alone = in_one(MANY)
+    with in_parts(1000, 3, Dying):
+        assert is_the_same(Extract(tmp_path)(*MANY), alone)
 
 
 def test_where_helpers_cannot_be_started_the_outcome_is_the_same(tmp_path, in_one, helpers, monkeypatch):
@@ -803,8 +823,7 @@ def test_helpers_are_ended_when_reading_fails(tmp_path, helpers):
     extract.path.write_text(HEAD + LINE.join([*MANY, question(145)]) + "<posts>" + LINE.join(MANY))
     with in_parts(1000, 3, Real):
         assert message(extract) == f"{extract.path} contains several dumps. Name Stack Overflow's Posts.xml alone."
-    assert None not in [helper.outcome[0] for helper in helpers]
-    assert len(helpers) == 2
+    assert [helper.is_running for helper in helpers] == [False, False]
 
 
 # What is no dump
