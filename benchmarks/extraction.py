@@ -22,7 +22,10 @@ from benchmarks.dump_input import TAGS, write_dump
 
 _SEED = 20190826
 _PATTERN = r"(?i)(^|[^a-z])(bug|hot)?fix(es|ed|ing)?([^a-z]|$)"
-_FILES = 400
+#: As keras' repository has them: some 500 files of 10 KB in 100 folders of folders, 4 of which a commit changes.
+_FILES = 500
+_LINES = 400
+_CHANGED = 7
 _DELIMITED = [f"|{tag}|" for tag in TAGS]
 
 
@@ -166,18 +169,19 @@ def prepare_history(folder: str, commits: str) -> dict[str, Any]:
 
 def _commits(count: int) -> Iterable[bytes]:
     letters = random.Random(_SEED)  # noqa: S311 - made-up code, no secrets
-    files = [[f"line {letters.random()}" for _ in range(120)] for _ in range(_FILES)]
+    files = [[f"line {letters.random()}" for _ in range(_LINES)] for _ in range(_FILES)]
     for number in range(count):
         word = letters.choice(["Fix", "Add", "Refactor", "Update", "Document"])
         message = f"{word} thing {number}\n\nBecause of #{number}.".encode()
         yield b"commit refs/heads/main\ncommitter J <j@example.org> %d +0000\n" % (1_400_000_000 + 3600 * number)
         yield b"data %d\n%b\n" % (len(message), message)
-        for place in letters.sample(range(_FILES), letters.randint(1, 4)):
+        for place in letters.sample(range(_FILES), letters.randint(1, _CHANGED)):
             lines = files[place]
             at = letters.randrange(len(lines) - 10)
             lines[at : at + letters.randint(0, 6)] = [f"line {letters.random()}" for _ in range(letters.randint(1, 7))]
             content = "\n".join(lines).encode()
-            yield b"M 100644 inline src/%d/f%d.py\ndata %d\n%b\n" % (place % 20, place, len(content), content)
+            name = b"src/%d/%d/f%d.py" % (place % 10, place % 100, place)
+            yield b"M 100644 inline %b\ndata %d\n%b\n" % (name, len(content), content)
 
 
 def history_ours(repository: str) -> dict[str, Any]:

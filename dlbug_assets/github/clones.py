@@ -12,10 +12,12 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
+from math import ceil
 from pathlib import Path
 
 from dlbug_assets.errors import DlbugError
@@ -26,6 +28,8 @@ _REWRITTEN = "refs/dlbug/rewritten"
 #: How long git may take for a look at a remote, and for anything else.
 _LOOK_SECONDS = 120
 _SECONDS = 1800
+#: From so many commits on, what they change is asked of one process more.
+_WORTH_A_PROCESS = 200
 #: So much of a disk stays free.
 _FREE_BYTES = 1 << 30
 _OPTIONS = (
@@ -165,9 +169,18 @@ class Clone:
 
     def numstat(self, parents: Mapping[str, Sequence[str]]) -> dict[str, list[tuple[int, int, str, str]]]:
         """Lines added and deleted (0 in binary files), name before and after, of each file that commits change, each
-        against its first parent, if it has one; one process for them all."""
-        asked = "".join(f"{' '.join((sha, *first))}\n" for sha, first in parents.items()).encode()
-        return _numstat(self._run("diff-tree", *_DIFF, "--numstat", "-z", "--stdin", "--always", stdin=asked))
+        against its first parent, if it has one; of many commits in a process for each processor."""
+        asked = [" ".join((sha, *first)) for sha, first in parents.items()]
+        size = max(_WORTH_A_PROCESS, ceil(len(asked) / (os.cpu_count() or 1)))
+        found: dict[str, list[tuple[int, int, str, str]]] = {}
+        with ThreadPoolExecutor(thread_name_prefix="numstat") as threads:
+            for part in threads.map(self._numstat, (asked[at : at + size] for at in range(0, len(asked), size))):
+                found |= part
+        return found
+
+    def _numstat(self, asked: Sequence[str]) -> dict[str, list[tuple[int, int, str, str]]]:
+        stdin = "".join(f"{line}\n" for line in asked).encode()
+        return _numstat(self._run("diff-tree", *_DIFF, "--numstat", "-z", "--stdin", "--always", stdin=stdin))
 
     def _first_parents(self, shas: Sequence[str]) -> dict[str, list[str]]:
         """Of each commit, its first parent, if it has one."""

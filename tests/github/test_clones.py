@@ -2,6 +2,7 @@
 
 import subprocess
 from datetime import datetime
+from itertools import pairwise
 
 import pytest
 
@@ -286,6 +287,21 @@ def test_numbers_are_those_of_gits_own_log(remote, clone):
             sum(int(row[0]) for row in numbers),
             sum(int(row[1]) for row in numbers),
         )
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 100])
+def test_many_commits_are_asked_of_several_processes_in_their_order(remote, clone, monkeypatch, at_once):
+    shas = [remote.commit(f"fix {n}", {f"f{n}.py": "x\n" * n}) for n in range(1, 8)]
+    fetched(clone)
+    asked = []
+    run = Clone._run
+    monkeypatch.setattr(Clone, "_run", lambda *args, **stdin: asked.append(args[1]) or run(*args, **stdin))
+    monkeypatch.setattr(clones, "_WORTH_A_PROCESS", at_once)
+    monkeypatch.setattr(clones.os, "cpu_count", lambda: 3)
+    found = clone.numstat({own: [parent] for parent, own in pairwise(shas)} | {shas[0]: []})
+    assert list(found) == [*shas[1:], shas[0]]
+    assert [files[0][0] for files in found.values()] == [2, 3, 4, 5, 6, 7, 1]
+    assert asked == ["diff-tree"] * {1: 3, 2: 3, 100: 1}[at_once]
 
 
 def test_a_failure_quotes_git(tmp_path, clone):
