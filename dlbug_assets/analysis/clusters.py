@@ -1,5 +1,7 @@
 """How far shares can be trusted when several bugs come from one repository: the cluster bootstrap."""
 
+from typing import Any
+
 import numpy as np
 import polars as pl
 
@@ -9,6 +11,7 @@ from dlbug_assets.analysis.resampling import (
     generator,
     in_scope,
     percentile_limits,
+    side_by_side,
 )
 
 _COLUMNS = {
@@ -31,12 +34,14 @@ def with_cluster_intervals(rows: pl.DataFrame, clusters: pl.DataFrame, dimension
     share over the resamples, divided by the binomial one, share * (1 - share) / total; Kish 1965) and
     cluster_undefined_reason. A share of 0 or 1 has neither: every resample gives the same.
     """
-    parts = []
-    for (source, library), part in rows.group_by(["source", "library"], maintain_order=True):
-        table = cluster_table(in_scope(clusters, source, library, dimension), part["category"])
+
+    def with_limits(part: tuple[tuple[Any, ...], pl.DataFrame]) -> pl.DataFrame:
+        (source, library), of_library = part
+        table = cluster_table(in_scope(clusters, source, library, dimension), of_library["category"])
         found = _limits(table, dimension, generator(seed, "shares", source, library, dimension))
-        parts.append(part.hstack(pl.DataFrame(found, schema=_COLUMNS, orient="row")))
-    return pl.concat(parts)
+        return of_library.hstack(pl.DataFrame(found, schema=_COLUMNS, orient="row"))
+
+    return pl.concat(side_by_side(with_limits, rows.group_by(["source", "library"], maintain_order=True)))
 
 
 def _limits(table: np.ndarray, dimension: str, random: np.random.Generator) -> list[tuple[object, ...]]:

@@ -1,12 +1,20 @@
 """How alike two libraries are in what goes wrong (section 7, Figure 6): three measures on the same share vectors."""
 
 from collections.abc import Sequence
-from itertools import combinations
+from itertools import chain, combinations
+from typing import Any
 
 import numpy as np
 import polars as pl
 
-from dlbug_assets.analysis.resampling import bootstrap_counts, cluster_table, generator, in_scope, percentile_limits
+from dlbug_assets.analysis.resampling import (
+    bootstrap_counts,
+    cluster_table,
+    generator,
+    in_scope,
+    percentile_limits,
+    side_by_side,
+)
 
 _SCHEMA = {
     "source": pl.String,
@@ -96,8 +104,9 @@ def with_sensitivity(rows: pl.DataFrame, counts: pl.DataFrame, clusters: pl.Data
     pearson_without_largest (pearson without it). NULL where the measure is, or where three categories would not be
     left.
     """
-    found = []
-    for (source, dimension), part in rows.group_by(["source", "dimension"], maintain_order=True):
+
+    def sensitivity(part: tuple[tuple[Any, ...], pl.DataFrame]) -> list[dict[str, object]]:
+        (source, dimension), pairs = part
         cells = counts.filter(
             (pl.col("source") == source) & (pl.col("dimension") == dimension) & (pl.col("library") != "All")
         )
@@ -113,10 +122,14 @@ def with_sensitivity(rows: pl.DataFrame, counts: pl.DataFrame, clusters: pl.Data
             )
             for library, of_library in shares.items()
         }
-        for row in part.iter_rows(named=True):
-            a, b = row["library_a"], row["library_b"]
-            found.append(_limits(row, drawn.get(a), drawn.get(b)) | _influence(row, shares.get(a), shares.get(b)))
-    return rows.hstack(pl.DataFrame(found, schema=_SENSITIVITY))
+        return [
+            _limits(row, drawn.get(row["library_a"]), drawn.get(row["library_b"]))
+            | _influence(row, shares.get(row["library_a"]), shares.get(row["library_b"]))
+            for row in pairs.iter_rows(named=True)
+        ]
+
+    found = side_by_side(sensitivity, rows.group_by(["source", "dimension"], maintain_order=True))
+    return rows.hstack(pl.DataFrame(list(chain(*found)), schema=_SENSITIVITY))
 
 
 def _resampled_shares(table: np.ndarray, random: np.random.Generator) -> np.ndarray | None:

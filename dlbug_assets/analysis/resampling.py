@@ -1,11 +1,18 @@
-"""Seeded random draws: clusters with replacement (bootstrap), and tables with fixed margins (permutation)."""
+"""Seeded random draws: clusters with replacement (bootstrap), and bugs without it (permutation)."""
 
 import hashlib
+import os
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 import numpy as np
 import polars as pl
 
 from dlbug_assets.taxonomy import SOURCES
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 #: Of each bootstrap.
 RESAMPLES = 2000
@@ -17,6 +24,12 @@ def generator(seed: int, *what: str) -> np.random.Generator:
     """A generator of its own for each thing that is drawn for: what is added beside it changes nothing."""
     entropy = int.from_bytes(hashlib.sha256("|".join([str(seed), *what]).encode()).digest())
     return np.random.Generator(np.random.PCG64(entropy))
+
+
+def side_by_side(function: Callable[[T], R], items: Iterable[T]) -> list[R]:
+    """What a function that draws gives for each item, in their order: NumPy's draws let other threads run."""
+    with ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="draws") as pool:
+        return list(pool.map(function, items))
 
 
 def in_scope(clusters: pl.DataFrame, source: str, library: str, dimension: str) -> pl.DataFrame:
@@ -66,14 +79,13 @@ def percentile_limits(values: np.ndarray) -> tuple[float, float] | tuple[None, N
     return float(low), float(high)
 
 
-def tables_with_margins(table: np.ndarray, resamples: int, random: np.random.Generator) -> np.ndarray:
-    """Tables (resamples x rows x columns) as they come about when the bugs' columns are shuffled among the rows.
+def shuffled_bugs(both: np.ndarray, second: int, resamples: int, random: np.random.Generator) -> np.ndarray:
+    """Bugs by resample and category of the second of two groups, as they come about when bugs are shuffled among both.
 
-    Both margins stay as they are (Patefield 1981).
+    ``both``: bugs by category, of which ``second`` are in the second group. The sizes of categories and groups stay as
+    they are: what is drawn without replacement is multivariate hypergeometric.
     """
-    from scipy.stats import random_table  # noqa: PLC0415 - slow to import
-
-    return random_table(table.sum(axis=1), table.sum(axis=0)).rvs(resamples, random_state=random)
+    return random.multivariate_hypergeometric(both, second, resamples, method="marginals")
 
 
 def shuffled_clusters(first: np.ndarray, second: np.ndarray, resamples: int, random: np.random.Generator) -> np.ndarray:

@@ -3,6 +3,7 @@
 The paper's own test (``comparison``) knows one share per library and source; these know how many bugs a share is of.
 """
 
+from functools import partial
 from statistics import NormalDist
 
 import numpy as np
@@ -16,8 +17,9 @@ from dlbug_assets.analysis.resampling import (
     generator,
     in_scope,
     share_as_extreme,
+    shuffled_bugs,
     shuffled_clusters,
-    tables_with_margins,
+    side_by_side,
 )
 from dlbug_assets.taxonomy import GITHUB, STACK_OVERFLOW
 
@@ -69,25 +71,27 @@ def source_tests(counts: pl.DataFrame, clusters: pl.DataFrame, seed: int) -> pl.
     p_permutation and p_fisher are of the same :data:`RESAMPLES` tables. They are those of scipy's
     ``chi2_contingency`` and ``fisher_exact`` by Monte Carlo, drawn once instead of twice.
     """
-    rows = []
-    for library, dimension, cells in _compared(counts):
-        table = _table(cells)
-        row = {"library": library, "dimension": dimension, "bugs_stack_overflow": int(table[0].sum()),
-               "bugs_github": int(table[1].sum()), "categories": table.shape[1]}  # fmt: skip
-        missing = _missing(table, dimension)
-        if missing:
-            rows.append(row | {"undefined_reason": missing})
-            continue
-        of_source = [
-            cluster_table(in_scope(clusters, source, library, dimension), cells["category"])
-            for source in (STACK_OVERFLOW, GITHUB)
-        ]
-        random = generator(seed, "test", library, dimension)
-        rows.append(row | _tested(table, random) | {"p_clusters": _by_clusters(*of_source, random)})
+    rows = side_by_side(partial(_row, clusters=clusters, seed=seed), _compared(counts))
     return with_corrections(pl.DataFrame(rows, schema=_TESTS), "p_permutation").select(
         *(name for name in _TESTS if name != "undefined_reason"),
         "p_holm", "p_benjamini_hochberg", "family", "undefined_reason",
     )  # fmt: skip
+
+
+def _row(part: tuple[str, str, pl.DataFrame], clusters: pl.DataFrame, seed: int) -> dict[str, object]:
+    library, dimension, cells = part
+    table = _table(cells)
+    row = {"library": library, "dimension": dimension, "bugs_stack_overflow": int(table[0].sum()),
+           "bugs_github": int(table[1].sum()), "categories": table.shape[1]}  # fmt: skip
+    missing = _missing(table, dimension)
+    if missing:
+        return row | {"undefined_reason": missing}
+    of_source = [
+        cluster_table(in_scope(clusters, source, library, dimension), cells["category"])
+        for source in (STACK_OVERFLOW, GITHUB)
+    ]
+    random = generator(seed, "test", library, dimension)
+    return row | _tested(table, random) | {"p_clusters": _by_clusters(*of_source, random)}
 
 
 def source_residuals(counts: pl.DataFrame) -> pl.DataFrame:
@@ -146,7 +150,9 @@ def _tested(table: np.ndarray, random: np.random.Generator) -> dict[str, object]
     from scipy.stats.contingency import association, expected_freq  # noqa: PLC0415 - slow to import
 
     expected = expected_freq(table)
-    drawn = tables_with_margins(table, RESAMPLES, random)
+    of_both = table.sum(axis=0)
+    of_github = shuffled_bugs(of_both, table[1].sum(), RESAMPLES, random)
+    drawn = np.stack([of_both - of_github, of_github], axis=1)
 
     def chi_square(tables: np.ndarray) -> np.ndarray:
         return ((tables - expected) ** 2 / expected).sum(axis=(-2, -1))

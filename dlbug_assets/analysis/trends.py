@@ -1,10 +1,13 @@
 """Whether a category becomes more or less frequent over the years (section 8, Figure 9)."""
 
+from functools import partial
+from typing import Any
+
 import numpy as np
 import polars as pl
 
 from dlbug_assets.analysis.multiplicity import with_corrections
-from dlbug_assets.analysis.resampling import generator, share_as_extreme, tables_with_margins
+from dlbug_assets.analysis.resampling import generator, share_as_extreme, shuffled_bugs, side_by_side
 from dlbug_assets.analysis.verdicts import ENOUGH_BUGS
 
 #: Shuffles of the years for each series, and for those that few of these match: P values of a large family are small.
@@ -55,22 +58,25 @@ def trends(evolution: pl.DataFrame, seed: int) -> pl.DataFrame:
     10,000 shuffles in all (the data counted) cannot give a P value under 0.0001, which Holm's correction of hundreds
     of tests would not leave significant: where fewer than ten shuffles are as extreme, 90,000 more are made.
     """
-    rows = []
     ordered = evolution.group_by(_KEYS, maintain_order=True).agg(pl.col("year", "bugs", "total").sort_by("year"))
-    for *keys, years, series, total in ordered.iter_rows():
-        bugs, totals = np.array(series), np.array(total)
-        row = dict(zip(_KEYS, keys, strict=True)) | {
-            "years": len(years), "first_year": years[0], "last_year": years[-1],
-            "bugs": int(bugs.sum()), "total": int(totals.sum()),
-            "share_first": bugs[0] / totals[0], "share_last": bugs[-1] / totals[-1],
-            **_power(len(bugs), int(bugs.sum())),
-        }  # fmt: skip
-        missing = _missing(bugs, totals)
-        row |= {"undefined_reason": missing} if missing else _tested(
-            np.array([totals - bugs, bugs]), np.array(years), generator(seed, "trend", *map(str, keys))
-        )  # fmt: skip
-        rows.append(row)
+    rows = side_by_side(partial(_row, seed=seed), ordered.iter_rows())
     return with_corrections(pl.DataFrame(rows, schema=_SCHEMA), "p_monte_carlo")
+
+
+def _row(series: tuple[Any, ...], seed: int) -> dict[str, object]:
+    *keys, years, of_category, of_all = series
+    bugs, totals = np.array(of_category), np.array(of_all)
+    row = dict(zip(_KEYS, keys, strict=True)) | {
+        "years": len(years), "first_year": years[0], "last_year": years[-1],
+        "bugs": int(bugs.sum()), "total": int(totals.sum()),
+        "share_first": bugs[0] / totals[0], "share_last": bugs[-1] / totals[-1],
+        **_power(len(bugs), int(bugs.sum())),
+    }  # fmt: skip
+    missing = _missing(bugs, totals)
+    return row | (
+        {"undefined_reason": missing} if missing
+        else _tested(bugs, totals, np.array(years), generator(seed, "trend", *map(str, keys)))
+    )  # fmt: skip
 
 
 def _power(years: int, bugs: int) -> dict[str, object]:
@@ -89,13 +95,14 @@ def _missing(bugs: np.ndarray, totals: np.ndarray) -> str | None:
     return None
 
 
-def _tested(table: np.ndarray, years: np.ndarray, random: np.random.Generator) -> dict[str, object]:
+def _tested(bugs: np.ndarray, totals: np.ndarray, years: np.ndarray, random: np.random.Generator) -> dict[str, object]:
     from statsmodels.stats.contingency_tables import Table  # noqa: PLC0415 - slow to import
 
-    test = Table(table, shift_zeros=False).test_ordinal_association(row_scores=np.array([0, 1]), col_scores=years)
-    extreme, resamples = _as_extreme(table, years, RESAMPLES, random), RESAMPLES
+    table = Table(np.array([totals - bugs, bugs]), shift_zeros=False)
+    test = table.test_ordinal_association(row_scores=np.array([0, 1]), col_scores=years)
+    extreme, resamples = _as_extreme(bugs, totals, years, RESAMPLES, random), RESAMPLES
     if extreme < _FEW:
-        extreme += _as_extreme(table, years, MORE_RESAMPLES, random)
+        extreme += _as_extreme(bugs, totals, years, MORE_RESAMPLES, random)
         resamples += MORE_RESAMPLES
     rising = np.sign(round(float(test.zscore), 9))
     return {
@@ -107,15 +114,17 @@ def _tested(table: np.ndarray, years: np.ndarray, random: np.random.Generator) -
     }
 
 
-def _as_extreme(table: np.ndarray, years: np.ndarray, resamples: int, random: np.random.Generator) -> int:
+def _as_extreme(
+    bugs: np.ndarray, totals: np.ndarray, years: np.ndarray, resamples: int, random: np.random.Generator
+) -> int:
     """How many shuffles have a mean year of the category's bugs that is as far from the mean of all."""
-    mean = (table.sum(axis=0) @ years) / table.sum()
+    mean = (totals @ years) / totals.sum()
 
-    def distance(bugs: np.ndarray) -> np.ndarray:
-        return np.abs(bugs @ (years - mean))
+    def distance(of_category: np.ndarray) -> np.ndarray:
+        return np.abs(of_category @ (years - mean))
 
-    bound = distance(table[1]) - _ROUNDING
+    bound = distance(bugs) - _ROUNDING
     return sum(
-        int((distance(tables_with_margins(table, min(_AT_A_TIME, resamples - done), random)[:, 1]) >= bound).sum())
+        int((distance(shuffled_bugs(totals, bugs.sum(), min(_AT_A_TIME, resamples - done), random)) >= bound).sum())
         for done in range(0, resamples, _AT_A_TIME)
     )

@@ -13,7 +13,7 @@ from dlbug_assets.analysis.resampling import (
     generator,
     in_scope,
     percentile_limits,
-    tables_with_margins,
+    shuffled_bugs,
 )
 
 SO, GH = "Stack Overflow", "GitHub"
@@ -80,20 +80,18 @@ def test_percentiles_leave_out_what_is_undefined():
     assert percentile_limits(np.array([np.nan])) == (None, None)
 
 
-def test_tables_with_the_same_margins_come_as_often_as_shuffles_give_them():
-    table = np.array([[3, 1, 0], [0, 1, 2]])
+def test_bugs_are_shuffled_between_two_groups_as_often_as_all_orders_give_them():
     labels = [0, 0, 0, 1, 1, 2, 2]
     shuffled: dict[tuple[int, ...], int] = {}
     for chosen in itertools.combinations(range(7), 4):
-        first = tuple(sum(labels[place] == column for place in chosen) for column in range(3))
-        shuffled[first] = shuffled.get(first, 0) + 1
+        of_second = tuple(sum(labels[place] == column for place in chosen) for column in range(3))
+        shuffled[of_second] = shuffled.get(of_second, 0) + 1
 
-    drawn = tables_with_margins(table, 50_000, generator(1, "a"))
+    drawn = shuffled_bugs(np.array([3, 2, 2]), 4, 50_000, generator(1, "a"))
 
-    assert (drawn.sum(axis=2) == [4, 3]).all()
-    assert (drawn.sum(axis=1) == [3, 2, 2]).all()
+    assert (drawn.sum(axis=1) == 4).all()
     found = dict.fromkeys(shuffled, 0)
-    for row in map(tuple, drawn[:, 0].tolist()):
+    for row in map(tuple, drawn.tolist()):
         found[row] += 1
     for row, ways in shuffled.items():
         assert found[row] / 50_000 == pytest.approx(ways / math.comb(7, 4), abs=0.01)
