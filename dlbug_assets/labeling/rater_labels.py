@@ -100,7 +100,9 @@ def take(
         },
         schema=REJECTED,
     )
-    return _with_revisions(good.with_columns(placed["round"])), rejected
+    good = good.with_columns(placed["round"])
+    del rows, bad, placed  # a million rows take half a gigabyte, which numbering them needs
+    return _with_revisions(good), rejected
 
 
 def _judged(
