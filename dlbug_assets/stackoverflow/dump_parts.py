@@ -33,7 +33,7 @@ _WORTH_A_PROCESS = 96 << 20
 _MOST_PROCESSES = 8
 _PARTS_PER_HELPER = 8
 #: Who reads the dump also has to deal with what everybody finds: what it looks at is so much of a helper's share.
-_OWN_SHARE = 0.55
+_OWN_SHARE = 0.6
 _SHORT = 16 << 10
 _ROOT = Path(__file__).parents[2]
 _BLOCK = 32 << 13  # of findings, in bytes
