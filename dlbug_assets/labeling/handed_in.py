@@ -138,18 +138,30 @@ def read(archive: Path, items: pl.DataFrame, study: Study, taxonomy: Taxonomy) -
         name = version.path.name
         names[version.folder.name] = name
         newest[name] = version.folder.name
-    reader = _Reader(items, study)
-    for version in received:
-        reader.read(version)
-    # Nothing here holds on to the rows: what is made of them needs their memory.
-    labels, rejected = take(reader.said(), items, study, taxonomy)
-    refused = pl.DataFrame(reader.refused, schema=REJECTED, orient="row")
+    rows, refused, counts = _rows(received, items, study)
+    # Raters quote: what they write in their own words is kept as other people's texts are.
+    labels, rejected = take(rows.with_columns(blanked(pl.col("place", "comment"))), items, study, taxonomy)
     rejected = pl.concat([refused, rejected]).filter(pl.col("file").is_in(list(newest.values())))
     rejected = rejected.with_columns(blanked(pl.col("content", "reason")))
     # A task of Label Studio is one line, and may list several bugs.
     entry = pl.int_range(1, pl.len() + 1, dtype=pl.Int32).over("file", "line").alias("entry")
     rejected = _renamed(rejected, names).sort("file", "line", maintain_order=True).with_columns(entry)
-    return HandedIn(_renamed(labels, names), rejected, reader.counts)
+    return HandedIn(_renamed(labels, names), rejected, counts)
+
+
+def _rows(
+    received: Sequence[Version], items: pl.DataFrame, study: Study
+) -> tuple[pl.DataFrame, pl.DataFrame, Counter[str]]:
+    """The rows that say something (columns ROWS), those that cannot be read (columns REJECTED), and counts of the
+    others."""
+    reader = _Reader(items, study)
+    for version in received:
+        reader.read(version)
+    arrived = pl.concat(reader.rows)
+    rows = without_repeated(arrived)
+    if rows.height < arrived.height:
+        reader.counts["unchanged"] = arrived.height - rows.height
+    return rows, pl.DataFrame(reader.refused, schema=REJECTED, orient="row"), reader.counts
 
 
 def without_repeated(rows: pl.DataFrame) -> pl.DataFrame:
@@ -173,14 +185,13 @@ def _renamed(frame: pl.DataFrame, names: Mapping[str, str]) -> pl.DataFrame:
 
 
 class _Reader:
-    """Reads versions one after the other: the rows that say something, those that cannot be read (``refused``, columns
-    REJECTED), and counts of the others."""
+    """Reads versions one after the other: a frame of rows of each, those that could not be read, and counts."""
 
     def __init__(self, items: pl.DataFrame, study: Study) -> None:
         self._links = dict(items.select("item_id", "link").rows())
         self._adjudicator = study.labeling.adjudicator
         self._people = {*study.labeling.raters, self._adjudicator}
-        self._rows = [pl.DataFrame(schema=ROWS)]
+        self.rows = [pl.DataFrame(schema=ROWS)]
         self.refused: list[tuple[Any, ...]] = []
         self.counts: Counter[str] = Counter()
 
@@ -194,17 +205,7 @@ class _Reader:
             return
         named = _NAME.fullmatch(version.path.stem)
         taken = (self._taken(version, line, record, named) for line, record in records)
-        self._rows.append(pl.DataFrame([row for row in taken if row is not None], schema=ROWS, orient="row"))
-
-    def said(self) -> pl.DataFrame:
-        """The rows that say something (columns ROWS), which are handed over."""
-        arrived = pl.concat(self._rows)
-        self._rows.clear()
-        rows = without_repeated(arrived)
-        if rows.height < arrived.height:
-            self.counts["unchanged"] = arrived.height - rows.height
-        # Raters quote: what they write in their own words is kept as other people's texts are.
-        return rows.with_columns(blanked(pl.col("place", "comment")))
+        self.rows.append(pl.DataFrame([row for row in taken if row is not None], schema=ROWS, orient="row"))
 
     def _taken(
         self, version: Version, line: int, record: dict[str, Any], named: re.Match[str] | None

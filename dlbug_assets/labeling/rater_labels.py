@@ -100,9 +100,7 @@ def take(
         },
         schema=REJECTED,
     )
-    good = good.with_columns(placed["round"])
-    del rows, bad, placed  # a million rows take half a gigabyte, which numbering them needs
-    return _with_revisions(good), rejected
+    return _with_revisions(good.with_columns(placed["round"])), rejected
 
 
 def _judged(
@@ -112,12 +110,11 @@ def _judged(
     place among all."""
     tidy = rows.with_columns(pl.col(*_BLANKABLE).str.strip_chars().replace("", None)).with_row_index("_row")
     tidy = tidy.with_columns(_folded(tidy, dimension, taxonomy) for dimension in DIMENSIONS)
-    rules = _rules(tidy, items, study, taxonomy)
-    # Sentences are made for the rows alone that a rule complains of, which are few.
-    tidy = tidy.with_columns(_is_wrong=pl.any_horizontal(broken for broken, _ in rules).fill_null(value=False))
+    problems = _problems(tidy, items, study, taxonomy)
+    # A row that no rule complains of is taken; sentences are made for the others alone, which are few.
+    tidy = tidy.with_columns(_is_wrong=pl.any_horizontal(problem.is_not_null() for problem in problems))
     as_taken = (pl.col(f"_{name}").alias(name) if name in DIMENSIONS else pl.col(name) for name in ROWS)
     good = tidy.select("_row", "_is_wrong", *as_taken).filter(~pl.col("_is_wrong"))
-    problems = (pl.when(broken).then(sentence) for broken, sentence in rules)
     return good, tidy.filter("_is_wrong").with_columns(
         _reason=pl.concat_str(problems, separator="; ", ignore_nulls=True)
     )
@@ -130,75 +127,67 @@ def _folded(tidy: pl.DataFrame, dimension: str, taxonomy: Taxonomy) -> pl.Expr:
     return pl.col(dimension).replace_strict(mapping, default=None, return_dtype=pl.String).alias(f"_{dimension}")
 
 
-#: When a row breaks a rule, and what to say then.
-_Rule = tuple[pl.Expr, pl.Expr]
-
-
-def _rules(tidy: pl.DataFrame, items: pl.DataFrame, study: Study, taxonomy: Taxonomy) -> list[_Rule]:
+def _problems(tidy: pl.DataFrame, items: pl.DataFrame, study: Study, taxonomy: Taxonomy) -> list[pl.Expr]:
+    """One expression per rule: what is wrong with the row, or NULL."""
     raters = [*study.labeling.raters, *([study.labeling.adjudicator] if study.labeling.adjudicator else [])]
     checkpoints = list(study.labeling.checkpoints)
     is_bug, bug_index = pl.col("is_bug"), pl.col("bug_index")
     known_items = pl.col("item_id").is_in(items["item_id"].cast(pl.String).unique().implode())
 
-    rules = [
-        *_one_of("item_id", known_items, "the queue has no such item; copy the item_id from the exported sheet"),
-        *_one_of("rater", pl.col("rater").is_in(raters), f"use one of {', '.join(raters)}"),
-        *_one_of("batch", pl.col("batch").is_in(checkpoints), f"use a checkpoint of the study: {_listed(checkpoints)}"),
-        *_one_of("pass", pl.col("pass").is_in(PASSES), f"use {' or '.join(PASSES)}"),
-        (
-            bug_index.is_null(),
-            pl.lit("bug_index: missing; number the item's bugs 1, 2, .. and write 0 where it holds none"),
+    problems = [
+        _one_of("item_id", known_items, "the queue has no such item; copy the item_id from the exported sheet"),
+        _one_of("rater", pl.col("rater").is_in(raters), f"use one of {', '.join(raters)}"),
+        _one_of("batch", pl.col("batch").is_in(checkpoints), f"use a checkpoint of the study: {_listed(checkpoints)}"),
+        _one_of("pass", pl.col("pass").is_in(PASSES), f"use {' or '.join(PASSES)}"),
+        pl.when(bug_index.is_null()).then(
+            pl.lit("bug_index: missing; number the item's bugs 1, 2, .. and write 0 where it holds none")
         ),
-        (is_bug.is_null(), pl.lit("is_bug: missing; write true or false")),
-        (
-            ~is_bug & (bug_index != 0),
-            _sentence("bug_index: is_bug is false, yet bug_index is ", bug_index, "; write 0, or true"),
+        pl.when(is_bug.is_null()).then(pl.lit("is_bug: missing; write true or false")),
+        pl.when(~is_bug & (bug_index != 0)).then(
+            _sentence("bug_index: is_bug is false, yet bug_index is ", bug_index, "; write 0, or true")
         ),
-        (
-            is_bug & (bug_index < 1),
+        pl.when(is_bug & (bug_index < 1)).then(
             _sentence(
                 "bug_index: is_bug is true, yet bug_index is ", bug_index, "; number the bugs 1, 2, .., or write false"
-            ),
+            )
         ),
     ]
     for dimension in DIMENSIONS:
         names = ", ".join(taxonomy.names(dimension))
         written, category = pl.col(dimension), pl.col(f"_{dimension}")
-        cure = f"'; use one of {names} (or add it to the study's taxonomy)"
-        rules.append(
-            (
-                written.is_not_null() & category.is_null(),
-                _sentence(f"{dimension}: unknown category '", written, cure),
+        problems.append(
+            pl.when(written.is_not_null() & category.is_null()).then(
+                _sentence(
+                    f"{dimension}: unknown category '", written,
+                    f"'; use one of {names} (or add it to the study's taxonomy)",
+                )
             )
-        )
+        )  # fmt: skip
     rated = (pl.col("pass") == RATE_BUGS) & is_bug
     for dimension in REQUIRED_DIMENSIONS:
         names = ", ".join(taxonomy.names(dimension))
-        rules.append(
-            (
-                rated & pl.col(dimension).is_null(),
-                pl.lit(f"{dimension}: missing; every bug of the dimensions pass needs one of {names}"),
+        problems.append(
+            pl.when(rated & pl.col(dimension).is_null()).then(
+                pl.lit(f"{dimension}: missing; every bug of the dimensions pass needs one of {names}")
             )
         )
 
     row = pl.col("_row")
     repeated, first_lines = _repeated(tidy)
-    rules.append(
-        (
-            row.is_in(repeated.implode()),
+    problems.append(
+        pl.when(row.is_in(repeated.implode())).then(
             _sentence(
                 "bug_index: line ", row.replace_strict(repeated, first_lines, default="?", return_dtype=pl.String),
                 " of this file is about the same item, rater, batch, pass and bug ", bug_index, "; keep one",
-            ),
+            )
         )
     )  # fmt: skip
-    rules.append(
-        (
-            row.is_in(_saying_both(tidy).implode()),
-            pl.lit("is_bug: this file says both that the item holds a bug and that it holds none; keep one answer"),
+    problems.append(
+        pl.when(row.is_in(_saying_both(tidy).implode())).then(
+            pl.lit("is_bug: this file says both that the item holds a bug and that it holds none; keep one answer")
         )
     )
-    return rules
+    return problems
 
 
 def _repeated(tidy: pl.DataFrame) -> tuple[pl.Series, pl.Series]:
@@ -220,12 +209,13 @@ def _saying_both(tidy: pl.DataFrame) -> pl.Series:
     return answered.join(both, on=sheet, how="semi")["_row"]
 
 
-def _one_of(column: str, known: pl.Expr, cure: str) -> list[_Rule]:
-    written = pl.col(column)
-    return [
-        (written.is_null(), pl.lit(f"{column}: missing; {cure}")),
-        (written.is_not_null() & ~known, _sentence(f"{column}: unknown '", written, f"'; {cure}")),
-    ]
+def _one_of(column: str, known: pl.Expr, cure: str) -> pl.Expr:
+    return (
+        pl.when(pl.col(column).is_null())
+        .then(pl.lit(f"{column}: missing; {cure}"))
+        .when(~known)
+        .then(_sentence(f"{column}: unknown '", pl.col(column), f"'; {cure}"))
+    )
 
 
 def _sentence(*parts: str | pl.Expr) -> pl.Expr:
