@@ -7,14 +7,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from dlbug_assets.analysis.resampling import (
-    bootstrap_counts,
-    cluster_table,
-    generator,
-    in_scope,
-    percentile_limits,
-    side_by_side,
-)
+from dlbug_assets.analysis.resampling import bootstrap_counts, cluster_table, generator, in_scope, percentile_limits
+from dlbug_assets.side_by_side import side_by_side
 
 _SCHEMA = {
     "source": pl.String,

@@ -1,18 +1,14 @@
-"""Seeded random draws: clusters with replacement (bootstrap), and bugs without it (permutation)."""
+"""Seeded random draws: clusters with replacement (bootstrap), and bugs without it (permutation).
+
+NumPy leaves Python to others while it draws, so that draws for several things can be made side by side.
+"""
 
 import hashlib
-import os
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
 
 import numpy as np
 import polars as pl
 
 from dlbug_assets.taxonomy import SOURCES
-
-T = TypeVar("T")
-R = TypeVar("R")
 
 #: Of each bootstrap.
 RESAMPLES = 2000
@@ -24,12 +20,6 @@ def generator(seed: int, *what: str) -> np.random.Generator:
     """A generator of its own for each thing that is drawn for: what is added beside it changes nothing."""
     entropy = int.from_bytes(hashlib.sha256("|".join([str(seed), *what]).encode()).digest())
     return np.random.Generator(np.random.PCG64(entropy))
-
-
-def side_by_side(function: Callable[[T], R], items: Iterable[T]) -> list[R]:
-    """What a function that draws gives for each item, in their order: NumPy's draws let other threads run."""
-    with ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="draws") as pool:
-        return list(pool.map(function, items))
 
 
 def in_scope(clusters: pl.DataFrame, source: str, library: str, dimension: str) -> pl.DataFrame:

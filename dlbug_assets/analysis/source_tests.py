@@ -19,8 +19,8 @@ from dlbug_assets.analysis.resampling import (
     share_as_extreme,
     shuffled_bugs,
     shuffled_clusters,
-    side_by_side,
 )
+from dlbug_assets.side_by_side import side_by_side
 from dlbug_assets.taxonomy import GITHUB, STACK_OVERFLOW
 
 #: Tables with the same margins that each test draws, and shuffles of clusters.

@@ -7,8 +7,9 @@ import numpy as np
 import polars as pl
 
 from dlbug_assets.analysis.multiplicity import with_corrections
-from dlbug_assets.analysis.resampling import generator, share_as_extreme, shuffled_bugs, side_by_side
+from dlbug_assets.analysis.resampling import generator, share_as_extreme, shuffled_bugs
 from dlbug_assets.analysis.verdicts import ENOUGH_BUGS
+from dlbug_assets.side_by_side import side_by_side
 
 #: Shuffles of the years for each series, and for those that few of these match: P values of a large family are small.
 RESAMPLES, MORE_RESAMPLES = 9_999, 90_000

@@ -12,7 +12,6 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,6 +21,7 @@ from pathlib import Path
 
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.github.histories import Change, Commit, excerpt
+from dlbug_assets.side_by_side import side_by_side
 
 HEAD = "refs/dlbug/head"
 _REWRITTEN = "refs/dlbug/rewritten"
@@ -172,11 +172,8 @@ class Clone:
         against its first parent, if it has one; of many commits in a process for each processor."""
         asked = [" ".join((sha, *first)) for sha, first in parents.items()]
         size = max(_WORTH_A_PROCESS, ceil(len(asked) / (os.cpu_count() or 1)))
-        found: dict[str, list[tuple[int, int, str, str]]] = {}
-        with ThreadPoolExecutor(thread_name_prefix="numstat") as threads:
-            for part in threads.map(self._numstat, (asked[at : at + size] for at in range(0, len(asked), size))):
-                found |= part
-        return found
+        parts = side_by_side(self._numstat, (asked[at : at + size] for at in range(0, len(asked), size)))
+        return {sha: files for part in parts for sha, files in part.items()}
 
     def _numstat(self, asked: Sequence[str]) -> dict[str, list[tuple[int, int, str, str]]]:
         stdin = "".join(f"{line}\n" for line in asked).encode()

@@ -15,9 +15,7 @@ import functools
 import hashlib
 import math
 import operator
-import os
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import combinations, product
 from statistics import NormalDist
@@ -27,6 +25,7 @@ import numpy as np
 import polars as pl
 
 from dlbug_assets.labeling.rater_labels import LIST_BUGS, RATE_BUGS
+from dlbug_assets.side_by_side import side_by_side
 from dlbug_assets.study import Study
 from dlbug_assets.taxonomy import DIMENSIONS, REQUIRED_DIMENSIONS, SOURCES
 
@@ -118,13 +117,12 @@ def measure(labels: pl.DataFrame, items: pl.DataFrame, study: Study) -> Agreemen
     A category is held against all others (one against the rest, Fleiss 1971), each that a rater used there, ``none``
     included, and true and false for is_bug.
     """
-    # Threads: nearly all the time goes into NumPy's draws, which run side by side.
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        rows = [
-            row
-            for parts in _parts(labels, items, study)
-            for row in pool.map(functools.partial(_rows, study=study), parts)
-        ]
+    # Nearly all the time goes into NumPy's draws, which leave Python to others.
+    rows = [
+        row
+        for parts in _parts(labels, items, study)
+        for row in side_by_side(functools.partial(_rows, study=study), parts)
+    ]
     return Agreement(
         _ordered(pl.DataFrame([row for row, _ in rows], schema=KAPPA_CHECKPOINTS), "scope"),
         _ordered(pl.DataFrame([row for _, more in rows for row in more], schema=CATEGORY_KAPPA)),

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from markupsafe import Markup
 from dlbug_assets.publishing import figures, tables
 from dlbug_assets.publishing.contents import QUERIES
 from dlbug_assets.publishing.figures import FIGURES, Picture
+from dlbug_assets.side_by_side import side_by_side
 
 _MISSING = "-"
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -30,9 +30,8 @@ def contents(rows: Mapping[str, pl.DataFrame], drawn: Sequence[Picture]) -> dict
     notice = _notice(rows)
     made = {"index.html": render(rows, drawn).encode()}
     # What turns them into files leaves Python to the others meanwhile.
-    with ThreadPoolExecutor() as pool:
-        for files in pool.map(figures.files, drawn):
-            made |= {f"figures/{name}": content for name, content in files.items()}
+    for files in side_by_side(figures.files, drawn):
+        made |= {f"figures/{name}": content for name, content in files.items()}
     for table in tables.of_study(rows):
         made |= {f"tables/{name}": content for name, content in tables.files(table, notice).items()}
     return made

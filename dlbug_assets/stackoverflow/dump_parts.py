@@ -64,9 +64,9 @@ class SharedRows(Rows):
     def __iter__(self) -> Iterator[Row]:
         with ExitStack() as stack:
             try:
-                own, *others = _parts(self.path)
-                count = min(_processes(self.path) - 1, len(others))
-                shares = [others[number::count] for number in range(count)]
+                count = _processes(self.path) - 1
+                own, *others = _parts(self.path, count)
+                shares = [share for number in range(count) if (share := others[number::count])]
                 helpers = [stack.enter_context(_Helper(self.path, share, self.tags)) for share in shares]
             except OSError:  # no more processes, no room for what they tell, no such file: reading alone says more
                 own, others, helpers = (0, None), [], []
@@ -107,9 +107,9 @@ def _processes(path: Path) -> int:
     return min(os.cpu_count() or 1, _MOST_PROCESSES, 1 + path.stat().st_size // _WORTH_A_PROCESS)
 
 
-def _parts(path: Path) -> list[tuple[int, int | None]]:
-    """Begin and end of each part, in their order: before a row, or at the ends of the file."""
-    helpers = _processes(path) - 1
+def _parts(path: Path, helpers: int) -> list[tuple[int, int | None]]:
+    """Begin and end of each part, in their order: before a row, or at the ends of the file. The first one is for who
+    reads the dump, the others are for so many helpers."""
     if not helpers:
         return [(0, None)]
     size = path.stat().st_size
