@@ -1,9 +1,9 @@
--- one row per source, library, cluster, dimension, category
+-- one row per source, library, cluster, dimension and category
 with clustered as (
     select
         labels.source,
         labels.library,
-        -- bugs of one repository resemble each other; where it is not known, bugs of one post or commit
+        -- bugs from one repository are not independent; without a repository or link, the item is the cluster
         case
             when labels.source = 'GitHub' then coalesce(labels.repository, labels.item_id)
             else coalesce(labels.link, labels.item_id)
@@ -18,15 +18,9 @@ with clustered as (
 ),
 
 written as (
-    select source, library, cluster, 'bug_type' as dimension, bug_type as category from clustered
-    union all
-    select source, library, cluster, 'root_cause' as dimension, root_cause as category from clustered
-    union all
-    select source, library, cluster, 'effect' as dimension, effect as category from clustered
-    union all
-    select source, library, cluster, 'stage' as dimension, stage as category from clustered
-    union all
-    select source, library, cluster, 'antipattern' as dimension, antipattern as category from clustered
+    select source, library, cluster, dimension, category
+    from clustered
+    unpivot (category for dimension in (bug_type, root_cause, effect, stage, antipattern))
 )
 
 select

@@ -1,4 +1,4 @@
--- one row per library of the study, and `Total`
+-- one row per library of the study, and one for `Total`
 with posts_read as (
     select library, count(*) as posts from stackoverflow.candidate_posts group by library
 ),
@@ -20,7 +20,7 @@ per_library as (
     select
         libraries.library,
         libraries.position,
-        -- a source that only knows labelled items can't say how many were read
+        -- where a release lists only labelled items, the number of items read is unknown
         case when study.posts_are_a_corpus then coalesce(posts_read.posts, 0) end as posts,
         coalesce(bugs_found.post_bugs, 0) as post_bugs,
         case when study.commits_are_a_corpus then coalesce(commits_read.commits, 0) end as commits,
@@ -37,7 +37,7 @@ per_library as (
     left join reference.table1 as published on libraries.library = published.library
 ),
 
--- the paper's totals stand beside ours only where all its libraries are studied
+-- the paper's totals are comparable only if the study covers all libraries of the paper
 paper as (
     select
         sum(table1.so_posts) as posts,

@@ -1,4 +1,4 @@
--- one row per finding of the paper and variant of counting
+-- one row per finding of the paper and counting variant
 with ranked as (
     select
         *,
@@ -15,7 +15,7 @@ select
     cast(count(*) as bigint) as metrics,
     cast(count(survives) as bigint) as decided,
     cast(count(*) filter (where survives) as bigint) as surviving,
-    -- a finding survives where every metric of it that says yes or no keeps to it
+    -- a finding survives if all its decided metrics keep their outcome; NULL if none is decided
     bool_and(survives) as survives
 from ranked
 group by finding, variant

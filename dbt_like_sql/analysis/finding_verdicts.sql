@@ -8,7 +8,7 @@ with ranked as (
     from analysis.findings
 ),
 
--- the metric that decides is the least favourable one, and of several the first
+-- the least favourable metric decides; ties go to the first
 numbered as (
     select
         *,

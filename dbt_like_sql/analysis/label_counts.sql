@@ -1,4 +1,4 @@
--- one row per source (and `both`), library (and `All`), dimension, category
+-- one row per source (and `both`), library (and `All`), dimension and category
 with sources as (
     select name as source, position from reference.taxonomy where dimension = 'source'
     union all
@@ -29,15 +29,9 @@ labels_of_the_study as (
 ),
 
 written as (
-    select source, library, 'bug_type' as dimension, bug_type as category from labels_of_the_study
-    union all
-    select source, library, 'root_cause' as dimension, root_cause as category from labels_of_the_study
-    union all
-    select source, library, 'effect' as dimension, effect as category from labels_of_the_study
-    union all
-    select source, library, 'stage' as dimension, stage as category from labels_of_the_study
-    union all
-    select source, library, 'antipattern' as dimension, antipattern as category from labels_of_the_study
+    select source, library, dimension, category
+    from labels_of_the_study
+    unpivot (category for dimension in (bug_type, root_cause, effect, stage, antipattern))
 ),
 
 counted as (

@@ -38,7 +38,7 @@ per_link as (
         library,
         link,
         sum(labels) as labels,
-        -- without a link nothing can be said to be the same
+        -- bugs without a link can't be matched
         case when link is null then 0 else sum(labels - 1) end as exact_repeats
     from per_triple
     group by source, library, link

@@ -1,24 +1,24 @@
--- one row per published cell: reference, dimension, category, library, source
+-- one row per printed cell: reference, category, library and source
 with published_shares as (
-    select 1 as place, 'table2' as reference, 'bug_type' as dimension, category, library, source, percent
+    select 'table2' as reference, 'bug_type' as dimension, category, library, source, percent
     from reference.table2_bug_type
     union all
-    select 3 as place, 'table3' as reference, 'root_cause' as dimension, category, library, source, percent
+    select 'table3' as reference, 'root_cause' as dimension, category, library, source, percent
     from reference.table3_root_cause
     union all
-    select 5 as place, 'table4' as reference, 'effect' as dimension, category, library, source, percent
+    select 'table4' as reference, 'effect' as dimension, category, library, source, percent
     from reference.table4_effect
 ),
 
 published_p as (
-    select 2 as place, 'table2_p' as reference, 'bug_type' as dimension, category, p_value from reference.table2_p
+    select 'table2_p' as reference, 'bug_type' as dimension, category, p_value from reference.table2_p
     union all
-    select 4 as place, 'table3_p' as reference, 'root_cause' as dimension, category, p_value from reference.table3_p
+    select 'table3_p' as reference, 'root_cause' as dimension, category, p_value from reference.table3_p
     union all
-    select 6 as place, 'table4_p' as reference, 'effect' as dimension, category, p_value from reference.table4_p
+    select 'table4_p' as reference, 'effect' as dimension, category, p_value from reference.table4_p
 ),
 
--- a P value over other libraries than the paper's is no replication of a printed one
+-- a P value replicates a printed one only if it is computed over the paper's libraries
 other_libraries as (
     select count(*) as number
     from reference.table1 as table1
@@ -28,14 +28,13 @@ other_libraries as (
 
 share_cells as (
     select
-        published.place,
         published.reference,
         published.dimension,
         published.category,
         published.library,
         published.source,
         published.percent as published,
-        -- one division of whole numbers: a half stays exactly a half, so that it rounds as a person rounds
+        -- a single division of integers keeps an exact half exact, so that it rounds as in the paper
         100 * counts.bugs / nullif(counts.total, 0) as computed,
         counts.bugs,
         counts.total,
@@ -50,7 +49,6 @@ share_cells as (
 
 p_cells as (
     select
-        published.place,
         published.reference,
         published.dimension,
         published.category,
@@ -93,4 +91,4 @@ left join reference.taxonomy as categories
 left join reference.taxonomy as sources
     on sources.dimension = 'source'
     and cells.source = sources.name
-order by cells.place, categories.position, cells.category, cells.library, sources.position
+order by cells.reference, categories.position, cells.category, cells.library, sources.position

@@ -1,4 +1,4 @@
--- one row per source (and `both`), bug_type, root_cause
+-- one row per source (and `both`), bug type and root cause
 with sources as (
     select name as source, position from reference.taxonomy where dimension = 'source'
     union all

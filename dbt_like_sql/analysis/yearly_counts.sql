@@ -1,4 +1,4 @@
--- one row per source (and `both`), library (and `All`), year, dimension, category
+-- one row per source (and `both`), library (and `All`), year, dimension and category
 with sources as (
     select name as source, position from reference.taxonomy where dimension = 'source'
     union all
@@ -29,15 +29,9 @@ dated_labels as (
 ),
 
 written as (
-    select source, library, year, 'bug_type' as dimension, bug_type as category from dated_labels
-    union all
-    select source, library, year, 'root_cause' as dimension, root_cause as category from dated_labels
-    union all
-    select source, library, year, 'effect' as dimension, effect as category from dated_labels
-    union all
-    select source, library, year, 'stage' as dimension, stage as category from dated_labels
-    union all
-    select source, library, year, 'antipattern' as dimension, antipattern as category from dated_labels
+    select source, library, year, dimension, category
+    from dated_labels
+    unpivot (category for dimension in (bug_type, root_cause, effect, stage, antipattern))
 ),
 
 counted as (
@@ -53,7 +47,7 @@ counted as (
     group by year, dimension, category, cube (source, library)
 ),
 
--- only what has bugs: a year in which a library has none says nothing about shares
+-- only years with bugs: without bugs a share is undefined
 totals as (
     select source, library, year, dimension, sum(bugs) as total
     from counted

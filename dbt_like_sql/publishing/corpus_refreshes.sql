@@ -2,7 +2,7 @@
 select
     'posts' as corpus,
     (select count(*) from stackoverflow.raw_posts) as rows,
-    -- a collection that found nothing new is a refresh, too
+    -- a collection that found nothing new also counts as a refresh
     greatest(
         (select max(retrieved_at) from stackoverflow.raw_posts),
         (select max(finished_at) from stackoverflow.collections)

@@ -1,4 +1,4 @@
--- one row per library and question that passes the study's selection
+-- one row per library and question that meets the study's selection criteria
 select
     post.library,
     post.post_id,

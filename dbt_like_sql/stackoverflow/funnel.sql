@@ -1,4 +1,4 @@
--- one row per library: how many questions are left after each step of the selection
+-- one row per library: number of questions remaining after each selection step
 select
     libraries.library,
     count(screening.post_id) as collected,

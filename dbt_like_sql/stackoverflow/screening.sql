@@ -1,4 +1,4 @@
--- one row per library and collected question: which conditions of the study's selection it meets
+-- one row per library and collected question: the selection criteria it meets
 with pres as (
     select
         library,
@@ -8,7 +8,7 @@ with pres as (
 ),
 
 blocks as (
-    -- A code block is a pre with code in it, whatever attributes either carries; inline code alone is no snippet.
+    -- A code block is a <pre> element that contains <code>, with any attributes; inline code does not count.
     select
         library,
         post_id,
@@ -33,7 +33,7 @@ judged as (
     select
         post.library,
         post.post_id,
-        -- what a source does not know cannot be judged, and does not pass
+        -- a value that the source lacks fails the criterion
         coalesce(
             post.in_scope
             and post.deleted_at is null
