@@ -8,7 +8,7 @@ import polars as pl
 
 from benchmarks.growth import WHOLE_RUN
 from dlbug_assets.drawing import INK, SOFT, colours, scale, svg
-from dlbug_assets.study import SCHEMAS
+from dlbug_assets.layout import SCHEMAS
 
 if TYPE_CHECKING:
     from benchmarks.growth import Run

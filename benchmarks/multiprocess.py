@@ -7,9 +7,9 @@ import dagster as dg
 
 from dlbug_assets.automation import WHOLE_GRAPH
 from dlbug_assets.definitions import build_defs
+from dlbug_assets.layout import Home
 from dlbug_assets.runs import prepared_instance
 from dlbug_assets.study import load_study
-from dlbug_assets.warehouse import Home
 
 
 def whole_graph() -> dg.JobDefinition:

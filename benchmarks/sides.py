@@ -16,8 +16,9 @@ from typing import Any
 import duckdb
 import polars as pl
 
+from dlbug_assets.layout import Home
 from dlbug_assets.table_specs import Check, Column, TableSpec
-from dlbug_assets.warehouse import STORAGE_VERSION, Home, Warehouse
+from dlbug_assets.warehouse import STORAGE_VERSION, Warehouse
 
 _SEED = 20190826
 _VOCABULARY = 4000

@@ -10,9 +10,9 @@ import dagster as dg
 from dlbug_assets.clock import Clock
 from dlbug_assets.collecting import LANDINGS, step_name
 from dlbug_assets.labeling.handed_in import as_they_are, waiting
+from dlbug_assets.layout import SCHEMAS, Home
 from dlbug_assets.lost_runs import report_lost_runs
-from dlbug_assets.study import SCHEMAS, Study
-from dlbug_assets.warehouse import Home
+from dlbug_assets.study import Study
 
 WHOLE_GRAPH = "whole_graph"
 #: What collects, and the corpora: what comes of the world outside.
@@ -77,13 +77,13 @@ def automation(study: Study, home: Home, corpora: Sequence[dg.AssetKey]) -> dg.D
         minimum_interval_seconds=_LOOK_SECONDS,
         description="Makes what lies downstream of a change, up to the published database",
     )
-    sensors: list[dg.SensorDefinition] = [downstream, _lost_runs_sensor(home.living)]
+    sensors: list[dg.SensorDefinition] = [downstream, _lost_runs_sensor(home.run_locks)]
     if study.sources.labels == "files":
         sensors.append(_inbox_sensor(home.labels / "inbox"))
     return dg.Definitions(jobs=[everything, refresh, labelling, *stages], schedules=schedules, sensors=sensors)
 
 
-def _lost_runs_sensor(living: Path) -> dg.SensorDefinition:
+def _lost_runs_sensor(run_locks: Path) -> dg.SensorDefinition:
     @dg.sensor(
         name="lost_runs",
         minimum_interval_seconds=60,
@@ -91,7 +91,7 @@ def _lost_runs_sensor(living: Path) -> dg.SensorDefinition:
         description="Marks runs whose process is gone as failed",
     )
     def lost_runs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
-        lost = report_lost_runs(context.instance, living)
+        lost = report_lost_runs(context.instance, run_locks)
         return dg.SkipReason(f"marked as failed: {', '.join(lost)}" if lost else "no run was lost")
 
     return lost_runs

@@ -13,8 +13,8 @@ from dlbug_assets.clock import Clock
 from dlbug_assets.doctor import ENV_FILE, examine
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.labeling.exporting import FORMATS, XLSX, export, nothing_due
-from dlbug_assets.study import PROJECT, Study, load_study, shipped_studies
-from dlbug_assets.warehouse import Home
+from dlbug_assets.layout import PROJECT, Home
+from dlbug_assets.study import Study, load_study, shipped_studies
 
 _FORMATS = ("table", "csv", "json", "parquet")
 
@@ -115,7 +115,7 @@ def ui(study_name: str, port: int) -> None:
         os.environ["DAGSTER_HOME"] = str(home.dagster_home)
     os.environ["DLBUG_STUDY"] = study_name if study_name in shipped_studies() else str(Path(study_name).resolve())
     click.echo(f"Study {study.name} at http://127.0.0.1:{port} (Ctrl+C ends it)", err=True)
-    arguments = ["dev", "-w", str(PROJECT / "workspace.yaml"), "-h", "127.0.0.1", "-p", str(port)]
+    arguments = ["dev", "-w", str(WORKSPACE), "-h", "127.0.0.1", "-p", str(port)]
     # Replaces this process, so that Ctrl+C reaches Dagster itself.
     os.execv(sys.executable, [sys.executable, "-m", "dagster", *arguments])  # noqa: S606
 

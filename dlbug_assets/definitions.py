@@ -19,6 +19,7 @@ from dlbug_assets.errors import DlbugError
 from dlbug_assets.github.api_access import ApiAccess
 from dlbug_assets.github.sources import commit_source
 from dlbug_assets.landing import Landing
+from dlbug_assets.layout import Home
 from dlbug_assets.lost_runs import sign_of_life
 from dlbug_assets.progress import progress
 from dlbug_assets.spark import VARIABLE
@@ -29,7 +30,7 @@ from dlbug_assets.study import Study, load_study
 from dlbug_assets.table_assets import TableAssets
 from dlbug_assets.table_specs import load_specs
 from dlbug_assets.taxonomy import load_taxonomy
-from dlbug_assets.warehouse import Home, Warehouse
+from dlbug_assets.warehouse import Warehouse
 
 
 def build_defs(study: Study, environ: Mapping[str, str]) -> dg.Definitions:
@@ -50,7 +51,7 @@ def build_defs(study: Study, environ: Mapping[str, str]) -> dg.Definitions:
     @dg.resource(description="The study's DuckDB files, under the writer's lease from the first write to the run's end")
     def warehouse(context: dg.InitResourceContext) -> Iterator[Warehouse]:
         say = context.log.info if context.log else print
-        with sign_of_life(home.living, context.run_id), Warehouse(home, f"run {context.run_id}", say) as opened:
+        with sign_of_life(home.run_locks, context.run_id), Warehouse(home, f"run {context.run_id}", say) as opened:
             yield opened
 
     assets = [

@@ -14,10 +14,10 @@ from packaging.requirements import Requirement
 from dlbug_assets import lease
 from dlbug_assets.clock import Clock, shown
 from dlbug_assets.github.clones import weighed
+from dlbug_assets.layout import PROJECT, Home
 from dlbug_assets.quota import Ledger, described
 from dlbug_assets.spark import VARIABLE, lacking
-from dlbug_assets.study import PROJECT, Study, next_due
-from dlbug_assets.warehouse import Home
+from dlbug_assets.study import Study, next_due
 
 #: Variables that the environment does not set, as for `dagster dev`: in the folder where the command is given.
 ENV_FILE = Path(".env")
@@ -114,7 +114,7 @@ def _lock(home: Home) -> Line:
 
 
 def _clock() -> Line:
-    newest = max(path.stat().st_mtime for path in Path(PROJECT / "dlbug_assets").glob("*.py"))
+    newest = max(path.stat().st_mtime for path in PACKAGE.glob("*.py"))
     if time.time() < newest - 86_400:
         return Line("FAIL", "clock", f"{time.ctime()} lies before the program's own files: set the clock (UTC).")
     return Line("ok", "clock", time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()))

@@ -16,7 +16,8 @@ import duckdb
 import polars as pl
 
 from dlbug_assets.errors import DlbugError
-from dlbug_assets.warehouse import Home, explained, open_published
+from dlbug_assets.layout import Home
+from dlbug_assets.warehouse import explained, open_published
 
 #: Rows of a table on the terminal; files have all.
 SHOWN_ROWS = 100

@@ -25,12 +25,12 @@ from dlbug_assets.collecting import LANDINGS, step_name
 from dlbug_assets.definitions import build_defs
 from dlbug_assets.durable import write_whole
 from dlbug_assets.errors import DlbugError
+from dlbug_assets.layout import Home
 from dlbug_assets.lease import Lease
 from dlbug_assets.lost_runs import report_lost_runs, sign_of_life
 from dlbug_assets.settled import files_of_people, made_from, remember, remembered
 from dlbug_assets.study import Study
 from dlbug_assets.table_assets import asset_key
-from dlbug_assets.warehouse import Home
 
 _DAGSTER_YAML = """\
 telemetry: {enabled: false}
@@ -85,7 +85,7 @@ def prepared_instance(home: Home) -> Iterator[dg.DagsterInstance]:
     with ExitStack() as opened:
         with lease:
             instance = opened.enter_context(_history(home.dagster_home))
-            report_lost_runs(instance, home.living)
+            report_lost_runs(instance, home.run_locks)
         yield instance
 
 
@@ -196,7 +196,7 @@ def run_study(
     home = Home.of(study.name, environ)
     failures: list[StepFailure] = []
     with prepared_instance(home) as instance, _quick_to_look_for_garbage():
-        runs = _Runs(definitions, instance, home.living, study.library_names, sweep=sweep, log_format=log_format)
+        runs = _Runs(definitions, instance, home.run_locks, study.library_names, sweep=sweep, log_format=log_format)
         known = _corpus_keys(definitions)
         files = files_of_people(home, Clock())
         digest = made_from(study, files, instance, known)
@@ -267,7 +267,7 @@ class _Runs:
         self,
         definitions: dg.Definitions,
         instance: dg.DagsterInstance,
-        living: Path,
+        run_locks: Path,
         libraries: Sequence[str],
         *,
         sweep: bool,
@@ -275,7 +275,7 @@ class _Runs:
     ) -> None:
         self._definitions = definitions
         self._instance = instance
-        self._living = living
+        self._run_locks = run_locks
         self._libraries = libraries
         self._sweep = sweep
         self._log_format = log_format
@@ -324,7 +324,7 @@ class _Runs:
         run_id = self.last = str(uuid.uuid4())
         # Whoever typed the command sees how it ends: the daemon must not start it again.
         tags = {RANGE_START: libraries[0], RANGE_END: libraries[1], "dagster/max_retries": "0"}
-        with sign_of_life(self._living, run_id):
+        with sign_of_life(self._run_locks, run_id):
             return definitions.resolve_job_def(job_name).execute_in_process(
                 instance=self._instance, run_config=config, tags=tags, raise_on_error=False, run_id=run_id
             )

@@ -10,9 +10,9 @@ from dlbug_assets.clock import Clock
 from dlbug_assets.collecting import LANDINGS
 from dlbug_assets.labeling.handed_in import as_they_are, waiting
 from dlbug_assets.labeling.rounds import round_files
-from dlbug_assets.study import PROJECT, Study
+from dlbug_assets.layout import PROJECT, Home
+from dlbug_assets.study import Study
 from dlbug_assets.table_assets import asset_key
-from dlbug_assets.warehouse import Home
 
 _MADE_FROM = "dlbug/made_from"
 _DATA_VERSION = "dagster/data_version"

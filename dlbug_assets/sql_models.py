@@ -19,7 +19,7 @@ from sqlglot.errors import ParseError, SqlglotError, TokenError
 from sqlglot.lineage import lineage
 
 from dlbug_assets.errors import DlbugError
-from dlbug_assets.study import PROJECT
+from dlbug_assets.layout import MODELS, SEEDS, display_path
 from dlbug_assets.table_assets import (
     TableAssets,
     asset_key,
@@ -31,8 +31,8 @@ from dlbug_assets.table_assets import (
     source_code,
     source_of,
 )
-from dlbug_assets.table_specs import MODELS, TableSpec
-from dlbug_assets.taxonomy import SEEDS, Taxonomy
+from dlbug_assets.table_specs import TableSpec
+from dlbug_assets.taxonomy import Taxonomy
 from dlbug_assets.warehouse import Warehouse
 
 _DIALECT = "duckdb"
@@ -49,11 +49,7 @@ class Model:
 
     @property
     def shown(self) -> str:
-        return _shown(self.file)
-
-
-def _shown(file: Path) -> str:
-    return str(file.relative_to(PROJECT)) if file.is_relative_to(PROJECT) else str(file)
+        return display_path(self.file)
 
 
 def load_models(known: Mapping[str, TableSpec], folder: Path = MODELS) -> list[Model]:
@@ -81,7 +77,8 @@ def _read(file: Path, known: Mapping[str, TableSpec]) -> Model:
     sql = file.read_text(encoding="utf-8").strip()
     if table not in known:
         raise DlbugError(
-            f"{_shown(file)}, line 1: {table} has no description; add it to {_shown(file.parent / 'schema.yml')}"
+            f"{display_path(file)}, line 1: {table} has no description; "
+            f"add it to {display_path(file.parent / 'schema.yml')}"
         )
     query = _parse(file, sql)
     ctes = {cte.alias for cte in query.find_all(exp.CTE)}
@@ -93,14 +90,14 @@ def _read(file: Path, known: Mapping[str, TableSpec]) -> Model:
         if not mention.db:
             if mention.name not in ctes:
                 raise DlbugError(
-                    f"{_shown(file)}, line {line}: {mention.name!r} is no CTE here; write tables as schema.table"
+                    f"{display_path(file)}, line {line}: {mention.name!r} is no CTE here; write tables as schema.table"
                 )
             continue
         name = f"{mention.db}.{mention.name}"
         if name not in known:
-            raise DlbugError(f"{_shown(file)}, line {line}: unknown table {name}; no schema.yml describes it")
+            raise DlbugError(f"{display_path(file)}, line {line}: unknown table {name}; no schema.yml describes it")
         if name == table:
-            raise DlbugError(f"{_shown(file)}, line {line}: a cycle, {table} reads itself")
+            raise DlbugError(f"{display_path(file)}, line {line}: a cycle, {table} reads itself")
         reads[name] = min(line, reads.get(name, line))
     return Model(table, file, sql, dict(sorted(reads.items())))
 
@@ -111,17 +108,19 @@ def _parse(file: Path, sql: str) -> exp.Query:
         for token, following in itertools.pairwise(tokens):
             if token.token_type == sqlglot.TokenType.SEMICOLON:
                 raise DlbugError(
-                    f"{_shown(file)}, line {following.line}: a second statement; a model is a single query"
+                    f"{display_path(file)}, line {following.line}: a second statement; a model is a single query"
                 )
         query = sqlglot.parse_one(sql, dialect=_DIALECT)
     except TokenError as error:
-        raise DlbugError(f"{_shown(file)}: not SQL: {error}") from None
+        raise DlbugError(f"{display_path(file)}: not SQL: {error}") from None
     except ParseError as error:
         where = error.errors[0] if error.errors else {}
         line, found = where.get("line", 1), where.get("description", str(error))
-        raise DlbugError(f"{_shown(file)}, line {line}: not SQL: {found}") from None
+        raise DlbugError(f"{display_path(file)}, line {line}: not SQL: {found}") from None
     if not isinstance(query, exp.Query):
-        raise DlbugError(f"{_shown(file)}, line 1: a {query.key} statement; a model is a single query (select or with)")
+        raise DlbugError(
+            f"{display_path(file)}, line 1: a {query.key} statement; a model is a single query (select or with)"
+        )
     return query
 
 
@@ -232,7 +231,7 @@ def seed_frames(tables: TableAssets, taxonomy: Taxonomy) -> Iterator[tuple[Table
 def _csv(spec: TableSpec) -> pl.DataFrame:
     file = SEEDS / f"{spec.name}.csv"
     if not file.is_file():
-        raise DlbugError(f"{spec.source}: {spec.table} is described, but {_shown(file)} is not there")
+        raise DlbugError(f"{spec.source}: {spec.table} is described, but {display_path(file)} is not there")
     # Everything as text: DuckDB casts to the types that schema.yml says.
     return pl.read_csv(file, infer_schema=False)
 
@@ -258,7 +257,7 @@ def _taxonomy_frame(taxonomy: Taxonomy) -> pl.DataFrame:
 def _seed_source(spec: TableSpec) -> dict[str, Any]:
     file = SEEDS / f"{spec.name}.csv"
     if file.is_file():
-        return {"made_by": _shown(file), **source_code(file)}
+        return {"made_by": display_path(file), **source_code(file)}
     return {**source_of(seed_frames), "made_by": "the study and its taxonomy"}
 
 

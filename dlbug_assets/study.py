@@ -17,12 +17,7 @@ from cronsim import CronSim, CronSimError
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from dlbug_assets.errors import DlbugError
-
-PROJECT = Path(__file__).resolve().parent.parent
-STUDIES = Path(__file__).resolve().parent / "studies"
-
-#: The stages of the study: folder, asset group and DuckDB schema of the same name.
-SCHEMAS = ("reference", "stackoverflow", "github", "labeling", "analysis", "publishing")
+from dlbug_assets.layout import SCHEMAS, STUDIES
 
 # In DuckDB `labeling.items` could mean a table of the *database* labeling: a study's file becomes such a database.
 _RESERVED_NAMES = {*SCHEMAS, "main", "temp", "system", "information_schema", "pg_catalog"}

@@ -8,7 +8,8 @@ import polars as pl
 from rich.console import Console
 from rich.table import Table
 
-from dlbug_assets.warehouse import Home, open_published
+from dlbug_assets.layout import Home
+from dlbug_assets.warehouse import open_published
 
 
 def print_summary(home: Home, console: Console) -> None:

@@ -13,9 +13,7 @@ from typing import Any
 import yaml
 
 from dlbug_assets.errors import DlbugError
-from dlbug_assets.study import PROJECT, SCHEMAS
-
-MODELS = PROJECT / "dbt_like_sql"
+from dlbug_assets.layout import MODELS, SCHEMAS, display_path
 
 _LINE = "__line__"
 
@@ -87,7 +85,7 @@ class _Entry:
     def __init__(self, file: Path, content: Any, known: set[str], required: set[str], line: int = 1) -> None:
         self.file = file
         if not isinstance(content, dict):
-            raise DlbugError(f"{_shown(file)}, line {line}: expected `key: value` pairs, found {content!r}")
+            raise DlbugError(f"{display_path(file)}, line {line}: expected `key: value` pairs, found {content!r}")
         self.content = content
         self.line = content.get(_LINE, line)
         unknown = set(content) - known - {_LINE}
@@ -98,14 +96,10 @@ class _Entry:
                 raise self.error(f"{content.get('name', 'this entry')!r} lacks a {key}")
 
     def error(self, message: str) -> DlbugError:
-        return DlbugError(f"{_shown(self.file)}, line {self.line}: {message}")
+        return DlbugError(f"{display_path(self.file)}, line {self.line}: {message}")
 
     def __getitem__(self, key: str) -> Any:
         return self.content.get(key)
-
-
-def _shown(file: Path) -> str:
-    return str(file.relative_to(PROJECT)) if file.is_relative_to(PROJECT) else str(file)
 
 
 def load_specs(models: Path = MODELS) -> dict[str, TableSpec]:
@@ -117,7 +111,8 @@ def load_specs(models: Path = MODELS) -> dict[str, TableSpec]:
     for file in sorted(models.glob("*/schema.yml")):
         schema = "reference" if file.parent.name == "seeds" else file.parent.name
         if schema not in SCHEMAS:
-            raise DlbugError(f"{_shown(file)}: the folder {schema!r} is no stage; stages are {', '.join(SCHEMAS)}")
+            stages = ", ".join(SCHEMAS)
+            raise DlbugError(f"{display_path(file)}: the folder {schema!r} is not a stage; stages are {stages}")
         for spec in _read(file, schema):
             if spec.table in specs:
                 raise DlbugError(f"{spec.source}: {spec.table} is described twice, first at {specs[spec.table].source}")
@@ -130,7 +125,7 @@ def _read(file: Path, schema: str) -> Iterator[TableSpec]:
         # The loader is a SafeLoader: it makes plain values only.
         content = yaml.load(file.read_text(encoding="utf-8"), Loader=_LoaderWithLines)  # noqa: S506
     except yaml.YAMLError as error:
-        raise DlbugError(f"{_shown(file)}: not valid YAML: {error}") from None
+        raise DlbugError(f"{display_path(file)}: not valid YAML: {error}") from None
     top = _Entry(file, content, {"version", "models"}, {"models"})
     for model in top["models"]:
         keys = {"name", "description", "grain", "columns"}
@@ -177,7 +172,7 @@ def _read(file: Path, schema: str) -> Iterator[TableSpec]:
                 for c in columns
             ),
             checks=tuple(unique.values()),
-            source=f"{_shown(file)}, line {entry.line}",
+            source=f"{display_path(file)}, line {entry.line}",
             preview=bool(entry["preview"]),
             incidental=bool(entry["incidental"]),
         )

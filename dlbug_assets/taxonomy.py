@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dlbug_assets.errors import DlbugError
-from dlbug_assets.study import PROJECT, Study
-
-SEEDS = PROJECT / "dbt_like_sql" / "seeds"
+from dlbug_assets.layout import SEEDS
+from dlbug_assets.study import Study
 
 STACK_OVERFLOW = "Stack Overflow"
 GITHUB = "GitHub"

@@ -19,8 +19,8 @@ import polars as pl
 
 from dlbug_assets.durable import sync_folder
 from dlbug_assets.errors import DlbugError
+from dlbug_assets.layout import SCHEMAS, Home
 from dlbug_assets.lease import Lease
-from dlbug_assets.study import PROJECT, SCHEMAS
 from dlbug_assets.table_specs import Check, TableSpec
 
 #: Files of this storage version open in the DuckDB shells that people have today.
@@ -32,75 +32,6 @@ MEMORY, _MOST_MEMORY = 384 * _MIB, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_
 _SAMPLE_OF_VIOLATIONS = 5
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Home:
-    """Where everything generated for one study goes."""
-
-    root: Path
-    study: str
-
-    @classmethod
-    def of(cls, study: str, environ: Mapping[str, str]) -> Self:
-        """The home of a study: DLBUG_HOME, or warehouse/ of the checkout."""
-        return cls(Path(environ.get("DLBUG_HOME") or PROJECT / "warehouse").absolute(), study)
-
-    @property
-    def published(self) -> Path:
-        return self.root / f"{self.study}.duckdb"
-
-    @property
-    def folder(self) -> Path:
-        return self.root / self.study
-
-    @property
-    def working(self) -> Path:
-        return self.folder / "working.duckdb"
-
-    @property
-    def lock(self) -> Path:
-        return self.folder / "writer.lock"
-
-    @property
-    def landing(self) -> Path:
-        return self.folder / "landing"
-
-    @property
-    def clones(self) -> Path:
-        """Histories: what landed of git repositories."""
-        return self.landing / "clones"
-
-    @property
-    def labels(self) -> Path:
-        """Sheets out (outbox) and in (inbox), what was received, and the frozen rounds of the queue."""
-        return self.folder / "labels"
-
-    @property
-    def secret_key(self) -> Path:
-        return self.folder / "secret.key"
-
-    @property
-    def quota(self) -> Path:
-        """The ledger of requests: of all studies, because services count by credential and not by study."""
-        return self.root / "quota.sqlite"
-
-    @property
-    def report(self) -> Path:
-        return self.folder / "report"
-
-    @property
-    def package(self) -> Path:
-        return self.folder / "package"
-
-    @property
-    def dagster_home(self) -> Path:
-        return self.folder / "dagster_home"
-
-    @property
-    def living(self) -> Path:
-        """A file per run that is not over, by which it shows that it is alive."""
-        return self.dagster_home / "living"
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ import hypothesis
 import pytest
 from dagster._core.storage.defs_state.base import set_defs_state_storage
 
-from dlbug_assets.warehouse import Home, Warehouse
+from dlbug_assets.layout import Home
+from dlbug_assets.warehouse import Warehouse
 
 # Proofs that several test files share say what they found when they fail.
 pytest.register_assert_rewrite("counting", "collecting", "following")

@@ -14,6 +14,7 @@ PACKAGE = Path(dlbug_assets.__file__).parent
 GROUND_FLOOR = {
     "errors", "clock", "durable", "study", "taxonomy", "table_specs", "lease", "privacy", "quota", "wire", "landing",
     "warehouse", "table_assets", "collecting", "sql_models", "artifact", "sample", "drawing", "spark", "side_by_side",
+    "layout",
 }  # fmt: skip
 ROOMS = ["stackoverflow", "github", "labeling", "analysis", "publishing"]
 #: Assembles and launches; no room may know it.

@@ -16,7 +16,8 @@ import pytest
 
 from dlbug_assets import artifact
 from dlbug_assets.errors import DlbugError
-from dlbug_assets.taxonomy import SEEDS, Category, Taxonomy, load_taxonomy
+from dlbug_assets.layout import SEEDS
+from dlbug_assets.taxonomy import Category, Taxonomy, load_taxonomy
 from tests import workbooks
 from tests.release import raw_cells, release_path
 from tests.workbooks import COMMIT, LABELS, POST_HEADER, SHA, ErrorValue, Formatted, Number, label_sheet, workbook

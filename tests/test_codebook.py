@@ -4,7 +4,8 @@ import csv
 
 import pytest
 
-from dlbug_assets.taxonomy import DIMENSIONS, SEEDS, load_taxonomy
+from dlbug_assets.layout import SEEDS
+from dlbug_assets.taxonomy import DIMENSIONS, load_taxonomy
 
 with (SEEDS / "codebook.csv").open(encoding="utf-8", newline="") as file:
     ROWS = list(csv.DictReader(file))

@@ -13,7 +13,8 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from dlbug_assets.definitions import build_defs
-from dlbug_assets.study import SCHEMAS, load_study, shipped_studies
+from dlbug_assets.layout import SCHEMAS
+from dlbug_assets.study import load_study, shipped_studies
 from dlbug_assets.table_assets import Part, TableAssets
 from dlbug_assets.table_specs import load_specs
 from dlbug_assets.warehouse import Warehouse

@@ -5,8 +5,8 @@ from importlib.metadata import version
 import pytest
 
 from dlbug_assets.doctor import Line, examine, unmet
+from dlbug_assets.layout import Home
 from dlbug_assets.study import load_study
-from dlbug_assets.warehouse import Home
 
 
 def test_clones_are_counted_and_weighed(tmp_path):

@@ -49,7 +49,7 @@ def instance(dagster_home):
 def running(dagster_home):
     """The process of an endless run."""
     process = subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(ENDLESS), dagster_home, dagster_home / "living", RUN_ID],
+        [sys.executable, "-c", textwrap.dedent(ENDLESS), dagster_home, dagster_home / "run_locks", RUN_ID],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
@@ -62,27 +62,27 @@ def running(dagster_home):
 
 @pytest.mark.slow
 def test_a_run_is_marked_once_its_process_is_gone_and_not_before(instance, dagster_home, running):
-    living = dagster_home / "living"
-    assert report_lost_runs(instance, living) == []
+    run_locks = dagster_home / "run_locks"
+    assert report_lost_runs(instance, run_locks) == []
     assert instance.get_run_by_id(RUN_ID).status == dg.DagsterRunStatus.STARTED
     running.kill()
     running.wait(timeout=60)
-    assert report_lost_runs(instance, living) == [RUN_ID]
+    assert report_lost_runs(instance, run_locks) == [RUN_ID]
     assert instance.get_run_by_id(RUN_ID).status == dg.DagsterRunStatus.FAILURE
     last = instance.all_logs(RUN_ID)[-1]
     assert last.message.startswith("The process of this run is gone: it was killed, or the machine went down.")
-    assert report_lost_runs(instance, living) == []
-    assert list(living.iterdir()) == []
+    assert report_lost_runs(instance, run_locks) == []
+    assert list(run_locks.iterdir()) == []
 
 
 def test_a_sign_whose_run_is_not_known_yet_stays_as_long_as_somebody_holds_it(instance, dagster_home):
-    living = dagster_home / "living"
-    with sign_of_life(living, RUN_ID):
-        assert report_lost_runs(instance, living) == []
-        assert [path.name for path in living.iterdir()] == [RUN_ID]
+    run_locks = dagster_home / "run_locks"
+    with sign_of_life(run_locks, RUN_ID):
+        assert report_lost_runs(instance, run_locks) == []
+        assert [path.name for path in run_locks.iterdir()] == [RUN_ID]
     # Killed before anybody knew of it.
-    assert report_lost_runs(instance, living) == []
-    assert list(living.iterdir()) == []
+    assert report_lost_runs(instance, run_locks) == []
+    assert list(run_locks.iterdir()) == []
 
 
 def test_several_processes_of_a_run_may_show_that_it_lives(tmp_path):

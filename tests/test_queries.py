@@ -11,8 +11,8 @@ import polars as pl
 import pytest
 
 from dlbug_assets.errors import DlbugError
+from dlbug_assets.layout import Home
 from dlbug_assets.queries import answer, asking
-from dlbug_assets.warehouse import Home
 
 
 @pytest.fixture

@@ -6,9 +6,9 @@ import dagster as dg
 import pytest
 
 from clocks import TurnedClock
+from dlbug_assets.layout import Home
 from dlbug_assets.settled import files_of_people, made_from, remember, remembered
 from dlbug_assets.study import load_study
-from dlbug_assets.warehouse import Home
 
 POSTS, LANDING = dg.AssetKey(["stackoverflow", "raw_posts"]), dg.AssetKey(["stackoverflow", "landing"])
 

@@ -7,11 +7,12 @@ import polars as pl
 import pytest
 
 from dlbug_assets.errors import DlbugError
+from dlbug_assets.layout import Home
 from dlbug_assets.sql_models import column_origins, load_models, sql_assets
 from dlbug_assets.study import load_study
 from dlbug_assets.table_assets import TableAssets
 from dlbug_assets.table_specs import load_specs
-from dlbug_assets.warehouse import Home, Warehouse
+from dlbug_assets.warehouse import Warehouse
 
 SCHEMA = """
 version: 2

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from dlbug_assets.errors import DlbugError
-from dlbug_assets.study import PROJECT, SCHEMAS, Study, load_study, shipped_studies
+from dlbug_assets.layout import PROJECT, SCHEMAS
+from dlbug_assets.study import Study, load_study, shipped_studies
 
 MINIMAL = """
 [study]

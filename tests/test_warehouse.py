@@ -11,9 +11,10 @@ import polars as pl
 import pytest
 
 from dlbug_assets.errors import DlbugError
+from dlbug_assets.layout import Home
 from dlbug_assets.lease import Lease
 from dlbug_assets.table_specs import Check, Column, TableSpec
-from dlbug_assets.warehouse import Home, Warehouse, ask_frames, open_published
+from dlbug_assets.warehouse import Warehouse, ask_frames, open_published
 from small_disks import mount, unmount
 
 MIB = 2**20
@@ -257,7 +258,8 @@ def program(text: str, *arguments: object) -> subprocess.Popen[str]:
 WRITER = """
     import sys, time
     from pathlib import Path
-    from dlbug_assets.warehouse import Home, Warehouse
+    from dlbug_assets.layout import Home
+    from dlbug_assets.warehouse import Warehouse
     from test_warehouse import SPEC, bugs
     with Warehouse(Home(Path(sys.argv[1]), "tiny"), sys.argv[2], say=lambda line: print(line, flush=True)) as warehouse:
         warehouse.replace(SPEC, bugs((int(sys.argv[3]), sys.argv[2])))
@@ -333,7 +335,8 @@ def test_a_program_that_has_the_working_database_open_is_named(home):
 ANALYST = """
     import sys
     from pathlib import Path
-    from dlbug_assets.warehouse import Home, open_published
+    from dlbug_assets.layout import Home
+    from dlbug_assets.warehouse import open_published
     connection = open_published(Home(Path(sys.argv[1]), "tiny"))
     print("open", flush=True)
     for line in sys.stdin:

@@ -11,7 +11,7 @@ import polars as pl
 from dlbug_assets.analysis.comparison import source_comparison
 from dlbug_assets.analysis.correlation import library_correlation
 from dlbug_assets.analysis.findings import findings
-from dlbug_assets.table_specs import MODELS
+from dlbug_assets.layout import MODELS
 from dlbug_assets.warehouse import ask_frames
 
 AS_LABELLED, REPEATS_ONCE, ONE_VOTE = "as labelled", "repeats counted once", "one vote per commit"

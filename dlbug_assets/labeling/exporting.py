@@ -19,8 +19,9 @@ from dlbug_assets.labeling.reading_matter import contents
 from dlbug_assets.labeling.rounds import keep
 from dlbug_assets.labeling.sheets import Sheet, due
 from dlbug_assets.labeling.workbooks import workbook
+from dlbug_assets.layout import SEEDS
 from dlbug_assets.study import Study
-from dlbug_assets.taxonomy import SEEDS, Taxonomy, rows_of
+from dlbug_assets.taxonomy import Taxonomy, rows_of
 
 XLSX, CSV, LABEL_STUDIO = FORMATS = ("xlsx", "csv", "label-studio")
 _WRITTEN = ".written.json"

@@ -8,6 +8,7 @@ import dagster as dg
 import polars as pl
 
 from dlbug_assets.drawing import markdown_image
+from dlbug_assets.layout import Home
 from dlbug_assets.publishing.contents import REPORT_TABLES, ask_all
 from dlbug_assets.publishing.figures import Picture
 from dlbug_assets.publishing.folders import write_folder
@@ -15,7 +16,7 @@ from dlbug_assets.publishing.report import contents, pictures
 from dlbug_assets.publishing.study_info import notice, study_info
 from dlbug_assets.study import Study
 from dlbug_assets.table_assets import FOLLOWS, OWNERS, TableAssets, asset_key
-from dlbug_assets.warehouse import Home, Warehouse
+from dlbug_assets.warehouse import Warehouse
 
 #: Characters of SVG.
 _LARGE = 50_000

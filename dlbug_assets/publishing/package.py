@@ -22,12 +22,13 @@ import tomli_w
 import yaml
 
 from dlbug_assets.errors import DlbugError
+from dlbug_assets.layout import MODELS, PROJECT
 from dlbug_assets.privacy import blanked
 from dlbug_assets.publishing.contents import ask_all
 from dlbug_assets.publishing.report import contents as report_contents
 from dlbug_assets.publishing.report import pictures
-from dlbug_assets.study import PROJECT, Study
-from dlbug_assets.table_specs import MODELS, TableSpec
+from dlbug_assets.study import Study
+from dlbug_assets.table_specs import TableSpec
 
 #: They quote what people wrote.
 LEFT_OUT_TABLES = ("labeling.rejected_labels", "stackoverflow.irregularities")

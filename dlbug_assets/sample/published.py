@@ -4,7 +4,8 @@ import csv
 import functools
 from collections.abc import Iterable, Mapping
 
-from dlbug_assets.taxonomy import GITHUB, SEEDS, STACK_OVERFLOW
+from dlbug_assets.layout import SEEDS
+from dlbug_assets.taxonomy import GITHUB, STACK_OVERFLOW
 
 _TABLES = {"bug_type": "table2_bug_type", "root_cause": "table3_root_cause", "effect": "table4_effect"}
 

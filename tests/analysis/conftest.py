@@ -1,14 +1,13 @@
 """Hand-made inputs: a small study in an in-memory DuckDB, and label counts as frames."""
 
 from collections.abc import Callable, Iterable
-from pathlib import Path
 
 import duckdb
 import polars as pl
 import pytest
 
-from dlbug_assets.study import PROJECT
-from dlbug_assets.taxonomy import DIMENSIONS, SEEDS, load_taxonomy
+from dlbug_assets.layout import MODELS, SEEDS
+from dlbug_assets.taxonomy import DIMENSIONS, load_taxonomy
 
 SO, GH = "Stack Overflow", "GitHub"
 
@@ -64,7 +63,7 @@ class Study:
 
     def run(self, model: str) -> pl.DataFrame:
         """Make the table of dbt_like_sql/analysis/<model>.sql, as it stands, and give its rows."""
-        sql = (Path(PROJECT) / "dbt_like_sql" / "analysis" / f"{model}.sql").read_text(encoding="utf-8")
+        sql = (MODELS / "analysis" / f"{model}.sql").read_text(encoding="utf-8")
         self.connection.execute(f"create table analysis.{model} as {sql}")
         return self.connection.sql(sql).pl()
 

@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import ttest_ind
 
 from dlbug_assets.analysis.comparison import source_comparison, student_t_test
-from dlbug_assets.taxonomy import SEEDS
+from dlbug_assets.layout import SEEDS
 
 SO, GH = "Stack Overflow", "GitHub"
 LIBRARIES = ("Caffe", "Keras", "Tensorflow")

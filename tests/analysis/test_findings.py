@@ -8,7 +8,7 @@ from dlbug_assets.analysis.comparison import source_comparison
 from dlbug_assets.analysis.correlation import library_correlation
 from dlbug_assets.analysis.findings import findings
 from dlbug_assets.errors import DlbugError
-from dlbug_assets.taxonomy import SEEDS
+from dlbug_assets.layout import SEEDS
 
 SO = "Stack Overflow"
 LIBRARIES = ("Caffe", "Keras", "Tensorflow", "Theano", "Torch")

@@ -4,7 +4,8 @@ import polars as pl
 import pytest
 
 from dlbug_assets.analysis.sensitivity import AS_LABELLED, ONE_VOTE, REPEATS_ONCE, finding_sensitivity, variants
-from dlbug_assets.taxonomy import SEEDS, load_taxonomy
+from dlbug_assets.layout import SEEDS
+from dlbug_assets.taxonomy import load_taxonomy
 
 SO = "Stack Overflow"
 _TEXT = ("bug_id", "item_id", "source", "library", "link", "bug_type", "root_cause", "effect", "stage", "antipattern",

@@ -22,8 +22,8 @@ from pathlib import Path
 from running import command, ran
 from serving import ended, launched, serving
 
+from dlbug_assets.layout import Home
 from dlbug_assets.study import load_study
-from dlbug_assets.warehouse import Home
 
 #: What every publication has in common, whatever its time: rows and content of what the runs write anew, and whether
 #: the time it says it was refreshed at is that of its rows.

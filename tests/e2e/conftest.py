@@ -10,9 +10,8 @@ import pytest
 from playwright.sync_api import Page, sync_playwright
 from running import Ran, command, ran
 
+from dlbug_assets.layout import PROJECT, Home
 from dlbug_assets.lease import Lease
-from dlbug_assets.study import PROJECT
-from dlbug_assets.warehouse import Home
 
 Dlbug = Callable[..., subprocess.CompletedProcess[str]]
 

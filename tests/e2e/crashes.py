@@ -26,7 +26,7 @@ from pathlib import Path
 import dagster as dg
 from running import DLBUG, Ran, environment, fingerprints, ran
 
-from dlbug_assets.warehouse import Home
+from dlbug_assets.layout import Home
 
 STUDY = "sample"
 #: How a step ends in what the command prints.

@@ -4,7 +4,7 @@ import polars as pl
 from running import Ran, command
 
 from dlbug_assets.labeling.csv_sheets import from_csv
-from dlbug_assets.warehouse import Home
+from dlbug_assets.layout import Home
 
 STUDY = """
 [study]

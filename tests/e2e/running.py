@@ -8,8 +8,9 @@ from pathlib import Path
 
 import polars as pl
 
+from dlbug_assets.layout import Home
 from dlbug_assets.table_specs import load_specs
-from dlbug_assets.warehouse import Home, open_published
+from dlbug_assets.warehouse import open_published
 
 #: An address where nobody answers: no test asks the real API.
 NOBODY = "http://127.0.0.1:9"

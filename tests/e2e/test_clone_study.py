@@ -4,7 +4,7 @@ import pytest
 from dying import died
 from running import Ran, command
 
-from dlbug_assets.warehouse import Home
+from dlbug_assets.layout import Home
 from repositories import Repository
 
 COMMITS = "+group:github"

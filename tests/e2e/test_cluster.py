@@ -9,7 +9,7 @@ import pytest
 from polars.testing import assert_frame_equal
 from running import DLBUG, Ran, command, environment
 
-from dlbug_assets.warehouse import Home
+from dlbug_assets.layout import Home
 from dumps import trapped
 from repositories import Repository
 from sparks import Cluster, ConnectServer, needs_spark

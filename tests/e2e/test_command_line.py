@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from running import DLBUG, NEXT, command, environment
 
+from dlbug_assets.layout import PROJECT, STUDIES
 from dlbug_assets.runs import contiguous_ranges
-from dlbug_assets.study import PROJECT
 from small_disks import mount, unmount
 
 
@@ -98,7 +98,7 @@ def test_what_cannot_be_done_is_one_message(dlbug, arguments, expected):
 
 def test_a_study_with_an_unknown_key_is_named(dlbug, tmp_path):
     study = tmp_path / "mine.toml"
-    text = (PROJECT / "dlbug_assets" / "studies" / "sample.toml").read_text(encoding="utf-8")
+    text = (STUDIES / "sample.toml").read_text(encoding="utf-8")
     study.write_text(text.replace("seed = 2019", "seed = 2019\nsead = 1"), encoding="utf-8")
     assert only_message(dlbug("run", "--study", str(study))) == f"error: {study}: study.sead: unknown key\n"
 

@@ -4,7 +4,7 @@ import pytest
 from crashes import Kill, Outcome, killed_run, kills, statuses
 from running import fingerprints, ran
 
-from dlbug_assets.warehouse import Home
+from dlbug_assets.layout import Home
 
 #: Before the first step, while things land, while tables are written, and where everything but the publication is done.
 #: `make crash` has them all.
@@ -25,7 +25,7 @@ def test_ten_kills_one_after_the_other_lose_nothing_and_show_as_failed(sample, t
     assert {ended[run_id] for run_id in begun} == {"FAILURE"}
     assert [status for run_id, status in ended.items() if run_id not in begun] == ["SUCCESS"]
     # The next command tidies away the sign of this run; those of the killed ones are gone.
-    assert {sign.name for sign in home.living.iterdir()} <= set(ended) - set(begun)
+    assert {sign.name for sign in home.run_locks.iterdir()} <= set(ended) - set(begun)
 
 
 def test_every_step_is_killed_after_once_and_the_other_moments_are_drawn_alike_every_time():

@@ -6,7 +6,7 @@ import subprocess
 import pytest
 from running import NEXT, Ran, command
 
-from dlbug_assets.warehouse import Home
+from dlbug_assets.layout import Home
 
 POSTS = "+group:stackoverflow"
 STUDY = """

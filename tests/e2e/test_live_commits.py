@@ -13,9 +13,8 @@ from running import DLBUG, Ran, command, environment
 
 from counting import proves_count
 from dlbug_assets.clock import Clock
+from dlbug_assets.layout import STUDIES, Home
 from dlbug_assets.quota import Ledger
-from dlbug_assets.study import STUDIES
-from dlbug_assets.warehouse import Home
 from repositories import Repository
 from servers.github import GitHub, world
 from servers.stackexchange import StackExchange, corpus

@@ -15,10 +15,10 @@ from counting import proves_count
 from dlbug_assets import lease
 from dlbug_assets.clock import Clock
 from dlbug_assets.definitions import build_defs
+from dlbug_assets.layout import Home
 from dlbug_assets.quota import Ledger
 from dlbug_assets.stackoverflow.api import questions
 from dlbug_assets.study import load_study
-from dlbug_assets.warehouse import Home
 from servers.stackexchange import Fault, StackExchange, corpus, question
 from small_disks import mount, unmount
 

@@ -14,10 +14,10 @@ import yaml
 from frictionless import Package
 from running import command
 
+from dlbug_assets.layout import Home
 from dlbug_assets.publishing.package import LEFT_OUT_COLUMNS, LEFT_OUT_TABLES
 from dlbug_assets.study import load_study
 from dlbug_assets.table_specs import load_specs
-from dlbug_assets.warehouse import Home
 
 PEOPLE = (b"jane.doe@example.org", b"Jane Doe", b"rater_a", b"rater_b", b"supervisor")
 AUTHORS = ("--author", "Doe, Jane", "--author", "Roe, Richard")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from running import Ran, command
 
-from dlbug_assets.warehouse import Home
+from dlbug_assets.layout import Home
 
 PASSWORD = "planted-password"  # noqa: S105 - of a server that lives as long as the tests
 PROGRAMS = max(Path("/usr/lib/postgresql").glob("*/bin"), default=Path(shutil.which("initdb") or "/nowhere").parent)

@@ -10,7 +10,7 @@ import pytest
 from running import Ran, command
 from serving import graphql, serving
 
-from dlbug_assets.warehouse import Home
+from dlbug_assets.layout import Home
 from repositories import Repository
 from servers.github import GitHub, world
 from servers.stackexchange import StackExchange, corpus, question

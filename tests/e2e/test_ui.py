@@ -8,7 +8,7 @@ from handmade import QUEUE, Handmade, filled
 from running import fingerprints
 from serving import graphql, serving
 
-from dlbug_assets.study import SCHEMAS
+from dlbug_assets.layout import SCHEMAS
 from dlbug_assets.warehouse import open_published
 
 #: What a browser shows while a test waits for a run: whatever moves on a page takes a processor from it.

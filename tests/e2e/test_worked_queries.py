@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from dlbug_assets.study import PROJECT
+from dlbug_assets.layout import PROJECT
 
 PAGE = (PROJECT / "docs" / "queries.md").read_text(encoding="utf-8")
 QUERIES = re.findall(r"^([^\n]+[:.])\n\n```sql\n(.*?)```", PAGE, flags=re.M | re.S)

@@ -17,10 +17,11 @@ from dlbug_assets.github.api_access import ApiAccess
 from dlbug_assets.github.sampling import bottom_k
 from dlbug_assets.github.sources import Followed
 from dlbug_assets.landing import Landing
+from dlbug_assets.layout import Home
 from dlbug_assets.quota import Ledger
 from dlbug_assets.study import Study
 from dlbug_assets.table_specs import load_specs
-from dlbug_assets.warehouse import Home, Warehouse
+from dlbug_assets.warehouse import Warehouse
 from dlbug_assets.wire import Patience
 from repositories import git
 

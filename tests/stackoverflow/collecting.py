@@ -14,12 +14,13 @@ import polars as pl
 from counting import proves_count
 from dlbug_assets.clock import Clock
 from dlbug_assets.landing import Landing
+from dlbug_assets.layout import Home
 from dlbug_assets.quota import Ledger
 from dlbug_assets.stackoverflow.api import FOLLOWING, Api, questions
 from dlbug_assets.stackoverflow.sources import Live
 from dlbug_assets.study import Study
 from dlbug_assets.table_specs import load_specs
-from dlbug_assets.warehouse import Home, Warehouse
+from dlbug_assets.warehouse import Warehouse
 from dlbug_assets.wire import Patience
 
 KEY = "pl4nted((key*with+odd&characters"

@@ -5,7 +5,8 @@ from datetime import date, datetime
 import duckdb
 import pytest
 
-from dlbug_assets.table_specs import MODELS, load_specs
+from dlbug_assets.layout import MODELS
+from dlbug_assets.table_specs import load_specs
 
 SPECS = load_specs()
 CODE = "<pre><code>x</code></pre>"
