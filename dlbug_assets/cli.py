@@ -13,7 +13,7 @@ from dlbug_assets.clock import Clock
 from dlbug_assets.doctor import ENV_FILE, examine
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.labeling.exporting import FORMATS, XLSX, export, nothing_due
-from dlbug_assets.layout import PROJECT, Home
+from dlbug_assets.layout import WORKSPACE, Home
 from dlbug_assets.study import Study, load_study, shipped_studies
 
 _FORMATS = ("table", "csv", "json", "parquet")

@@ -14,7 +14,7 @@ from packaging.requirements import Requirement
 from dlbug_assets import lease
 from dlbug_assets.clock import Clock, shown
 from dlbug_assets.github.clones import weighed
-from dlbug_assets.layout import PROJECT, Home
+from dlbug_assets.layout import PACKAGE, Home
 from dlbug_assets.quota import Ledger, described
 from dlbug_assets.spark import VARIABLE, lacking
 from dlbug_assets.study import Study, next_due
