@@ -1,5 +1,6 @@
 """Shares with their intervals: the distribution of one dimension over its categories, and its course over the years."""
 
+import numpy as np
 import polars as pl
 
 from dlbug_assets.analysis.shares import Share
@@ -11,16 +12,10 @@ _COLUMNS = ("source", "library", "category", "bugs", "total", "share", "share_lo
 
 
 def with_wilson(rows: pl.DataFrame) -> pl.DataFrame:
-    """``rows`` (bugs, total) with share, share_low and share_high: Wilson 95% limits, 0..1, NULL where total is 0.
-
-    Wilson 1927; recommended for small samples by Brown, Cai and DasGupta 2001.
-    """
-    from statsmodels.stats.proportion import proportion_confint  # noqa: PLC0415 - slow to import
-
+    """Return ``rows`` (bugs, total) with share, share_low and share_high: Wilson 95% limits, 0..1, NULL where total
+    is 0."""
     defined = rows.filter(pl.col("total") > 0).select("bugs", "total").unique(maintain_order=True)
-    low, high = proportion_confint(
-        defined["bugs"].to_numpy(), defined["total"].to_numpy(), alpha=ALPHA, method="wilson"
-    )
+    low, high = wilson_limits(defined["bugs"].to_numpy(), defined["total"].to_numpy())
     limits = defined.with_columns(
         share=pl.col("bugs") / pl.col("total"),
         share_low=pl.Series(low, dtype=pl.Float64),
@@ -31,6 +26,23 @@ def with_wilson(rows: pl.DataFrame) -> pl.DataFrame:
         share_high=pl.when(pl.col("bugs") < pl.col("total")).then("share_high").otherwise(1.0),
     )
     return rows.join(limits, on=["bugs", "total"], how="left", maintain_order="left")
+
+
+def wilson_limits(bugs: np.ndarray, total: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the lower and upper Wilson 95% limits of the shares ``bugs / total``, which lie in 0..1 except for
+    rounding errors. ``total`` is above 0.
+
+    Wilson 1927, "Probable inference, the law of succession, and statistical inference"; recommended for small samples
+    by Brown, Cai and DasGupta 2001, "Interval estimation for a binomial proportion" (their formula 4).
+    """
+    from scipy.special import ndtri  # noqa: PLC0415 - slow to import
+
+    z = -ndtri(ALPHA / 2)
+    share = bugs / total
+    scale = 1 + z**2 / total
+    center = (share + z**2 / (2 * total)) / scale
+    half = z * np.sqrt(share * (1 - share) / total + z**2 / (4.0 * total**2)) / scale
+    return center - half, center + half
 
 
 def wilson(share: Share) -> tuple[float, float]:

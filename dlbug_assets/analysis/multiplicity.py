@@ -5,14 +5,13 @@ import polars as pl
 
 
 def with_corrections(rows: pl.DataFrame, p_value: str) -> pl.DataFrame:
-    """``rows`` with p_holm (Holm 1979), p_benjamini_hochberg (Benjamini and Hochberg 1995) and family (its size).
+    """Return ``rows`` with p_holm, p_benjamini_hochberg and family (its size).
 
     The family is every row in which the column ``p_value`` is not NULL.
     """
     defined = rows[p_value].drop_nulls().to_numpy()
-    holm, benjamini_hochberg = _corrected(defined)
     corrected = pl.DataFrame(
-        {"p_holm": holm, "p_benjamini_hochberg": benjamini_hochberg},
+        {"p_holm": holm(defined), "p_benjamini_hochberg": benjamini_hochberg(defined)},
         schema={"p_holm": pl.Float64, "p_benjamini_hochberg": pl.Float64},
     ).with_row_index("_test")
     # Each defined P value by its place among the defined ones.
@@ -28,10 +27,25 @@ def with_corrections(rows: pl.DataFrame, p_value: str) -> pl.DataFrame:
     )
 
 
-def _corrected(defined: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    if not len(defined):
-        return defined, defined
-    from statsmodels.stats.multitest import fdrcorrection, multipletests  # noqa: PLC0415 - slow to import
+def holm(p_values: np.ndarray) -> np.ndarray:
+    """Return the P values adjusted for the family-wise error rate, in the order of ``p_values``, at most 1.
 
-    # What multipletests does for the latter, too, but it looks for garbage each time that it is called.
-    return multipletests(defined, method="holm")[1], fdrcorrection(defined)[1]
+    Holm 1979, "A simple sequentially rejective multiple test procedure", in the adjusted form of Wright 1992.
+    """
+    order = np.argsort(p_values)
+    adjusted = np.empty_like(p_values)
+    adjusted[order] = np.maximum.accumulate(p_values[order] * np.arange(len(p_values), 0, -1))
+    return np.minimum(adjusted, 1)
+
+
+def benjamini_hochberg(p_values: np.ndarray) -> np.ndarray:
+    """Return the P values adjusted for the false discovery rate, in the order of ``p_values``, at most 1.
+
+    Benjamini and Hochberg 1995, "Controlling the false discovery rate"; the adjusted form is that of Yekutieli and
+    Benjamini 1999.
+    """
+    order = np.argsort(p_values)
+    ranks = np.arange(1, len(p_values) + 1) / len(p_values)
+    adjusted = np.empty_like(p_values)
+    adjusted[order] = np.minimum.accumulate((p_values[order] / ranks)[::-1])[::-1]
+    return np.minimum(adjusted, 1)

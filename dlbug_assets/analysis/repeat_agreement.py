@@ -4,6 +4,7 @@ import numpy as np
 import polars as pl
 
 from dlbug_assets.analysis.verdicts import ENOUGH_BUGS
+from dlbug_assets.labeling.agreement import ONE_CATEGORY, cohen_kappa
 from dlbug_assets.taxonomy import DIMENSIONS, SOURCES
 
 _SCHEMA = {
@@ -51,8 +52,6 @@ def repeat_agreement(labels: pl.DataFrame) -> pl.DataFrame:
 
 
 def _agreement(pairs: pl.DataFrame, missing: str) -> dict[str, object]:
-    from statsmodels.stats.inter_rater import cohens_kappa  # noqa: PLC0415 - slow to import
-
     agreements = pairs.filter(pl.col("first") == pl.col("second")).height
     row: dict[str, object] = {
         "pairs": pairs.height, "agreements": agreements, "underpowered": pairs.height < ENOUGH_BUGS,
@@ -61,12 +60,9 @@ def _agreement(pairs: pl.DataFrame, missing: str) -> dict[str, object]:
         return row | {"undefined_reason": missing}
     row["observed_agreement"] = agreements / pairs.height
     categories = sorted(set(pairs["first"]) | set(pairs["second"]))
-    if len(categories) == 1:
-        return row | {"undefined_reason": "only one category was used"}
     seen = {(first, second): number for first, second, number in pairs.group_by("first", "second").len().iter_rows()}
-    table = [[seen.get((first, second), 0) for second in categories] for first in categories]
-    with np.errstate(divide="ignore", invalid="ignore"):  # of a z value, which is not used
-        found = cohens_kappa(table)
-    return row | {
-        "kappa": float(found.kappa), "kappa_low": float(found.kappa_low), "kappa_high": float(found.kappa_upp),
-    }  # fmt: skip
+    table = np.array([[seen.get((first, second), 0) for second in categories] for first in categories])
+    found = cohen_kappa(table)
+    if found is None:
+        return row | {"undefined_reason": ONE_CATEGORY}
+    return row | dict(zip(("kappa", "kappa_low", "kappa_high"), found, strict=True))

@@ -190,14 +190,23 @@ def _by_clusters(stack_overflow: np.ndarray, github: np.ndarray, random: np.rand
 
 
 def _residuals(used: pl.DataFrame) -> dict[str, dict[str, object]]:
-    from statsmodels.stats.contingency_tables import Table  # noqa: PLC0415 - slow to import
-
-    table = Table(_table(used), shift_zeros=False)
+    expected, residuals = adjusted_residuals(_table(used))
     bound = NormalDist().inv_cdf(1 - ALPHA / (2 * used.height))
     return {
-        category: {"expected_github": float(expected), "residual": float(residual), "bound": bound,
+        category: {"expected_github": float(of_github), "residual": float(residual), "bound": bound,
                    "differs": bool(abs(residual) > bound)}
-        for category, expected, residual in zip(
-            used["category"], table.fittedvalues[1], table.standardized_resids[1], strict=True
-        )
+        for category, of_github, residual in zip(used["category"], expected[1], residuals[1], strict=True)
     }  # fmt: skip
+
+
+def adjusted_residuals(table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the expected counts of a contingency table under independence and its adjusted standardized residuals,
+    both in the shape of the table. Every margin is above 0 and below the total.
+
+    Haberman 1973, "The analysis of residuals in cross-classified tables": Pearson's residual over the square root of
+    (1 - share of the row) (1 - share of the column).
+    """
+    total = table.sum()
+    rows, columns = table.sum(axis=1) / total, table.sum(axis=0) / total
+    expected = total * np.outer(rows, columns)
+    return expected, (table - expected) / np.sqrt(expected) / np.sqrt(np.outer(1 - rows, 1 - columns))

@@ -160,7 +160,7 @@ def _of_categories(part: "_Part") -> Iterator[tuple[str, _Kappa]]:
     """Each category that a rater used, and its kappa against the rest."""
     tables = part.tables()
     for code in np.unique(part.codes):
-        yield part.categories[code], _mean_of_pairs([_kappa(_one_against_rest(table, code)) for table in tables])
+        yield part.categories[code], _mean_of_pairs([cohen_kappa(_one_against_rest(table, code)) for table in tables])
 
 
 def _category_rows(part: "_Part", of_categories: list[tuple[str, _Kappa]]) -> list[dict[str, Any]]:
@@ -395,7 +395,7 @@ def _agreement(part: _Part, study: Study) -> dict[str, float | None]:
         return {"alpha": alpha}
     tables = part.tables()
     shares = [table / table.sum() for table in tables]
-    kappa, low, high = _mean_of_pairs([_kappa(table) for table in tables])
+    kappa, low, high = _mean_of_pairs([cohen_kappa(table) for table in tables])
     boot_low, boot_high = (None, None) if kappa is None else _bootstrap(part, study.study.seed)
     return {
         "observed_agreement": float(np.mean([np.trace(share) for share in shares])),
@@ -420,8 +420,9 @@ def _one_against_rest(table: np.ndarray, code: int) -> np.ndarray:
     return np.array([[both, first], [second, table.sum() - both - first - second]])
 
 
-def _kappa(table: np.ndarray) -> tuple[float, float, float] | None:
-    """Kappa with its analytic 95% bounds (Fleiss, Cohen & Everitt 1969, formula 13); None where it is undefined.
+def cohen_kappa(table: np.ndarray) -> tuple[float, float, float] | None:
+    """Return Cohen's kappa (1960) of a square contingency table with its analytic 95% bounds (Fleiss, Cohen & Everitt
+    1969, formula 13); None where it is undefined, because both raters used the same single category.
 
     Their shares are multiplied out to whole numbers of any size: rounding in the difference of two nearly equal
     terms would give a variance that is 0 a width.
