@@ -31,6 +31,13 @@ def _study_option(command: Callable[..., Any]) -> Callable[..., Any]:
     )(command)
 
 
+def _home(study: Study) -> Home:
+    """Return the study's home; raise :class:`DlbugError` where it cannot be opened."""
+    home = Home.of(study.name, os.environ)
+    home.check_access()
+    return home
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="dlbug")
 def cli() -> None:
@@ -71,7 +78,7 @@ def _run(
     from dlbug_assets.runs import run_study  # noqa: PLC0415
     from dlbug_assets.summary import print_summary  # noqa: PLC0415
 
-    home = Home.of(study.name, os.environ)
+    home = _home(study)
     click.echo(f"Study {study.name}: {study.study.title}", err=True)
     before = _version_of(home.published)
     failures = run_study(study, os.environ, select=select, libraries=libraries, sweep=sweep, log_format=log_format)
@@ -110,9 +117,10 @@ def ui(study_name: str, port: int) -> None:
     from dlbug_assets.runs import prepared_instance  # noqa: PLC0415
 
     study = load_study(study_name)
-    home = Home.of(study.name, os.environ)
+    home = _home(study)
     with prepared_instance(home):
         os.environ["DAGSTER_HOME"] = str(home.dagster_home)
+    os.environ["DLBUG_HOME"] = str(home.root)
     os.environ["DLBUG_STUDY"] = study_name if study_name in shipped_studies() else str(Path(study_name).resolve())
     click.echo(f"Study {study.name} at http://127.0.0.1:{port} (Ctrl+C ends it)", err=True)
     arguments = ["dev", "-w", str(WORKSPACE), "-h", "127.0.0.1", "-p", str(port)]
@@ -133,7 +141,7 @@ def sql(
     """Ask the published database; without QUERY, an interactive prompt."""
     from dlbug_assets.queries import Bounds, answer, prompt  # noqa: PLC0415
 
-    home = Home.of(load_study(study_name).name, os.environ)
+    home = _home(load_study(study_name))
     bounds = Bounds(limit, memory)
     if query is None:
         prompt(home, bounds)
@@ -158,7 +166,7 @@ def labels_export(study_name: str, file_format: str, again: str) -> None:
     from dlbug_assets.taxonomy import load_taxonomy  # noqa: PLC0415
 
     study = load_study(study_name)
-    home = Home.of(study.name, os.environ)
+    home = _home(study)
     with asking(home) as ask:
         paths = export(study, load_taxonomy(study), home.labels, Clock(), ask, file_format=file_format, again=again)
         for path in paths:
@@ -175,7 +183,7 @@ def labels_import(study_name: str, files: tuple[Path, ...]) -> None:
     from dlbug_assets.labeling.handed_in import hand_in  # noqa: PLC0415
 
     study = load_study(study_name)
-    hand_in(files, Home.of(study.name, os.environ).labels, Clock())
+    hand_in(files, _home(study).labels, Clock())
     _run(study, "group:labeling or group:analysis or group:publishing")
     _show_status(study)
 
@@ -194,7 +202,7 @@ def _show_status(study: Study) -> None:
     from dlbug_assets.queries import asking  # noqa: PLC0415
     from dlbug_assets.summary import print_status  # noqa: PLC0415
 
-    with asking(Home.of(study.name, os.environ)) as ask:
+    with asking(_home(study)) as ask:
         print_status(progress(study, ask), ask, Console())
 
 
@@ -209,7 +217,7 @@ def package(study_name: str, authors: tuple[str, ...]) -> None:
     from dlbug_assets.table_specs import load_specs  # noqa: PLC0415
 
     study = load_study(study_name)
-    home = Home.of(study.name, os.environ)
+    home = _home(study)
     with asking(home) as ask:
         files = Package(study, load_specs(), ask, authors).files()
     name = f"{study.name}-replication"

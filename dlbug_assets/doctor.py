@@ -4,16 +4,14 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
-
-from packaging.requirements import Requirement
 
 from dlbug_assets import lease
 from dlbug_assets.clock import Clock, shown
 from dlbug_assets.github.clones import weighed
+from dlbug_assets.installation import how_to_repair, unmet
 from dlbug_assets.layout import PACKAGE, Home
 from dlbug_assets.quota import Ledger, described
 from dlbug_assets.spark import VARIABLE, lacking
@@ -65,26 +63,10 @@ def _python() -> Line:
 
 
 def _packages() -> Line:
-    problems = unmet(requires("dlbug") or [])
+    problems = unmet()
     if problems:
-        return Line("FAIL", "packages", f"{'; '.join(problems)}. `make setup` installs the pinned ones.")
+        return Line("FAIL", "packages", f"{'; '.join(problems)}. {how_to_repair()}")
     return Line("ok", "packages", "as pyproject.toml asks")
-
-
-def unmet(requirements: Iterable[str]) -> list[str]:
-    """What is not installed as required; what only an extra asks for may be missing, but not be another version."""
-    problems = []
-    for requirement in map(Requirement, requirements):
-        is_optional = requirement.marker and not requirement.marker.evaluate({"extra": ""})
-        try:
-            found = version(requirement.name)
-        except PackageNotFoundError:
-            if not is_optional:
-                problems.append(f"{requirement.name} is missing")
-            continue
-        if not requirement.specifier.contains(found):
-            problems.append(f"{requirement.name} is {found}, needed is {requirement.specifier}")
-    return problems
 
 
 def _disk(home: Home) -> Iterator[Line]:

@@ -7,10 +7,11 @@ from collections.abc import Iterator, Sequence
 import dagster as dg
 
 from dlbug_assets.clock import Clock
+from dlbug_assets.code_identity import code_digest
 from dlbug_assets.collecting import LANDINGS
 from dlbug_assets.labeling.handed_in import as_they_are, waiting
 from dlbug_assets.labeling.rounds import round_files
-from dlbug_assets.layout import PROJECT, Home
+from dlbug_assets.layout import Home
 from dlbug_assets.study import Study
 from dlbug_assets.table_assets import asset_key
 
@@ -39,10 +40,9 @@ def made_from(study: Study, files: Files, instance: dg.DagsterInstance, corpora:
 
 def _parts(study: Study, files: Files, instance: dg.DagsterInstance, corpora: Corpora) -> Iterator[object]:
     yield study.hash
-    extra = [study.taxonomy.extra] if study.taxonomy.extra else []
-    code = (path for folder in ("dlbug_assets", "dbt_like_sql") for path in sorted((PROJECT / folder).rglob("*.*")))
-    for path in (*(path for path in code if path.suffix != ".pyc" and path.is_file()), *extra):
-        yield path.name, hashlib.sha256(path.read_bytes()).hexdigest()
+    yield code_digest()
+    if study.taxonomy.extra:
+        yield hashlib.sha256(study.taxonomy.extra.read_bytes()).hexdigest()
     yield files
     for key in sorted(corpora):
         if key in _LANDINGS:

@@ -14,13 +14,13 @@ PACKAGE = Path(dlbug_assets.__file__).parent
 GROUND_FLOOR = {
     "errors", "clock", "durable", "study", "taxonomy", "table_specs", "lease", "privacy", "quota", "wire", "landing",
     "warehouse", "table_assets", "collecting", "sql_models", "artifact", "sample", "drawing", "spark", "side_by_side",
-    "layout",
+    "layout", "code_identity",
 }  # fmt: skip
 ROOMS = ["stackoverflow", "github", "labeling", "analysis", "publishing"]
 #: Assembles and launches; no room may know it.
 FRONT = {
     "definitions", "automation", "cli", "runs", "summary", "progress", "queries", "doctor", "lost_runs", "event_log",
-    "settled",
+    "settled", "installation", "__main__",
 }  # fmt: skip
 
 #: The modules that know Dagster; everything else is plain functions on frames.

@@ -4,7 +4,8 @@ from importlib.metadata import version
 
 import pytest
 
-from dlbug_assets.doctor import Line, examine, unmet
+from dlbug_assets.doctor import Line, examine
+from dlbug_assets.installation import unmet
 from dlbug_assets.layout import Home
 from dlbug_assets.study import load_study
 

@@ -42,7 +42,7 @@ def loaded(instance, key, version):
     instance.report_runless_asset_event(dg.AssetMaterialization(key, tags={"dagster/data_version": version}))
 
 
-def test_it_is_the_same_until_something_that_tables_are_made_from_changes(instance, tmp_path):
+def test_it_is_the_same_until_something_that_tables_are_made_from_changes(instance, tmp_path, monkeypatch):
     def digest(seed=7, files=()):
         path = tmp_path / "tiny.toml"
         path.write_text(STUDY.format(seed=seed), encoding="utf-8")
@@ -59,6 +59,8 @@ def test_it_is_the_same_until_something_that_tables_are_made_from_changes(instan
     loaded(instance, POSTS, "one")
     assert digest() == first
     assert digest(files=[("100-ann.csv", 8, 1)]) != first
+    monkeypatch.setattr("dlbug_assets.settled.code_digest", lambda: "other")
+    assert digest() != first
 
 
 def test_files_of_people_are_complete_sheets_and_frozen_rounds(tmp_path):

@@ -12,7 +12,6 @@ import re
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ import tomli_w
 import yaml
 
 from dlbug_assets.errors import DlbugError
-from dlbug_assets.layout import MODELS, PROJECT
+from dlbug_assets.layout import MODELS
 from dlbug_assets.privacy import blanked
 from dlbug_assets.publishing.contents import ask_all
 from dlbug_assets.publishing.report import contents as report_contents
@@ -76,12 +75,18 @@ class Package:
                 f"the published database is of the protocol {info['study_hash'][:12]}, the study is now "
                 f"{self.study.hash[:12]}: run `dlbug run --study {self.study.name}` first"
             )
+        if "code_digest" not in info:
+            raise DlbugError(
+                f"the published database does not state which code computed it: run `dlbug run --study "
+                f"{self.study.name}` first"
+            )
         tables = {name: self._table(spec) for name, spec in sorted(self.specs.items()) if name not in LEFT_OUT_TABLES}
         made = {f"tables/{name}.csv": _csv(frame) for name, frame in tables.items()}
         rows = {name: self._impersonal(frame) for name, frame in ask_all(self.ask).items()}
         made |= {f"report/{name}": content for name, content in report_contents(rows, pictures(rows)).items()}
         made |= {f"sql/{path.relative_to(MODELS)}": path.read_bytes() for path in sorted(MODELS.glob("*/*.sql"))}
         made |= self._study_files()
+        made["requirements.txt"] = _requirements(info).encode()
         made["datapackage.json"] = _json(self._data_package(tables, made))
         made["CITATION.cff"] = yaml.safe_dump(self._citation(), sort_keys=False, allow_unicode=True).encode()
         made[".zenodo.json"] = _json(self._zenodo())
@@ -147,7 +152,6 @@ class Package:
             protocol["taxonomy"]["extra"] = "taxonomy_extra.csv"
             made["taxonomy_extra.csv"] = extra.read_bytes()
         made["study.toml"] = tomli_w.dumps(protocol).encode()
-        made["requirements.txt"] = (PROJECT / "requirements.txt").read_bytes()
         return made
 
     def _data_package(self, tables: Mapping[str, pl.DataFrame], made: Mapping[str, bytes]) -> dict[str, Any]:
@@ -257,7 +261,6 @@ class Package:
             ],
             left_out_tables=LEFT_OUT_TABLES,
             left_out_columns=LEFT_OUT_COLUMNS,
-            version=version("dlbug"),
             paper=PAPER,
         )
 
@@ -272,6 +275,14 @@ def archive(name: str, files: Mapping[str, bytes]) -> bytes:
             entry.compress_type = zipfile.ZIP_DEFLATED
             made.writestr(entry, content)
     return packed.getvalue()
+
+
+def _requirements(info: Mapping[str, str]) -> str:
+    """Return the packages that computed a database in pip's format, from the rows of its publishing.study_info."""
+    not_packages = ("dlbug_version", "python_version")
+    packages = [key for key in info if key.endswith("_version") and key not in not_packages]
+    head = f"# What computed the tables, beside dlbug {info['dlbug_version']}, with Python {info['python_version']}.\n"
+    return head + "".join(f"{key.removesuffix('_version')}=={info[key]}\n" for key in packages)
 
 
 def _csv(frame: pl.DataFrame) -> bytes:

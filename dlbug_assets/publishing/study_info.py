@@ -2,14 +2,13 @@
 
 import platform
 from datetime import datetime
-from importlib.metadata import version
 
 import polars as pl
 
+from dlbug_assets.code_identity import code_commit, code_digest, code_version, installed_packages
 from dlbug_assets.study import Study
 
 SYNTHETIC_NOTICE = "SYNTHETIC: made up by the sample source; nothing here is a fact about real bugs"
-_PACKAGES = ("dlbug", "dagster", "duckdb", "polars", "scipy", "statsmodels", "sqlglot")
 
 
 def notice(study: Study) -> str:
@@ -19,6 +18,7 @@ def notice(study: Study) -> str:
 
 def study_info(study: Study, refreshed: dict[str, datetime | None]) -> pl.DataFrame:
     """publishing.study_info: key, value; ``refreshed`` says per corpus when it was last read from its source (UTC)."""
+    commit = code_commit()
     info = {
         "study": study.name,
         "title": study.study.title,
@@ -29,8 +29,11 @@ def study_info(study: Study, refreshed: dict[str, datetime | None]) -> pl.DataFr
         "posts_source": study.sources.posts,
         "commits_source": study.sources.commits,
         "labels_source": study.sources.labels,
+        "dlbug_version": code_version(),
+        **({} if commit is None else {"code_commit": commit}),
+        "code_digest": code_digest(),
         "python_version": platform.python_version(),
-        **{f"{package}_version": version(package) for package in _PACKAGES},
+        **{f"{package}_version": installed for package, installed in installed_packages().items()},
         **{
             f"last_refresh_{corpus}": "never" if moment is None else moment.isoformat(timespec="seconds")
             for corpus, moment in refreshed.items()

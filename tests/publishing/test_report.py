@@ -8,6 +8,7 @@ from importlib.metadata import version
 import polars as pl
 import pytest
 
+from dlbug_assets.code_identity import code_commit, code_digest
 from dlbug_assets.publishing.contents import QUERIES
 from dlbug_assets.publishing.report import contents, pictures, render
 from dlbug_assets.publishing.study_info import notice, study_info
@@ -216,8 +217,10 @@ def test_study_info_says_what_was_run_and_with_what():
     assert (known["study"], known["seed"], known["is_synthetic"]) == ("sample", "2019", "true")
     assert known["study_hash"] == study.hash
     assert re.fullmatch("[0-9a-f]{64}", known["study_hash"])
-    for package in ("dlbug", "dagster", "duckdb", "polars", "scipy", "statsmodels"):
+    for package in ("dlbug", "dagster", "duckdb", "polars", "scipy", "graphene"):
         assert known[f"{package}_version"] == version(package)
+    assert known["code_digest"] == code_digest()
+    assert known.get("code_commit") == code_commit()
     assert known["last_refresh_posts"] == "2020-01-02T03:04:05"
     assert known["last_refresh_commits"] == "never"
 

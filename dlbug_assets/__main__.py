@@ -1,0 +1,30 @@
+"""The `dlbug` command: runs the command line, and reports what is wrong with an installation that cannot run it."""
+
+import sys
+from importlib.metadata import PackageNotFoundError
+
+from dlbug_assets.installation import how_to_repair, missing_files, unmet
+
+
+def main() -> None:
+    """Run the command line. An installation that lacks something is one message and exit code 1."""
+    try:
+        missing = missing_files()
+    except PackageNotFoundError:
+        sys.exit(f"error: dlbug is not installed for {sys.executable}. {how_to_repair()}")
+    if missing:
+        sys.exit(f"error: this installation lacks {', '.join(missing)}. {how_to_repair()}")
+    try:
+        # Here, because a package that it imports may be missing or outdated.
+        from dlbug_assets.cli import main as run_command  # noqa: PLC0415
+
+        run_command()
+    except (ImportError, AttributeError) as error:
+        problems = unmet()
+        if not problems:
+            raise
+        sys.exit(f"error: {'; '.join(problems)} ({error}). {how_to_repair()}")
+
+
+if __name__ == "__main__":
+    main()
