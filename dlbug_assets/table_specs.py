@@ -145,7 +145,7 @@ def _read(file: Path, schema: str) -> Iterator[TableSpec]:
             raise entry.error(f"{entry['name']} has two columns {sorted(repeated)[0]!r}")
         missing = [name for name in entry["grain"] if name not in names]
         if missing:
-            raise entry.error(f"the grain of {entry['name']} names {missing[0]!r}, which is no column of it")
+            raise entry.error(f"the grain of {entry['name']} names {missing[0]!r}, which is not one of its columns")
         table = f"{schema}.{entry['name']}"
         checks = [*_grain_checks(table, entry["grain"])]
         # One check for all columns beside the grain that may not be missing: a table has enough of them to look at.
@@ -199,7 +199,7 @@ def _not_null(table: str, names: list[str]) -> Check:
     missing = " or ".join(f"{_quoted(name)} is null" for name in names)
     return Check(
         f"not_null_{'_'.join(names)}",
-        f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} never missing",
+        f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} never NULL",
         f"select * from {table} where {missing}",
     )
 
@@ -208,7 +208,7 @@ def _unique(table: str, names: list[str]) -> Check:
     columns = ", ".join(map(_quoted, names))
     return Check(
         f"unique_{'_'.join(names)}",
-        f"no two rows agree in {', '.join(names)}",
+        f"no two rows have the same {', '.join(names)}",
         f"select {columns}, count(*) as rows from {table} group by all having count(*) > 1",
     )
 
@@ -233,7 +233,7 @@ def _column_check(column: _Entry, table: str, test: Any) -> Check:
         where = f" where {options['where']}" if options["where"] else ""
         return Check(
             f"relationships_{name}",
-            f"every {name} stands in {options['to']}.{options['field']}{where}",
+            f"every {name} exists in {options['to']}.{options['field']}{where}",
             f"select * from {table} where {_quoted(name)} is not null and {_quoted(name)} not in "
             f"(select {_quoted(options['field'])} from {options['to']}{where})",
             _blocking(options),

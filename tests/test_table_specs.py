@@ -1,4 +1,4 @@
-"""schema.yml says what a table is; what is wrong in it is said with file and line."""
+"""schema.yml describes tables; errors in it are reported with file and line."""
 
 import textwrap
 
@@ -33,7 +33,7 @@ def specs(folder, text):
     return load_specs(folder)
 
 
-def test_a_table_has_its_columns_in_order(tmp_path):
+def test_columns_keep_their_order(tmp_path):
     spec = specs(tmp_path, TABLE)["analysis.bugs"]
     assert [(column.name, column.data_type) for column in spec.columns] == [
         ("library", "VARCHAR"),
@@ -55,16 +55,16 @@ def test_the_grain_makes_not_null_and_unique_checks(tmp_path):
     }
 
 
-def test_an_expression_may_say_in_words_what_it_means_and_what_to_show(tmp_path):
-    said = "severity: warn, description: Bugs count from 1, shows: [library, bug]"
+def test_an_expression_may_have_a_description_and_columns_to_show(tmp_path):
+    options = "severity: warn, description: Bugs count from 1, shows: [library, bug]"
     *_, plain = specs(tmp_path, TABLE)["analysis.bugs"].checks
     assert (plain.description, plain.violations) == (
         "bug > 0 holds for every row",
         "select * from analysis.bugs where not (bug > 0)",
     )
-    (tmp_path / "analysis" / "schema.yml").write_text(TABLE.replace("severity: warn", said), encoding="utf-8")
-    *_, worded = load_specs(tmp_path)["analysis.bugs"].checks
-    assert (worded.description, worded.violations) == (
+    (tmp_path / "analysis" / "schema.yml").write_text(TABLE.replace("severity: warn", options), encoding="utf-8")
+    *_, described = load_specs(tmp_path)["analysis.bugs"].checks
+    assert (described.description, described.violations) == (
         "Bugs count from 1",
         'select "library", "bug" from analysis.bugs where not (bug > 0)',
     )
@@ -91,17 +91,17 @@ def test_values_are_quoted(tmp_path):
         ("    grain", "  grain", "not valid YAML"),
     ],
 )
-def test_what_is_wrong_is_named_with_file_and_line(tmp_path, old, new, expected):
+def test_errors_name_file_and_line(tmp_path, old, new, expected):
     with pytest.raises(DlbugError) as caught:
         specs(tmp_path, TABLE.replace(old, new))
     assert str(caught.value).startswith(f"{tmp_path}/analysis/schema.yml")
     assert expected in str(caught.value)
 
 
-def test_a_folder_that_is_no_stage_is_refused(tmp_path):
+def test_a_folder_that_is_not_a_stage_is_rejected(tmp_path):
     (tmp_path / "utils").mkdir()
     (tmp_path / "utils" / "schema.yml").write_text(TABLE, encoding="utf-8")
-    with pytest.raises(DlbugError, match="the folder 'utils' is no stage"):
+    with pytest.raises(DlbugError, match="the folder 'utils' is not a stage"):
         load_specs(tmp_path)
 
 
@@ -111,5 +111,5 @@ def test_every_shipped_table_has_checks_on_its_grain():
         assert {f"not_null_{'_'.join(spec.grain)}", f"unique_{'_'.join(spec.grain)}"} <= names
 
 
-def test_a_table_is_checked_against_others(tmp_path):
+def test_relationships_name_the_tables_to_check_against(tmp_path):
     assert specs(tmp_path, TABLE)["analysis.bugs"].checked_against == {"reference.kinds"}

@@ -1,17 +1,20 @@
-"""The SQL models of the room, run as they stand: given rows, expected rows."""
+"""SQL models of the schema analysis, run unchanged: given rows, expected rows."""
 
 import polars as pl
 import pytest
 
+from dlbug_assets.sql_models import column_origins, load_models
+from dlbug_assets.table_specs import load_specs
+
 SO, GH = "Stack Overflow", "GitHub"
 
 
-def test_label_counts_are_dense_and_count_both_and_all(study):
+def test_label_counts_are_dense_and_include_both_and_all(study):
     small = study("Keras", "Caffe")
     small.label(source=SO, library="Keras", bug_type="Data Bug", effect="Crash")
     small.label(source=GH, library="Keras", bug_type="API Bug", effect=" ")
     small.label(source=GH, library="Caffe", bug_type="Data Bug")
-    small.label(source=GH, library="Chainer", bug_type="Data Bug")  # no library of the study
+    small.label(source=GH, library="Chainer", bug_type="Data Bug")  # not a library of the study
 
     rows = small.run("label_counts")
 
@@ -24,7 +27,7 @@ def test_label_counts_are_dense_and_count_both_and_all(study):
         ("both", "Keras", 1, 2), ("both", "Caffe", 1, 1), ("both", "All", 2, 3),
     ]  # fmt: skip
     effect = rows.filter(source="both", library="All", dimension="effect")
-    assert effect["total"].unique().to_list() == [1]  # a blank label is none
+    assert effect["total"].unique().to_list() == [1]  # a blank label is not counted
 
 
 def test_label_counts_follow_study_and_taxonomy_order(study):
@@ -52,7 +55,7 @@ def test_dataset_summary_beside_the_paper(study):
     assert rows[-1] == ("Total", 3, 1, 1, 2, 2716, 415, 500, 555)
 
 
-def test_dataset_summary_does_not_say_what_it_cannot_know(study):
+def test_dataset_summary_is_null_where_the_number_read_is_unknown(study):
     artifact = study("JAX", "Keras", corpus=False)
 
     rows = artifact.run("dataset_summary").rows()
@@ -129,7 +132,7 @@ def test_the_least_favourable_verdict_decides(study):
     ]  # fmt: skip
 
 
-def _diff(small, p_rows="('bug_type', 'API Bug', 0.32068)"):
+def _replication_cells(small, p_rows="('bug_type', 'API Bug', 0.32068)"):
     small.run("label_counts")
     small.connection.execute(
         "create table analysis.source_comparison as "
@@ -139,7 +142,7 @@ def _diff(small, p_rows="('bug_type', 'API Bug', 0.32068)"):
 
 
 def test_replication_cells_have_every_printed_cell_once(study):
-    rows = _diff(study("Caffe", "Keras", "Tensorflow", "Theano", "Torch"))
+    rows = _replication_cells(study("Caffe", "Keras", "Tensorflow", "Theano", "Torch"))
 
     assert rows.group_by("reference").len().sort("reference").rows() == [
         ("table2", 110), ("table2_p", 11), ("table3", 100), ("table3_p", 10), ("table4", 70), ("table4_p", 7)
@@ -156,20 +159,24 @@ def test_a_half_percent_rounds_away_from_zero(study):
     for n in range(200):  # 11 of 200 are 5.5 percent; Table 2 prints 6
         small.label(source=SO, library="Caffe", bug_type="API Bug" if n < 11 else "Data Bug")
 
-    cell = _diff(small).filter(reference="table2", category="API Bug", library="Caffe", source=SO).row(0, named=True)
+    cell = (
+        _replication_cells(small)
+        .filter(reference="table2", category="API Bug", library="Caffe", source=SO)
+        .row(0, named=True)
+    )
 
     assert (cell["published"], cell["computed"], cell["difference"]) == (6.0, 5.5, -0.5)
     assert cell["same_when_rounded"] is True
 
 
-def test_p_values_of_other_libraries_replicate_nothing(study):
-    rows = _diff(study("Keras", "JAX"))
+def test_p_values_of_other_libraries_are_null(study):
+    rows = _replication_cells(study("Keras", "JAX"))
 
     assert rows.filter(pl.col("reference").str.ends_with("_p"))["computed"].null_count() == 28
     assert rows.filter(library="Torch")["computed"].null_count() == 56
 
 
-def test_a_repeat_is_exact_where_the_same_was_written(study):
+def test_exact_repeats_compare_labels_as_written(study):
     small = study("Keras")
     for written in ("Performance", "Performance", "Bad Performance"):
         small.label(source=SO, library="Keras", link="a", effect="Bad Performance", effect_as_written=written)
@@ -177,7 +184,7 @@ def test_a_repeat_is_exact_where_the_same_was_written(study):
     assert small.run("repeats").filter(library="Keras", source=SO)["exact_repeats"].to_list() == [1]
 
 
-def test_repeats_are_reported(study):
+def test_repeats_are_counted(study):
     small = study("Keras", "Caffe")
     for library, link, effect in (
         ("Keras", "a", "Crash"), ("Keras", "a", "Crash"), ("Keras", "a", "Hang"), ("Keras", "b", None),
@@ -198,7 +205,7 @@ def test_clusters_are_repositories_and_posts(study):
         small.label(source=GH, library=library, repository=repository, item_id=item, effect="Crash")
     small.label(source=SO, library="Keras", link="post", item_id="5", effect="Crash", stage=" ")
     small.label(source=SO, library="Keras", item_id="6", effect="Crash")
-    small.label(source=SO, library="Chainer", link="other", effect="Crash")  # no library of the study
+    small.label(source=SO, library="Chainer", link="other", effect="Crash")  # not a library of the study
 
     assert small.run("cluster_counts").rows() == [
         (GH, "Caffe", "a/a", "effect", "Crash", 1),
@@ -209,7 +216,16 @@ def test_clusters_are_repositories_and_posts(study):
     ]
 
 
-def test_a_finding_survives_where_every_metric_that_decides_does(study):
+def test_unpivoted_labels_keep_their_column_lineage():
+    specs = load_specs()
+    origins = {model.table: column_origins(model, specs) for model in load_models(specs)}
+    assert origins["analysis.cluster_counts"]["category"] == [
+        ("labeling.labels", column) for column in ("antipattern", "bug_type", "effect", "root_cause", "stage")
+    ]
+    assert ("labeling.labels", "bug_type") in origins["analysis.yearly_counts"]["dimension"]
+
+
+def test_a_finding_survives_if_all_its_decided_metrics_do(study):
     small = study("Keras")
     small.connection.execute(
         """

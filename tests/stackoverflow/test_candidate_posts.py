@@ -1,4 +1,4 @@
-"""Screening: the SQL that judges posts, selects the candidates and counts what is left, over posts written by hand."""
+"""SQL models screening, candidate_posts and funnel, run over handwritten posts."""
 
 from datetime import date, datetime
 
@@ -28,7 +28,7 @@ def model(table):
 
 
 def select(*posts, table="stackoverflow.candidate_posts", **study):
-    """The rows of a table as dicts, of posts that are good in everything the test does not say."""
+    """Return the rows of `table` as dicts; a post meets every criterion that its dict doesn't override."""
     good = {"library": "Keras", "body_html": CODE, "score": 6, "created_at": datetime(2016, 5, 4), "in_scope": True}
     with duckdb.connect() as connection:
         create(connection, "reference.study", [{"name": "tiny", **STUDY, **study}])
@@ -45,17 +45,17 @@ def select(*posts, table="stackoverflow.candidate_posts", **study):
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
 
-def numbers(*posts, **study):
+def candidate_ids(*posts, **study):
     return [row["post_id"] for row in select(*posts, **study)]
 
 
 def blocks(body):
-    """code_blocks and code_chars of a body."""
+    """Return code_blocks and code_chars of a body."""
     (row,) = select({"body_html": body}, table="stackoverflow.screening")
     return row["code_blocks"], row["code_chars"]
 
 
-def test_a_candidate_has_the_columns_that_are_described():
+def test_candidates_have_the_described_columns():
     (row,) = select({"title": "T", "accepted_answer_id": 9, "link": "L", "created_at": datetime(2016, 12, 31, 23, 59)})
     assert row == {
         "library": "Keras",
@@ -76,7 +76,7 @@ def test_a_candidate_has_the_columns_that_are_described():
     ("body", "expected"),
     [
         pytest.param("<p>a</p>\n<pre><code>x = 1\n</code></pre>", (1, 6), id="old"),
-        pytest.param('<pre class="lang-py prettyprint-override"><code>xyz</code></pre>', (1, 3), id="hinted"),
+        pytest.param('<pre class="lang-py prettyprint-override"><code>xyz</code></pre>', (1, 3), id="language hint"),
         pytest.param(
             '<pre class="lang-py s-code-block"><code class="hljs language-py">xy</code></pre>', (1, 2), id="new"
         ),
@@ -86,10 +86,10 @@ def test_a_candidate_has_the_columns_that_are_described():
         pytest.param("<pre><code></code></pre>", (1, 0), id="empty"),
         pytest.param("<pre><code>a\n\nb</code></pre>", (1, 4), id="blank line"),
         pytest.param("<pre><code>a &lt; b</code></pre>", (1, 8), id="entities as written"),
-        pytest.param('<pre><code><span class="k">if</span> x</code></pre>', (1, 4), id="tags left out"),
+        pytest.param('<pre><code><span class="k">if</span> x</code></pre>', (1, 4), id="tags not counted"),
         pytest.param(f"<p><code>inline</code></p>{CODE}<code>more</code>", (1, 1), id="inline beside a block"),
-        pytest.param(f"<blockquote><ul><li>{CODE}</li></ul></blockquote>", (1, 1), id="inside others"),
-        pytest.param("<p>call <code>fit(x)</code></p>", (0, 0), id="inline alone"),
+        pytest.param(f"<blockquote><ul><li>{CODE}</li></ul></blockquote>", (1, 1), id="nested"),
+        pytest.param("<p>call <code>fit(x)</code></p>", (0, 0), id="inline only"),
         pytest.param("<pre>x = 1</pre>", (0, 0), id="pre without code"),
         pytest.param("<pre>x</pre><p><code>y</code></p>", (0, 0), id="pre, then inline code"),
         pytest.param(f"<pre>log</pre><p><code>y</code></p>{CODE}", (1, 1), id="pre, inline code, then a block"),
@@ -97,46 +97,46 @@ def test_a_candidate_has_the_columns_that_are_described():
         pytest.param("<p>Größe</p><pre><code>größe</code></pre>", (1, 5), id="characters, not bytes"),
         pytest.param("<pre>log: <code>x</code></pre>", (1, 1), id="code after text in a pre"),
         pytest.param(f"<pre><code>a</code> b</pre><p>prose</p>{CODE}", (2, 2), id="text after code in a pre"),
-        pytest.param("<prefix><code>x</code></prefix><pre><codes>x</codes></pre>", (0, 0), id="tags that begin alike"),
-        pytest.param("", (0, 0), id="nothing"),
+        pytest.param("<prefix><code>x</code></prefix><pre><codes>x</codes></pre>", (0, 0), id="same prefix"),
+        pytest.param("", (0, 0), id="empty body"),
     ],
 )
-def test_a_code_block_is_a_pre_with_code_in_it(body, expected):
+def test_a_code_block_is_a_pre_that_contains_code(body, expected):
     assert blocks(body) == expected
-    assert numbers({"body_html": body}) == ([1] if expected[0] else [])
+    assert candidate_ids({"body_html": body}) == ([1] if expected[0] else [])
 
 
 def test_a_post_without_code_is_a_candidate_where_code_is_not_required():
-    assert numbers({"body_html": "<p>why?</p>"}, {}) == [2]
-    assert numbers({"body_html": "<p>why?</p>"}, {}, require_code=False) == [1, 2]
+    assert candidate_ids({"body_html": "<p>why?</p>"}, {}) == [2]
+    assert candidate_ids({"body_html": "<p>why?</p>"}, {}, require_code=False) == [1, 2]
 
 
-def test_the_lowest_score_is_included_and_an_unknown_one_left_out():
-    assert numbers({"score": 5}, {"score": 6}, {"score": 7}, {"score": None}, {"score": -6}) == [2, 3]
-    assert numbers({"score": -1}, {"score": 0}, min_score=0) == [2]
+def test_the_minimum_score_is_inclusive_and_a_null_score_fails():
+    assert candidate_ids({"score": 5}, {"score": 6}, {"score": 7}, {"score": None}, {"score": -6}) == [2, 3]
+    assert candidate_ids({"score": -1}, {"score": 0}, min_score=0) == [2]
 
 
-def test_both_days_are_included():
-    moments = (
+def test_both_end_days_are_inclusive():
+    times = (
         datetime(2016, 2, 29, 23, 59, 59, 999999),
         datetime(2016, 3, 1),
         datetime(2016, 3, 31, 23, 59, 59, 999999),
         datetime(2016, 4, 1),
     )
-    posts = [{"created_at": moment} for moment in moments]
-    assert numbers(*posts, created_from=date(2016, 3, 1), created_until=date(2016, 3, 31)) == [2, 3]
-    assert numbers(*posts, created_from=date(2016, 3, 1)) == [2, 3, 4]
-    assert numbers(*posts, created_until=date(2016, 3, 31)) == [1, 2, 3]
-    assert numbers(*posts) == [1, 2, 3, 4]
-    assert numbers(*posts, created_from=date(2016, 4, 1), created_until=date(2016, 4, 1)) == [4]
+    posts = [{"created_at": time} for time in times]
+    assert candidate_ids(*posts, created_from=date(2016, 3, 1), created_until=date(2016, 3, 31)) == [2, 3]
+    assert candidate_ids(*posts, created_from=date(2016, 3, 1)) == [2, 3, 4]
+    assert candidate_ids(*posts, created_until=date(2016, 3, 31)) == [1, 2, 3]
+    assert candidate_ids(*posts) == [1, 2, 3, 4]
+    assert candidate_ids(*posts, created_from=date(2016, 4, 1), created_until=date(2016, 4, 1)) == [4]
 
 
-def test_a_post_that_is_out_of_scope_or_deleted_is_left_out():
-    assert numbers({"in_scope": False}, {"deleted_at": datetime(2020, 1, 1)}, {}) == [3]
+def test_a_post_that_is_out_of_scope_or_deleted_is_excluded():
+    assert candidate_ids({"in_scope": False}, {"deleted_at": datetime(2020, 1, 1)}, {}) == [3]
 
 
-def test_a_post_whose_body_is_not_known_has_no_code():
-    assert numbers({"body_html": None}, {}) == [2]
+def test_a_post_without_a_body_has_no_code():
+    assert candidate_ids({"body_html": None}, {}) == [2]
 
 
 def test_a_post_of_two_libraries_is_a_candidate_of_both():
@@ -144,7 +144,7 @@ def test_a_post_of_two_libraries_is_a_candidate_of_both():
     assert [(row["library"], row["post_id"]) for row in found] == [("Keras", 0), ("Keras", 1), ("Theano", 1)]
 
 
-def test_what_is_not_known_of_a_post_does_not_pass_and_is_no_error():
+def test_null_values_fail_their_criterion_without_an_error():
     unknown = {"body_html": None, "score": None, "created_at": None}
     (row,) = select(unknown, table="stackoverflow.screening")
     assert row == {
@@ -159,7 +159,7 @@ def test_what_is_not_known_of_a_post_does_not_pass_and_is_no_error():
 
 
 @pytest.mark.parametrize(("require_code", "candidates"), [(True, 2), (False, 3)])
-def test_the_funnel_counts_what_is_left_after_each_step(require_code, candidates):
+def test_the_funnel_counts_the_questions_after_each_step(require_code, candidates):
     posts = [{}, {}, {"body_html": "<p>why?</p>"}, {"score": 5}, {"deleted_at": datetime(2020, 1, 1)}]
     assert select(*posts, table="stackoverflow.funnel", require_code=require_code) == [
         {"library": "Keras", "collected": 5, "in_scope": 3, "with_code": 2, "candidates": candidates},
