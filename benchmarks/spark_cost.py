@@ -53,7 +53,7 @@ def reading(path: str, way: str) -> None:
     from dlbug_assets.stackoverflow import dump, dump_on_spark  # noqa: PLC0415 - a part of what it takes
 
     extract, options = (dump.extract, {}) if way == "here" else (dump_on_spark.extract, {"address": _ADDRESS})
-    scope = {"min_score": 6, "created_from": date(2010, 1, 1), "created_until": None, "say": lambda _: None}
+    scope = {"min_score": 6, "created_from": date(2010, 1, 1), "created_until": None}
     with tempfile.TemporaryDirectory() as out:
         folders = {tag: Path(out, tag) for tag in TAGS}
         for folder in folders.values():

@@ -4,6 +4,7 @@ A library that fails does not keep the others from being done: they are recorded
 them may go on; then the step fails.
 """
 
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -11,10 +12,12 @@ from typing import Any, Protocol
 import dagster as dg
 from pydantic import Field
 
-from dlbug_assets.landing import Collected, Say
+from dlbug_assets.landing import Collected
 from dlbug_assets.lease import Lease
 from dlbug_assets.table_assets import OWNERS, TableAssets, asset_key, library_metadata
 from dlbug_assets.wire import UnreachableError
+
+logger = logging.getLogger(__name__)
 
 #: The assets that collect, by their keys.
 POSTS_LANDING = "stackoverflow.landing"
@@ -25,7 +28,7 @@ LANDINGS = (POSTS_LANDING, COMMITS_LANDING)
 class Collect(Protocol):
     """How a source brings landing up to date; ``sweep`` asks the full question again."""
 
-    def __call__(self, libraries: Sequence[str], say: Say, *, sweep: bool) -> Iterator[Collected]: ...
+    def __call__(self, libraries: Sequence[str], *, sweep: bool) -> Iterator[Collected]: ...
 
 
 class Collecting(dg.Config):
@@ -80,18 +83,18 @@ def landing_asset(landing: str, collect: Collect, lock: Path, tables: TableAsset
         shown: dict[str, dict[str, Any]] = {}
         failures = {}
         is_unreachable = False
-        with Lease(lock, f"run {context.run.run_id}", context.log.info, what="collector's lease"):
-            for collected in collect(context.partition_keys, context.log.info, sweep=config.sweep):
+        with Lease(lock, f"run {context.run.run_id}", what="collector's lease"):
+            for collected in collect(context.partition_keys, sweep=config.sweep):
                 if collected.failure is None:
                     shown[collected.library] = dict(collected.notes)
-                    context.log.info(f"{collected.library}: {_line(collected.notes)}")
+                    logger.info("%s: %s", collected.library, _line(collected.notes))
                 else:
                     failures[collected.library] = str(collected.failure)
                     is_unreachable |= isinstance(collected.failure, UnreachableError)
         metadata = {**_totals(shown), **library_metadata(shown, {}), **tables.protocol}
         if is_unreachable and context.retry_number < config.retries:
             wait = config.pause * 4**context.retry_number
-            context.log.info(f"no reply for {', '.join(failures)}: trying again in {wait:.0f} s")
+            logger.warning("no reply for %s: trying again in %.0f s", ", ".join(failures), wait)
             raise dg.RetryRequested(max_retries=config.retries, seconds_to_wait=wait)
         if failures:
             for library in shown:  # these are done, and what follows from them may go on
@@ -121,7 +124,7 @@ def _totals(shown: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _line(notes: Mapping[str, Any]) -> str:
-    """What there is to say of a collection on the terminal."""
+    """Return a collection's notes in one line, for the log."""
     names = ("requests", "items", "questions", "answers", "repositories", "commits")
     counted = [f"{notes[name]} {name}" for name in names if name in notes]
     return ", ".join([str(notes["kind"]), *counted, *([str(notes["note"])] if "note" in notes else [])])

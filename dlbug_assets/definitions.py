@@ -21,7 +21,7 @@ from dlbug_assets.github.sources import commit_source
 from dlbug_assets.landing import Landing
 from dlbug_assets.layout import Home
 from dlbug_assets.lost_runs import sign_of_life
-from dlbug_assets.progress import progress
+from dlbug_assets.progress import logs_in_the_event_log, progress
 from dlbug_assets.spark import VARIABLE
 from dlbug_assets.sql_models import load_models, seed_assets, sql_assets
 from dlbug_assets.stackoverflow.api import Api
@@ -50,8 +50,11 @@ def build_defs(study: Study, environ: Mapping[str, str]) -> dg.Definitions:
 
     @dg.resource(description="The study's DuckDB files, under the writer's lease from the first write to the run's end")
     def warehouse(context: dg.InitResourceContext) -> Iterator[Warehouse]:
-        say = context.log.info if context.log else print
-        with sign_of_life(home.run_locks, context.run_id), Warehouse(home, f"run {context.run_id}", say) as opened:
+        with (
+            logs_in_the_event_log(),
+            sign_of_life(home.run_locks, context.run_id),
+            Warehouse(home, f"run {context.run_id}") as opened,
+        ):
             yield opened
 
     assets = [

@@ -15,7 +15,7 @@ import json
 import re
 import shutil
 import zlib
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -31,14 +31,6 @@ _BEGUN = "begun.json"
 _DONE = "done.json"
 _ABANDONED = "abandoned.json"
 _UNFINISHED = ".unfinished-"
-
-
-#: Where a source says what it is doing, a line at a time.
-Say = Callable[[str], None]
-
-
-def say_nothing(_: str) -> None:
-    """Where another says it, or nobody needs to know."""
 
 
 @dataclass(frozen=True)

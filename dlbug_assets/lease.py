@@ -8,16 +8,18 @@ the place of the next one, so that whoever gives the lease back and wants it aga
 import fcntl
 import io
 import json
+import logging
 import os
 import socket
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from dlbug_assets.errors import DlbugError
+
+logger = logging.getLogger(__name__)
 
 _POLL_SECONDS = 0.1
 _REMIND_SECONDS = 30.0
@@ -26,7 +28,7 @@ _REMIND_SECONDS = 30.0
 class Lease:
     """A context manager that holds the lease of ``path`` (writer.lock).
 
-    ``holder`` says who asks (a run's id, a command); ``say`` gets a line when waiting begins and every half minute.
+    ``holder`` names who asks (a run's id, a command). Waiting is logged when it begins and every half minute.
     Raises :class:`DlbugError` when ``patience`` seconds have passed or the file cannot be made.
     """
 
@@ -34,14 +36,12 @@ class Lease:
         self,
         path: Path,
         holder: str,
-        say: Callable[[str], None],
         patience: float = 3600.0,
         what: str = "writer's lease",
     ) -> None:
         self.path = path
         self._what = what
         self._holder = holder
-        self._say = say
         self._patience = patience
         self._file: io.FileIO | None = None
 
@@ -99,7 +99,7 @@ class Lease:
                         "Wait for that run to end, or end that process, and run again."
                     ) from None
                 if waited >= reminder:
-                    self._say(f"waiting for the {self._what}, held by {holder_of(self.path)}")
+                    logger.info("waiting for the %s, held by %s", self._what, holder_of(self.path))
                     reminder += _REMIND_SECONDS
                 time.sleep(_POLL_SECONDS)
             else:

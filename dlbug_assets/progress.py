@@ -6,6 +6,8 @@ import logging
 import os
 import sys
 from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -21,7 +23,7 @@ _SHOWN = {
 
 
 class _StepLines(logging.Handler):
-    """Prints a line for each finished step, and what the steps themselves say from the level info on."""
+    """Prints a line for each finished step, and what the steps themselves log on the levels INFO and WARNING."""
 
     def __init__(self, *, as_json: bool) -> None:
         super().__init__()
@@ -34,7 +36,7 @@ class _StepLines(logging.Handler):
         meta = getattr(record, "dagster_meta", {})
         event = meta.get("dagster_event")
         if event is None:
-            if record.levelno == logging.INFO:  # Dagster's own remarks are on other levels
+            if record.levelno in (logging.INFO, logging.WARNING):  # Dagster's own messages are on DEBUG
                 self._write(meta, {"says": meta.get("orig_message", record.getMessage())})
         elif event.event_type == dg.DagsterEventType.ASSET_MATERIALIZATION:
             self._count(event)
@@ -81,6 +83,33 @@ def _line(said: dict[str, Any]) -> str:
     rows = [f"{said[name]:,} rows {way}" for name, way in (("rows_in", "in"), ("rows_out", "out")) if name in said]
     seconds = [f"{said['seconds']:.1f} s"] if "seconds" in said else []
     return "  ".join([f"  {said['outcome']:8}{said['step']}", *([", ".join(rows)] if rows else []), *seconds])
+
+
+class _ToDagster(logging.Handler):
+    """Hands records on to the handlers that Dagster puts on its own logger while a step runs."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        for handler in tuple(dg.get_dagster_logger().handlers):
+            handler.handle(record)
+
+
+@contextmanager
+def logs_in_the_event_log() -> Iterator[None]:
+    """Within a run: put what this package logs from INFO on into the run's event log, as messages of the current step,
+    from whichever thread it comes.
+
+    Dagster captures its own logger in every instance, but those of libraries only where dagster.yaml lists them
+    (``managed_python_loggers``). Where it lists ours, Dagster itself drops the second copy of a record.
+    """
+    logger = logging.getLogger("dlbug_assets")
+    handler, level = _ToDagster(), logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+        logger.removeHandler(handler)
 
 
 _FORMATS = dg.Enum("LogFormat", [dg.EnumValue("text"), dg.EnumValue("json")])

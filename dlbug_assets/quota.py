@@ -5,8 +5,9 @@ studies of a home, because the services count by address or credential, not by s
 of its API and whether a credential is used; the credential itself never gets here.
 """
 
+import logging
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -14,6 +15,8 @@ from pathlib import Path
 
 from dlbug_assets.clock import Clock, shown
 from dlbug_assets.errors import DlbugError
+
+logger = logging.getLogger(__name__)
 
 _TABLES = """
 create table if not exists requests (
@@ -163,9 +166,7 @@ class Ledger:
         return found[0] if found else None
 
 
-def pass_holds(
-    ledger: Ledger, service: str, method: str, longest: float, say: Callable[[str], None], *, name: str
-) -> None:
+def pass_holds(ledger: Ledger, service: str, method: str, longest: float, *, name: str) -> None:
     """Wait for the holds that bind a method; raises :class:`DeferredError` for one of more than ``longest`` seconds.
     ``name`` is how people call the service."""
     while hold := ledger.held(service, method):
@@ -176,7 +177,7 @@ def pass_holds(
                 "What was collected is kept; run again after that to go on.",
                 hold.until,
             )
-        say(f"{method}: waiting {seconds:.0f} s ({hold.reason})")
+        logger.info("%s: waiting %.0f s (%s)", method, seconds, hold.reason)
         ledger.clock.sleep(max(seconds, 0))
 
 

@@ -81,7 +81,7 @@ def prepared_instance(home: Home) -> Iterator[dg.DagsterInstance]:
             "Make the folder writable (or free disk space), or set DLBUG_HOME to another one."
         ) from None
     # Two that make its tables at the same time would fail each other.
-    lease = Lease(home.dagster_home / "history.lock", f"process {os.getpid()}", lambda _: None, what="history of runs")
+    lease = Lease(home.dagster_home / "history.lock", f"process {os.getpid()}", what="history of runs")
     with ExitStack() as opened:
         with lease:
             instance = opened.enter_context(_history(home.dagster_home))

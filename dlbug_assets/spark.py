@@ -9,6 +9,7 @@ unless that is set) needs dlbug with the extra `spark`, in the version of this m
 """
 
 import atexit
+import logging
 import os
 import pickle
 import re
@@ -23,8 +24,9 @@ from importlib.util import find_spec
 from typing import Any, TypeVar
 
 from dlbug_assets.errors import DlbugError
-from dlbug_assets.landing import Say
 from dlbug_assets.wire import UnreachableError
+
+logger = logging.getLogger(__name__)
 
 VARIABLE = "DLBUG_SPARK"
 #: How long a connection may take, and a session with its first executor.
@@ -53,7 +55,7 @@ def lacking(address: str) -> Iterator[tuple[str, str]]:
 
 
 @contextmanager
-def session(address: str, say: Say) -> Iterator[Any]:
+def session(address: str) -> Iterator[Any]:
     """A Spark session that has at least one executor. It stays open for whoever wants it next, to the end of the
     process, as executors take their time to start; one at another address, or an error of Spark, ends it.
 
@@ -74,7 +76,7 @@ def session(address: str, say: Say) -> Iterator[Any]:
                 _close()
                 _insist_on_a_listener(address)
                 _open[address] = _opened(address)
-                say(f"Spark at {address}: a session is open, Spark {_open[address].version}")
+                logger.info("Spark at %s: a session is open, Spark %s", address, _open[address].version)
             yield _open[address]
         except (PySparkException, Py4JError) as error:
             _close()

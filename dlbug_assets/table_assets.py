@@ -5,6 +5,7 @@ rows gets the frames it reads as arguments and returns frames. Checks run in the
 transaction: where a blocking one fails, the table stays as it was and the step fails.
 """
 
+import logging
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +19,8 @@ from dlbug_assets.errors import DlbugError
 from dlbug_assets.study import Study, longest_interval
 from dlbug_assets.table_specs import TableSpec
 from dlbug_assets.warehouse import CheckOutcome, Warehouse, Written
+
+logger = logging.getLogger(__name__)
 
 OWNERS = ["team:dlbug"]
 
@@ -249,15 +252,17 @@ class TableAssets:
 
                 for library in context.partition_keys:
                     made = function(library=library, own=own, **frames)
+                    is_in = True
                     for spec in specs:
                         part: Part = made if len(specs) == 1 else made[spec.name]
                         written = warehouse.replace_part(spec, part.frame, part.outdated, part.params)
                         corpora[spec.table].take(library, part, written)
-                        if not written.is_in:
+                        is_in = written.is_in
+                        if not is_in:
                             break  # the tables after it tell what of it was taken in
                     lines = [corpus.line(library) for corpus in corpora.values() if corpus.has_received(library)]
-                    context.log.info(f"{library}: {'; '.join(lines) or 'nothing to write'}")
-                    if not written.is_in:
+                    logger.info("%s: %s", library, "; ".join(lines) or "nothing to write")
+                    if not is_in:
                         break  # the step fails; the libraries after this one keep what they have
                 chosen = selected(context, specs)
                 reached = [(spec, corpora[spec.table]) for spec in specs if corpora[spec.table].shown]

@@ -4,6 +4,7 @@ Each table changes in one transaction, checks included, or not at all. What peop
 database, that is only ever replaced whole.
 """
 
+import logging
 import os
 import re
 import shutil
@@ -22,6 +23,8 @@ from dlbug_assets.errors import DlbugError
 from dlbug_assets.layout import SCHEMAS, Home
 from dlbug_assets.lease import Lease
 from dlbug_assets.table_specs import Check, TableSpec
+
+logger = logging.getLogger(__name__)
 
 #: Files of this storage version open in the DuckDB shells that people have today.
 STORAGE_VERSION = "v1.2.0"
@@ -67,13 +70,10 @@ class Written:
 class Warehouse:
     """A study's working database, opened (and the writer's lease taken) at the first use, closed on exit."""
 
-    def __init__(
-        self, home: Home, holder: str, say: Callable[[str], None], patience: float = 3600.0, memory: int = MEMORY
-    ) -> None:
+    def __init__(self, home: Home, holder: str, patience: float = 3600.0, memory: int = MEMORY) -> None:
         self.home = home
-        self._say = say
         self._memory = memory
-        self._lease = Lease(home.lock, holder, say, patience)
+        self._lease = Lease(home.lock, holder, patience)
         self._stack = ExitStack()
         self._leased = False
         self._connection: duckdb.DuckDBPyConnection | None = None
@@ -109,7 +109,7 @@ class Warehouse:
                     memory *= 2
                     if memory > _MOST_MEMORY:
                         raise
-                    self._say(f"DuckDB gets {memory // _MIB} MiB of memory for this")
+                    logger.info("DuckDB ran out of memory: trying again with %d MiB", memory // _MIB)
                     self.connection.execute(f"set memory_limit = '{memory}B'")
         finally:
             if memory != self._memory:

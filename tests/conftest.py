@@ -56,5 +56,5 @@ def home(tmp_path: Path) -> Home:
 
 @pytest.fixture
 def warehouse(home: Home):
-    with Warehouse(home, "a test", say=lambda _: None) as opened:
+    with Warehouse(home, "a test") as opened:
         yield opened

@@ -163,7 +163,7 @@ class Source:
         self.failures = list(failures)
         self.asked = 0
 
-    def __call__(self, libraries, say, *, sweep):
+    def __call__(self, libraries, *, sweep):
         self.asked += 1
         failure = self.failures.pop(0) if self.failures else None
         yield Collected("Keras", {"kind": "full"}, failure)
@@ -176,7 +176,7 @@ def collected(source: Source, home, **config) -> dg.ExecuteInProcessResult:
     with dg.instance_for_test() as instance:
         return dg.materialize(
             [landing],
-            resources={"warehouse": Warehouse(home, "a test", say=print)},
+            resources={"warehouse": Warehouse(home, "a test")},
             run_config={"ops": {"stackoverflow__landing": {"config": {"pause": 0, **config}}}},
             tags={"dagster/asset_partition_range_start": "Keras", "dagster/asset_partition_range_end": "Torch"},
             raise_on_error=False,

@@ -134,7 +134,7 @@ def test_a_violation_in_a_table_stops_the_run_there(violation, home):
 
     @dg.resource
     def warehouse(_):
-        with Warehouse(home, "a test", say=print) as opened:
+        with Warehouse(home, "a test") as opened:
             yield opened
 
     def planting(table):
@@ -156,7 +156,7 @@ def test_a_violation_in_a_table_stops_the_run_there(violation, home):
 
         return downstream
 
-    with Warehouse(home, "a test", say=print) as opened:
+    with Warehouse(home, "a test") as opened:
         for table, spec in SPECS.items():
             opened.replace(dataclasses.replace(spec, checks=()), before.get(table, _one_row(spec, 1)))
     result = dg.materialize(
@@ -171,7 +171,7 @@ def test_a_violation_in_a_table_stops_the_run_there(violation, home):
     kind = "not_null" if violation == "missing grain" else "unique"
     grains = {table: "_".join(SPECS[table].grain) for table in CONTRACT}
     assert failed >= {(dg.AssetKey(table.split(".")), f"{kind}_{grain}") for table, grain in grains.items()}
-    with Warehouse(home, "a test", say=print) as opened:
+    with Warehouse(home, "a test") as opened:
         for table, rows in before.items():
             assert_frame_equal(opened.read(table), rows, check_dtypes=False)
 
@@ -183,7 +183,7 @@ def test_what_is_made_after_a_refused_part_of_a_corpus_is_not_written_either(hom
 
     @dg.resource
     def warehouse(_):
-        with Warehouse(home, "a test", say=print) as opened:
+        with Warehouse(home, "a test") as opened:
             yield opened
 
     def load(commits):
@@ -200,7 +200,7 @@ def test_what_is_made_after_a_refused_part_of_a_corpus_is_not_written_either(hom
     assert not refused.success
     made = [event.asset_key.path[-1] for event in refused.get_asset_materialization_events()]
     assert made == ["repositories"]
-    with Warehouse(home, "a test", say=print) as opened:
+    with Warehouse(home, "a test") as opened:
         assert [opened.has(table) for table in names] == [True, False, False]
     assert load(commit).success
 

@@ -35,7 +35,7 @@ labels = "files"
 raters = ["a", "b"]
 adjudicator = "c"
 """
-SCOPE = {"min_score": 0, "created_from": None, "created_until": None, "say": print}
+SCOPE = {"min_score": 0, "created_from": None, "created_until": None}
 
 
 @pytest.mark.slow
@@ -61,7 +61,7 @@ def test_an_address_of_a_dump_is_kept_as_it_is_and_refused_without_spark(tmp_pat
     study = load_study(str(file))
     assert study.sources.dump_path == "s3a://bucket/Posts.xml"
     (collected,) = Dump(study, Landing(tmp_path / "landing", Clock()), tmp_path / "key").collect(
-        ["Keras"], print, sweep=False
+        ["Keras"], sweep=False
     )
     assert str(collected.failure) == (
         "s3a://bucket/Posts.xml is an address, which Spark alone reads: set DLBUG_SPARK, or name a file."
@@ -82,7 +82,7 @@ def test_without_java_the_cure_is_named_except_where_a_server_has_it(monkeypatch
 def test_an_address_where_nobody_listens_is_named_at_once(scheme):
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"{scheme}://127.0.0.1:{server.getsockname()[1]}"
-    with pytest.raises(DlbugError) as error, spark.session(address, print):
+    with pytest.raises(DlbugError) as error, spark.session(address):
         pass
     assert str(error.value).startswith(f"nobody answers at DLBUG_SPARK={address} (127.0.0.1:")
     assert str(error.value).endswith(
@@ -93,7 +93,7 @@ def test_an_address_where_nobody_listens_is_named_at_once(scheme):
 @needs_spark
 @pytest.mark.parametrize("address", ["spark://", "spark://host:port", "sc://:15002"])
 def test_an_address_that_is_none_is_named(address):
-    with pytest.raises(DlbugError, match=f"DLBUG_SPARK={address}: .* is no host:port"), spark.session(address, print):
+    with pytest.raises(DlbugError, match=f"DLBUG_SPARK={address}: .* is no host:port"), spark.session(address):
         pass
 
 
@@ -109,7 +109,7 @@ from dlbug_assets import spark
 
 spark._SECONDS = 10
 try:
-    with spark.session(sys.argv[1], print):
+    with spark.session(sys.argv[1]):
         pass
 except spark.UnreachableError as error:
     print(error)
@@ -137,7 +137,7 @@ def opened(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         for name, value in variables(tmp_path_factory.mktemp("conf"), 1 << 20).items():
             patch.setenv(name, value)
-        with spark.session("local[2]", print) as session:
+        with spark.session("local[2]") as session:
             yield session
 
 

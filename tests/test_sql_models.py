@@ -143,7 +143,7 @@ def materialized(folder, tmp_path):
 
     @dg.resource
     def warehouse(_):
-        with Warehouse(home, "a test", say=print) as opened:
+        with Warehouse(home, "a test") as opened:
             yield opened
 
     def run(bugs):
@@ -166,7 +166,7 @@ def materialized(folder, tmp_path):
 def test_models_run_in_order_and_say_what_they_made(materialized, tmp_path):
     result = materialized([(1, "Keras"), (2, "Keras"), (3, "Torch"), (4, "Keras")])
     assert result.success
-    with Warehouse(Home(tmp_path / "home", "tiny"), "a test", say=print) as warehouse:
+    with Warehouse(Home(tmp_path / "home", "tiny"), "a test") as warehouse:
         assert sorted(warehouse.read("analysis.shares").rows()) == [("Keras", 0.75), ("Torch", 0.25)]
     metadata = result.asset_materializations_for_node("analysis__shares")[0].metadata
     assert metadata["dagster/row_count"].value == 2
@@ -187,7 +187,7 @@ def test_a_violated_check_stops_the_run_and_leaves_the_tables_as_they_were(mater
     message = result.get_step_failure_events()[0].step_failure_data.user_failure_data.description
     assert "analysis.bugs: check accepted_values_library" in message
     assert "{'bug': 2, 'library': 'Cafe'}" in message
-    with Warehouse(Home(tmp_path / "home", "tiny"), "a test", say=print) as warehouse:
+    with Warehouse(Home(tmp_path / "home", "tiny"), "a test") as warehouse:
         assert warehouse.read("analysis.bugs").rows() == [(1, "Keras")]
         assert warehouse.read("analysis.counts").rows() == [("Keras", 1)]
 

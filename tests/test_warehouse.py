@@ -1,5 +1,6 @@
 """The warehouse: a table changes whole or not at all, and what people open is replaced whole."""
 
+import logging
 import os
 import subprocess
 import sys
@@ -61,29 +62,27 @@ LARGE = "select len(list(n || ' is a number')) as bug, 'Keras' as library from r
 
 @pytest.fixture
 def narrow(home):
-    """A warehouse whose DuckDB has little memory, and what it says."""
-    said = []
-    with Warehouse(home, "a test", said.append, memory=16 * MIB) as opened:
-        yield opened, said
+    """A warehouse whose DuckDB has little memory."""
+    with Warehouse(home, "a test", memory=16 * MIB) as opened:
+        yield opened
 
 
-def test_what_does_not_fit_into_memory_gets_more_for_as_long_as_it_takes(narrow):
-    warehouse, said = narrow
-    assert warehouse.replace(SPEC, LARGE).is_in
-    assert content(warehouse) == [(1_000_000, "Keras")]
-    assert said[:2] == [f"DuckDB gets {size} MiB of memory for this" for size in (32, 64)]
-    assert warehouse.read("select current_setting('memory_limit') as limit").item() == "16.0 MiB"
-    assert warehouse.read(f"select bug from ({LARGE})").item() == 1_000_000
+def test_what_does_not_fit_into_memory_gets_more_for_as_long_as_it_takes(narrow, caplog):
+    caplog.set_level(logging.INFO)
+    assert narrow.replace(SPEC, LARGE).is_in
+    assert content(narrow) == [(1_000_000, "Keras")]
+    assert caplog.messages[:2] == [f"DuckDB ran out of memory: trying again with {size} MiB" for size in (32, 64)]
+    assert narrow.read("select current_setting('memory_limit') as limit").item() == "16.0 MiB"
+    assert narrow.read(f"select bug from ({LARGE})").item() == 1_000_000
 
 
 def test_what_does_not_fit_into_half_of_the_machines_is_said_with_the_cure(narrow, monkeypatch):
-    warehouse, _ = narrow
-    warehouse.replace(SPEC, bugs((1, "Keras")))
+    narrow.replace(SPEC, bugs((1, "Keras")))
     monkeypatch.setattr("dlbug_assets.warehouse._MOST_MEMORY", 32 * MIB)
     with pytest.raises(DlbugError, match=r"^writing analysis\.bugs: .* run the study on a larger one"):
-        warehouse.replace(SPEC, LARGE)
-    assert content(warehouse) == [(1, "Keras")]
-    assert warehouse.read("select current_setting('memory_limit') as limit").item() == "16.0 MiB"
+        narrow.replace(SPEC, LARGE)
+    assert content(narrow) == [(1, "Keras")]
+    assert narrow.read("select current_setting('memory_limit') as limit").item() == "16.0 MiB"
 
 
 def test_a_violated_check_leaves_the_table_as_it_was(warehouse):
@@ -218,7 +217,7 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "file").write_text("not a folder", encoding="utf-8")
     with (
         pytest.raises(DlbugError, match="cannot write .*writer.lock: Not a directory"),
-        Warehouse(Home(tmp_path / "file", "tiny"), "a test", say=print) as warehouse,
+        Warehouse(Home(tmp_path / "file", "tiny"), "a test") as warehouse,
     ):
         warehouse.read("select 1")
 
@@ -228,7 +227,7 @@ def test_a_file_that_is_no_database_is_named(home):
     home.working.write_bytes(b"not a database" * 1000)
     with (
         pytest.raises(DlbugError, match="working.duckdb.*not a valid DuckDB database"),
-        Warehouse(home, "a test", say=print) as warehouse,
+        Warehouse(home, "a test") as warehouse,
     ):
         warehouse.read("select 1")
 
@@ -238,7 +237,7 @@ def test_a_folder_whose_name_speaks_of_locks_is_no_other_program(tmp_path):
     home.working.mkdir(parents=True)
     with (
         pytest.raises(DlbugError, match=r"sherlock/.*Check that the disk has room"),
-        Warehouse(home, "a test", say=print) as warehouse,
+        Warehouse(home, "a test") as warehouse,
     ):
         warehouse.read("select 1")
 
@@ -256,12 +255,13 @@ def program(text: str, *arguments: object) -> subprocess.Popen[str]:
 
 
 WRITER = """
-    import sys, time
+    import logging, sys
     from pathlib import Path
     from dlbug_assets.layout import Home
     from dlbug_assets.warehouse import Warehouse
     from test_warehouse import SPEC, bugs
-    with Warehouse(Home(Path(sys.argv[1]), "tiny"), sys.argv[2], say=lambda line: print(line, flush=True)) as warehouse:
+    logging.basicConfig(stream=sys.stdout, format="%(message)s", level=logging.INFO)
+    with Warehouse(Home(Path(sys.argv[1]), "tiny"), sys.argv[2]) as warehouse:
         warehouse.replace(SPEC, bugs((int(sys.argv[3]), sys.argv[2])))
         print("writing", flush=True)
         sys.stdin.readline()
@@ -285,11 +285,11 @@ def test_two_writers_wait_for_each_other_and_name_the_holder(home):
 
 
 def test_who_gives_the_lease_back_and_wants_it_again_comes_behind_those_who_wait(home):
-    with Lease(home.lock, "first", print):
+    with Lease(home.lock, "first"):
         second = program(WRITER, home.root, "second", 2)
         assert second.stdout.readline().startswith("waiting")
     # Who waits looks from time to time: whoever asks right away would always be quicker.
-    with pytest.raises(DlbugError, match="still held"), Lease(home.lock, "first again", print, patience=0):
+    with pytest.raises(DlbugError, match="still held"), Lease(home.lock, "first again", patience=0):
         pass
     second.communicate("go\n", timeout=60)
     assert second.returncode == 0
@@ -300,7 +300,7 @@ def test_the_lease_of_a_killed_writer_is_free_again(home):
     assert writer.stdout.readline() == "writing\n"
     writer.kill()
     writer.communicate(timeout=60)
-    with Warehouse(home, "heir", say=print, patience=5) as warehouse:
+    with Warehouse(home, "heir", patience=5) as warehouse:
         warehouse.replace(SPEC, bugs((2, "heir")))
         assert content(warehouse) == [(2, "heir")]
 
@@ -310,14 +310,14 @@ def test_a_wait_that_is_too_long_names_holder_and_cure(home):
     assert writer.stdout.readline() == "writing\n"
     with (
         pytest.raises(DlbugError, match=rf"still held by slow \(process {writer.pid} .*end that process"),
-        Warehouse(home, "hasty", say=lambda _: None, patience=0.3) as warehouse,
+        Warehouse(home, "hasty", patience=0.3) as warehouse,
     ):
         warehouse.read("select 1")
     writer.communicate("go\n", timeout=60)
 
 
 def test_a_program_that_has_the_working_database_open_is_named(home):
-    with Warehouse(home, "a test", say=print) as warehouse:
+    with Warehouse(home, "a test") as warehouse:
         warehouse.read("select 1")
     intruder = program(
         "import duckdb, sys; c = duckdb.connect(sys.argv[1]); print('open', flush=True); sys.stdin.readline()",
@@ -326,7 +326,7 @@ def test_a_program_that_has_the_working_database_open_is_named(home):
     assert intruder.stdout.readline() == "open\n"
     with (
         pytest.raises(DlbugError, match=rf"is locked by another program \(PID {intruder.pid}\). Close that program"),
-        Warehouse(home, "a test", say=print) as warehouse,
+        Warehouse(home, "a test") as warehouse,
     ):
         warehouse.read("select 1")
     intruder.communicate("go\n", timeout=60)
@@ -345,7 +345,7 @@ ANALYST = """
 
 
 def test_an_analyst_with_the_file_open_neither_blocks_a_run_nor_is_broken_by_it(home):
-    with Warehouse(home, "a test", say=print) as warehouse:
+    with Warehouse(home, "a test") as warehouse:
         warehouse.replace(SPEC, bugs((0, "Keras"), (1, "Keras")))
         warehouse.publish()
         analyst = program(ANALYST, home.root)
@@ -364,7 +364,7 @@ def test_a_full_disk_is_said_and_the_old_publication_stays(tmp_path):
     home = Home(tmp_path / "disk", "tiny")
     mount(home.root, "size=8m")
     try:
-        with Warehouse(home, "a test", say=print) as warehouse:
+        with Warehouse(home, "a test") as warehouse:
             warehouse.replace(SPEC, bugs((1, "Keras")))
             warehouse.publish()
         filler = home.root / "filler"
@@ -374,7 +374,7 @@ def test_a_full_disk_is_said_and_the_old_publication_stays(tmp_path):
                 file.flush()
         with (
             pytest.raises(DlbugError, match=r"(?s)No space left.*room|Free some disk space"),
-            Warehouse(home, "a test", say=print) as warehouse,
+            Warehouse(home, "a test") as warehouse,
         ):
             many = pl.DataFrame({"bug": range(200_000), "library": [os.urandom(8).hex() for _ in range(200_000)]})
             warehouse.replace(SPEC, many)
@@ -383,7 +383,7 @@ def test_a_full_disk_is_said_and_the_old_publication_stays(tmp_path):
         assert reader.execute("from analysis.bugs").fetchall() == [(1, "Keras")]
         reader.close()
         filler.unlink()
-        with Warehouse(home, "a test", say=print) as warehouse:
+        with Warehouse(home, "a test") as warehouse:
             assert content(warehouse) == [(1, "Keras")]
     finally:
         unmount(home.root)
@@ -393,13 +393,13 @@ def test_a_read_only_folder_is_said_and_the_old_publication_stays(tmp_path):
     home = Home(tmp_path / "disk", "tiny")
     mount(home.root)
     try:
-        with Warehouse(home, "a test", say=print) as warehouse:
+        with Warehouse(home, "a test") as warehouse:
             warehouse.replace(SPEC, bugs((1, "Keras")))
             warehouse.publish()
         mount(home.root, "remount,ro")
         with (
             pytest.raises(DlbugError, match="Read-only file system. Make the folder writable or set DLBUG_HOME"),
-            Warehouse(home, "a test", say=print) as warehouse,
+            Warehouse(home, "a test") as warehouse,
         ):
             warehouse.replace(SPEC, bugs((2, "Torch")))
         reader = open_published(home)

@@ -5,6 +5,7 @@ From then on the question is what the new head reaches that the old one did not 
 that was merged late, whatever its dates; and, where the branch was rewritten, what only the old one reached.
 """
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -28,9 +29,11 @@ from dlbug_assets.github.histories import CHANGES, Commit, Fixes, Target, change
 from dlbug_assets.github.replies import ask_for_details, change, commit_in, commits_in, landed_details
 from dlbug_assets.github.sampling import bottom_k
 from dlbug_assets.github.transport import Answer
-from dlbug_assets.landing import Collection, Landing, Say
+from dlbug_assets.landing import Collection, Landing
 from dlbug_assets.study import Library, Study
 from dlbug_assets.wire import MalformedError
+
+logger = logging.getLogger(__name__)
 
 #: How a repository's history was followed in a collection.
 _SAME, _FIRST, _GREW, _REWRITTEN, _AGAIN = "same", "first", "grew", "rewritten", "again"
@@ -50,7 +53,7 @@ class ThroughApi:
         self._access = access
         self._fixes = Fixes(library, study.selection)
 
-    def collect(self, targets: Sequence[Target], say: Say) -> dict[str, Any]:
+    def collect(self, targets: Sequence[Target]) -> dict[str, Any]:
         """Follow every repository's history and land it, and the changes of the commits that are drawn.
 
         A repository whose replies make no sense now keeps what is known of it. Raises what the transport raises; what
@@ -58,13 +61,14 @@ class ThroughApi:
         """
         asked = self._asked(targets)
         collection = self._access.to_go_on_with(self._landing, self._library.name, self.KIND, asked)
-        talk = self._access.conversation(collection, say)
+        talk = self._access.conversation(collection)
         before = self.looks()
         looks = {}
         for place, target in enumerate(targets, 1):
-            looks[target.key] = self._look(talk, target, before.get(target.key), say)
+            looks[target.key] = self._look(talk, target, before.get(target.key))
             if looks[target.key]["how"] != _SAME:
-                say(f"{self._library.name}: {target.full_name}, {place} of {len(targets)}, request {talk.requests}")
+                done = place, len(targets), talk.requests
+                logger.info("%s: %s, %d of %d, request %d", self._library.name, target.full_name, *done)
         mined = self._mined([*self._done(), (collection, looks)], targets)
         drawn = bottom_k(mined, self._library.name, self._seed, self._selection.commits_per_library)
         known = set(self._details())
@@ -116,7 +120,7 @@ class ThroughApi:
     def _last(self) -> Collection | None:
         return next((collection for collection, _ in reversed(self._done())), None)
 
-    def _look(self, talk: Conversation, target: Target, before: Mapping[str, Any] | None, say: Say) -> dict[str, Any]:
+    def _look(self, talk: Conversation, target: Target, before: Mapping[str, Any] | None) -> dict[str, Any]:
         known = {"branch": None, "head": None, "etag": None, **(before or {}), "how": _SAME}
         if target.number is None:  # it was listed, and is not there
             return {**known, "state": target.state}
@@ -135,10 +139,10 @@ class ThroughApi:
             head = commits[0]["sha"]
             how = self._followed(talk, target, known["head"], head, answer)
         except MalformedError as error:
-            say(f"{target.full_name} cannot be looked at now: {error}")
+            logger.warning("%s cannot be read now: %s", target.full_name, error)
             return {**known, "state": known.get("state")}
         if how == _REWRITTEN:
-            say(f"{target.full_name}: its branch was rewritten; what was there before is kept")
+            logger.warning("%s: its branch was rewritten; the earlier commits are kept", target.full_name)
         return {
             "state": "ok",
             "branch": target.facts.get("default_branch"),

@@ -11,7 +11,7 @@ from typing import Any
 from dlbug_assets.clock import Clock
 from dlbug_assets.github.client import Conversation
 from dlbug_assets.github.transport import CORE, Transport, service_name
-from dlbug_assets.landing import Collection, Landing, Say
+from dlbug_assets.landing import Collection, Landing
 from dlbug_assets.quota import Ledger, Standing
 from dlbug_assets.wire import Patience, Wire
 
@@ -46,15 +46,15 @@ class ApiAccess:
         """How things stand with a quota."""
         return self.ledger.standing(service_name(self.root, self.token, resource))
 
-    def transport(self, say: Say) -> Transport:
+    def transport(self) -> Transport:
         """Asks the API; all of them share one connection."""
         return Transport(
-            self.root, self.token, self.ledger, self.clock, wire=self._wire, say=say, patience=self.patience
+            self.root, self.token, self.ledger, self.clock, wire=self._wire, patience=self.patience
         )
 
-    def conversation(self, collection: Collection, say: Say) -> Conversation:
+    def conversation(self, collection: Collection) -> Conversation:
         """Asking within a collection."""
-        return Conversation(self.transport(say), collection)
+        return Conversation(self.transport(), collection)
 
     def to_go_on_with(self, landing: Landing, library: str, kind: str, begun: Mapping[str, Any]) -> Collection:
         """The collection of this kind that was begun last, where it is not done and asked the same not too long ago;

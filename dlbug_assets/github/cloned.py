@@ -10,6 +10,7 @@ process's alone.
 
 import hashlib
 import json
+import logging
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -23,8 +24,10 @@ import polars as pl
 from dlbug_assets.github.clones import Clone, GitError, Look, end_all, keep_to_owner, weighed
 from dlbug_assets.github.histories import CHANGES, COMMITS, Commit, Fixes, Target, change_row
 from dlbug_assets.github.sampling import bottom_k
-from dlbug_assets.landing import Collection, Landing, Say, say_nothing
+from dlbug_assets.landing import Collection, Landing
 from dlbug_assets.study import Library, Study
+
+logger = logging.getLogger(__name__)
 
 #: Repositories that are looked at and fetched at the same time.
 _AT_A_TIME = 8
@@ -44,11 +47,11 @@ class Each(Protocol):
 
 
 #: Workers that see a folder of clones; they go with the context.
-Workers = Callable[[Path, Say], AbstractContextManager[Each]]
+Workers = Callable[[Path], AbstractContextManager[Each]]
 
 
 @contextmanager
-def in_threads(_clones: Path, _say: Say) -> Iterator[Each]:
+def in_threads(_clones: Path) -> Iterator[Each]:
     """Workers of this process: most of what they do is waiting for git."""
 
     pools: list[ThreadPoolExecutor] = []
@@ -88,11 +91,11 @@ class Mining:
     fixes: Fixes
 
     def look(self, asked: tuple[Target, dict[str, Any] | None]) -> tuple[dict[str, Any], str | None]:
-        """What a look found, and what there is to say of it. Where the head is as before, it costs one question."""
+        """What a look found, and a warning about it, if any. Where the head is as before, it costs one question."""
         target, before = asked
         clone = self._clone(target)
         known = before or {"state": None, "branch": None, "head": None, "rewritten": []}
-        rewritten, words = list(known["rewritten"]), None
+        rewritten, warning = list(known["rewritten"]), None
         try:
             # What its name leads to is another one.
             look = Look("gone") if target.is_replaced else clone.look()
@@ -101,20 +104,20 @@ class Mining:
                 old, head = known["head"] or head, look.sha
                 clone.fetch(head)
                 if old and not clone.is_ancestor(old, head):
-                    words = f"{target.full_name}: its branch was rewritten; what was there before is kept"
+                    warning = f"{target.full_name}: its branch was rewritten; the earlier commits are kept"
                     rewritten.append(old)
             lost = clone.lost(rewritten) if head and rewritten else []
         except GitError as error:
-            return known, f"{target.full_name} cannot be looked at now: {error}"
+            return known, f"{target.full_name} cannot be read now: {error}"
         if lost:
-            words = (
-                f"{target.full_name}: its branch was rewritten, and what was there before is neither in its clone any "
-                f"more nor at the remote: commits that {' and '.join(lost)} alone reached are lost"
+            warning = (
+                f"{target.full_name}: its branch was rewritten, and the earlier commits are neither in its clone nor "
+                f"at the remote: commits that only {' and '.join(lost)} reached are lost"
             )
         if known["head"] and not head:
-            words = f"{target.full_name} is {look.state}, and its clone is not there any more: its commits are lost"
+            warning = f"{target.full_name} is {look.state}, and its clone is missing: its commits are lost"
         kept = [sha for sha in rewritten if sha not in lost]
-        return {"state": look.state, "branch": look.branch, "head": head, "rewritten": kept}, words
+        return {"state": look.state, "branch": look.branch, "head": head, "rewritten": kept}, warning
 
     def commits(self, looked: tuple[Target, Mapping[str, Any]]) -> pl.DataFrame:
         """Its fixing commits, as the columns COMMITS of histories."""
@@ -166,18 +169,18 @@ class Cloned:
         self._mining = Mining(clones, library.name, Fixes(library, study.selection))
         self._workers = workers
 
-    def collect(self, targets: Sequence[Target], say: Say) -> dict[str, Any]:
+    def collect(self, targets: Sequence[Target]) -> dict[str, Any]:
         """Look at every repository, fetch what has moved, and land the changes of the commits that are drawn.
 
         A repository that cannot be looked at now keeps what is known of it.
         """
-        with self._workers(self._mining.clones, say) as each:
-            return self._collected(targets, say, each)
+        with self._workers(self._mining.clones) as each:
+            return self._collected(targets, each)
 
-    def _collected(self, targets: Sequence[Target], say: Say, each: Each) -> dict[str, Any]:
+    def _collected(self, targets: Sequence[Target], each: Each) -> dict[str, Any]:
         keep_to_owner(self._mining.clones)
         before = self.looks()
-        looks = self._looks(targets, before, say, each)
+        looks = self._looks(targets, before, each)
         self._landing.discard_unfinished(self._library.name)
         asked = self._asked(targets)
         last = self._last()
@@ -186,7 +189,7 @@ class Cloned:
         collection = self._landing.begin(self._library.name, self.KIND, asked)
         mined = self._mined(targets, looks, each)
         drawn = bottom_k(mined, self._library.name, self._seed, self._selection.commits_per_library)
-        changes = self._changed(drawn, targets, looks, say, each)
+        changes = self._changed(drawn, targets, looks, each)
         collection.land({"method": "changes"}, json.dumps(changes).encode())
         counts = {"repositories": len(looks), "commits": mined.height}
         collection.finish({"finished_at": collection.stamps.next().isoformat(), "looks": looks, **counts})
@@ -200,7 +203,7 @@ class Cloned:
 
     def commits(self, targets: Sequence[Target]) -> pl.DataFrame:
         """The fixing commits of these repositories, as the columns COMMITS of histories."""
-        with self._workers(self._mining.clones, say_nothing) as each:
+        with self._workers(self._mining.clones) as each:
             return self._mined(targets, self.looks(), each)
 
     def changes(self) -> pl.DataFrame:
@@ -222,15 +225,15 @@ class Cloned:
         return {row["sha"]: row for reply in (last.replies() if last else ()) for row in json.loads(reply.body)}
 
     def _looks(
-        self, targets: Sequence[Target], before: Mapping[str, dict[str, Any]], say: Say, each: Each
+        self, targets: Sequence[Target], before: Mapping[str, dict[str, Any]], each: Each
     ) -> dict[str, dict[str, Any]]:
-        """Looks at all repositories. What there is to say of them is said in their order."""
+        """Look at all repositories; warnings are logged in the order of the targets, whichever worker is first."""
         looks = {}
         found = each(self._mining.look, [(target, before.get(target.key)) for target in targets], _AT_A_TIME)
-        for target, (look, words) in zip(targets, found, strict=True):
+        for target, (look, warning) in zip(targets, found, strict=True):
             looks[target.key] = look
-            if words:
-                say(words)
+            if warning:
+                logger.warning(warning)
         return looks
 
     def _mined(self, targets: Sequence[Target], looks: Mapping[str, Mapping[str, Any]], each: Each) -> pl.DataFrame:
@@ -244,7 +247,6 @@ class Cloned:
         drawn: pl.DataFrame,
         targets: Sequence[Target],
         looks: Mapping[str, Mapping[str, Any]],
-        say: Say,
         each: Each,
     ) -> list[dict[str, Any]]:
         """What the drawn commits change, in their order, as far as it can be told."""
@@ -258,8 +260,10 @@ class Cloned:
         for (target, shas, state), changes in zip(asked, each(self._mining.changes, asked, 1), strict=True):
             known |= {change["sha"]: change for change in changes}
             if len(changes) < len(shas):
-                say(
-                    f"{target.full_name} is {state}, and its clone does not have all of its files: what "
-                    f"{len(shas) - len(changes)} of its drawn commits change is unknown"
+                logger.warning(
+                    "%s is %s, and its clone lacks some files: the changes of %d of its sampled commits are unknown",
+                    target.full_name,
+                    state,
+                    len(shas) - len(changes),
                 )
         return [known[sha] for sha in drawn["sha"] if sha in known]

@@ -15,7 +15,6 @@ from typing import TypeVar
 
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.github.cloned import Each
-from dlbug_assets.landing import Say
 from dlbug_assets.spark import each as each_on_spark
 from dlbug_assets.spark import session
 
@@ -24,7 +23,7 @@ R = TypeVar("R")
 
 
 @contextmanager
-def workers(address: str, clones: Path, say: Say) -> Iterator[Each]:
+def workers(address: str, clones: Path) -> Iterator[Each]:
     """Workers at a Spark master or Connect server; how many work at a time is up to Spark.
 
     Raises :class:`DlbugError` where one of them does not see the folder, and for what
@@ -34,7 +33,7 @@ def workers(address: str, clones: Path, say: Say) -> Iterator[Each]:
     clones.mkdir(parents=True, exist_ok=True)
     mark.touch()
     try:
-        with session(address, say) as spark:
+        with session(address) as spark:
 
             def each(function: Callable[[T], R], items: Sequence[T], at_a_time: int) -> Iterator[R]:
                 del at_a_time

@@ -5,6 +5,7 @@ Repositories are known by their number: names change. One that was taken stays, 
 that a sample stays put; one that the search no longer finds is looked up, and ends in a state.
 """
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -13,11 +14,13 @@ from dlbug_assets.errors import DlbugError
 from dlbug_assets.github.api_access import ApiAccess
 from dlbug_assets.github.client import PAGE_SIZE, Conversation, moment
 from dlbug_assets.github.histories import Target
-from dlbug_assets.landing import Collection, Landing, Say
+from dlbug_assets.landing import Collection, Landing
 from dlbug_assets.study import Library
 
 if TYPE_CHECKING:
     from github.Repository import Repository
+
+logger = logging.getLogger(__name__)
 
 #: What a search shows of its results.
 _MOST = 1000
@@ -65,15 +68,15 @@ class Discovery:
         """Whether to discover: for a sweep, and where nothing was discovered for this question."""
         return sweep or self._last() is None
 
-    def collect(self, say: Say) -> dict[str, Any]:
+    def collect(self) -> dict[str, Any]:
         """Search and look up; what has landed of an unfinished one is not asked for again. Raises what the transport
         raises, and
         :class:`CutShortError` where GitHub's search runs out of time again and again."""
         collection = self._access.to_go_on_with(self._landing, self._library.name, self.KIND, self._asked())
-        talk = self._access.conversation(collection, say)
+        talk = self._access.conversation(collection)
         known = self._known()
         if isinstance(self._library.repositories, str):
-            rows = self._searched(talk, self._library.repositories, known, say)
+            rows = self._searched(talk, self._library.repositories, known)
         else:
             listed = [row for name in self._library.repositories for row in self._listed(talk, name, known)]
             # By its old and its new name it is one.
@@ -105,10 +108,8 @@ class Discovery:
         last = self._last()
         return last.done["found"] if last else []
 
-    def _searched(
-        self, talk: Conversation, query: str, known: Sequence[Mapping[str, Any]], say: Say
-    ) -> list[dict[str, Any]]:
-        found = _Search(talk, query, self._access.sleep, say).within(_BEFORE_GITHUB, talk.collection.begun_at)
+    def _searched(self, talk: Conversation, query: str, known: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        found = _Search(talk, query, self._access.sleep).within(_BEFORE_GITHUB, talk.collection.begun_at)
         before = {row["number"]: row for row in known}
         rows = [self._seen(talk, row, found) for row in known]
         others = sorted((row for row in found.values() if row["number"] not in before), key=_by_stars)
@@ -155,11 +156,10 @@ class Discovery:
 class _Search:
     """One search, in as many windows as it takes."""
 
-    def __init__(self, talk: Conversation, query: str, sleep: Callable[[float], None], say: Say) -> None:
+    def __init__(self, talk: Conversation, query: str, sleep: Callable[[float], None]) -> None:
         self._talk = talk
         self._query = query
         self._sleep = sleep
-        self._say = say
 
     def within(self, first: datetime, last: datetime) -> dict[int, dict[str, Any]]:
         """The repositories created between two moments (inclusive, whole seconds), by number."""
@@ -180,7 +180,7 @@ class _Search:
             # Stars that change between two pages hide a repository from both: another round shows it.
             if is_whole and len(found) >= min(total, _MOST):
                 return found
-            self._say(f"{query}: {len(found)} of {total} repositories, asking again")
+            logger.info("%s: %d of %d repositories, searching again", query, len(found), total)
             if not is_whole:
                 self._sleep(2.0**attempt)
         if not is_whole:
@@ -188,7 +188,7 @@ class _Search:
                 f"GitHub's search ran out of time {_ATTEMPTS} times over {query!r}. What was collected is kept; run "
                 "again later to go on, or narrow the search."
             )
-        self._say(f"{query}: GitHub counts {total} repositories and shows {len(found)}")
+        logger.warning("%s: GitHub counts %d repositories but shows %d", query, total, len(found))
         return found
 
     def _page(self, query: str, page: int, attempt: int) -> tuple[dict[int, dict[str, Any]], int, bool]:

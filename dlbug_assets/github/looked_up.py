@@ -7,7 +7,7 @@ import polars as pl
 from dlbug_assets.github.api_access import ApiAccess
 from dlbug_assets.github.histories import CHANGES, COMMITS, Target, change_row, commit_row
 from dlbug_assets.github.replies import ask_for_details, change, commit_in, landed_details
-from dlbug_assets.landing import Collection, Landing, Say
+from dlbug_assets.landing import Collection, Landing
 
 
 class LookedUp:
@@ -25,7 +25,7 @@ class LookedUp:
         """The collections that count, oldest first."""
         return self._landing.done(self._library, {self.KIND})
 
-    def collect(self, known: pl.DataFrame, say: Say) -> dict[str, Any]:
+    def collect(self, known: pl.DataFrame) -> dict[str, Any]:
         """Land what GitHub says of the commits (full_name, sha) that were not looked up before. What was had as a whole
         counts even where the rest cannot be had now. Raises what the transport raises."""
         before = set(landed_details(self.done))
@@ -34,8 +34,9 @@ class LookedUp:
             return {"kind": self.KIND, "note": "all looked up before"}
         self._landing.discard_unfinished(self._library)
         collection = self._landing.begin(self._library, self.KIND, {"commits": len(wanted)})
-        talk = self._access.conversation(collection, say)
+        talk = self._access.conversation(collection)
         looked_up = 0
+        counts: dict[str, int] = {}
         try:
             for name, sha in wanted:
                 ask_for_details(talk, f"repos/{name}", sha)

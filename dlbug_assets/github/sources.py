@@ -2,6 +2,7 @@
 it *loads* a library's tables from there; and it knows the *details* of the commits that were drawn. Nothing after the
 tables knows which source it was."""
 
+import logging
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -21,13 +22,15 @@ from dlbug_assets.github.cloned import Cloned, in_threads
 from dlbug_assets.github.discovery import Discovery
 from dlbug_assets.github.histories import Target, repository_rows, without_people
 from dlbug_assets.github.looked_up import LookedUp
-from dlbug_assets.landing import Collected, Collection, Landing, Say
+from dlbug_assets.landing import Collected, Collection, Landing
 from dlbug_assets.privacy import blanked, secret_key
 from dlbug_assets.quota import DeferredError
 from dlbug_assets.sample import commits as sample
 from dlbug_assets.study import Library, Study, repository_name
 from dlbug_assets.table_assets import Own, Part
 from dlbug_assets.wire import UnreachableError
+
+logger = logging.getLogger(__name__)
 
 _COLLECTIONS = {
     "library": pl.String,
@@ -47,7 +50,7 @@ _NOTHING = "false"
 class CommitSource(Protocol):
     """What the assets want of a source."""
 
-    def collect(self, libraries: Sequence[str], say: Say, *, sweep: bool) -> Iterator[Collected]:
+    def collect(self, libraries: Sequence[str], *, sweep: bool) -> Iterator[Collected]:
         """Bring landing up to date, library by library. A library that fails does not keep the others from going on."""
         ...
 
@@ -88,9 +91,9 @@ class Sample:
 
     study: Study
 
-    def collect(self, libraries: Sequence[str], say: Say, *, sweep: bool) -> Iterator[Collected]:
+    def collect(self, libraries: Sequence[str], *, sweep: bool) -> Iterator[Collected]:
         """Nothing lands: the rows are made up when they are loaded."""
-        del say, sweep
+        del sweep
         for library in libraries:
             yield Collected(library, {"kind": "made up on loading"})
 
@@ -116,7 +119,7 @@ class Release:
     key_file: Path
     release: Callable[[], pl.DataFrame]
 
-    def collect(self, libraries: Sequence[str], say: Say, *, sweep: bool) -> Iterator[Collected]:
+    def collect(self, libraries: Sequence[str], *, sweep: bool) -> Iterator[Collected]:
         """Look the commits up by hash, those that were not before. Without a network the study runs without their
         titles and dates."""
         del sweep  # a commit never changes
@@ -129,7 +132,7 @@ class Release:
                 continue
             known, looked_up = self._known(library), self._looked_up(library, access)
             try:
-                yield Collected(library, looked_up.collect(known, say))
+                yield Collected(library, looked_up.collect(known))
             except (UnreachableError, DeferredError) as error:
                 unreachable = f"titles, dates and sizes of commits stay as they are: {error}"
                 yield Collected(library, {"kind": "not looked up", "note": unreachable})
@@ -173,7 +176,7 @@ class Followed:
     key_file: Path
     spark: str | None = None
 
-    def collect(self, libraries: Sequence[str], say: Say, *, sweep: bool) -> Iterator[Collected]:
+    def collect(self, libraries: Sequence[str], *, sweep: bool) -> Iterator[Collected]:
         """Find the repositories at the first time and for a ``sweep``; then follow the history of each. Where GitHub
         cannot be reached for one library, it is not tried for the next."""
         unreachable: DlbugError | None = None
@@ -181,7 +184,7 @@ class Followed:
             try:
                 if unreachable:
                     raise unreachable
-                yield Collected(library, self._collected(library, say, sweep=sweep))
+                yield Collected(library, self._collected(library, sweep=sweep))
             except UnreachableError as error:
                 unreachable = error
                 yield Collected(library, {}, error)
@@ -211,16 +214,17 @@ class Followed:
         """What landed of these commits."""
         return _details(self._histories(library).changes(), shas)
 
-    def _collected(self, library: str, say: Say, *, sweep: bool) -> dict[str, Any]:
+    def _collected(self, library: str, *, sweep: bool) -> dict[str, Any]:
         histories, discovery = self._histories(library), self._discovery(library)
         found: dict[str, Any] = {}
         if discovery is not None:
             unfinished = self.landing.unfinished(library)
             goes_on = unfinished is not None and unfinished.kind == histories.KIND
             if discovery.is_due(sweep=sweep and not goes_on):
-                found = discovery.collect(say)
-                say(f"{library}: {found['repositories']} repositories found with {found['requests']} requests")
-        notes = histories.collect(self._targets(library), say)
+                found = discovery.collect()
+                counts = found["repositories"], found["requests"]
+                logger.info("%s: %d repositories found with %d requests", library, *counts)
+        notes = histories.collect(self._targets(library))
         if "requests" in found:
             notes["requests"] = notes.get("requests", 0) + found["requests"]
         return notes

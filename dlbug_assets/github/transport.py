@@ -4,6 +4,7 @@ What belongs here: deadlines, retries, waits, quota, redirects, and telling a re
 here and nowhere else, and it goes to the API's own host alone.
 """
 
+import logging
 import random
 import re
 from collections.abc import Callable, Mapping
@@ -19,6 +20,8 @@ from dlbug_assets.errors import DlbugError
 from dlbug_assets.landing import read_json
 from dlbug_assets.quota import EVERY, DeferredError, Ledger, pass_holds
 from dlbug_assets.wire import MalformedError, Patience, TransientError, UnreachableError, Wire
+
+logger = logging.getLogger(__name__)
 
 _VERSION = "2022-11-28"
 #: Searches and everything else have quotas of their own.
@@ -68,7 +71,7 @@ class Answer:
 class Transport:
     """Asks one API root. Serial: one request at a time.
 
-    ``say`` gets a line when there is something to wait for. Raises :class:`DeferredError` for what must wait longer
+    Waits and failed attempts are logged. Raises :class:`DeferredError` for what must wait longer
     than ``patience.hold`` (limits, outages), :class:`MalformedError` for replies that are none, :class:`RefusedError`
     for what the API will not do.
     """
@@ -81,7 +84,6 @@ class Transport:
         clock: Clock,
         *,
         wire: Wire,
-        say: Callable[[str], None],
         patience: Patience,
     ) -> None:
         parts = urlsplit(root)
@@ -92,7 +94,6 @@ class Transport:
         self._token = token
         self._ledger = ledger
         self._clock = clock
-        self._say = say
         self._patience = patience
         self._wire = wire
 
@@ -105,7 +106,7 @@ class Transport:
         service = self.services[resource]
         url, given, hops, failures, limits = f"{self.root}/{path}", dict(params), 0, 0, 0
         while True:
-            pass_holds(self._ledger, service, method, self._patience.hold, self._say, name="GitHub")
+            pass_holds(self._ledger, service, method, self._patience.hold, name="GitHub")
             number = self._ledger.asks(service, method)
             try:
                 answer = self._exchange(url, given, headers)
@@ -141,7 +142,7 @@ class Transport:
         """Pause before another try; after the last one hold everything where the
         service is in trouble, so that nobody hammers it."""
         self._ledger.answered(number, reason)
-        self._say(f"{method}: {reason}")
+        logger.warning("%s: %s", method, reason)
         if failures < self._patience.attempts:
             # Jittered, so that several who met the same outage do not come back together.
             self._clock.sleep(self._patience.pause * 2 ** (failures - 1) * random.uniform(1, 1.5))  # noqa: S311

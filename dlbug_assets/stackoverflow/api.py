@@ -1,7 +1,8 @@
 """Posts from the live API: collections land library by library, and are merged into the tables from there."""
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+import logging
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cached_property, partial
 from pathlib import Path
@@ -16,6 +17,8 @@ from dlbug_assets.stackoverflow.client import Conversation, StackExchange
 from dlbug_assets.stackoverflow.transport import Transport, service_name
 from dlbug_assets.study import Study
 from dlbug_assets.wire import Patience
+
+logger = logging.getLogger(__name__)
 
 PUBLIC_ROOT = "https://api.stackexchange.com"
 FULL, REFRESH, LOOK_UP = "full", "refresh", "look-up"
@@ -47,29 +50,28 @@ class Api:
         """How things stand with its quota."""
         return self.ledger.standing(service_name(self.root, self.key))
 
-    def client(self, say: Callable[[str], None]) -> StackExchange:
+    def client(self) -> StackExchange:
         """A client of Stack Overflow there."""
         return StackExchange(
-            Transport(self.root, self.key, self.ledger, self.clock, say=say, patience=self.patience), self.ledger
+            Transport(self.root, self.key, self.ledger, self.clock, patience=self.patience), self.ledger
         )
 
 
 class Collector:
     """Collects from the API into landing; one request at a time, whatever the number of libraries."""
 
-    def __init__(self, study: Study, landing: Landing, api: Api, say: Callable[[str], None]) -> None:
+    def __init__(self, study: Study, landing: Landing, api: Api) -> None:
         self._study = study
         self._landing = landing
         self._api = api
-        self._say = say
 
     @cached_property
     def _client(self) -> StackExchange:
-        return self._api.client(self._say)
+        return self._api.client()
 
     def collect(self, library: str, *, sweep: bool) -> dict[str, Any]:
         """Bring a library's landing up to date: everything at the first time, after a change of the study's selection
-        and for a ``sweep``, else what was active since the last time. Returns what there is to say of it.
+        and for a ``sweep``, else what was active since the last time. Returns notes on it.
 
         Raises what :class:`Transport` raises; what has landed until then is kept and not asked for again.
         """
@@ -119,9 +121,8 @@ class Collector:
     def _told(self, library: str, talk: Conversation, method: str, **params: Any) -> Any:
         page = talk.ask(method, **params)
         left = self._api.standing().quota_left
-        self._say(
-            f"{library}: request {talk.requests}, {len(page.items)} items" + (f", quota left {left}" if left else "")
-        )
+        quota = f", quota left {left}" if left else ""
+        logger.info("%s: request %d, %d items%s", library, talk.requests, len(page.items), quota)
         return page
 
     def _finish(

@@ -8,6 +8,7 @@ ends in a value become spaces (those of bodies are written as references, and st
 """
 
 import io
+import logging
 import os
 import re
 from collections.abc import Callable, Collection, Container, Iterable, Mapping, Sequence
@@ -24,6 +25,8 @@ import polars as pl
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.stackoverflow.dump_file import Note, Row, Rows
 from dlbug_assets.stackoverflow.dump_parts import SharedRows
+
+logger = logging.getLogger(__name__)
 
 _BATCH_ROWS = 2_500
 _BATCH_BYTES = 16 << 20
@@ -90,8 +93,9 @@ class Scope:
         return question["score"] >= self.min_score and self.first <= question["created_at"].date() <= self.last
 
 
-#: How the rows of a dump are had: of its path and tags, the questions taken so far, and where to note and say things.
-Opened = Callable[[Path, Collection[str], Container[int], Note, Callable[[str], None]], Rows]
+#: Opens the rows of a dump: from its path, the tags, the questions taken so far, and the function that notes
+#: irregularities.
+Opened = Callable[[Path, Collection[str], Container[int], Note], Rows]
 
 
 @dataclass(frozen=True)
@@ -116,7 +120,6 @@ def extract(
     min_score: int,
     created_from: date | None,
     created_until: date | None,
-    say: Callable[[str], None] = lambda _: None,
     opened: Opened = SharedRows,
 ) -> DumpReading:
     """Take each library's questions and all their answers from a dump.
@@ -136,7 +139,7 @@ def extract(
     """
     with ThreadPoolExecutor(thread_name_prefix="dump") as writers:
         shelves = {name: _Shelf(Wanted(tuple(tags)), folders[name], writers) for name, tags in libraries.items()}
-        reader = _Reader(path, list(shelves.values()), say, opened)
+        reader = _Reader(path, list(shelves.values()), opened)
         rows = reader.read(Scope(min_score, created_from or date.min, created_until or date.max))
         kinds = [kind for shelf in shelves.values() for kind in (shelf.questions, shelf.answers, shelf.irregularities)]
         for batches in kinds:
@@ -318,9 +321,9 @@ def question_number(row: Row, tags: Collection[str], scope: Scope) -> int | None
 class _Reader:
     """Fills the shelves."""
 
-    def __init__(self, path: Path, shelves: list[_Shelf], say: Callable[[str], None], opened: Opened) -> None:
+    def __init__(self, path: Path, shelves: list[_Shelf], opened: Opened) -> None:
         self.irregular = 0
-        self._path, self._shelves, self._say, self._opened = path, shelves, say, opened
+        self._path, self._shelves, self._opened = path, shelves, opened
         self._places: dict[int, int] = {}  # of each question taken, its position in the file
         self._questions: set[int] = set()  # every number that was seen
         self._answers: set[int] = set()
@@ -332,7 +335,7 @@ class _Reader:
             self._note(self._shelves, row, None, reason, content)
 
         tags = {tag for shelf in self._shelves for tag in shelf.wanted.tags}
-        rows = self._opened(self._path, tags, self._places, note, self._say)
+        rows = self._opened(self._path, tags, self._places, note)
         waiting: list[Row] = []
         room = _WAITING_BYTES
         with closing(iter(rows)) as found:
@@ -353,7 +356,7 @@ class _Reader:
         if rows.is_ascending and room >= 0:
             self._take_late(waiting)
         else:
-            self._say(f"{self._path.name} is read again, for answers that stand before their questions")
+            logger.info("%s: reading again for answers that precede their questions", self._path.name)
             with closing(iter(rows.again())) as found:
                 self._take_late(found)
         return rows

@@ -10,6 +10,7 @@ Where all rows of a chunk are laid out as in every dump so far, not even their t
 is cut out and looked at by itself.
 """
 
+import logging
 import re
 import shutil
 import subprocess
@@ -24,9 +25,11 @@ from typing import NamedTuple
 
 from dlbug_assets.errors import DlbugError
 
-#: Bytes that are read at a time: as many as stay near the processor. And between two words on the progress.
+logger = logging.getLogger(__name__)
+
+#: Bytes that are read at a time: as many as stay near the processor. And between two log lines on the progress.
 _CHUNK = 384 << 10
-_SAY_EVERY = 500_000_000
+_LOG_EVERY = 500_000_000
 #: No post is that long by far: what a damaged file takes of memory has its limit here.
 LONGEST_ROW = 8 << 20
 _HEAD = 4 << 10
@@ -74,10 +77,8 @@ class Rows:
     Raises :class:`DlbugError` for a file that is no such dump or cannot be read to its end.
     """
 
-    def __init__(
-        self, path: Path, tags: Collection[str], parents: Container[int], note: Note, say: Callable[[str], None]
-    ) -> None:
-        self.path, self.tags, self.parents, self.say = path, tags, parents, say
+    def __init__(self, path: Path, tags: Collection[str], parents: Container[int], note: Note) -> None:
+        self.path, self.tags, self.parents = path, tags, parents
         self.count = self.planted = self.bytes_read = 0
         self.notations: set[str] = set()
         self.is_ascending = True
@@ -94,7 +95,7 @@ class Rows:
 
     def again(self) -> "Rows":
         """The same file once more, with nothing noted: what is wrong with it was said the first time."""
-        return Rows(self.path, self.tags, self.parents, note_nothing, self.say)
+        return Rows(self.path, self.tags, self.parents, note_nothing)
 
     def require_rows(self) -> None:
         """Raises :class:`DlbugError` where there were none."""
@@ -158,10 +159,10 @@ class Rows:
             self.is_complete = b"</posts>" in rest
 
     def proceed(self, size: int) -> None:
-        """So many bytes more have been read, which is worth a word now and then."""
+        """Count the bytes read; log the progress now and then."""
         before, self.bytes_read = self.bytes_read, self.bytes_read + size
-        if self.bytes_read // _SAY_EVERY > before // _SAY_EVERY:
-            self.say(f"{self.path.name}: {self.bytes_read / 1e9:.1f} GB read")
+        if self.bytes_read // _LOG_EVERY > before // _LOG_EVERY:
+            logger.info("%s: %.1f GB read", self.path.name, self.bytes_read / 1e9)
 
     def _head(self, chunks: Iterator[bytes]) -> bytes:
         """The beginning of the file."""

@@ -16,6 +16,7 @@ up to Spark's 2 GB); archives, which cannot be split.
 """
 
 import json
+import logging
 from collections.abc import Callable, Collection, Container, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import date
@@ -25,11 +26,12 @@ from pathlib import Path
 from typing import Any
 
 from dlbug_assets.errors import DlbugError
-from dlbug_assets.landing import Say, say_nothing
 from dlbug_assets.spark import session
 from dlbug_assets.stackoverflow import dump
 from dlbug_assets.stackoverflow.dump import DumpReading, Scope
 from dlbug_assets.stackoverflow.dump_file import Note, Row, Rows, note_nothing
+
+logger = logging.getLogger(__name__)
 
 _ROW = b"<row "
 #: What is at the beginning of some files, and what Spark leaves out of the first piece.
@@ -54,14 +56,13 @@ def extract(
     min_score: int,
     created_from: date | None,
     created_until: date | None,
-    say: Say,
 ) -> DumpReading:
     """What :func:`dump.extract` does, with Spark at ``address``; ``path`` may be any address that Spark reads.
 
     Raises :class:`DlbugError`, also for what :func:`dlbug_assets.spark.session` does.
     """
     _insist_on_plain(str(path))
-    with session(address, say) as spark:
+    with session(address) as spark:
         return extract_in(
             spark,
             path,
@@ -70,7 +71,6 @@ def extract(
             min_score=min_score,
             created_from=created_from,
             created_until=created_until,
-            say=say,
         )
 
 
@@ -83,14 +83,13 @@ def extract_in(
     min_score: int,
     created_from: date | None,
     created_until: date | None,
-    say: Say,
 ) -> DumpReading:
     """The same in a session that is open."""
     name = str(path)
     tags = {tag for own in libraries.values() for tag in own}
     scope = Scope(min_score, created_from or date.min, created_until or date.max)
     with ExitStack() as kept:
-        found = _Found(spark, name, tags, scope, say=say, kept=kept)
+        found = _Found(spark, name, tags, scope, kept=kept)
         return dump.extract(
             Path(name),
             libraries,
@@ -98,7 +97,6 @@ def extract_in(
             min_score=min_score,
             created_from=created_from,
             created_until=created_until,
-            say=say,
             opened=found.opened,
         )
 
@@ -106,16 +104,14 @@ def extract_in(
 class _Found:
     """What the executors found in a dump; it can be gone through as often as needed, as long as it is ``kept``."""
 
-    def __init__(
-        self, spark: Any, name: str, tags: Collection[str], scope: Scope, *, say: Say, kept: ExitStack
-    ) -> None:
+    def __init__(self, spark: Any, name: str, tags: Collection[str], scope: Scope, *, kept: ExitStack) -> None:
         where = _as_spark_names(name)
         length = _length(spark, name, where)
         _insist_on_a_dump(spark, name, where)
         pieces = spark.read.text(where, lineSep=_ROW.decode()).selectExpr(
             "cast(value as binary) as piece", "_metadata.file_block_start as block"
         )
-        say(f"{name}: {length / 1e9:.1f} GB are read by Spark")
+        logger.info("%s: Spark reads %.1f GB", name, length / 1e9)
         first = pieces.mapInArrow(lambda batches: _questions(batches, name, tags, scope), _FOUND).persist()
         kept.callback(first.unpersist)
         self.blocks = [
@@ -126,7 +122,7 @@ class _Found:
             raise DlbugError(refused.reason)
         numbers = first.where("question is not null").select("question").distinct().collect()
         taken = frozenset(row.question for row in numbers)
-        say(f"{name}: {len(taken)} questions in scope; now their answers")
+        logger.info("%s: %d questions in scope; reading their answers", name, len(taken))
         second = pieces.mapInArrow(lambda batches: _answers(batches, name, taken), _FOUND)
         everything = first.where("kind in ('row', 'note')").unionByName(second).persist()
         kept.callback(everything.unpersist)
@@ -136,7 +132,7 @@ class _Found:
         if not self.count and not self.is_begun_at_the_end:
             raise DlbugError(f"{name} has no rows. {_NAME_IT}")
 
-    def opened(self, _path: Path, _tags: Collection[str], _parents: Container[int], note: Note, _say: Say) -> Rows:
+    def opened(self, _path: Path, _tags: Collection[str], _parents: Container[int], note: Note) -> Rows:
         """The rows in the order of the file, as dump.extract asks for them."""
         return _Gone(self, note)
 
@@ -153,7 +149,7 @@ class _Gone(Rows):
     """Going through what was found once; what is known of the file as a whole is known before."""
 
     def __init__(self, found: _Found, note: Note) -> None:
-        super().__init__(Path(), (), (), note, say_nothing)
+        super().__init__(Path(), (), (), note)
         self._found = found
         self.count = found.count
         self.planted = sum(block["planted"] for _, block in found.blocks)
@@ -182,7 +178,7 @@ class _Block(Rows):
     def __init__(
         self, pieces: Iterator[bytes], name: str, tags: Collection[str], parents: Container[int], note: Note
     ) -> None:
-        super().__init__(Path(name), tags, parents, note, say_nothing)
+        super().__init__(Path(name), tags, parents, note)
         self._pieces = pieces
         self.pieces = self.bytes = 0
 

@@ -194,7 +194,7 @@ class _Part(Rows):
 
     def __init__(self, path: Path, tags: Collection[str]) -> None:
         self._tagged: set[int] = set()
-        super().__init__(path, tags, self._tagged, self._noted, lambda _: None)
+        super().__init__(path, tags, self._tagged, self._noted)
         self._found = array("q")
         self._pointed_out = 0
 

@@ -3,6 +3,7 @@ it *loads* a library's tables from there. Nothing after the tables knows which s
 
 import dataclasses
 import json
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ import polars as pl
 from dlbug_assets import artifact
 from dlbug_assets.clock import Clock
 from dlbug_assets.errors import DlbugError
-from dlbug_assets.landing import Collected, Collection, Landing, Say
+from dlbug_assets.landing import Collected, Collection, Landing
 from dlbug_assets.privacy import blanked, secret_key
 from dlbug_assets.quota import DeferredError
 from dlbug_assets.sample import posts as sample
@@ -27,6 +28,8 @@ from dlbug_assets.stackoverflow.replies import IRREGULARITIES, Observed, observe
 from dlbug_assets.study import Study, is_address
 from dlbug_assets.table_assets import Own, Part
 from dlbug_assets.wire import UnreachableError
+
+logger = logging.getLogger(__name__)
 
 _DUMP = "dump"
 _NEVER = datetime(1970, 1, 1)
@@ -52,7 +55,7 @@ _COLLECTIONS = {
 class PostSource(Protocol):
     """What the assets want of a source."""
 
-    def collect(self, libraries: Sequence[str], say: Say, *, sweep: bool) -> Iterator[Collected]:
+    def collect(self, libraries: Sequence[str], *, sweep: bool) -> Iterator[Collected]:
         """Bring landing up to date, library by library; ``sweep`` asks the full question again. A library that fails
         does not keep the others from going on."""
         ...
@@ -91,9 +94,9 @@ class Sample:
 
     study: Study
 
-    def collect(self, libraries: Sequence[str], say: Say, *, sweep: bool) -> Iterator[Collected]:
+    def collect(self, libraries: Sequence[str], *, sweep: bool) -> Iterator[Collected]:
         """Nothing lands: the rows are made up when they are loaded."""
-        del say, sweep
+        del sweep
         for library in libraries:
             yield Collected(library, {"kind": "made up on loading"})
 
@@ -116,9 +119,9 @@ class Live:
     key_file: Path
     api: Api
 
-    def collect(self, libraries: Sequence[str], say: Say, *, sweep: bool) -> Iterator[Collected]:
+    def collect(self, libraries: Sequence[str], *, sweep: bool) -> Iterator[Collected]:
         """Ask the API, library by library."""
-        collector = Collector(self.study, self.landing, self.api, say)
+        collector = Collector(self.study, self.landing, self.api)
         for library in libraries:
             try:
                 yield Collected(library, collector.collect(library, sweep=sweep))
@@ -166,11 +169,11 @@ class Release:
     api: Api
     release: Callable[[], pl.DataFrame]
 
-    def collect(self, libraries: Sequence[str], say: Say, *, sweep: bool) -> Iterator[Collected]:
+    def collect(self, libraries: Sequence[str], *, sweep: bool) -> Iterator[Collected]:
         """Look the posts up by number. Without a network the study runs without their titles and dates."""
         # Titles and dates are welcome, not needed: one try is enough.
         patience = dataclasses.replace(self.api.patience, attempts=1)
-        collector = Collector(self.study, self.landing, dataclasses.replace(self.api, patience=patience), say)
+        collector = Collector(self.study, self.landing, dataclasses.replace(self.api, patience=patience))
         unreachable = ""
         for library in libraries:
             numbers = artifact.posts(self.release(), library)["post_id"].to_list()
@@ -217,7 +220,7 @@ class Dump:
     key_file: Path
     spark: str | None = None
 
-    def collect(self, libraries: Sequence[str], say: Say, *, sweep: bool) -> Iterator[Collected]:
+    def collect(self, libraries: Sequence[str], *, sweep: bool) -> Iterator[Collected]:
         """Read the dump once for all libraries that have not been read from it yet."""
         path = self._path
         tags = {library.name: library.tags for library in self.study.libraries}
@@ -240,14 +243,13 @@ class Dump:
                 min_score=selection.min_score,
                 created_from=selection.created_from,
                 created_until=selection.created_until,
-                say=say,
             )
         except DlbugError as error:
             for library in due:
                 yield Collected(library, {}, error)
             return
         if not reading.complete:
-            say(f"{path} ends in the middle: what stands before is used. Get it anew to have all of it.")
+            logger.warning("%s is truncated: the rows before the break are used. Get it anew to have all of it.", path)
         for library, collection in begun.items():
             notes = {
                 "rows read": reading.rows,

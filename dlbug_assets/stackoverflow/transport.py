@@ -4,6 +4,7 @@ What belongs here: connecting, deadlines, retries, waits, quota, and telling a r
 here and nowhere else, so that no address, error or record that leaves this module can hold it.
 """
 
+import logging
 import random
 import re
 from collections.abc import Callable, Mapping
@@ -16,6 +17,8 @@ from dlbug_assets.errors import DlbugError
 from dlbug_assets.landing import read_json
 from dlbug_assets.quota import EVERY, DeferredError, Ledger, pass_holds
 from dlbug_assets.wire import MalformedError, Patience, TransientError, UnreachableError, Wire
+
+logger = logging.getLogger(__name__)
 
 VERSION = "2.3"
 
@@ -42,7 +45,7 @@ class RefusedError(DlbugError):
 class Transport:
     """Asks one API root. Serial: one request at a time.
 
-    ``say`` gets a line when there is something to wait for. Raises :class:`DeferredError` for what must wait longer
+    Waits and failed attempts are logged. Raises :class:`DeferredError` for what must wait longer
     than ``patience.hold``, :class:`MalformedError` for replies that are none, :class:`RefusedError` for what the API
     will not do, :class:`UnreachableError` where no reply comes.
     """
@@ -54,7 +57,6 @@ class Transport:
         ledger: Ledger,
         clock: Clock,
         *,
-        say: Callable[[str], None],
         patience: Patience,
     ) -> None:
         parts = urlsplit(root)
@@ -65,7 +67,6 @@ class Transport:
         self._key = key
         self._ledger = ledger
         self._clock = clock
-        self._say = say
         self._patience = patience
         self._wire = Wire(self._redacted)
 
@@ -85,7 +86,7 @@ class Transport:
             except TransientError as error:
                 failure = str(error)
                 self._ledger.answered(number, failure)
-                self._say(f"{method}: {failure}")
+                logger.warning("%s: %s", method, failure)
                 if attempt + 1 < self._patience.attempts:
                     # Jittered, so that several who met the same outage do not come back together.
                     self._clock.sleep(self._patience.pause * 2**attempt * random.uniform(1, 1.5))  # noqa: S311
@@ -96,7 +97,7 @@ class Transport:
 
     def _pass_holds(self, method: str) -> None:
         """Wait for a short hold; raise DeferredError for a long one, or where only the reserve is left."""
-        pass_holds(self._ledger, self.service, method, self._patience.hold, self._say, name="Stack Exchange")
+        pass_holds(self._ledger, self.service, method, self._patience.hold, name="Stack Exchange")
         standing = self._ledger.standing(self.service)
         if standing.quota_left is not None and standing.seen_at and standing.quota_left <= _RESERVE:
             seconds = (standing.seen_at + timedelta(days=1) - self._clock.now()).total_seconds()

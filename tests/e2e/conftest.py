@@ -32,7 +32,7 @@ def sample(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Ran:
     own = tmp_path_factory.mktemp("sample")
     # What pytest-xdist's processes share is the folder that their own ones are in.
     folder = tmp_path_factory.getbasetemp().parent / "sample" if worker_id != "master" else own / "made"
-    with Lease(folder / "lock", worker_id, print):
+    with Lease(folder / "lock", worker_id):
         kept = folder / "said.json"
         if not kept.exists():
             done = ran("sample", folder / "home")

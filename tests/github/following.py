@@ -74,7 +74,8 @@ class Following:
         self.clock = ShiftedClock()
         self.home = Home(self.root, self.study.name)
         self.mirror = self.root / "mirror"
-        self.said = []
+        #: Texts that were logged, for the proof of secrecy.
+        self.logged = []
         self.errors = []
 
     @property
@@ -98,7 +99,7 @@ class Following:
     def collect(self, *, sweep=False):
         """Collect every library; returns the failures by library."""
         self.api.mirror(self.mirror)
-        outcomes = list(self.source().collect(self.study.library_names, self.said.append, sweep=sweep))
+        outcomes = list(self.source().collect(self.study.library_names, sweep=sweep))
         failures = {outcome.library: outcome.failure for outcome in outcomes if outcome.failure}
         self.notes = {outcome.library: outcome.notes for outcome in outcomes}
         self.errors += ["".join(traceback.format_exception(error)) + repr(error) for error in failures.values()]
@@ -107,7 +108,7 @@ class Following:
     def load(self, home=None):
         """Load every library, and draw the samples."""
         source = self.source()
-        with Warehouse(home or self.home, "a test", say=lambda _: None) as warehouse:
+        with Warehouse(home or self.home, "a test") as warehouse:
             for library in self.study.library_names:
                 parts = source.load(library, lambda table, where, params: warehouse.own(SPECS[table], where, params))
                 for table in TABLES:
@@ -130,7 +131,7 @@ class Following:
 
     def tables(self, *names, home=None):
         """Tables by name, all rows."""
-        with Warehouse(home or self.home, "a test", say=lambda _: None) as warehouse:
+        with Warehouse(home or self.home, "a test") as warehouse:
             return {name: warehouse.read(f"from github.{name} order by all") for name in names}
 
     def cursors(self):
@@ -177,7 +178,7 @@ class Following:
         elsewhere.secret_key.write_bytes(self.home.secret_key.read_bytes())
         asked = len(self.api.log)
         tables = [SPECS[f"github.{table}"].name for table in (*TABLES, "sampled_commits")]
-        with Warehouse(elsewhere, "a test", say=lambda _: None) as warehouse:
+        with Warehouse(elsewhere, "a test") as warehouse:
             for table in tables:
                 warehouse.connection.execute(f"drop table if exists {table}")
         self.load(elsewhere)
@@ -189,7 +190,7 @@ class Following:
 
     def proves_secrecy(self):
         """E: the token is nowhere, and people's names and addresses only in the replies themselves."""
-        for text in [*self.said, *self.errors]:
+        for text in [*self.logged, *self.errors]:
             assert PLANTED not in text
             assert not any(person.decode() in text for person in PEOPLE)
         for path in self.root.rglob("*"):

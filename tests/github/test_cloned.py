@@ -1,5 +1,6 @@
 """Following many clones: what a look costs, that one that hangs does not keep the others, and what a full disk does."""
 
+import logging
 import os
 import shutil
 import socket
@@ -35,15 +36,17 @@ def repositories(tmp_path):
 
 
 @pytest.fixture
-def follow(tmp_path, repositories):
-    """Follows the repositories, and says what it said and found."""
+def follow(tmp_path, repositories, caplog):
+    """Follows the repositories; returns its notes, what it logged, and what it found."""
+    caplog.set_level(logging.INFO)
 
     def following(*further: Target, home: str = "home", study: Study = STUDY):
         root = tmp_path / home
         histories = Cloned(study, study.libraries[0], Landing(root / "landing", Clock()), root / "clones")
         targets = [*further, *(Target(str(repositories[name].path), name) for name in NAMES)]
-        said = []
-        notes = histories.collect(targets, said.append)
+        caplog.clear()
+        notes = histories.collect(targets)
+        said = caplog.messages
         following.changes = histories.changes()
         return notes, said, histories.looks(), histories.commits(targets)["title"].to_list()
 
@@ -127,11 +130,11 @@ def test_a_refresh_of_hundreds_of_unchanged_repositories_starts_git_once_for_eac
     monkeypatch.setenv("PATH", f"{tools}:{os.environ['PATH']}")
     histories = Cloned(STUDY, STUDY.libraries[0], Landing(tmp_path / "landing", Clock()), tmp_path / "clones")
     targets = [Target(str(tmp_path / str(number)), f"jane/{number}") for number in range(count)]
-    notes = histories.collect(targets, print)
+    notes = histories.collect(targets)
     assert (notes["repositories"], notes["commits"]) == (count, count)
     assert log.read_text().count(" fetch --quiet ") == count
     log.unlink()
-    assert histories.collect(targets, print)["note"] == "nothing new"
+    assert histories.collect(targets)["note"] == "nothing new"
     started = log.read_text().splitlines()
     assert len(started) == count
     assert all(" ls-remote --symref -- file:///" in line for line in started)
@@ -202,7 +205,7 @@ def rewritten(follow, repositories):
     follow()
     made.rewrite("fix second try")
     _, said, _, titles = follow()
-    assert said == [f"{NAMES[0]}: its branch was rewritten; what was there before is kept"]
+    assert said == [f"{NAMES[0]}: its branch was rewritten; the earlier commits are kept"]
     assert titles[:3] == ["fix second try", f"fix {NAMES[0]}", "fix first try"]
     return made, titles, old
 
@@ -222,8 +225,8 @@ def clone_of(tmp_path):
 
 def is_lost(sha):
     return (
-        f"{NAMES[0]}: its branch was rewritten, and what was there before is neither in its clone any more nor at the "
-        f"remote: commits that {sha} alone reached are lost"
+        f"{NAMES[0]}: its branch was rewritten, and the earlier commits are neither in its clone nor at the remote: "
+        f"commits that only {sha} reached are lost"
     )
 
 
@@ -283,7 +286,7 @@ def test_a_branch_that_is_rewritten_while_its_clone_is_deleted_is_kept_where_the
     shutil.rmtree(clone_of(made).folder)
     made.rewrite("fix second try")
     _, said, _, titles = follow()
-    assert said == [f"{NAMES[0]}: its branch was rewritten; what was there before is kept"]
+    assert said == [f"{NAMES[0]}: its branch was rewritten; the earlier commits are kept"]
     assert titles[:3] == ["fix second try", f"fix {NAMES[0]}", "fix first try"]
 
 
@@ -296,7 +299,7 @@ def test_a_run_that_was_killed_after_it_fetched_a_rewritten_branch_loses_nothing
     clone = clone_of(made)
     clone.fetch(clone.look().sha)
     _, said, _, titles = follow()
-    assert said == [f"{NAMES[0]}: its branch was rewritten; what was there before is kept"]
+    assert said == [f"{NAMES[0]}: its branch was rewritten; the earlier commits are kept"]
     assert titles[:3] == ["fix second try", f"fix {NAMES[0]}", "fix first try"]
 
 
@@ -308,7 +311,7 @@ def test_the_clone_of_a_repository_that_is_gone_cannot_be_had_again_and_that_is_
     shutil.rmtree(clone_of(made).folder)
     made.path.rename(tmp_path / "away")
     _, said, looks, titles = follow()
-    assert said == [f"{NAMES[0]} is gone, and its clone is not there any more: its commits are lost"]
+    assert said == [f"{NAMES[0]} is gone, and its clone is missing: its commits are lost"]
     assert (looks[str(made.path)]["state"], titles) == ("gone", before[1:])
     assert follow()[1:] == ([], looks, titles)
     # It may come back.
@@ -327,7 +330,7 @@ def test_what_commits_drawn_late_change_is_unknown_where_their_repository_is_gon
     every = STUDY.model_copy(update={"selection": STUDY.selection.model_copy(update={"commits_per_library": 6})})
     notes, said, _, found = follow(study=every)
     assert said == [
-        f"{late} is gone, and its clone does not have all of its files: what 1 of its drawn commits change is unknown"
+        f"{late} is gone, and its clone lacks some files: the changes of 1 of its sampled commits are unknown"
     ]
     assert (found, notes["drawn"], follow.changes.height) == (titles, 6, 5)
     assert follow(study=every)[:2] == ({"kind": "clone", "repositories": 6, "note": "nothing new"}, [])
@@ -351,7 +354,7 @@ def test_rows_and_words_are_in_the_same_order_however_many_work(follow, monkeypa
 def test_a_remote_that_hangs_is_left_and_the_others_go_on(follow, silent, monkeypatch):
     monkeypatch.setattr(clones, "_LOOK_SECONDS", 1)
     notes, said, looks, titles = follow(Target(silent, "silent"))
-    assert said == ["silent cannot be looked at now: git ls-remote took longer than 1 seconds and was ended"]
+    assert said == ["silent cannot be read now: git ls-remote took longer than 1 seconds and was ended"]
     assert looks[silent] == {"state": None, "branch": None, "head": None, "rewritten": []}
     assert titles == [f"fix {name}" for name in NAMES]
     assert notes["commits"] == len(NAMES)
@@ -370,7 +373,7 @@ def test_on_a_disk_that_is_nearly_full_nothing_is_fetched_and_what_is_known_stay
     monkeypatch.setattr(clones, "_FREE_BYTES", 1 << 60)
     _, said, looks, titles = follow()
     assert len(said) == 1
-    assert said[0].startswith(f"{NAMES[0]} cannot be looked at now: only ")
+    assert said[0].startswith(f"{NAMES[0]} cannot be read now: only ")
     assert said[0].endswith(": free 1 GiB")
     assert (looks, titles) == before[2:]
     monkeypatch.undo()
@@ -393,7 +396,7 @@ def test_what_an_interrupted_worker_is_about_to_start_is_ended_too(silent, tmp_p
         time.sleep(0.5)
         return Clone(tmp_path / "a.git", address).look()
 
-    with pytest.raises(KeyboardInterrupt), cloned.in_threads(tmp_path, print) as each:
+    with pytest.raises(KeyboardInterrupt), cloned.in_threads(tmp_path) as each:
         each(late, [silent], 1)
         begun.wait()
         raise KeyboardInterrupt

@@ -1,5 +1,7 @@
 """Mining clones on Spark: what each repository gives, and that the clones stay what they are."""
 
+import logging
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -18,18 +20,19 @@ pytestmark = [needs_spark, pytest.mark.slow]
 
 
 @pytest.fixture
-def follow(tmp_path, monkeypatch):
-    """Follows repositories here or on Spark; gives what it noted and said, what it knows, and the rows."""
+def follow(tmp_path, monkeypatch, caplog):
+    """Follows repositories here or on Spark; returns its notes, its warnings, what it knows, and the rows."""
+    caplog.set_level(logging.WARNING)
     for name, value in variables(tmp_path / "conf", 1 << 20).items():
         monkeypatch.setenv(name, value)
 
     def following(home: str, targets: list[Target], spark: str | None):
-        def workers(clones, say):
-            return clones_on_spark.workers(spark, clones, lambda _: None) if spark else in_threads(clones, say)
-
-        root, said = tmp_path / home, []
+        workers = partial(clones_on_spark.workers, spark) if spark else in_threads
+        root = tmp_path / home
         histories = Cloned(STUDY, STUDY.libraries[0], Landing(root / "landing", Clock()), root / "clones", workers)
-        notes = histories.collect(targets, said.append)
+        caplog.clear()
+        notes = histories.collect(targets)
+        said = [record.getMessage() for record in caplog.records if record.name.startswith("dlbug_assets.")]
         return notes, said, histories.looks(), histories.commits(targets).rows(), histories.changes().rows()
 
     return following
@@ -50,7 +53,7 @@ def test_histories_are_those_of_one_machine_and_either_goes_on_where_the_other_s
     made["two"].git("reset", "-q", "--hard", "HEAD~1")
     made["two"].commit("fix two otherwise")
     second = follow("here", targets, "local[2]")
-    assert second[1] == ["jane/two: its branch was rewritten; what was there before is kept"]
+    assert second[1] == ["jane/two: its branch was rewritten; the earlier commits are kept"]
     assert follow("there", targets, None) == second
     assert follow("here", targets, "local[2]")[0] == {"kind": "clone", "repositories": 4, "note": "nothing new"}
     assert not list((tmp_path / "here" / "clones").glob(".*"))

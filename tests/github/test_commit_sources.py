@@ -69,7 +69,7 @@ def remote(tmp_path):
 
 
 def collected(study, landing):
-    (outcome,) = source(study, landing).collect(["Keras"], lambda _: None, sweep=False)
+    (outcome,) = source(study, landing).collect(["Keras"], sweep=False)
     assert outcome.failure is None
     return outcome.notes
 
@@ -93,7 +93,7 @@ def test_every_source_gives_the_columns_of_the_tables(name, landing, warehouse):
     details = known.details("Keras", drawn["sha"].to_list())
     joined = drawn.join(details, on=["library", "sha"], how="left")
     assert set(SPECS["github.sampled_commits"].column_names) <= set(joined.columns)
-    assert [outcome.failure for outcome in known.collect(["Keras"], print, sweep=False)] == [None]
+    assert [outcome.failure for outcome in known.collect(["Keras"], sweep=False)] == [None]
 
 
 def test_the_release_knows_the_repository_and_hash_of_a_commit_and_nothing_else(landing, warehouse):

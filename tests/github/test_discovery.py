@@ -1,5 +1,7 @@
 """Which repositories are followed: found by GitHub's search or listed, known by their number."""
 
+import logging
+
 import pytest
 from following import PLANTED, STUDY, Following, with_sources
 
@@ -36,7 +38,7 @@ def discovered(study, **changes):
     """The number, name and state of what is followed after one more discovery."""
     library = Library.model_validate(STUDY.libraries[0].model_dump() | changes)
     discovery = Discovery(library, study.landing, study.access)
-    discovery.collect(study.said.append)
+    discovery.collect()
     return [(target.number, target.full_name, target.state) for target in discovery.targets()]
 
 
@@ -147,7 +149,8 @@ def test_one_whose_old_name_another_bears_is_still_followed(api, tmp_path, way):
     ]  # fmt: skip
 
 
-def test_stars_that_move_one_from_page_to_page_hide_nothing(api, study):
+def test_stars_that_move_one_from_page_to_page_hide_nothing(api, study, caplog):
+    caplog.set_level(logging.INFO)
     host(api, *range(1000, 850, -1))
 
     def shuffle(request):
@@ -158,7 +161,7 @@ def test_stars_that_move_one_from_page_to_page_hide_nothing(api, study):
 
     api.before = shuffle
     assert sorted(numbers(discovered(study))) == list(range(1, 151))
-    assert any("149 of 150 repositories, asking again" in line for line in study.said)
+    assert any(line.endswith(": 149 of 150 repositories, searching again") for line in caplog.messages)
 
 
 @pytest.mark.slow

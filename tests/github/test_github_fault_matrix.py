@@ -56,7 +56,8 @@ def study(api, tmp_path, caplog):
     caplog.set_level(logging.DEBUG)
     following = Following(api, tmp_path / "home")
     yield following
-    following.said.append(caplog.text)
+    following.logged = [caplog.handler.format(record) for record in caplog.get_records("call")]
+    assert following.logged
     following.proves_secrecy()
 
 
@@ -251,7 +252,7 @@ def test_row_32_a_list_that_has_not_changed_is_no_empty_one(api, study):
 
 
 @pytest.mark.parametrize("kind", ["empty_body", "html", "cut_json", "wrong_shape"])
-def test_row_33_a_reply_that_is_none_moves_nothing_in_that_repository(api, study, kind):
+def test_row_33_a_reply_that_is_none_moves_nothing_in_that_repository(api, study, caplog, kind):
     study.refresh()
     before = study.table("fix_commits")
     hosted, other = grow(api), grow(api, place=1)
@@ -260,7 +261,7 @@ def test_row_33_a_reply_that_is_none_moves_nothing_in_that_repository(api, study
     after = study.table("fix_commits")
     assert after.filter(full_name=hosted.full_name).equals(before.filter(full_name=hosted.full_name))
     assert after.filter(full_name=other.full_name).height == before.filter(full_name=other.full_name).height + 1
-    assert any(f"{hosted.full_name} cannot be looked at now" in line for line in study.said)
+    assert any(line.startswith(f"{hosted.full_name} cannot be read now: ") for line in caplog.messages)
     proves_recovery(study)
 
 

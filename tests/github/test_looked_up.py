@@ -57,10 +57,10 @@ def files(changes):
 
 
 def test_a_commit_has_the_files_of_all_its_pages(api, known, looked_up):
-    assert looked_up().collect(known, print)["commits"] == 2
+    assert looked_up().collect(known)["commits"] == 2
     assert files(looked_up().changes()) == [(1, 1), (5, 5)]
     assert [request.params.get("page") for request in api.log] == [None, None, "2"]
-    assert looked_up().collect(known, print) == {"kind": "look-up", "note": "all looked up before"}
+    assert looked_up().collect(known) == {"kind": "look-up", "note": "all looked up before"}
 
 
 @pytest.mark.parametrize("kind", ["cut_json", "empty_body", "wrong_shape"])
@@ -72,10 +72,10 @@ def test_of_a_commit_whose_reply_is_none_nothing_is_known_until_it_is_looked_up_
     known, expected = (known.reverse(), []) if page is None else (known, [(1, 1)])
     spoil(api, page, kind)
     with pytest.raises(MalformedError):
-        looked_up().collect(known, print)
+        looked_up().collect(known)
     assert files(looked_up().changes()) == expected
     asked = len(api.log)
-    looked_up().collect(known, print)
+    looked_up().collect(known)
     assert files(looked_up().changes()) == [(1, 1), (5, 5)]
     assert len(api.log) - asked == 3 - len(expected)
     assert sorted(looked_up().commits(known)["title"]) == ["Fix five", "Fix one"]
@@ -83,14 +83,14 @@ def test_of_a_commit_whose_reply_is_none_nothing_is_known_until_it_is_looked_up_
 
 def test_of_a_commit_whose_second_page_is_refused_nothing_is_known_until_it_is_looked_up_again(api, known, looked_up):
     spoil(api, "2", "forbidden")
-    looked_up().collect(known, print)
+    looked_up().collect(known)
     assert files(looked_up().changes()) == [(1, 1)]
-    looked_up().collect(known, print)
+    looked_up().collect(known)
     assert files(looked_up().changes()) == [(1, 1), (5, 5)]
 
 
 def test_a_commit_that_github_does_not_have_is_not_asked_for_again(api, known, looked_up):
     unknown = known.vstack(pl.DataFrame({"full_name": ["jane/r"], "sha": ["0" * 40]}))
-    looked_up().collect(unknown, print)
+    looked_up().collect(unknown)
     assert files(looked_up().changes()) == [(1, 1), (5, 5)]
-    assert looked_up().collect(unknown, print)["note"] == "all looked up before"
+    assert looked_up().collect(unknown)["note"] == "all looked up before"

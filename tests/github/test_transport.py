@@ -29,13 +29,13 @@ def study(api, tmp_path):
 
 def get(study, path="repositories/1", landed=None):
     land = (lambda _: None) if landed is None else landed.append
-    return study.access.transport(study.said.append).get(path, {}, {}, land)
+    return study.access.transport().get(path, {}, {}, land)
 
 
 @pytest.mark.parametrize("root", ["api.github.com", "ftp://host", ""])
 def test_a_root_that_is_none_is_named(study, root):
     with pytest.raises(DlbugError, match="DLBUG_GITHUB_URL is .*give the API's root, as in https://host/api/v3"):
-        replace(study.access, root=root).transport(print)
+        replace(study.access, root=root).transport()
 
 
 def test_who_asks_and_in_which_version_is_said(api, study):

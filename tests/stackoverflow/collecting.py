@@ -80,7 +80,8 @@ class Collecting:
     def __post_init__(self):
         self.clock = ShiftedClock()
         self.home = Home(self.root, self.study.name)
-        self.said = []
+        #: Texts that were logged, for the proof of secrecy.
+        self.logged = []
         self.errors = []
 
     @property
@@ -101,14 +102,14 @@ class Collecting:
 
     def collect(self, *, sweep=False):
         """Collect every library; returns the failures by library."""
-        outcomes = list(self.source().collect(self.study.library_names, self.said.append, sweep=sweep))
+        outcomes = list(self.source().collect(self.study.library_names, sweep=sweep))
         failures = {outcome.library: outcome.failure for outcome in outcomes if outcome.failure}
         self.errors += ["".join(traceback.format_exception(error)) + repr(error) for error in failures.values()]
         return failures
 
     def load(self, home=None):
         home = home or self.home
-        with Warehouse(home, "a test", say=lambda _: None) as warehouse:
+        with Warehouse(home, "a test") as warehouse:
             stored(warehouse, self.source(), self.study.library_names)
 
     def refresh(self, *, sweep=False):
@@ -121,7 +122,7 @@ class Collecting:
 
     def tables(self, *names, home=None):
         """Tables by name, all rows."""
-        with Warehouse(home or self.home, "a test", say=lambda _: None) as warehouse:
+        with Warehouse(home or self.home, "a test") as warehouse:
             return {name: warehouse.read(f"from stackoverflow.{name} order by all") for name in names}
 
     def cursors(self):
@@ -168,7 +169,7 @@ class Collecting:
         elsewhere.secret_key.write_bytes(self.home.secret_key.read_bytes())
         asked = len(self.api.log)
         anew = Collecting(self.api, self.root, self.study, self.key, self.patience)
-        with Warehouse(elsewhere, "a test", say=lambda _: None) as warehouse:
+        with Warehouse(elsewhere, "a test") as warehouse:
             warehouse.connection.execute("drop table if exists stackoverflow.raw_posts")
             for table in TABLES:
                 warehouse.connection.execute(f"drop table if exists stackoverflow.{table}")
@@ -181,7 +182,7 @@ class Collecting:
     def proves_secrecy(self):
         """E: the key is in no file, line or error."""
         forms = {self.key, json.dumps(self.key)[1:-1], quote(self.key), quote_plus(self.key)} - {""}
-        for text in [*self.said, *self.errors]:
+        for text in [*self.logged, *self.errors]:
             assert not any(form in text for form in forms)
         for path in self.root.rglob("*"):
             if path.is_file():

@@ -26,13 +26,13 @@ def study(api, tmp_path):
 
 @pytest.fixture
 def talk(study):
-    return Conversation(study.api_access.client(study.said.append), study.landing.begin("Keras", "full", {}))
+    return Conversation(study.api_access.client(), study.landing.begin("Keras", "full", {}))
 
 
 def test_the_filter_is_created_once_for_ever(api, study, talk):
     talk.ask("questions", tagged="keras", sort="votes")
     talk.ask("questions", tagged="torch", sort="votes")
-    again = Conversation(study.api_access.client(study.said.append), study.landing.begin("Torch", "full", {}))
+    again = Conversation(study.api_access.client(), study.landing.begin("Torch", "full", {}))
     again.ask("questions", tagged="torch", sort="votes")
     assert [request.method for request in api.log] == ["filters/create", "questions", "questions", "questions"]
     (name,) = {request.params["filter"] for request in api.log[1:]}
@@ -67,7 +67,7 @@ def test_a_reply_lands_as_it_came_and_without_the_key(api, study, talk):
 
 def test_stackapi_knows_no_key_and_its_module_stays_as_it_is(study):
     before = dict(vars(stackapi.stackapi))
-    client = study.api_access.client(study.said.append)
+    client = study.api_access.client()
     assert KEY not in repr(client._stackapi) + str(vars(client._stackapi))
     assert vars(stackapi.stackapi) == before
 
@@ -80,7 +80,7 @@ def test_addresses_end_without_a_slash(api, talk):
 @pytest.mark.parametrize("root", ["", "/", "/2.3", "/2.3/"])
 def test_the_root_may_be_written_in_several_ways(api, study, root):
     access = dataclasses.replace(study.api_access, root=api.url + root)
-    talk = Conversation(access.client(study.said.append), study.landing.begin("Keras", "full", {}))
+    talk = Conversation(access.client(), study.landing.begin("Keras", "full", {}))
     assert len(talk.ask("questions", tagged="keras", sort="votes").items) == 3
     assert study.ledger.services() == [service_name(api.url, KEY)] == [f"{api.url} with a key"]
 
@@ -88,4 +88,4 @@ def test_the_root_may_be_written_in_several_ways(api, study, root):
 @pytest.mark.parametrize("root", ["api.example.org", "ftp://example.org", "http://"])
 def test_a_root_that_is_no_address_is_named(study, root):
     with pytest.raises(DlbugError, match="DLBUG_STACKEXCHANGE_URL is .*give the API's root, as in https://host"):
-        dataclasses.replace(study.api_access, root=root).client(study.said.append)
+        dataclasses.replace(study.api_access, root=root).client()

@@ -1,6 +1,7 @@
 """Reading the data dump: which posts are taken, and what becomes of everything that is not as it should be."""
 
 import io
+import logging
 import math
 import os
 import re
@@ -179,26 +180,27 @@ def test_all_answers_of_a_question_are_taken_also_those_that_stand_before_it(ext
 
 
 @pytest.mark.parametrize("numbers", [(9, 5, 6, 7), (3, 5, 5, 7), (3, 5, 6, "x")], ids=["falling", "twice", "unread"])
-def test_where_numbers_do_not_ascend_answers_before_their_question_are_taken_too(extract, numbers):
+def test_where_numbers_do_not_ascend_answers_before_their_question_are_taken_too(extract, caplog, numbers):
+    caplog.set_level(logging.INFO)
     first, asked, second, third = numbers
-    said = []
     rows = [answer(first, asked), question(asked, AcceptedAnswerId=9), answer(second, asked), answer(third, asked)]
-    extract.of(HEAD + LINE.join([*rows, question(4)]), say=said.append)
+    extract.of(HEAD + LINE.join([*rows, question(4)]))
     assert sorted(extract.answers()) == sorted({number for number in (first, second, third) if number != "x"})
-    assert said == ["Posts.xml is read again, for answers that stand before their questions"]
+    assert caplog.messages == ["Posts.xml: reading again for answers that precede their questions"]
     assert extract.reading.rows == 5
 
 
-def test_answers_before_their_question_that_do_not_fit_into_memory_are_read_again(extract, monkeypatch):
+def test_answers_before_their_question_that_do_not_fit_into_memory_are_read_again(extract, monkeypatch, caplog):
+    caplog.set_level(logging.INFO)
     rows = [answer(4, 8), answer(5, 9), answer(6, None), question(8), question(9, "torch"), answer(10, 8)]
     once = extract(*rows).reading
     found = [sorted(extract.answers(library)) for library in LIBRARIES]
     monkeypatch.setattr(dump, "_WAITING_BYTES", 150)
-    said = []
-    again = extract.read(say=said.append).reading
+    assert caplog.messages == []
+    again = extract.read().reading
     assert [sorted(extract.answers(library)) for library in LIBRARIES] == found == [[4, 10], [5]]
     assert again == once
-    assert len(said) == 1
+    assert caplog.messages == ["Posts.xml: reading again for answers that precede their questions"]
 
 
 @pytest.mark.parametrize("notation", [NEWER, OLDER])
@@ -652,12 +654,12 @@ def test_it_makes_no_difference_where_the_chunks_end(extract, monkeypatch, chunk
     assert (extract.answers(), extract.reading.irregular, extract.reading.complete) == ([2], 1, True)
 
 
-def test_progress_is_said_now_and_then(extract, monkeypatch):
+def test_progress_is_logged_now_and_then(extract, monkeypatch, caplog):
+    caplog.set_level(logging.INFO)
     monkeypatch.setattr(dump_file, "_CHUNK", 500_000)
-    monkeypatch.setattr(dump_file, "_SAY_EVERY", 1_000_000)
-    said = []
-    extract.of(HEAD + question(1, Body="b" * 2_400_000), say=said.append)
-    assert said == [
+    monkeypatch.setattr(dump_file, "_LOG_EVERY", 1_000_000)
+    extract.of(HEAD + question(1, Body="b" * 2_400_000))
+    assert caplog.messages == [
         "Posts.xml: 0.0 GB read",
         "Posts.xml: 0.0 GB read",
     ]
@@ -1046,25 +1048,19 @@ def test_a_damaged_archive_is_refused_in_the_words_of_7z(extract, packed, proces
 
 
 @needs_7z
-@pytest.mark.parametrize("failing", ["say", "folder"])
-def test_no_process_is_left_when_reading_fails_in_the_middle(extract, packed, processes, monkeypatch, failing):
-    def say(_: str) -> None:
-        if failing == "say":
-            raise DlbugError("cannot say so")
-
+def test_no_process_is_left_when_reading_fails_in_the_middle(extract, packed, processes, monkeypatch):
     monkeypatch.setattr(dump_file, "_CHUNK", 1000)
-    monkeypatch.setattr(dump_file, "_SAY_EVERY", 10_000)
     monkeypatch.setattr(dump, "_BATCH_ROWS", 20)
     # More than a pipe holds: 7z is still writing when the reader gives up.
     packed({"Posts.xml": HEAD + LINE.join(question(number, Body="b" * 1000) for number in range(1, 2000)) + "</posts>"})
     folder = extract.folder / "none"
     with pytest.raises(DlbugError) as error:
         dump.extract(
-            extract.path, {"A": ["keras"]}, {"A": folder}, min_score=6, created_from=None, created_until=None, say=say
+            extract.path, {"A": ["keras"]}, {"A": folder}, min_score=6, created_from=None, created_until=None
         )
     # While the error is still at hand, and with it everything that was going on.
     assert [process.returncode for process in processes] == [-9]
-    assert str(error.value).startswith("cannot say so" if failing == "say" else f"cannot write {folder}")
+    assert str(error.value).startswith(f"cannot write {folder}")
 
 
 def test_without_a_program_for_archives_the_cure_is_named(extract, monkeypatch):

@@ -27,7 +27,7 @@ def spark(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         for name, value in variables(tmp_path_factory.mktemp("conf"), 1 << 20).items():
             patch.setenv(name, value)
-        with session("local[2]", print) as opened:
+        with session("local[2]") as opened:
             yield opened
 
 
@@ -59,7 +59,7 @@ class Both:
         folders = {name: out / name for name in LIBRARIES}
         for folder in folders.values():
             folder.mkdir()
-        reading = extract(self.path, LIBRARIES, folders, say=lambda _: None, **SCOPE)
+        reading = extract(self.path, LIBRARIES, folders, **SCOPE)
         files = {(kind, name): sorted(folders[name].glob(f"{kind}-*")) for kind in KINDS for name in LIBRARIES}
         return reading, {place: pl.concat(map(pl.read_parquet, own)) for place, own in files.items()}
 

@@ -40,7 +40,8 @@ def study(api, tmp_path, caplog):
     caplog.set_level(logging.DEBUG)
     collecting = Collecting(api, tmp_path / "home")
     yield collecting
-    collecting.said.append(caplog.text)
+    collecting.logged = [caplog.handler.format(record) for record in caplog.get_records("call")]
+    assert collecting.logged
     collecting.proves_secrecy()
 
 
@@ -84,10 +85,10 @@ def test_row_01_a_backoff_in_the_middle_is_waited_out(api, study):
 def test_row_02_a_backoff_on_the_last_page_binds_the_next_process(api, study):
     study.refresh()
     api.fail(Fault("backoff", method="questions", seconds=1))
-    (first,) = study.source().collect(["Torch"], study.said.append, sweep=False)
+    (first,) = study.source().collect(["Torch"], sweep=False)
     assert "(asked to back off for 1 seconds)" in first.notes["waits"]
     before = len(api.log)
-    (second,) = study.source().collect(["Torch"], study.said.append, sweep=False)
+    (second,) = study.source().collect(["Torch"], sweep=False)
     assert "waits" not in second.notes
     assert api.log[before].at - api.log[before - 1].at >= 1
     assert api.punished == 0

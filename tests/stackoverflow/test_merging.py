@@ -43,7 +43,7 @@ QUESTIONS = questions(STUDY)
 class SiteApi(Api):
     """The API of a site in memory, in place of one behind a network."""
 
-    def client(self, say):
+    def client(self):
         return self
 
     def fetch(self, method, ids, params, land):
@@ -60,7 +60,7 @@ class Pipeline:
         self.landing = Landing(folder / "landing", self.clock)
         api = SiteApi("http://site", None, Ledger(folder / "quota.sqlite", self.clock), self.clock)
         vars(api)["site"] = site
-        self.collector = Collector(STUDY, self.landing, api, say=lambda _: None)
+        self.collector = Collector(STUDY, self.landing, api)
         self.posts, self.answers = pl.DataFrame(schema=POSTS), pl.DataFrame(schema=POST_ANSWERS)
         self.loaded = dict.fromkeys(QUESTIONS, 0)
 
@@ -227,7 +227,7 @@ def test_loading_the_same_collections_again_changes_nothing(site, pipeline):
 def test_another_selection_is_asked_in_full(site, pipeline, tmp_path):
     pipeline.collect("Keras")
     stricter = STUDY.model_copy(update={"selection": STUDY.selection.model_copy(update={"min_score": 8})})
-    other = Collector(stricter, pipeline.landing, pipeline.collector._api, say=lambda _: None)
+    other = Collector(stricter, pipeline.landing, pipeline.collector._api)
     assert other.collect("Keras", sweep=False)["kind"] == "full"
     assert other.collect("Keras", sweep=False)["kind"] == "refresh"
 

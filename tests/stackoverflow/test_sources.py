@@ -82,7 +82,7 @@ def test_every_source_gives_the_columns_of_the_tables(name, reached, warehouse, 
 
 
 def test_the_sample_is_not_collected(api, reached):
-    collected = list(Sample(load_study("sample")).collect(["Keras", "Torch"], print, sweep=False))
+    collected = list(Sample(load_study("sample")).collect(["Keras", "Torch"], sweep=False))
     assert [(outcome.library, outcome.notes["kind"]) for outcome in collected] == [
         ("Keras", "made up on loading"),
         ("Torch", "made up on loading"),
@@ -103,7 +103,7 @@ def test_the_release_alone_knows_number_and_address(reached, warehouse):
 
 def test_posts_of_the_release_are_looked_up_by_number(api, reached, warehouse):
     api.add(question(5, tags=["keras"], created=1_450_000_000, score=2, title="How & why?"))
-    outcomes = list(release(reached).collect(["Keras", "Torch"], print, sweep=False))
+    outcomes = list(release(reached).collect(["Keras", "Torch"], sweep=False))
     assert [(o.library, o.notes["kind"], o.failure) for o in outcomes] == [
         ("Keras", "look-up", None),
         ("Torch", "look-up", None),
@@ -120,18 +120,18 @@ def test_posts_of_the_release_are_looked_up_by_number(api, reached, warehouse):
 
 def test_what_was_looked_up_is_not_looked_up_again_unless_asked(api, reached):
     api.add(question(5, tags=["keras"], created=1_450_000_000))
-    list(release(reached).collect(["Keras"], print, sweep=False))
+    list(release(reached).collect(["Keras"], sweep=False))
     asked = len(api.log)
-    (again,) = release(reached).collect(["Keras"], print, sweep=False)
+    (again,) = release(reached).collect(["Keras"], sweep=False)
     assert (again.notes["note"], len(api.log)) == ("all looked up before", asked)
-    list(release(reached).collect(["Keras"], print, sweep=True))
+    list(release(reached).collect(["Keras"], sweep=True))
     assert len(api.log) == asked + 1
 
 
 @pytest.mark.parametrize("fault", [{"kind": "reset"}, {"kind": "edge_block", "status": 403}, {"kind": "unavailable"}])
 def test_without_a_network_the_release_is_used_as_it_is_after_one_try(api, reached, warehouse, fault):
     api.fail(Fault(**fault, times=None))
-    outcomes = list(release(reached).collect(["Keras", "Torch"], print, sweep=False))
+    outcomes = list(release(reached).collect(["Keras", "Torch"], sweep=False))
     assert [outcome.failure for outcome in outcomes] == [None, None]
     assert outcomes[0].notes["note"].startswith("titles, texts and dates of posts stay as they are: ")
     assert len(api.log) == 1
@@ -155,7 +155,7 @@ def dump(tmp_path, reached):
 
 
 def collect(source, *libraries, sweep=False):
-    return {outcome.library: outcome for outcome in source.collect(libraries or ["Keras", "Torch"], print, sweep=sweep)}
+    return {outcome.library: outcome for outcome in source.collect(libraries or ["Keras", "Torch"], sweep=sweep)}
 
 
 def test_a_dump_fills_the_tables_like_any_other_source(dump, warehouse):
@@ -261,7 +261,7 @@ def test_a_library_whose_rows_are_from_another_source_is_made_anew(api, reached,
     stored(warehouse, dump, ["Keras", "Torch"])
     api.add(question(9, tags=["keras"], created=1_450_000_000))
     live = reached.source()
-    assert [outcome.failure for outcome in live.collect(["Keras"], print, sweep=False)] == [None]
+    assert [outcome.failure for outcome in live.collect(["Keras"], sweep=False)] == [None]
     tables = stored(warehouse, live, ["Keras"])
     assert tables["raw_posts"].select("library", "post_id").rows() == [("Keras", 9), ("Torch", 1)]
     assert tables["collections"].select("library", "kind").rows() == [("Keras", "full"), ("Torch", "dump")]
@@ -271,7 +271,7 @@ def test_a_library_whose_rows_are_from_another_source_is_made_anew(api, reached,
 def test_tables_are_not_made_of_half_a_landing(api, reached, warehouse):
     api.add(question(9, tags=["keras"], created=1_450_000_000))
     for _ in range(3):
-        list(reached.source().collect(["Keras"], print, sweep=False))
+        list(reached.source().collect(["Keras"], sweep=False))
     before = stored(warehouse, reached.source(), ["Keras"])
     first, second, _ = (collection.folder for collection in reached.landing.done("Keras", {"full", "refresh"}))
     for folder in (first, second):
