@@ -13,7 +13,7 @@ from dlbug_assets.landing import Collection, Landing
 from dlbug_assets.quota import Ledger, Standing
 from dlbug_assets.stackoverflow import asking
 from dlbug_assets.stackoverflow.asking import HeedlessError, Question, Tally
-from dlbug_assets.stackoverflow.client import Conversation, StackExchange
+from dlbug_assets.stackoverflow.client import CollectionClient, StackExchangeClient
 from dlbug_assets.stackoverflow.transport import Transport, service_name
 from dlbug_assets.study import Study
 from dlbug_assets.wire import Patience
@@ -50,9 +50,9 @@ class Api:
         """How things stand with its quota."""
         return self.ledger.standing(service_name(self.root, self.key))
 
-    def client(self) -> StackExchange:
+    def client(self) -> StackExchangeClient:
         """A client of Stack Overflow there."""
-        return StackExchange(
+        return StackExchangeClient(
             Transport(self.root, self.key, self.ledger, self.clock, patience=self.patience), self.ledger
         )
 
@@ -66,7 +66,7 @@ class Collector:
         self._api = api
 
     @cached_property
-    def _client(self) -> StackExchange:
+    def _client(self) -> StackExchangeClient:
         return self._api.client()
 
     def collect(self, library: str, *, sweep: bool) -> dict[str, Any]:
@@ -81,8 +81,8 @@ class Collector:
         same = bool(done) and done[-1].begun.get("question") == _plain(asked)["question"]
         kind = REFRESH if same and not sweep else FULL
         collection = self._to_go_on_with(library, asked, {kind, FULL}) or self._landing.begin(library, kind, asked)
-        talk = Conversation(self._client, collection)
-        ask = partial(self._told, library, talk)
+        client = CollectionClient(self._client, collection)
+        ask = partial(self._told, library, client)
         known = _in_scope(done)
         now = _seconds(collection.begun_at)
         try:
@@ -95,7 +95,7 @@ class Collector:
         except HeedlessError as error:
             collection.abandon(str(error))
             raise
-        return self._finish(collection, talk, tally, state)
+        return self._finish(collection, client, tally, state)
 
     def look_up(self, library: str, numbers: Sequence[int], *, again: bool) -> dict[str, Any]:
         """Land questions by their numbers, with their answers; those that landed before only ``again``."""
@@ -106,10 +106,10 @@ class Collector:
             return {"kind": LOOK_UP, "note": "all looked up before"}
         asked = {"numbers": wanted}
         collection = self._to_go_on_with(library, asked, {LOOK_UP}) or self._landing.begin(library, LOOK_UP, asked)
-        talk = Conversation(self._client, collection)
+        client = CollectionClient(self._client, collection)
         tally = Tally(question, set(wanted))
-        asking.look_up(partial(self._told, library, talk), tally, wanted, _seconds(collection.begun_at))
-        return self._finish(collection, talk, tally, {})
+        asking.look_up(partial(self._told, library, client), tally, wanted, _seconds(collection.begun_at))
+        return self._finish(collection, client, tally, {})
 
     def _to_go_on_with(self, library: str, asked: Mapping[str, Any], kinds: set[str]) -> Collection | None:
         """The collection that was begun last, where it is not done and asked the same not too long ago."""
@@ -118,15 +118,15 @@ class Collector:
             return None
         return last if self._api.clock.now().replace(tzinfo=None) - last.begun_at < _STALE else None
 
-    def _told(self, library: str, talk: Conversation, method: str, **params: Any) -> Any:
-        page = talk.ask(method, **params)
+    def _told(self, library: str, client: CollectionClient, method: str, **params: Any) -> Any:
+        page = client.ask(method, **params)
         left = self._api.standing().quota_left
         quota = f", quota left {left}" if left else ""
-        logger.info("%s: request %d, %d items%s", library, talk.requests, len(page.items), quota)
+        logger.info("%s: request %d, %d items%s", library, client.requests, len(page.items), quota)
         return page
 
     def _finish(
-        self, collection: Collection, talk: Conversation, tally: Tally, state: Mapping[str, Any]
+        self, collection: Collection, client: CollectionClient, tally: Tally, state: Mapping[str, Any]
     ) -> dict[str, Any]:
         now = self._api.clock.now().replace(tzinfo=None)
         # Nothing that changed since this began may lie before the cursor, and the newest moment seen may be younger
@@ -138,7 +138,7 @@ class Collector:
         newest = max(tally.newest.values(), default=None)
         summary = {
             "finished_at": now.isoformat(),
-            "requests": talk.requests,
+            "requests": client.requests,
             "items": tally.items,
             "cursors": cursors,
             "newest_activity": None if newest is None else _moment(newest).isoformat(),

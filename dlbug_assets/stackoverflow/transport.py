@@ -183,6 +183,8 @@ def parsed(body: bytes) -> dict[str, Any]:
         content = read_json(body)
     except ValueError:
         raise MalformedError("the reply is not JSON") from None
+    if isinstance(content, dict) and "error_id" in content:
+        raise MalformedError(f"the reply has status 200, but reports error {content['error_id']}")
     if not isinstance(content, dict) or not isinstance(content.get("items"), list):
         raise MalformedError("the reply holds no list of items; an empty answer would hold an empty one")
     if not all(isinstance(item, dict) for item in content["items"]):

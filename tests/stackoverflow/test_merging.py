@@ -46,7 +46,7 @@ class SiteApi(Api):
     def client(self):
         return self
 
-    def fetch(self, method, ids, params, land):
+    def page(self, method, ids, params, land):
         body = self.site.reply(method, list(ids), params)
         land(body)
         return Page.of(json.loads(body))

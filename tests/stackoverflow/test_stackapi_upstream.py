@@ -1,14 +1,20 @@
-"""What plain stackapi does with the API's faults. These are the reasons for our transport; should one of them fail
-after an upgrade, a reason has gone."""
+"""What plain stackapi does with the API's faults, and what our subclass relies on.
 
+The faults are the reasons for our transport. A test that fails after an upgrade means that a reason is gone, or that
+the subclass must be adapted.
+"""
+
+import inspect
 import threading
 import time
+import types
 import warnings
 
 import pytest
 import requests
 from stackapi import StackAPI, StackAPIError
 
+from dlbug_assets.stackoverflow.client import StackExchangeClient
 from servers.stackexchange import Fault, StackExchange, corpus
 
 KEY = "pl4nted"
@@ -44,6 +50,44 @@ def test_even_a_client_for_no_site_costs_a_request(api):
 def test_every_path_ends_with_a_slash(api, client):
     client.fetch("questions", **ASKED)
     assert {request.written.endswith("/") for request in api.log} == {True}
+
+
+def test_fetch_has_the_signature_that_our_subclass_overrides():
+    theirs = str(inspect.signature(StackAPI.fetch))
+    assert theirs == "(self, endpoint=None, page=1, key=None, filter='default', **kwargs)"
+    ours = inspect.signature(StackExchangeClient.fetch).parameters
+    assert list(ours) == ["self", "endpoint", "page", "key", "filter", "ids", "land", "kwargs"]
+
+
+def test_the_constructor_only_looks_up_the_site_and_does_so_through_fetch(api):
+    calls = []
+
+    class Recording(StackAPI):
+        def fetch(self, *args, **kwargs):
+            calls.append((args, kwargs))
+            return {"items": [{"name": "Stack Overflow", "api_site_parameter": "stackoverflow"}]}
+
+    client = Recording("stackoverflow", base_url=api.url, max_pages=1, page_size=100)
+    assert calls == [(("sites",), {"filter": "!*L1*AY-85YllAr2)", "pagesize": 1000})]
+    assert (client._name, client._api_key, client.page_size, client.key) == (
+        "Stack Overflow", "stackoverflow", 100, None,
+    )  # fmt: skip
+    assert api.log == []
+
+
+def test_our_subclass_requests_what_plain_stackapi_requests_except_the_key(api, client):
+    client.max_pages = 1
+    asked = {"page": 2, "filter": "withbody", "ids": [3, 1], "sort": "creation", "order": "asc"}
+    client.fetch("questions/{ids}/answers", **asked)
+    theirs = api.log[-1]
+    calls = []
+    transport = types.SimpleNamespace(root=api.url, get=lambda *call: calls.append(call))
+    StackExchangeClient(transport, None).fetch("questions/{ids}/answers", **asked, land=print)
+    ((path, params, land),) = calls
+    assert (path, land) == ("questions/3;1/answers", print)
+    assert theirs.written == f"/2.3/{path}/"
+    assert theirs.params.pop("key") == KEY
+    assert list(theirs.params.items()) == [(name, str(value)) for name, value in params.items()]
 
 
 @pytest.mark.slow
