@@ -21,7 +21,7 @@ from dlbug_assets.github.client import (
     OK,
     PAGE_SIZE,
     STATES,
-    Conversation,
+    CollectionClient,
     answer_in,
     is_whole,
 )
@@ -61,24 +61,24 @@ class ThroughApi:
         """
         asked = self._asked(targets)
         collection = self._access.to_go_on_with(self._landing, self._library.name, self.KIND, asked)
-        talk = self._access.conversation(collection)
+        client = self._access.collection_client(collection)
         before = self.looks()
         looks = {}
         for place, target in enumerate(targets, 1):
-            looks[target.key] = self._look(talk, target, before.get(target.key))
+            looks[target.key] = self._look(client, target, before.get(target.key))
             if looks[target.key]["how"] != _SAME:
-                done = place, len(targets), talk.requests
+                done = place, len(targets), client.requests
                 logger.info("%s: %s, %d of %d, request %d", self._library.name, target.full_name, *done)
         mined = self._mined([*self._done(), (collection, looks)], targets)
         drawn = bottom_k(mined, self._library.name, self._seed, self._selection.commits_per_library)
         known = set(self._details())
         for number, sha in drawn.select("repository_id", "sha").rows():
             if sha not in known:
-                ask_for_details(talk, f"repositories/{number}", sha)
+                ask_for_details(client, f"repositories/{number}", sha)
         last = self._last()
         counts = {
             "repositories": len(looks),
-            "requests": talk.requests,
+            "requests": client.requests,
             "quota_left": self._access.standing().quota_left,
         }
         is_same = all(look["how"] == _SAME and _plain(look) == _plain(before.get(key)) for key, look in looks.items())
@@ -120,13 +120,13 @@ class ThroughApi:
     def _last(self) -> Collection | None:
         return next((collection for collection, _ in reversed(self._done())), None)
 
-    def _look(self, talk: Conversation, target: Target, before: Mapping[str, Any] | None) -> dict[str, Any]:
+    def _look(self, client: CollectionClient, target: Target, before: Mapping[str, Any] | None) -> dict[str, Any]:
         known = {"branch": None, "head": None, "etag": None, **(before or {}), "how": _SAME}
         if target.number is None:  # it was listed, and is not there
             return {**known, "state": target.state}
         path = f"repositories/{target.number}"
         try:
-            answer = talk.ask(
+            answer = client.ask(
                 HEAD, f"{path}/commits", {"per_page": PAGE_SIZE}, etag=known["etag"], repository=target.key
             )
             if answer.status == NOT_MODIFIED:
@@ -137,7 +137,7 @@ class ThroughApi:
             if not commits:
                 return {**known, "state": _EMPTY}
             head = commits[0]["sha"]
-            how = self._followed(talk, target, known["head"], head, answer)
+            how = self._followed(client, target, known["head"], head, answer)
         except MalformedError as error:
             logger.warning("%s cannot be read now: %s", target.full_name, error)
             return {**known, "state": known.get("state")}
@@ -151,28 +151,28 @@ class ThroughApi:
             "how": how,
         }
 
-    def _followed(self, talk: Conversation, target: Target, old: str | None, head: str, first: Answer) -> str:
+    def _followed(self, client: CollectionClient, target: Target, old: str | None, head: str, first: Answer) -> str:
         """Ask for what is new between two heads; returns how."""
         if old == head:
             return _SAME
         if old is None:
-            self._list(talk, target, head, first)
+            self._list(client, target, head, first)
             return _FIRST
-        relation = self._compared(talk, target, old, head, AHEAD)
+        relation = self._compared(client, target, old, head, AHEAD)
         if relation in ("ahead", "identical"):
             return _GREW
-        if relation is not None and self._compared(talk, target, head, old, LOST) is not None:
+        if relation is not None and self._compared(client, target, head, old, LOST) is not None:
             return _REWRITTEN
         # The server no longer knows the old head: what the new one does not list is not reached any more.
-        self._list(talk, target, head, first)
+        self._list(client, target, head, first)
         return _AGAIN
 
-    def _list(self, talk: Conversation, target: Target, head: str, first: Answer) -> None:
+    def _list(self, client: CollectionClient, target: Target, head: str, first: Answer) -> None:
         seen = {commit["sha"] for commit in commits_in(first)}
         answer, page = first, 1
         while answer.has_next:
             page += 1
-            answer = talk.ask(
+            answer = client.ask(
                 LISTED,
                 f"repositories/{target.number}/commits",
                 {"sha": head, "per_page": PAGE_SIZE, "page": page},
@@ -180,13 +180,13 @@ class ThroughApi:
             )
             seen = _progress(seen, commits_in(answer), target)
 
-    def _compared(self, talk: Conversation, target: Target, old: str, new: str, purpose: str) -> str | None:
+    def _compared(self, client: CollectionClient, target: Target, old: str, new: str, purpose: str) -> str | None:
         """Ask for what one head reaches and the other does not; returns how they relate, None where one is unknown."""
         seen: set[str] = set()
         page = 0
         while True:
             page += 1
-            answer = talk.ask(
+            answer = client.ask(
                 purpose,
                 f"repositories/{target.number}/compare/{old}...{new}",
                 {"per_page": PAGE_SIZE, "page": page},

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dlbug_assets.clock import Clock
-from dlbug_assets.github.client import Conversation
+from dlbug_assets.github.client import CollectionClient
 from dlbug_assets.github.transport import CORE, Transport, service_name
 from dlbug_assets.landing import Collection, Landing
 from dlbug_assets.quota import Ledger, Standing
@@ -52,9 +52,9 @@ class ApiAccess:
             self.root, self.token, self.ledger, self.clock, wire=self._wire, patience=self.patience
         )
 
-    def conversation(self, collection: Collection) -> Conversation:
-        """Asking within a collection."""
-        return Conversation(self.transport(), collection)
+    def collection_client(self, collection: Collection) -> CollectionClient:
+        """Return a client for the requests of a collection."""
+        return CollectionClient(self.transport(), collection)
 
     def to_go_on_with(self, landing: Landing, library: str, kind: str, begun: Mapping[str, Any]) -> Collection:
         """The collection of this kind that was begun last, where it is not done and asked the same not too long ago;

@@ -1,17 +1,16 @@
-"""GitHub's REST API through PyGithub, with PyGithub's own network underneath replaced.
+"""GitHub's REST API: requests of one collection, searches and repositories through PyGithub.
 
-PyGithub puts requests together and reads what comes. What it does with the network would lose commits (it drops the
-query of a redirect, takes an empty reply or a 304 for the end of a list, tries again without a pause) and tell
-secrets (its debug lines have whole replies, addresses of people included). So its requests end here: they land in a
-collection, and what has landed already is not asked for again.
+Replies land in the collection before anything reads them. PyGithub gets them through our transport, see
+:mod:`dlbug_assets.github.pygithub`.
 """
 
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from dlbug_assets.github.transport import Answer, RefusedError, Transport
+from dlbug_assets.github.transport import Answer, Transport
 from dlbug_assets.landing import Collection, Reply
 from dlbug_assets.wire import MalformedError
 
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 
 PAGE_SIZE = 100
 OK, NOT_MODIFIED = 200, 304
-#: What a reply was asked for, as it is landed beside it; and what it has at least.
+#: The purposes of requests, stored beside the landed reply; and the fields that a reply to each must have.
 SEARCH, REPOSITORY, HEAD, LISTED, AHEAD, LOST, DETAILS = (
     "search", "repository", "head", "listed", "ahead", "lost", "details",
 )  # fmt: skip
@@ -34,30 +33,25 @@ _SHAPES: Mapping[str, Mapping[str, type] | None] = {
     LOST: _COMPARISON,
     DETAILS: {"sha": str, "commit": dict, "files": list},
 }
-#: Refusals that say what has become of a repository.
+#: HTTP statuses that report the state of a repository.
 STATES = {403: "blocked", 404: "gone", 409: "empty", 410: "gone", 451: "blocked"}
 
 
-class Conversation:
-    """Asking within one collection: replies land in it, and what has landed already is not asked for again."""
+class CollectionClient:
+    """Requests of one collection: replies land in it, and a request whose reply has landed is not sent again.
+
+    ``requests`` counts the requests sent.
+    """
 
     def __init__(self, transport: Transport, collection: Collection) -> None:
-        import github  # noqa: PLC0415 - slow to import
-
         self.collection = collection
         self.requests = 0
         self._transport = transport
-        self._purpose, self._more = SEARCH, dict[str, Any]()
         self._landed: dict[str, Answer] = {}
         for reply in collection.replies():
             request, answer = reply.request, answer_in(reply)
             if is_whole(answer, request["purpose"]["purpose"]) and not _is_incomplete(answer):
                 self._landed[_key(request["path"], request["params"], request["purpose"])] = answer
-        self._failure = github.GithubException
-        self._hub = github.Github(
-            base_url=transport.root, per_page=PAGE_SIZE, retry=None, seconds_between_requests=None, lazy=False
-        )
-        vars(self._hub.requester)["requestJson"] = self._request_json
 
     def ask(
         self,
@@ -68,9 +62,11 @@ class Conversation:
         etag: str | None = None,
         **more: Any,
     ) -> Answer:
-        """The answer to a path with these parameters. ``etag`` lets an unchanged one be a 304, which does not land;
-        ``more`` is landed beside it. Raises what :class:`Transport` raises, and :class:`MalformedError` for a reply
-        that is not what was asked for."""
+        """Return the answer to a path below the API's root.
+
+        With ``etag``, an unchanged answer is a 304, which does not land. ``more`` is stored beside the landed reply.
+        Raises what :class:`Transport` raises, and :class:`MalformedError` for a reply without the shape of its purpose.
+        """
         given, beside = dict(params or {}), {"purpose": purpose, **more}
         landed = self._landed.get(_key(path, given, beside))
         if landed is not None:
@@ -83,44 +79,34 @@ class Conversation:
         return answer
 
     def search(self, query: str, page: int, attempt: int) -> tuple[list["Repository"], int, bool]:
-        """A page (1, 2 ..) of the repositories that a query finds, by stars; how many it finds in all, and whether
-        GitHub ran out of time while searching. Raises :class:`RefusedError` for a query that cannot be."""
-        self._purpose, self._more = SEARCH, {"attempt": attempt}
-        found = self._hub.search_repositories(query, sort="stars", order="desc")
-        try:
-            repositories = found.get_page(page - 1)
-        except self._failure as error:
-            raise RefusedError(f"GitHub refuses the search {query!r}: {error.data}") from None
-        return list(repositories), found.totalCount, bool(found.incomplete_results)
+        """Return a page (from 1) of the repositories that match a query, most stars first, the number of all matches,
+        and whether GitHub ran out of time while searching. Raises :class:`RefusedError` for an invalid query."""
+        from dlbug_assets.github import pygithub  # noqa: PLC0415 - slow to import
+
+        get = partial(self.ask, SEARCH, attempt=attempt)
+        requester = pygithub.TransportRequester(self._transport.root, PAGE_SIZE, get)
+        return pygithub.search_repositories(requester, query, page)
 
     def repository(self, number_or_name: int | str) -> "Repository | str":
-        """A repository by its number, or owner/name; or the state that it is in instead."""
-        self._purpose, self._more = REPOSITORY, {}
-        try:
-            return self._hub.get_repo(number_or_name)
-        except self._failure as error:
-            if error.status in STATES:
-                return STATES[error.status]
-            raise MalformedError(f"{number_or_name}: HTTP {error.status} without a meaning") from None
+        """Return a repository by its number or by owner/name; or its state, a value of STATES, if it is not there."""
+        from dlbug_assets.github import pygithub  # noqa: PLC0415 - slow to import
 
-    def _request_json(
-        self, verb: str, url: str, parameters: Mapping[str, Any] | None = None, *_: Any, **__: Any
-    ) -> tuple[int, dict[str, Any], str]:
-        """What PyGithub takes for its own way to the network."""
-        if verb != "GET":
-            raise AssertionError(f"{verb} {url}: nothing is ever written")
-        path = url.removeprefix(self._transport.root).removeprefix("/")
-        answer = self.ask(self._purpose, path, parameters, **self._more)
-        return answer.status, dict(answer.headers), answer.body.decode()
+        requester = pygithub.TransportRequester(self._transport.root, PAGE_SIZE, partial(self.ask, REPOSITORY))
+        found = pygithub.get_repository(requester, number_or_name)
+        if not isinstance(found, int):
+            return found
+        if found not in STATES:
+            raise MalformedError(f"{number_or_name}: unexpected HTTP status {found}")
+        return STATES[found]
 
     def _land(self, path: str, params: Mapping[str, Any], purpose: Mapping[str, Any], answer: Answer) -> None:
-        told = {name: answer.headers.get(name, "") for name in ("etag", "link")}
-        request = {"path": path, "params": dict(params), "purpose": dict(purpose), "status": answer.status, **told}
+        headers = {name: answer.headers.get(name, "") for name in ("etag", "link")}
+        request = {"path": path, "params": dict(params), "purpose": dict(purpose), "status": answer.status, **headers}
         self.collection.land(request, answer.body)
 
 
-def moment(value: datetime | None) -> str | None:
-    """A moment of PyGithub's as ISO text, UTC, without zone."""
+def utc_naive(value: datetime | None) -> str | None:
+    """Return a time as ISO text in UTC, without a zone."""
     return value and value.astimezone(UTC).replace(tzinfo=None).isoformat()
 
 
@@ -129,13 +115,13 @@ def _key(path: str, params: Mapping[str, Any], purpose: Mapping[str, Any]) -> st
 
 
 def answer_in(reply: Reply) -> Answer:
-    """The answer that landed as a reply."""
+    """Return the answer that landed as a reply."""
     request = reply.request
     return Answer(request["status"], {"etag": request["etag"], "link": request["link"]}, reply.body)
 
 
 def is_whole(answer: Answer, purpose: str) -> bool:
-    """Whether a reply is what was asked for: when it comes, and when it is read again."""
+    """Return whether a reply has the shape of its purpose. Checked when it arrives and when it is read again."""
     if answer.status != OK:
         return True
     try:
@@ -149,5 +135,5 @@ def is_whole(answer: Answer, purpose: str) -> bool:
 
 
 def _is_incomplete(answer: Answer) -> bool:
-    """Whether a search was cut short: it is asked again."""
+    """Return whether a search was cut short, and must be sent again."""
     return answer.status == OK and isinstance(answer.content, dict) and bool(answer.content.get("incomplete_results"))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.github.api_access import ApiAccess
-from dlbug_assets.github.client import PAGE_SIZE, Conversation, moment
+from dlbug_assets.github.client import PAGE_SIZE, CollectionClient, utc_naive
 from dlbug_assets.github.histories import Target
 from dlbug_assets.landing import Collection, Landing
 from dlbug_assets.study import Library
@@ -73,12 +73,12 @@ class Discovery:
         raises, and
         :class:`CutShortError` where GitHub's search runs out of time again and again."""
         collection = self._access.to_go_on_with(self._landing, self._library.name, self.KIND, self._asked())
-        talk = self._access.conversation(collection)
+        client = self._access.collection_client(collection)
         known = self._known()
         if isinstance(self._library.repositories, str):
-            rows = self._searched(talk, self._library.repositories, known)
+            rows = self._searched(client, self._library.repositories, known)
         else:
-            listed = [row for name in self._library.repositories for row in self._listed(talk, name, known)]
+            listed = [row for name in self._library.repositories for row in self._listed(client, name, known)]
             # By its old and its new name it is one.
             rows = list({row["number"] or row["full_name"]: row for row in listed}.values())
         collection.finish(
@@ -86,11 +86,11 @@ class Discovery:
                 "finished_at": self._access.now().isoformat(),
                 "found": rows,
                 "repositories": len(rows),
-                "requests": talk.requests,
+                "requests": client.requests,
                 "quota_left": self._access.standing().quota_left,
             }
         )
-        return {"repositories": len(rows), "requests": talk.requests}
+        return {"repositories": len(rows), "requests": client.requests}
 
     def _asked(self) -> dict[str, Any]:
         """What a discovery depends on, as it comes back from JSON."""
@@ -108,21 +108,23 @@ class Discovery:
         last = self._last()
         return last.done["found"] if last else []
 
-    def _searched(self, talk: Conversation, query: str, known: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-        found = _Search(talk, query, self._access.sleep).within(_BEFORE_GITHUB, talk.collection.begun_at)
+    def _searched(
+        self, client: CollectionClient, query: str, known: Sequence[Mapping[str, Any]]
+    ) -> list[dict[str, Any]]:
+        found = _Search(client, query, self._access.sleep).within(_BEFORE_GITHUB, client.collection.begun_at)
         before = {row["number"]: row for row in known}
-        rows = [self._seen(talk, row, found) for row in known]
+        rows = [self._seen(client, row, found) for row in known]
         others = sorted((row for row in found.values() if row["number"] not in before), key=_by_stars)
         rows += others[: max(self._library.max_repositories - len(rows), 0)]
         return sorted(rows, key=_by_stars)
 
     def _seen(
-        self, talk: Conversation, before: Mapping[str, Any], found: Mapping[int, Mapping[str, Any]]
+        self, client: CollectionClient, before: Mapping[str, Any], found: Mapping[int, Mapping[str, Any]]
     ) -> dict[str, Any]:
         """A repository that is followed, as it is now."""
         row = found.get(before["number"])
         if row is None:
-            looked_up = talk.repository(before["number"])
+            looked_up = client.repository(before["number"])
             if isinstance(looked_up, str):
                 return {**before, "state": looked_up}
             row = _row(looked_up)
@@ -130,7 +132,7 @@ class Discovery:
         return {**row, "state": "renamed" if is_renamed else "ok"}
 
     def _listed(
-        self, talk: Conversation, address: str, known: Sequence[Mapping[str, Any]]
+        self, client: CollectionClient, address: str, known: Sequence[Mapping[str, Any]]
     ) -> list[dict[str, Any]]:
         """The repository at an address that the study lists, then those that were there before it."""
         name = address.removeprefix("https://github.com/").removesuffix("/").removesuffix(".git")
@@ -140,7 +142,7 @@ class Discovery:
                 "owner/name, or set sources.commits to 'clone'."
             )
         before = [row for row in known if row.get("listed") == address and row["number"] is not None]
-        looked_up = talk.repository(name)
+        looked_up = client.repository(name)
         if not isinstance(looked_up, str):
             row = _row(looked_up)
             is_renamed = row["full_name"].lower() != name.lower()
@@ -150,14 +152,14 @@ class Discovery:
             rows = []
         else:
             rows = [{"number": None, "full_name": name, "page": None, "state": looked_up, "facts": {}}]
-        return [{**row, "listed": address} for row in (*rows, *(self._seen(talk, row, {}) for row in before))]
+        return [{**row, "listed": address} for row in (*rows, *(self._seen(client, row, {}) for row in before))]
 
 
 class _Search:
     """One search, in as many windows as it takes."""
 
-    def __init__(self, talk: Conversation, query: str, sleep: Callable[[float], None]) -> None:
-        self._talk = talk
+    def __init__(self, client: CollectionClient, query: str, sleep: Callable[[float], None]) -> None:
+        self._client = client
         self._query = query
         self._sleep = sleep
 
@@ -192,7 +194,7 @@ class _Search:
         return found
 
     def _page(self, query: str, page: int, attempt: int) -> tuple[dict[int, dict[str, Any]], int, bool]:
-        repositories, total, is_incomplete = self._talk.search(query, page, attempt)
+        repositories, total, is_incomplete = self._client.search(query, page, attempt)
         return {row["number"]: row for row in map(_row, repositories)}, total, not is_incomplete
 
 
@@ -206,8 +208,8 @@ def _row(repository: "Repository") -> dict[str, Any]:
             "stars": repository.stargazers_count,
             "is_fork": repository.fork,
             "is_archived": repository.archived,
-            "created_at": moment(repository.created_at),
-            "pushed_at": moment(repository.pushed_at),
+            "created_at": utc_naive(repository.created_at),
+            "pushed_at": utc_naive(repository.pushed_at),
             "default_branch": repository.default_branch,
         },
     }

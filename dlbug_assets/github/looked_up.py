@@ -34,20 +34,20 @@ class LookedUp:
             return {"kind": self.KIND, "note": "all looked up before"}
         self._landing.discard_unfinished(self._library)
         collection = self._landing.begin(self._library, self.KIND, {"commits": len(wanted)})
-        talk = self._access.conversation(collection)
+        client = self._access.collection_client(collection)
         looked_up = 0
         counts: dict[str, int] = {}
         try:
             for name, sha in wanted:
-                ask_for_details(talk, f"repos/{name}", sha)
+                ask_for_details(client, f"repos/{name}", sha)
                 looked_up += 1
         finally:
             if looked_up:
                 counts = {"commits": looked_up, "repositories": len({name for name, _ in wanted[:looked_up]})}
                 left = self._access.standing().quota_left
                 now = self._access.now().isoformat()
-                collection.finish({"finished_at": now, "requests": talk.requests, "quota_left": left, **counts})
-        return {"kind": self.KIND, "requests": talk.requests, **counts}
+                collection.finish({"finished_at": now, "requests": client.requests, "quota_left": left, **counts})
+        return {"kind": self.KIND, "requests": client.requests, **counts}
 
     def commits(self, known: pl.DataFrame) -> pl.DataFrame:
         """What was looked up of these commits (full_name, sha), as the columns COMMITS of histories."""

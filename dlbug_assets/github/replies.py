@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from dlbug_assets.github.client import DETAILS, OK, Conversation, answer_in, is_whole
+from dlbug_assets.github.client import DETAILS, OK, CollectionClient, answer_in, is_whole
 from dlbug_assets.github.histories import Change, Commit, excerpt
 from dlbug_assets.github.transport import Answer
 from dlbug_assets.landing import Collection
@@ -33,13 +33,13 @@ def commit_in(item: Mapping[str, Any]) -> Commit:
     )
 
 
-def ask_for_details(talk: Conversation, path: str, sha: str) -> None:
+def ask_for_details(client: CollectionClient, path: str, sha: str) -> None:
     """Ask for a commit with its changes, all pages of its files; ``path`` is the repository's."""
     page = 1
-    answer = talk.ask(DETAILS, f"{path}/commits/{sha}", sha=sha)
+    answer = client.ask(DETAILS, f"{path}/commits/{sha}", sha=sha)
     while answer.status == OK and answer.has_next:
         page += 1
-        answer = talk.ask(DETAILS, f"{path}/commits/{sha}", {"page": page}, sha=sha)
+        answer = client.ask(DETAILS, f"{path}/commits/{sha}", {"page": page}, sha=sha)
 
 
 def landed_details(collections: Iterable[Collection]) -> dict[str, list[dict[str, Any]]]:

@@ -1,0 +1,59 @@
+"""PyGithub on top of our transport: a requester that passes on what PyGithub asks for, and the calls made through it.
+
+PyGithub's objects and lists take a requester as a constructor argument and pass it on to what they create. Its own
+requester would lose commits (it drops the query of a redirect, takes an empty reply for the end of a list, and retries
+without a pause) and log whole replies, including people's e-mail addresses. tests/github/test_pygithub_upstream.py
+pins each of these faults, and what the subclass here relies on.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from github.Consts import DEFAULT_TIMEOUT, DEFAULT_USER_AGENT
+from github.GithubException import GithubException
+from github.PaginatedList import PaginatedList
+from github.Repository import Repository, RepositorySearchResult
+from github.Requester import Requester
+
+from dlbug_assets.github.transport import Answer, RefusedError
+
+
+class TransportRequester(Requester):
+    """A requester that gets every reply from ``get``, given a path below ``root`` and parameters."""
+
+    def __init__(self, root: str, per_page: int, get: Callable[[str, Mapping[str, Any] | None], Answer]) -> None:
+        super().__init__(
+            auth=None, base_url=root, timeout=DEFAULT_TIMEOUT, user_agent=DEFAULT_USER_AGENT, per_page=per_page,
+            verify=True, retry=None, pool_size=None,
+        )  # fmt: skip
+        self._get = get
+
+    def requestJson(  # noqa: N802 - PyGithub's name
+        self, verb: str, url: str, parameters: dict[str, Any] | None = None, *_: Any, **__: Any
+    ) -> tuple[int, dict[str, Any], str]:
+        """Return status, headers and body of a GET. The transport sets the headers and follows redirects."""
+        if verb != "GET":
+            raise AssertionError(f"{verb} {url}: only GET requests are sent")
+        answer = self._get(url.removeprefix(self.base_url).removeprefix("/"), parameters)
+        return answer.status, dict(answer.headers), answer.body.decode()
+
+
+def search_repositories(requester: Requester, query: str, page: int) -> tuple[list[Repository], int, bool]:
+    """Return a page (from 1) of the repositories that match a query, most stars first, the number of all matches, and
+    whether GitHub ran out of time while searching. Raises :class:`RefusedError` for an invalid query."""
+    params = {"sort": "stars", "order": "desc", "q": query}
+    found = PaginatedList(RepositorySearchResult, requester, "/search/repositories", params)
+    try:
+        repositories = found.get_page(page - 1)
+    except GithubException as error:
+        raise RefusedError(f"GitHub refuses the search {query!r}: {error.data}") from None
+    return list(repositories), found.totalCount, bool(found.incomplete_results)
+
+
+def get_repository(requester: Requester, number_or_name: int | str) -> Repository | int:
+    """Return a repository by its number or by owner/name; or the HTTP status of the refusal."""
+    collection = "repositories" if isinstance(number_or_name, int) else "repos"
+    try:
+        return Repository(requester, url=f"/{collection}/{number_or_name}")
+    except GithubException as error:
+        return error.status
