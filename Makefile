@@ -1,4 +1,4 @@
-# Everything from a checkout, on any machine with Python 3.11 or newer. `make help` lists it.
+# Commands for a checkout, on any machine with Python 3.11 or newer. `make help` lists them.
 
 PYTHON ?= python3
 VENV := .venv
@@ -14,10 +14,10 @@ ON_ALL_CORES = -n $(shell $(PYTHON) -c 'import os; print(min(os.cpu_count(), 4) 
 .DEFAULT_GOAL := help
 .PHONY: help setup run replicate ui test test-fast test-cluster bench bench-quick bench-growth crash concurrency audit lock clean
 
-help: ## This list
+help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)$$/make \1|\2/' | column -t -s '|'
 
-setup: $(VENV)/.installed ## The virtual environment with the pinned requirements and the project
+setup: $(VENV)/.installed ## Create the virtual environment with the pinned requirements and the project
 
 $(VENV)/.installed: requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
@@ -31,52 +31,53 @@ $(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
 	@touch $@
 
-# Not for every `make test`: pyspark is a source archive of 456 MB, half a gigabyte unpacked. It is built with what is there.
+# Not part of `make test`: pyspark is a source archive of 456 MB, half a gigabyte unpacked. It is built without isolation,
+# with the pinned build tools of this environment.
 $(VENV)/.installed-cluster: requirements-cluster.txt $(VENV)/.installed-dev
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --require-hashes -r requirements-cluster.txt
 	@touch $@
 
-run: setup ## The whole graph of the synthetic study, offline
+run: setup ## Run the synthetic study, offline
 	$(BIN)/dlbug run --study sample
 
-replicate: setup ## The 2019 paper recomputed from its authors' labels
+replicate: setup ## Recompute the 2019 paper from its authors' labels
 	$(BIN)/dlbug run --study islam2019
 
-ui: setup ## Dagster's UI and daemon on 127.0.0.1 (STUDY=..., PORT=...)
+ui: setup ## Start Dagster's UI and daemon on 127.0.0.1 (STUDY=..., PORT=...)
 	$(BIN)/dlbug ui --study $(STUDY) --port $(PORT)
 
-test: $(VENV)/.installed-dev ## The whole test suite
+test: $(VENV)/.installed-dev ## Run the whole test suite
 	$(BIN)/ruff check --no-cache dlbug_assets tests benchmarks
 	$(BIN)/python -m pytest $(ON_ALL_CORES)
 
-test-fast: $(VENV)/.installed-dev ## What can be said in a minute and a half
+test-fast: $(VENV)/.installed-dev ## Run the tests that are not marked slow, in about a minute and a half
 	$(BIN)/ruff check --no-cache dlbug_assets tests benchmarks
 	$(BIN)/python -m pytest $(ON_ALL_CORES) -m "not slow"
 
-test-cluster: $(VENV)/.installed-cluster ## What runs on Spark and PostgreSQL (pyspark: 456 MB; Java 17, postgresql)
+test-cluster: $(VENV)/.installed-cluster ## Run the tests on Spark and PostgreSQL (pyspark: 456 MB; Java 17, postgresql)
 	$(BIN)/python -m pytest tests/test_spark.py tests/stackoverflow/test_dump_on_spark.py \
 	  tests/github/test_clones_on_spark.py tests/e2e/test_cluster.py tests/e2e/test_postgres.py
 
-bench: $(VENV)/.installed-dev ## The benchmarks, as ratios in one run
+bench: $(VENV)/.installed-dev ## Run the benchmarks, each as a ratio within one run
 	$(BIN)/python -m benchmarks
 
-bench-quick: $(VENV)/.installed-dev ## The same on smaller inputs, once each, without the full run
+bench-quick: $(VENV)/.installed-dev ## Run them once on smaller inputs, without the full run
 	$(BIN)/python -m benchmarks --quick
 
-bench-growth: $(VENV)/.installed-dev ## The sample study at 1 to 1,000 times its size, step by step; hours (FACTORS=...)
+bench-growth: $(VENV)/.installed-dev ## Measure the sample study at 1 to 1,000 times its size, step by step; takes hours (FACTORS=...)
 	$(BIN)/python -m benchmarks.growth --factors $(FACTORS)
 
-crash: $(VENV)/.installed-dev ## Kill runs 200 times and look what is lost (KILLS=...); outcomes in .artifacts/crashes.csv
+crash: $(VENV)/.installed-dev ## Kill runs 200 times and check for losses (KILLS=...); results in .artifacts/crashes.csv
 	$(BIN)/python tests/e2e/crashes.py --kills $(KILLS) --output .artifacts/crashes.csv
 
-concurrency: $(VENV)/.installed-dev ## 100 publications beside 50 readers (PUBLICATIONS=...); outcomes in .artifacts/concurrency.csv
+concurrency: $(VENV)/.installed-dev ## Publish 100 times beside 50 readers (PUBLICATIONS=...); results in .artifacts/concurrency.csv
 	$(BIN)/python tests/e2e/concurrency.py --publications $(PUBLICATIONS) --output .artifacts/concurrency.csv
 
-audit: $(VENV)/.installed-dev ## Weak spots of the code, and known ones of what it stands on (this asks an advisory service)
+audit: $(VENV)/.installed-dev ## Check the code (bandit) and its dependencies for vulnerabilities (queries an advisory service)
 	$(BIN)/bandit -q -c pyproject.toml -r dlbug_assets benchmarks
 	$(BIN)/pip-audit --disable-pip --require-hashes -r requirements.txt
 
-lock: ## Write the pinned requirements anew (needs uv)
+lock: ## Update the pinned requirements (needs uv)
 	uv pip compile pyproject.toml --group build --universal --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url --no-strip-extras --no-header --no-annotate -q -o requirements.txt
 	uv pip compile pyproject.toml --group build --group dev -c requirements.txt --universal --python-version 3.11 \
