@@ -10,6 +10,7 @@ from pathlib import Path
 
 from dlbug_assets import lease
 from dlbug_assets.clock import Clock, shown
+from dlbug_assets.errors import DlbugError
 from dlbug_assets.github.clones import weighed
 from dlbug_assets.installation import how_to_repair, unmet
 from dlbug_assets.layout import PACKAGE, Home
@@ -34,12 +35,9 @@ class Line:
 
 
 def examine(study: Study, home: Home, environ: Mapping[str, str]) -> Iterator[Line]:
-    """Look at Python, packages, disk, locks, clock, tokens, quotas, Spark, and when the study's schedules come due."""
+    """Check Python, packages, clock, tokens and Spark; and of the home its disk, clones, lock, quotas and schedules."""
     yield _python()
     yield _packages()
-    yield from _disk(home)
-    yield from _clones(home)
-    yield _lock(home)
     yield _clock()
     for name, what in (
         ("GITHUB_TOKEN", "GitHub allows 60 requests an hour instead of 5,000"),
@@ -50,8 +48,16 @@ def examine(study: Study, home: Home, environ: Mapping[str, str]) -> Iterator[Li
         else:
             yield Line("note", name, f"not set: {what}. Studies that run offline do not need it.")
     yield from _env_file()
-    yield from _quota(home)
     yield from _spark(environ)
+    try:
+        home.check_access()
+    except DlbugError as error:
+        yield Line("FAIL", "folder", str(error))
+        return
+    yield from _disk(home)
+    yield from _clones(home)
+    yield _lock(home)
+    yield from _quota(home)
     yield from _schedules(study, home)
 
 
@@ -71,9 +77,7 @@ def _packages() -> Line:
 
 def _disk(home: Home) -> Iterator[Line]:
     folder = next(folder for folder in (home.root, *home.root.parents) if folder.exists())
-    if not folder.is_dir():
-        yield Line("FAIL", "folder", f"{folder} is a file: no run can write. Set DLBUG_HOME to a folder.")
-    elif not os.access(folder, os.W_OK):
+    if not os.access(folder, os.W_OK):
         yield Line("FAIL", "folder", f"{folder} is not writable: no run can write. Change it or set DLBUG_HOME.")
     free = shutil.disk_usage(folder).free
     if free < _DISK_BYTES:

@@ -297,13 +297,15 @@ def load_study(name_or_path: str | Path) -> Study:
     """
     shipped = shipped_studies()
     path = shipped.get(str(name_or_path), Path(name_or_path))
-    if not path.is_file():
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
         raise DlbugError(
             f"unknown study {str(name_or_path)!r}: it is neither a file nor one of {', '.join(shipped)}. "
             "`dlbug studies` lists those that ship."
-        )
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        ) from None
+    except OSError as error:
+        raise DlbugError(f"cannot read {path}: {error.strerror}. Make the file and its folder readable.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise DlbugError(f"{path}: not valid TOML: {error}") from None
     try:

@@ -104,8 +104,6 @@ def load_taxonomy(study: Study | None = None) -> Taxonomy:
     mappings = [Mapping(**row) for row in rows_of(SEEDS / "taxonomy_mappings.csv")]
     if study and study.taxonomy.extra:
         path = study.taxonomy.extra
-        if not path.is_file():
-            raise DlbugError(f"taxonomy.extra: {path} is not a file")
         known = {(category.dimension, category.name) for category in categories}
         for number, row in enumerate(rows_of(path), start=2):
             if row.get("dimension") not in DIMENSIONS or not row.get("name"):
@@ -119,10 +117,16 @@ def load_taxonomy(study: Study | None = None) -> Taxonomy:
 
 
 def rows_of(path: Path) -> list[dict[str, str]]:
-    """The rows of a CSV file by its header's names. Raises :class:`DlbugError` for one that is not UTF-8."""
+    """Return the rows of a CSV file by its header's names. Raises :class:`DlbugError` for one that cannot be read or is
+    not UTF-8."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             return list(csv.DictReader(file))
+    except OSError as error:
+        raise DlbugError(
+            f"cannot read {path}: {error.strerror}. Make it a file that you can read, or name another one as "
+            "taxonomy.extra."
+        ) from None
     except UnicodeDecodeError as error:
         raise DlbugError(f"{path} is not UTF-8: {error}. Save it as UTF-8 (in Excel: CSV UTF-8).") from None
 

@@ -27,6 +27,7 @@ from dlbug_assets.labeling.csv_sheets import from_csv
 from dlbug_assets.labeling.rater_labels import LIST_BUGS, RATE_BUGS, REJECTED, ROWS, as_json, take
 from dlbug_assets.labeling.sheets import COLUMNS
 from dlbug_assets.labeling.workbooks import from_workbook
+from dlbug_assets.layout import check_folder
 from dlbug_assets.privacy import blanked
 from dlbug_assets.study import Study
 from dlbug_assets.taxonomy import DIMENSIONS, REQUIRED_DIMENSIONS, Taxonomy
@@ -52,7 +53,10 @@ class Version:
 
     @functools.cached_property
     def path(self) -> Path:
-        return next(self.folder.iterdir())
+        try:
+            return next(self.folder.iterdir())
+        except OSError as error:
+            raise _unreadable(self.folder, error) from None
 
     @functools.cached_property
     def received_at(self) -> datetime:
@@ -74,7 +78,9 @@ class HandedIn:
 
 
 def waiting(inbox: Path, clock: Clock) -> tuple[list[Path], list[Path]]:
-    """The files of the inbox that are complete, and those that may still be growing; each by name."""
+    """Return the files of the inbox that are complete, and those that may still be growing; each by name. Raises
+    :class:`DlbugError` for an inbox that cannot be opened."""
+    check_folder(inbox, "move it away and import the sheets again")
     settled, growing = [], []
     now = clock.now().timestamp()
     for path in sorted(inbox.glob("*")):
@@ -99,8 +105,8 @@ def receive(paths: Iterable[Path], archive: Path, clock: Clock) -> list[str]:
     newest = {version.path.name: version.digest for version in before}
     last = before[-1].received_at if before else datetime.min
     new = []
-    try:
-        for path in paths:
+    for path in paths:
+        try:
             content = path.read_bytes()
             digest = hashlib.sha256(content).hexdigest()[:16]
             if newest.get(path.name) == digest:
@@ -114,18 +120,20 @@ def receive(paths: Iterable[Path], archive: Path, clock: Clock) -> list[str]:
             write_whole(unfinished / path.name, content)
             unfinished.rename(folder)
             sync_folder(archive)
-            newest[path.name] = digest
-            new.append(path.name)
-    except OSError as error:
-        raise DlbugError(
-            f"cannot receive {path.name}: {error.strerror}. It stays in the inbox; free some disk space (or make the "
-            "folders readable and writable) and run again."
-        ) from None
+        except OSError as error:
+            raise DlbugError(
+                f"cannot receive {path}: {error.strerror}. It stays in the inbox; free some disk space (or make the "
+                "file readable and the folders writable) and run again."
+            ) from None
+        newest[path.name] = digest
+        new.append(path.name)
     return new
 
 
 def versions(archive: Path) -> list[Version]:
-    """Everything that was received, in the order of arrival."""
+    """Return everything that was received, in the order of arrival. Raises :class:`DlbugError` for an archive that
+    cannot be opened."""
+    check_folder(archive, "restore it from a backup: it holds every label")
     return [Version(path) for path in sorted(archive.glob("[0-9]*"))]
 
 
@@ -180,6 +188,10 @@ def without_repeated(rows: pl.DataFrame) -> pl.DataFrame:
     return rows.filter(~pl.int_range(pl.len(), dtype=pl.UInt32).is_in(repeated["_row"].implode()))
 
 
+def _unreadable(path: Path, error: OSError) -> DlbugError:
+    return DlbugError(f"cannot read {path}: {error.strerror}. Make it and its folder readable, and run again.")
+
+
 def _renamed(frame: pl.DataFrame, names: Mapping[str, str]) -> pl.DataFrame:
     return frame.with_columns(pl.col("file").replace_strict(names, default=None, return_dtype=pl.String))
 
@@ -203,6 +215,8 @@ class _Reader:
         except _NoSheetError as error:
             self.refused.append((file, _WHOLE_FILE, None, str(error), version.received_at))
             return
+        except OSError as error:
+            raise _unreadable(version.path, error) from None
         named = _NAME.fullmatch(version.path.stem)
         taken = (self._taken(version, line, record, named) for line, record in records)
         self.rows.append(pl.DataFrame([row for row in taken if row is not None], schema=ROWS, orient="row"))
@@ -328,6 +342,7 @@ def hand_in(paths: Sequence[Path], folder: Path, clock: Clock) -> None:
     there under the name of one is received first, if it was not: it may be somebody else's. Raises
     :class:`DlbugError`."""
     inbox = folder / "inbox"
+    check_folder(inbox, "move it away")
     names = Counter(path.name for path in paths)
     repeated = [path for path in paths if names[path.name] > 1]
     if repeated:

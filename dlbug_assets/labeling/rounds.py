@@ -13,13 +13,15 @@ import polars as pl
 from dlbug_assets.durable import write_whole
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.labeling.items import ITEMS
+from dlbug_assets.layout import check_folder
 
 #: A round's file: labeling.items and what raters read of each item.
 ROUND = pl.Schema({**ITEMS, "content": pl.String})
 
 
 def round_files(folder: Path) -> list[Path]:
-    """The files of all rounds, in their order."""
+    """Return the files of all rounds, in their order. Raises :class:`DlbugError` where the folder cannot be opened."""
+    check_folder(folder, "restore it from a backup: it holds what raters were given")
     return sorted(folder.glob("round-*.parquet"))
 
 

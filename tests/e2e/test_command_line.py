@@ -110,11 +110,13 @@ def test_a_service_that_cannot_be_reached_is_said_plainly(dlbug):
     assert message.endswith("error: 1 of the run's steps failed. Nothing was published." + NEXT)
 
 
-def test_a_home_that_cannot_be_written_is_named(dlbug, tmp_path):
+def test_a_home_that_is_a_file_is_one_message(dlbug, tmp_path):
     (tmp_path / "file").write_text("in the way", encoding="utf-8")
-    message = only_message(dlbug("run", home=tmp_path / "file"))
-    assert f"error: cannot write {tmp_path}/file/sample/dagster_home: Not a directory." in message
-    assert "set DLBUG_HOME to another one" in message
+    for arguments in (("run",), ("sql", "select 1"), ("package",), ("labels", "status")):
+        assert only_message(dlbug(*arguments, home=tmp_path / "file")) == (
+            f"error: cannot open the folder {tmp_path}/file: Not a directory. Make it a folder that you can read and "
+            "enter (chmod u+rwx), or set DLBUG_HOME to another folder.\n"
+        )
 
 
 @pytest.fixture

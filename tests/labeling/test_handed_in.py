@@ -1,5 +1,6 @@
 """Files of the inbox: whatever they hold, each row is taken or set aside with a reason, and nothing crashes."""
 
+import errno
 import io
 import json
 import os
@@ -206,10 +207,31 @@ def test_files_count_in_the_order_of_their_arrival_whatever_the_clock_says(loop)
     assert loop.labels.filter("superseded").height == 10
 
 
-def test_a_full_disk_is_said_and_leaves_the_file_in_the_inbox(loop):
+def test_a_full_disk_is_reported_and_leaves_the_file_in_the_inbox(loop, monkeypatch):
+    def full(path, content):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
     loop.hand_in(loop.due()["100-ann"], lambda _: {"is_bug": True})
-    (loop.folder / "received").write_bytes(b"in the way")
-    with pytest.raises(DlbugError, match=r"cannot receive 100-ann.csv: .*It stays in the inbox"):
+    monkeypatch.setattr(handed_in, "write_whole", full)
+    with pytest.raises(DlbugError, match=r"cannot receive .*/100-ann.csv: No space left on device. It stays in "):
+        loop.read()
+    assert [path.name for path in loop.inbox.iterdir()] == ["100-ann.csv"]
+
+
+@pytest.mark.parametrize("name", ["inbox", "received"])
+def test_a_file_where_a_folder_is_expected_is_named(loop, name):
+    (loop.folder / name).write_bytes(b"in the way")
+    with pytest.raises(DlbugError, match=f"cannot open the folder {loop.folder}/{name}: Not a directory. Make it a "):
+        loop.read()
+
+
+def test_what_was_received_and_cannot_be_read_is_named(loop):
+    loop.hand_in(loop.due()["100-ann"], lambda _: {"is_bug": True})
+    loop.read()
+    (version,) = handed_in.versions(loop.folder / "received")
+    version.path.unlink()
+    version.path.mkdir()
+    with pytest.raises(DlbugError, match=f"cannot read {version.path}: Is a directory. Make it and its "):
         loop.read()
 
 

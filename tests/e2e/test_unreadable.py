@@ -1,0 +1,101 @@
+"""Folders that cannot be entered or read: one message each, which names the folder and the fix."""
+
+import os
+import shutil
+import subprocess
+
+import pytest
+from running import DLBUG, environment
+
+#: Root reads every folder, by these capabilities.
+WITHOUT_PRIVILEGES = ("setpriv", "--bounding-set=-dac_override,-dac_read_search")
+
+pytestmark = pytest.mark.skipif(
+    os.getuid() == 0 and shutil.which("setpriv") is None, reason="root can read everything, and setpriv is not here"
+)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A folder whose folders can be removed again."""
+    yield tmp_path
+    for parent, folders, _ in os.walk(tmp_path):
+        for name in folders:
+            os.chmod(os.path.join(parent, name), 0o700)  # noqa: PTH101, PTH118
+
+
+def made(path):
+    path.mkdir(parents=True)
+    return path
+
+
+def dlbug(folder, *arguments):
+    """The command as somebody whom permissions bind."""
+    return subprocess.run(
+        [*(WITHOUT_PRIVILEGES if os.getuid() == 0 else ()), DLBUG, *arguments],
+        env=environment(folder / "home"),
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+        stdin=subprocess.DEVNULL,
+    )
+
+
+def message_of(result):
+    assert result.returncode == 1
+    assert "Traceback" not in result.stderr + result.stdout
+    return result.stderr
+
+
+def cannot_open(path, alternative):
+    return (
+        f"cannot open the folder {path}: Permission denied. Make it a folder that you can read and enter "
+        f"(chmod u+rwx), or {alternative}.\n"
+    )
+
+
+@pytest.mark.parametrize("mode", [0o000, 0o400, 0o100], ids=oct)
+@pytest.mark.parametrize("arguments", [("run",), ("sql", "select 1"), ("labels", "status"), ("ui",)], ids=" ".join)
+def test_a_home(folder, mode, arguments):
+    home = made(folder / "home")
+    home.chmod(mode)
+    expected = "error: " + cannot_open(home, "set DLBUG_HOME to another folder")
+    assert message_of(dlbug(folder, *arguments)) == expected
+
+
+def test_doctor_reports_a_home(folder):
+    made(folder / "home" / "sample").chmod(0o000)
+    result = dlbug(folder, "doctor")
+    expected = cannot_open(folder / "home" / "sample", "set DLBUG_HOME to another folder")
+    assert result.stdout.splitlines(keepends=True)[-1] == f"FAIL  folder: {expected}"
+    assert message_of(result).startswith("error: 1 ")
+
+
+@pytest.mark.parametrize("mode", [0o000, 0o400], ids=oct)
+def test_the_folder_of_a_study(folder, mode):
+    studies = made(folder / "studies")
+    (studies / "mine.toml").touch()
+    studies.chmod(mode)
+    path = studies / "mine.toml"
+    assert message_of(dlbug(folder, "run", "--study", str(path))) == (
+        f"error: cannot read {path}: Permission denied. Make the file and its folder readable.\n"
+    )
+
+
+@pytest.mark.parametrize("mode", [0o000, 0o400, 0o100], ids=oct)
+def test_an_inbox(folder, mode):
+    inbox = made(folder / "home" / "sample" / "labels" / "inbox")
+    sheet = folder / "100-ann.csv"
+    sheet.touch()
+    inbox.chmod(mode)
+    expected = "error: " + cannot_open(inbox, "move it away")
+    assert message_of(dlbug(folder, "labels", "import", str(sheet))) == expected
+
+
+def test_an_inbox_during_a_run(folder):
+    inbox = made(folder / "home" / "sample" / "labels" / "inbox")
+    inbox.chmod(0o000)
+    expected = cannot_open(inbox, "move it away and import the sheets again")
+    assert expected in message_of(dlbug(folder, "run"))
