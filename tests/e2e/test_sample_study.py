@@ -57,6 +57,15 @@ def test_progress_takes_no_detour_on_which_lines_are_lost(sample):
     assert sample.result.stderr.count("  done    ") > 30
 
 
+def test_what_a_step_logs_is_on_the_terminal_and_in_the_event_log_once(sample):
+    line = "Keras: made up on loading"
+    assert sample.result.stderr.count(f"          {line}\n") == 2
+    with dg.DagsterInstance.from_config(str(sample.home.dagster_home)) as instance:
+        entries = [entry for run in instance.get_runs() for entry in instance.all_logs(run.run_id)]
+    steps = [entry.step_key for entry in entries if entry.user_message == line]
+    assert sorted(steps) == ["github__landing", "stackoverflow__landing"]
+
+
 def test_every_materialization_says_by_which_protocol_it_was_made(sample):
     with dg.DagsterInstance.from_config(str(sample.home.dagster_home)) as instance:
         events = [instance.get_latest_materialization_event(key) for key in instance.all_asset_keys()]
