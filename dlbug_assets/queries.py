@@ -10,14 +10,13 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 import duckdb
 import polars as pl
 
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.layout import Home
-from dlbug_assets.warehouse import explained, open_published
+from dlbug_assets.warehouse import explained, open_published, to_frame
 
 #: Rows of a table on the terminal; files have all.
 SHOWN_ROWS = 100
@@ -52,7 +51,7 @@ def asking(home: Home) -> Iterator[Callable[[str], pl.DataFrame]]:
 
     def ask(query: str) -> pl.DataFrame:
         with explained("asking the published database", home.published):
-            return connection.sql(query).pl()
+            return to_frame(connection.sql(query))
 
     try:
         yield ask
@@ -146,23 +145,17 @@ def _json(relation: duckdb.DuckDBPyRelation) -> bytes:
 
 def _csv(relation: duckdb.DuckDBPyRelation) -> bytes:
     content = io.BytesIO()
-    _frame(relation.project(_as_text(relation))).write_csv(content)
+    to_frame(relation.project(_as_text(relation))).write_csv(content)
     return content.getvalue()
 
 
 def _parquet(relation: duckdb.DuckDBPyRelation) -> bytes:
     content = io.BytesIO()
     try:
-        _frame(relation).write_parquet(content)
-    except pl.exceptions.PolarsError as error:
-        reason = str(error).splitlines()[0]
-        raise DlbugError(f"parquet cannot hold the answer: {reason}. Cast that column, as in x::varchar.") from None
+        to_frame(relation).write_parquet(content)
+    except duckdb.NotSupportedError as error:
+        raise DlbugError(f"parquet cannot hold the answer: {error}. Cast that column, as in x::varchar.") from None
     return content.getvalue()
-
-
-def _frame(relation: duckdb.DuckDBPyRelation) -> pl.DataFrame:
-    """The rows; unlike ``pl()`` on the way there, this can be interrupted."""
-    return cast("pl.DataFrame", pl.from_arrow(relation.to_arrow_table()))
 
 
 def _as_text(relation: duckdb.DuckDBPyRelation) -> str:
@@ -179,10 +172,10 @@ def _shown(relation: duckdb.DuckDBPyRelation | None, rows: int) -> str:
     if relation is None:
         return ""
     # One more than is shown: to know whether there are more without counting them all.
-    found = relation.limit(rows + 1).to_arrow_table()
+    found = relation.limit(rows + 1).materialize()
     with contextlib.redirect_stdout(io.StringIO()) as shown:
-        duckdb.from_arrow(found.slice(0, rows)).show(max_rows=max(rows, 1), max_col_width=_WIDEST)
-    if found.num_rows > rows:
+        found.limit(rows).show(max_rows=max(rows, 1), max_col_width=_WIDEST)
+    if len(found) > rows:
         print(f"(the first {rows} rows; --limit N shows more, --format csv has all)", file=sys.stderr)
     return shown.getvalue()
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
+from types import SimpleNamespace, TracebackType
 from typing import Any, Self, TypeVar
 
 import duckdb
@@ -33,6 +33,8 @@ _MIB = 2**20
 #: file. What does not fit in spite of that gets more, up to half of the machine's.
 MEMORY, _MOST_MEMORY = 384 * _MIB, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
 _SAMPLE_OF_VIOLATIONS = 5
+#: What DuckDB's messages begin with, and their exceptions, as far as they are told apart.
+_STREAM_ERRORS = {"Out of Memory Error": duckdb.OutOfMemoryException, "IO Error": duckdb.IOException}
 
 T = TypeVar("T")
 
@@ -127,7 +129,7 @@ class Warehouse:
 
     def _frame(self, what: str, sql: str, params: Mapping[str, Any] | Sequence[Any]) -> pl.DataFrame:
         with explained(f"reading {what}", self.home.working):
-            return self._with_room(lambda: self.connection.sql(sql, params=params).pl())
+            return self._with_room(lambda: to_frame(self.connection.sql(sql, params=params)))
 
     def size(self, table: str) -> int:
         """How many rows a table has."""
@@ -196,7 +198,7 @@ class Warehouse:
         statement = "create or replace temp table arrived as from frame"
         with explained(f"writing {spec.table}", self.home.working):
             for frame in frames:
-                connection.register("frame", frame)
+                register_frame(connection, "frame", frame)
                 connection.execute(statement)
                 connection.unregister("frame")
                 statement = "insert into arrived by name from frame"
@@ -265,16 +267,64 @@ def open_published(home: Home) -> duckdb.DuckDBPyConnection:
         return duckdb.connect(str(home.published), read_only=True)
 
 
+def to_frame(relation: duckdb.DuckDBPyRelation) -> pl.DataFrame:
+    """Return the rows of a relation, through an Arrow C stream: without pyarrow, and interruptible.
+
+    Raises :class:`duckdb.Error`, and :class:`duckdb.NotSupportedError` for a column of a type that Polars does not
+    have.
+    """
+    for name, dtype in zip(relation.columns, relation.types, strict=True):
+        if not _is_in_polars(dtype):
+            raise duckdb.NotSupportedError(f"Polars has no type for column {name} ({dtype})")
+    # Given the relation itself, Polars keeps its class in a cache, and DuckDB prints a list of leaks at exit.
+    stream = SimpleNamespace(__arrow_c_stream__=relation.__arrow_c_stream__)
+    try:
+        return pl.DataFrame(stream)
+    except pl.exceptions.ComputeError as error:
+        # An error after the first rows reaches Polars as text only.
+        message = str(error).removeprefix("got external error: ")
+        raise _STREAM_ERRORS.get(message.split(":")[0], duckdb.Error)(message) from None
+
+
+def register_frame(connection: duckdb.DuckDBPyConnection, name: str, frame: pl.DataFrame) -> None:
+    """Let queries read a frame under a name, through an Arrow C stream: without pyarrow.
+
+    A column of nothing but NULL (``pl.Null``) is read as VARCHAR. Raises :class:`DlbugError` for Python objects.
+    """
+    objects = frame.select(pl.col(pl.Object)).columns
+    if objects:
+        raise DlbugError(f"DuckDB cannot read Python objects, as in column {objects[0]}")
+    # DuckDB refuses the NULLs of Polars' Null, which have no bitmap.
+    connection.register(name, _ArrowStream(frame.cast({pl.Null: pl.String})))
+
+
+class _ArrowStream:
+    """The Arrow C stream of a frame and nothing else of it: given the frame itself, DuckDB reads it through pyarrow."""
+
+    def __init__(self, frame: pl.DataFrame) -> None:
+        self._frame = frame
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        return self._frame.__arrow_c_stream__(requested_schema)
+
+
+def _is_in_polars(dtype: duckdb.sqltypes.DuckDBPyType) -> bool:
+    """Whether Polars has a type for it, where it otherwise panics."""
+    if dtype.id in ("list", "array", "struct", "tuple", "map"):
+        return all(_is_in_polars(child) for _, child in dtype.children if not isinstance(child, int))
+    return dtype.id not in ("interval", "union")
+
+
 def ask_frames(query: str, tables: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
     """The rows of a query over frames that stand in for the tables (``schema.table``) it reads."""
     with duckdb.connect(":memory:") as connection:
         for table, frame in tables.items():
             schema = table.split(".", maxsplit=1)[0]
             connection.execute(f"create schema if not exists {schema}")
-            connection.register("_frame", frame)
+            register_frame(connection, "_frame", frame)
             connection.execute(f"create table {table} as from _frame")
             connection.unregister("_frame")
-        return connection.sql(query).pl()
+        return to_frame(connection.sql(query))
 
 
 def _open_for_writing(path: Path, memory: int) -> duckdb.DuckDBPyConnection:
@@ -295,7 +345,7 @@ def _open_for_writing(path: Path, memory: int) -> duckdb.DuckDBPyConnection:
 def _staged(connection: duckdb.DuckDBPyConnection, spec: TableSpec, rows: pl.DataFrame | str) -> Iterator[None]:
     """The incoming rows as a temporary view `incoming` with the columns, order and types of the spec."""
     if isinstance(rows, pl.DataFrame):
-        connection.register("frame", rows)
+        register_frame(connection, "frame", rows)
     # A view, not a subquery, so that a model runs as it stands in its file.
     connection.execute(f"create temp view staged as {rows if isinstance(rows, str) else 'from frame'}")
     found = [name for name, _ in _columns(connection, "staged")]

@@ -86,7 +86,7 @@ def test_what_csv_has_no_form_for_is_written_as_duckdb_shows_it(said):
 
 def test_what_parquet_has_no_form_for_is_one_message(home, tmp_path):
     path = tmp_path / "answer.parquet"
-    with pytest.raises(DlbugError, match=r"^parquet cannot hold the answer: .*interval.* Cast that column, as in x::"):
+    with pytest.raises(DlbugError, match=r"^parquet cannot hold the answer: .*INTERVAL.* Cast that column, as in x::"):
         answer(home, "select interval 3 days as x", "parquet", path)
     assert not path.exists()
 
