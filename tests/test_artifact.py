@@ -373,9 +373,14 @@ def test_unknown_labels_of_several_files_are_listed_together(tmp_path):
     )
 
 
-def test_a_failed_formula_is_no_empty_cell(tmp_path):
-    said = refusal(tmp_path, KERAS_SO, label_sheet(KERAS_SO, (1, "API Bug", "API Change", ErrorValue("#N/A"))))
-    assert f"{KERAS_SO}, sheet Sheet1, row 2" in said
+@pytest.mark.parametrize("value", ["#DIV/0!", "#N/A", "#NAME?", "#NULL!", "#NUM!", "#REF!", "#VALUE!"])
+def test_a_failed_formula_is_no_empty_cell(tmp_path, value):
+    said = refusal(tmp_path, KERAS_SO, label_sheet(KERAS_SO, (1, *LABELS), (2, *LABELS[:2], ErrorValue(value))))
+    assert said.startswith(f"{KERAS_SO}, sheet Sheet1, row 3: nobody knows effect '{value}'. ")
+
+
+def test_a_failed_formula_beside_the_labels_is_ignored(tmp_path):
+    assert read_posts(tmp_path, (1, *LABELS, ErrorValue("#N/A")))["post_id"].to_list() == [1]
 
 
 def test_rows_are_numbered_as_in_the_spreadsheet(tmp_path):

@@ -1,5 +1,6 @@
 """Reading the release's ten workbooks as they are, dirt included."""
 
+import io
 import itertools
 import lzma
 import re
@@ -28,6 +29,8 @@ _FILES = [
 _LARGEST_MEMBER = 5 << 20
 _LINK = re.compile(r"https?://github\.com/([^/\s]+/[^/\s]+)/(?:commit|blob)/([0-9a-f]{40})(?![0-9a-f])\S*")
 _COMPLAINTS_SHOWN = 10
+#: The cell of a formula that failed, in a worksheet's XML.
+_FAILED_CELL = re.compile(rb"""(<(?:\w+:)?c\s(?:[^<>]*\s)?t=)(["'])e\2""")
 #: What the standard library raises for damaged, encrypted or oddly compressed members.
 _ZIP_ERRORS = (
     zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, OSError, RuntimeError, ValueError,
@@ -55,13 +58,12 @@ ROWS = pl.Schema(
 
 @dataclass(frozen=True)
 class _Sheet:
-    """A label sheet: the strings of its columns A to D, header left out, and the rows where a formula failed there."""
+    """A label sheet: the strings of its columns A to D, header left out."""
 
     file: str
     name: str
     source: str
     rows: list[tuple[str | None, ...]]
-    failed: frozenset[int]
 
     def place(self, row: int) -> str:
         return f"{self.file}, sheet {self.name}, row {row}"
@@ -83,9 +85,6 @@ def read(path: Path, taxonomy: Taxonomy) -> pl.DataFrame:
         sheet = _label_sheet(member, content, source)
         library = taxonomy.fold("library", abbreviation)
         for number, cells in enumerate(sheet.rows, start=2):
-            if number in sheet.failed:
-                complaints.append(f"{sheet.place(number)}: a cell holds an error value")
-                continue
             if all(cell is None for cell in cells):  # a formatted row below the data
                 continue
             record, complaint = _record(cells, sheet, number, taxonomy)
@@ -121,17 +120,17 @@ def _label_sheet(member: str, content: bytes, source: str) -> _Sheet:
     """The one sheet that has the labels' header: the workbooks hold working material in others."""
     width = len(_HEADERS[source])
     try:
-        workbook = fastexcel.read_excel(content)
+        workbook = fastexcel.read_excel(_with_errors_as_text(content))
         sheets = {name: _cells(workbook, name, width) for name in workbook.sheet_names}
-    except fastexcel.FastExcelError as error:
+    except (fastexcel.FastExcelError, *_ZIP_ERRORS) as error:
         raise DlbugError(f"{member} cannot be read as a workbook: {str(error).splitlines()[0]}. Get it anew.") from None
     matching = []
     headers = []
-    for name, (rows, failed) in sheets.items():
+    for name, rows in sheets.items():
         header = tuple((cell or "").strip() for cell in rows[0]) if rows else ()
         headers.append(f"{name}: {', '.join(header) or 'empty'}")
         if [cell.casefold() for cell in header] == [cell.casefold() for cell in _HEADERS[source]]:
-            matching.append(_Sheet(member, name, source, rows[1:], failed))
+            matching.append(_Sheet(member, name, source, rows[1:]))
     if len(matching) != 1:
         raise DlbugError(
             f"{member}: {len(matching) or 'no'} sheets have the header {', '.join(_HEADERS[source])} in their first "
@@ -140,22 +139,27 @@ def _label_sheet(member: str, content: bytes, source: str) -> _Sheet:
     return matching[0]
 
 
-def _cells(
-    workbook: fastexcel.ExcelReader, name: str, width: int
-) -> tuple[list[tuple[str | None, ...]], frozenset[int]]:
-    """The first ``width`` columns of a sheet from its cell A1 on, and the numbers of rows with a failed formula."""
+def _with_errors_as_text(content: bytes) -> bytes:
+    """Return the workbook with the error values of failed formulas as text: fastexcel reads an error value as it reads
+    an empty cell, but as a label or link it has to be refused."""
+    changed = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(content)) as book, zipfile.ZipFile(changed, "w") as copy:
+        for name in dict.fromkeys(book.namelist()):
+            part = book.read(name)
+            copy.writestr(name, _FAILED_CELL.sub(rb"\1\2str\2", part) if name.startswith("xl/worksheets/") else part)
+    return changed.getvalue()
+
+
+def _cells(workbook: fastexcel.ExcelReader, name: str, width: int) -> list[tuple[str | None, ...]]:
+    """Return the first ``width`` columns of a sheet from its cell A1 on."""
     # skip_rows=0: by default leading empty rows vanish, and with them the spreadsheet's row numbers.
     sheet = workbook.load_sheet(name, header_row=None, skip_rows=0, dtypes="string")
     columns = sheet.available_columns()
     if not columns:
-        return [], frozenset()
+        return []
     # Leading empty columns vanish in any case.
     left = columns[0].absolute_index
-    rows = [((None,) * left + row)[:width] for row in sheet.to_polars().rows()]
-    # An error value becomes None as an empty cell does; only here the two can be told apart.
-    _, errors = sheet.to_arrow_with_errors()
-    positions = [error.position for error in errors.errors] if errors else []
-    return rows, frozenset(row + 1 for row, column in positions if left + column < width)
+    return [((None,) * left + row)[:width] for row in sheet.to_polars().rows()]
 
 
 def _record(
