@@ -55,8 +55,8 @@ test-fast: $(VENV)/.installed-dev ## Run the tests that are not marked slow, in 
 	$(BIN)/python -m pytest $(ON_ALL_CORES) -m "not slow"
 
 test-cluster: $(VENV)/.installed-cluster ## Run the tests on Spark and PostgreSQL (pyspark: 456 MB; Java 17, postgresql)
-	$(BIN)/python -m pytest tests/test_spark.py tests/stackoverflow/test_dump_on_spark.py \
-	  tests/github/test_clones_on_spark.py tests/e2e/test_cluster.py tests/e2e/test_postgres.py
+	$(BIN)/python -m pytest tests/ingest/test_spark.py tests/stackoverflow/dump/test_on_spark.py \
+	  tests/github/clones/test_on_spark.py tests/e2e/test_cluster.py tests/e2e/test_postgres.py
 
 bench: $(VENV)/.installed-dev ## Run the benchmarks, each as a ratio within one run
 	$(BIN)/python -m benchmarks
@@ -68,10 +68,10 @@ bench-growth: $(VENV)/.installed-dev ## Measure the sample study at 1 to 1,000 t
 	$(BIN)/python -m benchmarks.growth --factors $(FACTORS)
 
 crash: $(VENV)/.installed-dev ## Kill runs 200 times and check for losses (KILLS=...); results in .artifacts/crashes.csv
-	$(BIN)/python tests/e2e/crashes.py --kills $(KILLS) --output .artifacts/crashes.csv
+	$(BIN)/python tests/support/crashes.py --kills $(KILLS) --output .artifacts/crashes.csv
 
 concurrency: $(VENV)/.installed-dev ## Publish 100 times beside 50 readers (PUBLICATIONS=...); results in .artifacts/concurrency.csv
-	$(BIN)/python tests/e2e/concurrency.py --publications $(PUBLICATIONS) --output .artifacts/concurrency.csv
+	$(BIN)/python tests/support/concurrency.py --publications $(PUBLICATIONS) --output .artifacts/concurrency.csv
 
 audit: $(VENV)/.installed-dev ## Check the code (bandit) and its dependencies for vulnerabilities (queries an advisory service)
 	$(BIN)/bandit -q -c pyproject.toml -r dlbug_assets benchmarks

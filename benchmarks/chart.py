@@ -7,7 +7,7 @@ import altair as alt
 import polars as pl
 
 from benchmarks.growth import WHOLE_RUN
-from dlbug_assets.drawing import INK, SOFT, colours, scale, svg
+from dlbug_assets.chart_style import INK, SOFT, colours, scale, svg
 from dlbug_assets.layout import SCHEMAS
 
 if TYPE_CHECKING:

@@ -44,7 +44,7 @@ def prepare_dump(folder: str, rows: str) -> dict[str, Any]:
 
 def dump_ours(dump: str) -> dict[str, Any]:
     """All questions with the tags and their answers, to Parquet."""
-    from dlbug_assets.stackoverflow.dump import extract  # noqa: PLC0415 - the other sides do without
+    from dlbug_assets.stackoverflow.dump.extraction import extract  # noqa: PLC0415 - the other sides do without
 
     with tempfile.TemporaryDirectory(prefix="dlbug-bench-") as folder:
         folders = {tag: Path(folder, tag) for tag in TAGS}
@@ -64,7 +64,7 @@ def dump_lxml(dump: str) -> dict[str, Any]:
     import polars as pl  # noqa: PLC0415
     from lxml import etree  # noqa: PLC0415
 
-    from dlbug_assets.stackoverflow.dump import ANSWERS, QUESTIONS  # noqa: PLC0415
+    from dlbug_assets.stackoverflow.dump.extraction import ANSWERS, QUESTIONS  # noqa: PLC0415
 
     def number(row: Any, name: str) -> int | None:
         return int(row.get(name)) if row.get(name) else None
@@ -186,7 +186,7 @@ def _commits(count: int) -> Iterable[bytes]:
 
 def history_ours(repository: str) -> dict[str, Any]:
     """Titles first, then files and lines of the fixing commits alone."""
-    from dlbug_assets.github.clones import Clone  # noqa: PLC0415
+    from dlbug_assets.github.clones.git import Clone  # noqa: PLC0415
 
     pattern = re.compile(_PATTERN)
     clone = Clone(Path(repository, ".git"), repository)

@@ -11,11 +11,11 @@ import dagster as dg
 import duckdb
 import tomli_w
 
-from dlbug_assets.cli import cli
+from dlbug_assets.cli.main import cli
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.layout import Home
-from dlbug_assets.study import load_study, shipped_studies
-from dlbug_assets.warehouse import open_published
+from dlbug_assets.protocol.study import load_study, shipped_studies
+from dlbug_assets.warehouse.published import open_published
 
 _NAME = "grown_sample"
 _MIB = 1024 * 1024

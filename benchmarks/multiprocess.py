@@ -5,11 +5,11 @@ from collections.abc import Mapping
 
 import dagster as dg
 
-from dlbug_assets.automation import WHOLE_GRAPH
+from dlbug_assets.automation.jobs import WHOLE_GRAPH
+from dlbug_assets.cli.instance import prepared_instance
 from dlbug_assets.definitions import build_defs
 from dlbug_assets.layout import Home
-from dlbug_assets.runs import prepared_instance
-from dlbug_assets.study import load_study
+from dlbug_assets.protocol.study import load_study
 
 
 def whole_graph() -> dg.JobDefinition:

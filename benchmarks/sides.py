@@ -17,8 +17,8 @@ import duckdb
 import polars as pl
 
 from dlbug_assets.layout import Home
-from dlbug_assets.table_specs import Check, Column, TableSpec
-from dlbug_assets.warehouse import STORAGE_VERSION, Warehouse
+from dlbug_assets.warehouse.database import STORAGE_VERSION, Warehouse
+from dlbug_assets.warehouse.table_specs import Check, Column, TableSpec
 
 _SEED = 20190826
 _VOCABULARY = 4000
@@ -106,7 +106,7 @@ def load(side: str, folder: str) -> dict[str, Any]:
 
     def ours() -> None:
         with Warehouse(home, "benchmark", _ignore) as warehouse:
-            if not warehouse.replace(_SPEC, frame).is_in:
+            if not warehouse.replace(_SPEC, frame).accepted:
                 raise ValueError("the benchmark's rows break the benchmark's checks")
 
     def other() -> None:
@@ -125,7 +125,7 @@ def load(side: str, folder: str) -> dict[str, Any]:
 
 def dlbug_run() -> dict[str, Any]:
     """`dlbug run --study sample`, in DLBUG_HOME."""
-    from dlbug_assets.cli import cli  # noqa: PLC0415 - imports Dagster, as the command does
+    from dlbug_assets.cli.main import cli  # noqa: PLC0415 - imports Dagster, as the command does
 
     cli(["run", "--study", "sample"], standalone_mode=False)
     return {}

@@ -50,9 +50,9 @@ def _measured(path: Path, way: str) -> dict[str, float]:
 
 def reading(path: str, way: str) -> None:
     """Read a dump, in a process that does nothing else; the last line said is what it took."""
-    from dlbug_assets.stackoverflow import dump, dump_on_spark  # noqa: PLC0415 - a part of what it takes
+    from dlbug_assets.stackoverflow.dump import extraction, on_spark  # noqa: PLC0415 - a part of what it takes
 
-    extract, options = (dump.extract, {}) if way == "here" else (dump_on_spark.extract, {"address": _ADDRESS})
+    extract, options = (extraction.extract, {}) if way == "here" else (on_spark.extract, {"address": _ADDRESS})
     scope = {"min_score": 6, "created_from": date(2010, 1, 1), "created_until": None}
     with tempfile.TemporaryDirectory() as out:
         folders = {tag: Path(out, tag) for tag in TAGS}

@@ -16,7 +16,7 @@ def main() -> None:
         sys.exit(f"error: this installation lacks {', '.join(missing)}. {how_to_repair()}")
     try:
         # Here, because a package that it imports may be missing or outdated.
-        from dlbug_assets.cli import main as run_command  # noqa: PLC0415
+        from dlbug_assets.cli.main import main as run_command  # noqa: PLC0415
 
         run_command()
     except (ImportError, AttributeError) as error:

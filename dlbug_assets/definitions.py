@@ -12,25 +12,26 @@ import dlbug_assets.github.assets
 import dlbug_assets.labeling.assets
 import dlbug_assets.publishing.assets
 import dlbug_assets.stackoverflow.assets
-from dlbug_assets import artifact
-from dlbug_assets.automation import automation
+from dlbug_assets import releases
+from dlbug_assets.asset_factories.seeds import seed_assets
+from dlbug_assets.asset_factories.sql_models import load_models, sql_assets
+from dlbug_assets.asset_factories.tables import TableAssets
+from dlbug_assets.automation.jobs import automation
+from dlbug_assets.automation.orphaned_runs import run_lock
+from dlbug_assets.automation.step_log import logs_in_the_event_log, progress
 from dlbug_assets.clock import Clock
 from dlbug_assets.errors import DlbugError
-from dlbug_assets.github.api_access import ApiAccess
+from dlbug_assets.github.api.access import ApiAccess
 from dlbug_assets.github.sources import commit_source
-from dlbug_assets.landing import Landing
+from dlbug_assets.ingest.landing import Landing
+from dlbug_assets.ingest.spark import VARIABLE
 from dlbug_assets.layout import Home
-from dlbug_assets.lost_runs import sign_of_life
-from dlbug_assets.progress import logs_in_the_event_log, progress
-from dlbug_assets.spark import VARIABLE
-from dlbug_assets.sql_models import load_models, seed_assets, sql_assets
-from dlbug_assets.stackoverflow.api import Api
+from dlbug_assets.protocol.study import Study, load_study
+from dlbug_assets.protocol.taxonomy import load_taxonomy
+from dlbug_assets.stackoverflow.api.collector import Api
 from dlbug_assets.stackoverflow.sources import post_source
-from dlbug_assets.study import Study, load_study
-from dlbug_assets.table_assets import TableAssets
-from dlbug_assets.table_specs import load_specs
-from dlbug_assets.taxonomy import load_taxonomy
-from dlbug_assets.warehouse import Warehouse
+from dlbug_assets.warehouse.database import Warehouse
+from dlbug_assets.warehouse.table_specs import load_specs
 
 
 def build_defs(study: Study, environ: Mapping[str, str]) -> dg.Definitions:
@@ -46,13 +47,13 @@ def build_defs(study: Study, environ: Mapping[str, str]) -> dg.Definitions:
 
     @functools.cache
     def release() -> pl.DataFrame:
-        return artifact.read(artifact.locate(environ, home.folder / "artifact"), taxonomy)
+        return releases.read(releases.locate(environ, home.folder / "artifact"), taxonomy)
 
     @dg.resource(description="The study's DuckDB files, under the writer's lease from the first write to the run's end")
     def warehouse(context: dg.InitResourceContext) -> Iterator[Warehouse]:
         with (
             logs_in_the_event_log(),
-            sign_of_life(home.run_locks, context.run_id),
+            run_lock(home.run_locks, context.run_id),
             Warehouse(home, f"run {context.run_id}") as opened,
         ):
             yield opened

@@ -13,7 +13,7 @@ from dlbug_assets.errors import DlbugError
 _KEY_BYTES = 32
 #: An address as people write it. It rather takes too much (a matrix product such as w@self.bias) than too little.
 _E_MAIL = r"[A-Za-z0-9._%+'-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*\.[A-Za-z]{2,}"
-BLANKED = "<e-mail>"
+REDACTED = "<e-mail>"
 #: A line such as `Signed-off-by: Jane Doe`, in a message or a patch: it names a person even without an address.
 _TRAILER = r"(?im)^([-+\s]*(?:signed-off|co-authored|reviewed|acked|tested|reported|suggested)-by:)[^\n]*"
 
@@ -55,12 +55,12 @@ def keyed_hash(key: bytes, account: str) -> str:
     return hmac.new(key, account.encode(), hashlib.sha256).hexdigest()
 
 
-def hashed(key: bytes, accounts: pl.Series) -> pl.Series:
+def pseudonymize(key: bytes, accounts: pl.Series) -> pl.Series:
     """:func:`keyed_hash` of each account; NULL where there is none."""
     known = accounts.drop_nulls().unique().to_list()
     return accounts.replace_strict({name: keyed_hash(key, name) for name in known}, return_dtype=pl.String)
 
 
-def blanked(texts: pl.Expr) -> pl.Expr:
+def redact_emails(texts: pl.Expr) -> pl.Expr:
     """Texts with every e-mail address, and what follows `Signed-off-by:` and the like, replaced by `<e-mail>`."""
-    return texts.str.replace_all(_E_MAIL, BLANKED).str.replace_all(_TRAILER, f"$1 {BLANKED}")
+    return texts.str.replace_all(_E_MAIL, REDACTED).str.replace_all(_TRAILER, f"$1 {REDACTED}")

@@ -10,10 +10,10 @@ import pytest
 from dagster._core.storage.defs_state.base import set_defs_state_storage
 
 from dlbug_assets.layout import Home
-from dlbug_assets.warehouse import Warehouse
+from dlbug_assets.warehouse.database import Warehouse
 
 # Proofs that several test files share say what they found when they fail.
-pytest.register_assert_rewrite("counting", "collecting", "following")
+pytest.register_assert_rewrite("support.counting", "support.collection_checks", "support.followed_repositories")
 
 # How long an example takes is no behaviour: a busy machine must not fail it.
 hypothesis.settings.register_profile("dlbug", deadline=None)

@@ -12,12 +12,13 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
+from dlbug_assets.asset_factories.tables import TableAssets
 from dlbug_assets.definitions import build_defs
 from dlbug_assets.layout import SCHEMAS
-from dlbug_assets.study import load_study, shipped_studies
-from dlbug_assets.table_assets import Part, TableAssets
-from dlbug_assets.table_specs import load_specs
-from dlbug_assets.warehouse import Warehouse
+from dlbug_assets.protocol.study import load_study, shipped_studies
+from dlbug_assets.warehouse.database import Warehouse
+from dlbug_assets.warehouse.rows import Part
+from dlbug_assets.warehouse.table_specs import load_specs
 
 SPECS = load_specs()
 SNAPSHOT = Path(__file__).parent / "definitions.json"
@@ -68,7 +69,7 @@ def test_the_definitions_are_those_of_the_snapshot(definitions):
 @pytest.mark.slow
 def test_they_load_with_warnings_as_errors():
     program = (
-        "import os; from dlbug_assets.definitions import build_defs; from dlbug_assets.study import load_study; "
+        "import os; from dlbug_assets.definitions import build_defs; from dlbug_assets.protocol.study import load_study; "
         "import dagster as dg; dg.Definitions.validate_loadable(build_defs(load_study('sample'), os.environ))"
     )
     subprocess.run([sys.executable, "-W", "error", "-c", program], check=True, timeout=120)
@@ -201,7 +202,7 @@ def test_what_is_made_after_a_refused_part_of_a_corpus_is_not_written_either(hom
     made = [event.asset_key.path[-1] for event in refused.get_asset_materialization_events()]
     assert made == ["repositories"]
     with Warehouse(home, "a test") as opened:
-        assert [opened.has(table) for table in names] == [True, False, False]
+        assert [opened.exists(table) for table in names] == [True, False, False]
     assert load(commit).success
 
 

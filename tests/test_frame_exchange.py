@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 from dlbug_assets.errors import DlbugError
-from dlbug_assets.warehouse import register_frame, to_frame
+from dlbug_assets.warehouse.frames import register_frame, to_frame
 
 #: Values of every type that a column has, or that a query may give, as SQL.
 _VALUES = {

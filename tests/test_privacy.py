@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from dlbug_assets.errors import DlbugError
-from dlbug_assets.privacy import blanked, hashed, keyed_hash, secret_key
+from dlbug_assets.privacy import keyed_hash, pseudonymize, redact_emails, secret_key
 
 
 def test_the_key_is_made_once_and_is_its_owners_alone(tmp_path):
@@ -43,13 +43,13 @@ def test_the_hash_is_hmac_sha256():
 
 def test_no_account_no_hash():
     accounts = pl.Series("owner_id", ["1", None, "2", "1"], pl.String)
-    assert hashed(b"k", accounts).to_list() == [
+    assert pseudonymize(b"k", accounts).to_list() == [
         keyed_hash(b"k", "1"),
         None,
         keyed_hash(b"k", "2"),
         keyed_hash(b"k", "1"),
     ]
-    assert hashed(b"k", pl.Series("owner_id", [None], pl.String)).to_list() == [None]
+    assert pseudonymize(b"k", pl.Series("owner_id", [None], pl.String)).to_list() == [None]
 
 
 @pytest.mark.parametrize(
@@ -74,4 +74,4 @@ def test_no_account_no_hash():
 )
 def test_addresses_are_blanked_and_code_is_not(text, expected):
     frame = pl.DataFrame({"text": [text]}, schema={"text": pl.String})
-    assert frame.select(blanked(pl.col("text"))).item() == expected
+    assert frame.select(redact_emails(pl.col("text"))).item() == expected

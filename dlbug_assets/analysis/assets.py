@@ -3,20 +3,11 @@
 import dagster as dg
 import polars as pl
 
-from dlbug_assets.analysis import (
-    clusters,
-    comparison,
-    correlation,
-    explanations,
-    findings,
-    intervals,
-    repeat_agreement,
-    sensitivity,
-    source_tests,
-    trends,
-)
-from dlbug_assets.table_assets import TableAssets
-from dlbug_assets.taxonomy import DIMENSIONS
+from dlbug_assets.analysis import comparison, correlation, repeat_agreement, source_tests, trends
+from dlbug_assets.analysis.findings import findings, sensitivity
+from dlbug_assets.analysis.statistics import clusters, intervals
+from dlbug_assets.asset_factories.tables import TableAssets
+from dlbug_assets.protocol.taxonomy import DIMENSIONS
 
 _COUNTS = {"counts": "analysis.label_counts"}
 _CLUSTERS = {"clustered": "analysis.cluster_counts"}
@@ -92,7 +83,7 @@ def assets(tables: TableAssets) -> list[dg.AssetsDefinition]:
 
     @tables.whole("analysis.replication_diff", reads={"cells": "analysis.replication_cells"})
     def replication_diff(cells: pl.DataFrame) -> pl.DataFrame:
-        return explanations.replication_diff(cells)
+        return replication_diff.replication_diff(cells)
 
     return [
         distributions,

@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 
 import polars as pl
 
-from dlbug_assets.analysis.multiplicity import with_corrections
-from dlbug_assets.analysis.shares import whole_percent
-from dlbug_assets.taxonomy import GITHUB, STACK_OVERFLOW
+from dlbug_assets.analysis.statistics.multiplicity import with_corrections
+from dlbug_assets.analysis.statistics.shares import whole_percent
+from dlbug_assets.protocol.taxonomy import GITHUB, STACK_OVERFLOW
 
 #: The paper's "95% significant level" (section 3.4).
 SIGNIFICANCE = 0.05

@@ -7,8 +7,14 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from dlbug_assets.analysis.resampling import bootstrap_counts, cluster_table, generator, in_scope, percentile_limits
-from dlbug_assets.side_by_side import side_by_side
+from dlbug_assets.analysis.statistics.resampling import (
+    bootstrap_counts,
+    cluster_table,
+    generator,
+    in_scope,
+    percentile_limits,
+)
+from dlbug_assets.parallel import parallel_map
 
 _SCHEMA = {
     "source": pl.String,
@@ -122,7 +128,7 @@ def with_sensitivity(rows: pl.DataFrame, counts: pl.DataFrame, clusters: pl.Data
             for row in pairs.iter_rows(named=True)
         ]
 
-    found = side_by_side(sensitivity, rows.group_by(["source", "dimension"], maintain_order=True))
+    found = parallel_map(sensitivity, rows.group_by(["source", "dimension"], maintain_order=True))
     return rows.hstack(pl.DataFrame(list(chain(*found)), schema=_SENSITIVITY))
 
 

@@ -3,9 +3,10 @@
 import numpy as np
 import polars as pl
 
-from dlbug_assets.analysis.verdicts import ENOUGH_BUGS
-from dlbug_assets.labeling.agreement import ONE_CATEGORY, cohen_kappa
-from dlbug_assets.taxonomy import DIMENSIONS, SOURCES
+from dlbug_assets.analysis.findings.verdicts import ENOUGH_BUGS
+from dlbug_assets.labeling.agreement.checkpoints import ONE_CATEGORY
+from dlbug_assets.labeling.agreement.coefficients import cohen_kappa
+from dlbug_assets.protocol.taxonomy import DIMENSIONS, SOURCES
 
 _SCHEMA = {
     "source": pl.String,

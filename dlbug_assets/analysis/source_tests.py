@@ -10,9 +10,9 @@ import numpy as np
 import polars as pl
 
 from dlbug_assets.analysis.comparison import compared_dimensions
-from dlbug_assets.analysis.intervals import ALPHA
-from dlbug_assets.analysis.multiplicity import with_corrections
-from dlbug_assets.analysis.resampling import (
+from dlbug_assets.analysis.statistics.intervals import ALPHA
+from dlbug_assets.analysis.statistics.multiplicity import with_corrections
+from dlbug_assets.analysis.statistics.resampling import (
     cluster_table,
     generator,
     in_scope,
@@ -20,8 +20,8 @@ from dlbug_assets.analysis.resampling import (
     shuffled_bugs,
     shuffled_clusters,
 )
-from dlbug_assets.side_by_side import side_by_side
-from dlbug_assets.taxonomy import GITHUB, STACK_OVERFLOW
+from dlbug_assets.parallel import parallel_map
+from dlbug_assets.protocol.taxonomy import GITHUB, STACK_OVERFLOW
 
 #: Tables with the same margins that each test draws, and shuffles of clusters.
 RESAMPLES, CLUSTER_RESAMPLES = 9999, 1999
@@ -71,7 +71,7 @@ def source_tests(counts: pl.DataFrame, clusters: pl.DataFrame, seed: int) -> pl.
     p_permutation and p_fisher are of the same :data:`RESAMPLES` tables. They are those of scipy's
     ``chi2_contingency`` and ``fisher_exact`` by Monte Carlo, drawn once instead of twice.
     """
-    rows = side_by_side(partial(_row, clusters=clusters, seed=seed), _compared(counts))
+    rows = parallel_map(partial(_row, clusters=clusters, seed=seed), _compared(counts))
     return with_corrections(pl.DataFrame(rows, schema=_TESTS), "p_permutation").select(
         *(name for name in _TESTS if name != "undefined_reason"),
         "p_holm", "p_benjamini_hochberg", "family", "undefined_reason",

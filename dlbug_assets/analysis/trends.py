@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from dlbug_assets.analysis.multiplicity import with_corrections
-from dlbug_assets.analysis.resampling import generator, share_as_extreme, shuffled_bugs
-from dlbug_assets.analysis.verdicts import ENOUGH_BUGS
-from dlbug_assets.side_by_side import side_by_side
+from dlbug_assets.analysis.findings.verdicts import ENOUGH_BUGS
+from dlbug_assets.analysis.statistics.multiplicity import with_corrections
+from dlbug_assets.analysis.statistics.resampling import generator, share_as_extreme, shuffled_bugs
+from dlbug_assets.parallel import parallel_map
 
 #: Shuffles of the years for each series, and for those that few of these match: P values of a large family are small.
 RESAMPLES, MORE_RESAMPLES = 9_999, 90_000
@@ -61,7 +61,7 @@ def trends(evolution: pl.DataFrame, seed: int) -> pl.DataFrame:
     of tests would not leave significant: where fewer than ten shuffles are as extreme, 90,000 more are made.
     """
     ordered = evolution.group_by(_KEYS, maintain_order=True).agg(pl.col("year", "bugs", "total").sort_by("year"))
-    rows = side_by_side(partial(_row, seed=seed), ordered.iter_rows())
+    rows = parallel_map(partial(_row, seed=seed), ordered.iter_rows())
     return with_corrections(pl.DataFrame(rows, schema=_SCHEMA), "p_monte_carlo")
 
 

@@ -6,11 +6,12 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from dlbug_assets.collecting import COMMITS_LANDING, landing_asset
-from dlbug_assets.github.sampling import bottom_k
+from dlbug_assets.asset_factories.landings import COMMITS_LANDING, landing_asset
+from dlbug_assets.asset_factories.tables import TableAssets
+from dlbug_assets.github.sampling import bottom_k_sample
 from dlbug_assets.github.sources import CommitSource
-from dlbug_assets.study import Study
-from dlbug_assets.table_assets import Part, TableAssets
+from dlbug_assets.protocol.study import Study
+from dlbug_assets.warehouse.rows import Part
 
 
 def assets(study: Study, source: CommitSource, lock: Path, tables: TableAssets) -> list[dg.AssetsDefinition]:
@@ -28,7 +29,7 @@ def assets(study: Study, source: CommitSource, lock: Path, tables: TableAssets) 
 
     @tables.by_library("github.sampled_commits", reads={"commits": "github.fix_commits"})
     def sampled_commits(library: str, commits: pl.DataFrame, **_: Any) -> Part:
-        sample = bottom_k(commits, library, study.study.seed, study.selection.commits_per_library)
+        sample = bottom_k_sample(commits, library, study.study.seed, study.selection.commits_per_library)
         details = source.details(library, sample["sha"].to_list())
         columns = tables.spec("github.sampled_commits").column_names
         rows = sample.join(details, on=["library", "sha"], how="left").select(columns)

@@ -2,7 +2,7 @@
 
 PyGithub's objects and lists take a requester as a constructor argument and pass it on to what they create. Its own
 requester would lose commits (it drops the query of a redirect, takes an empty reply for the end of a list, and retries
-without a pause) and log whole replies, including people's e-mail addresses. tests/github/test_pygithub_upstream.py
+without a pause) and log whole replies, including people's e-mail addresses. tests/github/api/test_pygithub_upstream.py
 pins each of these faults, and what the subclass here relies on.
 """
 
@@ -15,7 +15,7 @@ from github.PaginatedList import PaginatedList
 from github.Repository import Repository, RepositorySearchResult
 from github.Requester import Requester
 
-from dlbug_assets.github.transport import Answer, RefusedError
+from dlbug_assets.github.api.transport import Answer, RefusedError
 
 
 class TransportRequester(Requester):

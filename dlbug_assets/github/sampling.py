@@ -5,7 +5,7 @@ import hashlib
 import polars as pl
 
 
-def bottom_k(commits: pl.DataFrame, library: str, seed: int, k: int) -> pl.DataFrame:
+def bottom_k_sample(commits: pl.DataFrame, library: str, seed: int, k: int) -> pl.DataFrame:
     """The first ``k`` commits of one library in the order of sha256("seed|library|sha"), with ``sample_rank`` 1..k.
 
     ``commits`` has the columns of github.fix_commits; a sha counts once, in the repository with the lowest

@@ -6,14 +6,16 @@ from pathlib import Path
 import dagster as dg
 import polars as pl
 
-from dlbug_assets import artifact
+from dlbug_assets import releases
+from dlbug_assets.asset_factories.tables import TableAssets
 from dlbug_assets.clock import Clock
-from dlbug_assets.labeling import agreement, decisions, rounds, sources, units
+from dlbug_assets.labeling import adjudication, rater_labels, rounds, units
+from dlbug_assets.labeling.agreement import checkpoints
+from dlbug_assets.labeling.agreement.chart import chart, disagreeing
 from dlbug_assets.labeling.items import completed, dated, order_queue, queue
-from dlbug_assets.labeling.kappa_chart import chart, disagreeing
-from dlbug_assets.study import Study
-from dlbug_assets.table_assets import Columns, Rows, TableAssets
-from dlbug_assets.taxonomy import Taxonomy
+from dlbug_assets.protocol.study import Study
+from dlbug_assets.protocol.taxonomy import Taxonomy
+from dlbug_assets.warehouse.rows import Columns, Rows
 
 
 def assets(
@@ -36,18 +38,18 @@ def assets(
         candidates: pl.DataFrame, commits: pl.DataFrame, posts: pl.DataFrame, fixes: pl.DataFrame
     ) -> pl.DataFrame:
         if is_released:
-            return order_queue(completed(artifact.items(release()), posts, fixes), study)
+            return order_queue(completed(releases.items(release()), posts, fixes), study)
         return queue(candidates, commits, study, rounds.frozen(folder / "queue"))
 
     @tables.whole("labeling.rater_labels", "labeling.rejected_labels", reads={"items": "labeling.items"})
     def handed_in(items: pl.DataFrame) -> dict[str, Rows]:
-        came = sources.labels(study, items, taxonomy, folder, Clock())
+        came = rater_labels.labels(study, items, taxonomy, folder, Clock())
         return {"rater_labels": Rows(came.labels, dict(came.counts)), "rejected_labels": Rows(came.rejected)}
 
     @tables.whole("labeling.units", reads={"labels": "labeling.rater_labels", "items": "labeling.items"})
     def frozen_units(labels: pl.DataFrame, items: pl.DataFrame) -> pl.DataFrame:
         if is_released:
-            return artifact.units(artifact.labels(release()))
+            return releases.units(releases.labels(release()))
         return units.freeze(labels, items, study)
 
     @tables.whole(
@@ -57,7 +59,7 @@ def assets(
     )
     def kappas(labels: pl.DataFrame, items: pl.DataFrame) -> dict[str, Rows]:
         target = study.labeling.kappa_target
-        checkpoints, categories = agreement.measure(labels, items, study)
+        checkpoints, categories = checkpoints.measure(labels, items, study)
         below = disagreeing(checkpoints, target) or ["Nothing is below the target."]
         shown = {
             "agreement": dg.MetadataValue.md(chart(checkpoints, target)),
@@ -67,7 +69,7 @@ def assets(
 
     @tables.whole("labeling.disagreements", reads={"labels": "labeling.rater_labels", "frozen": "labeling.units"})
     def disagreements(labels: pl.DataFrame, frozen: pl.DataFrame) -> pl.DataFrame:
-        return decisions.disagreements(labels, frozen, study)
+        return adjudication.disagreements(labels, frozen, study)
 
     @tables.whole(
         "labeling.labels",
@@ -76,7 +78,7 @@ def assets(
     def labels(handed_in: pl.DataFrame, frozen: pl.DataFrame, items: pl.DataFrame) -> Rows:
         if is_released:
             rows = release()
-            return Rows(dated(artifact.labels(rows), items), artifact.dirt(rows))
-        return Rows(decisions.decide(handed_in, frozen, items, study))
+            return Rows(dated(releases.labels(rows), items), releases.dirt(rows))
+        return Rows(adjudication.decide(handed_in, frozen, items, study))
 
     return [items, handed_in, frozen_units, kappas, disagreements, labels]

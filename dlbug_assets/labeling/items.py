@@ -8,8 +8,8 @@ import hashlib
 
 import polars as pl
 
-from dlbug_assets.study import Study
-from dlbug_assets.taxonomy import GITHUB, SOURCES, STACK_OVERFLOW
+from dlbug_assets.protocol.study import Study
+from dlbug_assets.protocol.taxonomy import GITHUB, SOURCES, STACK_OVERFLOW
 
 #: The first round of a queue; what qualifies after it was frozen forms the next one.
 FIRST_ROUND = 1

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import polars as pl
 
-from dlbug_assets.durable import write_whole
+from dlbug_assets.atomic_files import write_atomically
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.labeling.items import ITEMS
 from dlbug_assets.layout import check_folder
@@ -57,6 +57,6 @@ def keep(path: Path, content: bytes) -> None:
         if path.is_file() and path.read_bytes() == content:
             return
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, content)
+        write_atomically(path, content)
     except OSError as error:
         raise DlbugError(f"cannot write {path}: {error.strerror}. Free some disk space or make it writable.") from None

@@ -5,9 +5,9 @@ from collections.abc import Callable
 
 import polars as pl
 
-from dlbug_assets.labeling.rater_labels import LIST_BUGS, RATE_BUGS
-from dlbug_assets.study import Study
-from dlbug_assets.taxonomy import SOURCES
+from dlbug_assets.labeling.sheets.validation import LIST_BUGS, RATE_BUGS
+from dlbug_assets.protocol.study import Study
+from dlbug_assets.protocol.taxonomy import SOURCES
 
 #: One row per rater and source.
 STATUS = pl.Schema(

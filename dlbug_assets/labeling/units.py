@@ -5,8 +5,8 @@ What belongs here: when a bug counts as found. What doesn't: what kind of bug it
 
 import polars as pl
 
-from dlbug_assets.labeling.rater_labels import LIST_BUGS
-from dlbug_assets.study import Study
+from dlbug_assets.labeling.sheets.validation import LIST_BUGS
+from dlbug_assets.protocol.study import Study
 
 AGREEMENT = "agreement"
 ADJUDICATION = "adjudication"

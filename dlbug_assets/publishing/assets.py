@@ -7,16 +7,16 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from dlbug_assets.drawing import markdown_image
+from dlbug_assets.asset_factories.tables import FOLLOW_UPSTREAM, OWNERS, TableAssets, asset_key
+from dlbug_assets.chart_style import markdown_image
 from dlbug_assets.layout import Home
-from dlbug_assets.publishing.contents import REPORT_TABLES, ask_all
+from dlbug_assets.protocol.study import Study
 from dlbug_assets.publishing.figures import Picture
 from dlbug_assets.publishing.folders import write_folder
 from dlbug_assets.publishing.report import contents, pictures
+from dlbug_assets.publishing.report_queries import REPORT_TABLES, ask_all
 from dlbug_assets.publishing.study_info import notice, study_info
-from dlbug_assets.study import Study
-from dlbug_assets.table_assets import FOLLOWS, OWNERS, TableAssets, asset_key
-from dlbug_assets.warehouse import Warehouse
+from dlbug_assets.warehouse.database import Warehouse
 
 #: Characters of SVG.
 _LARGE = 50_000
@@ -36,7 +36,7 @@ def assets(study: Study, home: Home, tables: TableAssets) -> list[dg.AssetsDefin
         description="report/: index.html, the study beside the paper for people to read, and its figures and tables",
         kinds={"python", "html", "altair"},
         owners=OWNERS,
-        automation_condition=FOLLOWS,
+        automation_condition=FOLLOW_UPSTREAM,
         required_resource_keys={"warehouse"},
     )
     def report(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
@@ -55,7 +55,7 @@ def assets(study: Study, home: Home, tables: TableAssets) -> list[dg.AssetsDefin
         description="The published database: a copy of every table that people and BI tools open, replaced atomically",
         kinds={"duckdb"},
         owners=OWNERS,
-        automation_condition=FOLLOWS,
+        automation_condition=FOLLOW_UPSTREAM,
         required_resource_keys={"warehouse"},
     )
     def database(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
@@ -83,7 +83,7 @@ def _so_far(context: dg.AssetExecutionContext, warehouse: Warehouse) -> dict[str
     evaluations = [record.event_log_entry.get_dagster_event().asset_check_evaluation_data for record in checked]
     broken = [f"{each.asset_key.to_user_string()}: {each.check_name}" for each in evaluations if not each.passed]
     verdicts: list[tuple[Any, ...]] = []
-    if warehouse.has("analysis.finding_verdicts"):
+    if warehouse.exists("analysis.finding_verdicts"):
         verdicts = warehouse.read(
             "select verdict, count(*) from analysis.finding_verdicts group by verdict order by verdict"
         ).rows()

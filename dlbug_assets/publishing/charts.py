@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from dlbug_assets.drawing import INK, SOFT, SOURCE_COLOURS, colours, scale
+from dlbug_assets.chart_style import INK, SOFT, SOURCE_COLOURS, colours, scale
 
 if TYPE_CHECKING:
     import altair as alt

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from dlbug_assets import drawing
-from dlbug_assets.labeling import kappa_chart
+from dlbug_assets import chart_style
+from dlbug_assets.labeling.agreement import chart
+from dlbug_assets.protocol.taxonomy import STACK_OVERFLOW
 from dlbug_assets.publishing import charts
-from dlbug_assets.taxonomy import STACK_OVERFLOW
 
 if TYPE_CHECKING:
     import altair as alt
@@ -56,7 +56,7 @@ def drawn(figure: Figure, rows: pl.DataFrame, notice: str | None = None) -> Pict
     notes = [*figure.notes, *([notice] if notice else [])]
     alternative = f"{figure.title}. {figure.words(rows)}"
     chart = figure.draw(rows, figure.title, notes)
-    return Picture(figure, drawing.svg(chart, figure.name, alternative), alternative)
+    return Picture(figure, chart_style.svg(chart, figure.name, alternative), alternative)
 
 
 def files(picture: Picture) -> Mapping[str, bytes]:
@@ -65,8 +65,8 @@ def files(picture: Picture) -> Mapping[str, bytes]:
         return {}
     return {
         f"{picture.figure.name}.svg": picture.svg.encode(),
-        f"{picture.figure.name}.png": drawing.png(picture.svg),
-        f"{picture.figure.name}.pdf": drawing.pdf(picture.svg),
+        f"{picture.figure.name}.png": chart_style.png(picture.svg),
+        f"{picture.figure.name}.pdf": chart_style.pdf(picture.svg),
     }
 
 
@@ -200,11 +200,11 @@ order by libraries.position, list_position(['collected', 'in scope', 'with code'
         "kappa",
         "Figure B",
         "Agreement of raters over the checkpoints",
-        kappa_chart.NOTES,
-        kappa_chart.QUERY,
-        kappa_chart.picture,
-        kappa_chart.missing,
-        kappa_chart.words,
+        chart.NOTES,
+        chart.QUERY,
+        chart.picture,
+        chart.missing,
+        chart.words,
     ),
     _distribution(
         1,

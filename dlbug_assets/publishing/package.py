@@ -22,12 +22,12 @@ import yaml
 
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.layout import MODELS
-from dlbug_assets.privacy import blanked
-from dlbug_assets.publishing.contents import ask_all
+from dlbug_assets.privacy import redact_emails
+from dlbug_assets.protocol.study import Study
 from dlbug_assets.publishing.report import contents as report_contents
 from dlbug_assets.publishing.report import pictures
-from dlbug_assets.study import Study
-from dlbug_assets.table_specs import TableSpec
+from dlbug_assets.publishing.report_queries import ask_all
+from dlbug_assets.warehouse.table_specs import TableSpec
 
 #: They quote what people wrote.
 LEFT_OUT_TABLES = ("labeling.rejected_labels", "stackoverflow.irregularities")
@@ -122,7 +122,7 @@ class Package:
     def _impersonal(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Without addresses in any text, and with numbers for raters."""
         texts = [name for name, dtype in frame.schema.items() if dtype == pl.String]
-        frame = frame.with_columns(blanked(pl.col(name)) for name in texts)
+        frame = frame.with_columns(redact_emails(pl.col(name)) for name in texts)
         people = self._people
         if not people:
             return frame

@@ -9,10 +9,10 @@ import jinja2
 import polars as pl
 from markupsafe import Markup
 
+from dlbug_assets.parallel import parallel_map
 from dlbug_assets.publishing import figures, tables
-from dlbug_assets.publishing.contents import QUERIES
 from dlbug_assets.publishing.figures import FIGURES, Picture
-from dlbug_assets.side_by_side import side_by_side
+from dlbug_assets.publishing.report_queries import QUERIES
 
 _MISSING = "-"
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -30,7 +30,7 @@ def contents(rows: Mapping[str, pl.DataFrame], drawn: Sequence[Picture]) -> dict
     notice = _notice(rows)
     made = {"index.html": render(rows, drawn).encode()}
     # What turns them into files leaves Python to the others meanwhile.
-    for files in side_by_side(figures.files, drawn):
+    for files in parallel_map(figures.files, drawn):
         made |= {f"figures/{name}": content for name, content in files.items()}
     for table in tables.of_study(rows):
         made |= {f"tables/{name}": content for name, content in tables.files(table, notice).items()}

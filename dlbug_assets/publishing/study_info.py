@@ -6,7 +6,7 @@ from datetime import datetime
 import polars as pl
 
 from dlbug_assets.code_identity import code_commit, code_digest, code_version, installed_packages
-from dlbug_assets.study import Study
+from dlbug_assets.protocol.study import Study
 
 SYNTHETIC_NOTICE = "SYNTHETIC: made up by the sample source; nothing here is a fact about real bugs"
 

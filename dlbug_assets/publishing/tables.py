@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import polars as pl
 from markupsafe import Markup, escape
 
-from dlbug_assets.taxonomy import SOURCES
+from dlbug_assets.protocol.taxonomy import SOURCES
 
 _MISSING = "-"
 _DIFFERS = "≠"

@@ -7,10 +7,10 @@ from datetime import datetime, time, timedelta
 
 import polars as pl
 
+from dlbug_assets.protocol.study import Library, Study
 from dlbug_assets.sample import texts
 from dlbug_assets.sample.draw import Draw, digest
 from dlbug_assets.sample.posts import moment_within, span
-from dlbug_assets.study import Library, Study
 
 _REPOSITORIES = 50
 _COMMITS = (4, 26)

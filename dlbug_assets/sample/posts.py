@@ -7,10 +7,10 @@ from datetime import date, datetime, timedelta
 
 import polars as pl
 
+from dlbug_assets.protocol.study import Library, Study
 from dlbug_assets.sample import texts
 from dlbug_assets.sample.draw import Draw, digest
 from dlbug_assets.sample.published import size
-from dlbug_assets.study import Library, Study
 
 #: When people began to ask about a library; others are asked about from the selection's first day on.
 _FIRST_YEARS = {"Theano": 2010, "Caffe": 2014, "Keras": 2015, "Tensorflow": 2015}

@@ -5,7 +5,7 @@ import functools
 from collections.abc import Iterable, Mapping
 
 from dlbug_assets.layout import SEEDS
-from dlbug_assets.taxonomy import GITHUB, STACK_OVERFLOW
+from dlbug_assets.protocol.taxonomy import GITHUB, STACK_OVERFLOW
 
 _TABLES = {"bug_type": "table2_bug_type", "root_cause": "table3_root_cause", "effect": "table4_effect"}
 

@@ -14,10 +14,10 @@ from itertools import combinations
 import numpy as np
 import polars as pl
 
+from dlbug_assets.protocol.study import Study
+from dlbug_assets.protocol.taxonomy import DIMENSIONS, load_taxonomy
 from dlbug_assets.sample.draw import Draw, digest
 from dlbug_assets.sample.truth import Bug, true_bugs
-from dlbug_assets.study import Study
-from dlbug_assets.taxonomy import DIMENSIONS, load_taxonomy
 
 _TRAINED, _PRACTISED = 0.82, 0.96
 

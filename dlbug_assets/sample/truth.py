@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from dlbug_assets.protocol.study import Study
+from dlbug_assets.protocol.taxonomy import STACK_OVERFLOW
 from dlbug_assets.sample.draw import Draw, digest
 from dlbug_assets.sample.published import (
     antipattern_weights,
@@ -14,8 +16,6 @@ from dlbug_assets.sample.published import (
     size,
     stage_weights,
 )
-from dlbug_assets.study import Study
-from dlbug_assets.taxonomy import STACK_OVERFLOW
 
 _SECOND_BUG_IN_A_POST = 0.04
 

@@ -8,9 +8,10 @@ from typing import Any
 
 import dagster as dg
 
-from dlbug_assets.collecting import POSTS_LANDING, landing_asset
+from dlbug_assets.asset_factories.landings import POSTS_LANDING, landing_asset
+from dlbug_assets.asset_factories.tables import TableAssets
 from dlbug_assets.stackoverflow.sources import PostSource
-from dlbug_assets.table_assets import Part, TableAssets
+from dlbug_assets.warehouse.rows import Part
 
 
 def assets(source: PostSource, lock: Path, tables: TableAssets) -> list[dg.AssetsDefinition]:

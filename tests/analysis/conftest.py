@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from dlbug_assets.layout import MODELS, SEEDS
-from dlbug_assets.taxonomy import DIMENSIONS, load_taxonomy
+from dlbug_assets.protocol.taxonomy import DIMENSIONS, load_taxonomy
 
 SO, GH = "Stack Overflow", "GitHub"
 

@@ -3,8 +3,8 @@
 import polars as pl
 import pytest
 
-from dlbug_assets.sql_models import column_origins, load_models
-from dlbug_assets.table_specs import load_specs
+from dlbug_assets.asset_factories.sql_models import column_origins, load_models
+from dlbug_assets.warehouse.table_specs import load_specs
 
 SO, GH = "Stack Overflow", "GitHub"
 

@@ -7,11 +7,11 @@ from statsmodels.stats.inter_rater import cohens_kappa
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 
-from dlbug_assets.analysis.intervals import wilson_limits
-from dlbug_assets.analysis.multiplicity import benjamini_hochberg, holm
 from dlbug_assets.analysis.source_tests import adjusted_residuals
+from dlbug_assets.analysis.statistics.intervals import wilson_limits
+from dlbug_assets.analysis.statistics.multiplicity import benjamini_hochberg, holm
 from dlbug_assets.analysis.trends import trend_z
-from dlbug_assets.labeling.agreement import cohen_kappa
+from dlbug_assets.labeling.agreement.coefficients import cohen_kappa
 
 CASES = 500
 

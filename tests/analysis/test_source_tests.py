@@ -8,9 +8,9 @@ import polars as pl
 import pytest
 from scipy import stats
 
-from dlbug_assets.analysis.multiplicity import with_corrections
 from dlbug_assets.analysis.source_tests import source_residuals, source_tests
-from dlbug_assets.taxonomy import load_taxonomy
+from dlbug_assets.analysis.statistics.multiplicity import with_corrections
+from dlbug_assets.protocol.taxonomy import load_taxonomy
 
 SO, GH = "Stack Overflow", "GitHub"
 EFFECTS = load_taxonomy().names("effect")

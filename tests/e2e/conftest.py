@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, sync_playwright
-from running import Ran, command, ran
 
 from dlbug_assets.layout import PROJECT, Home
-from dlbug_assets.lease import Lease
+from dlbug_assets.warehouse.lease import Lease
+from support.commands import Ran, command, ran
 
 Dlbug = Callable[..., subprocess.CompletedProcess[str]]
 

@@ -9,7 +9,8 @@ import time
 
 import duckdb
 import pytest
-from running import DLBUG, command, environment
+
+from support.commands import DLBUG, command, environment
 
 #: Minutes long, were it left alone.
 ENDLESS = "select count(*) from range(100000000000) t(a) where a % 7 = 3"
@@ -96,14 +97,14 @@ def small(tmp_path):
 @pytest.mark.parametrize("output_format", ["table", "csv", "json"])
 @pytest.mark.parametrize("rows", ["1", "100000"])
 def test_who_reads_no_further_ends_it_without_a_word(small, output_format, rows):
-    asking = subprocess.Popen(
+    published_query = subprocess.Popen(
         [DLBUG, "sql", f"select range as n from range({rows})", "--format", output_format, "--limit", rows],
         env=environment(small), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
-    asking.stdout.close()
-    assert asking.stderr.read() == ""
-    assert asking.wait(timeout=60) == 1
-    asking.stderr.close()
+    published_query.stdout.close()
+    assert published_query.stderr.read() == ""
+    assert published_query.wait(timeout=60) == 1
+    published_query.stderr.close()
 
 
 def prompted(home, *lines):
@@ -181,10 +182,10 @@ def test_the_prompt_stops_a_query_at_ctrl_c_and_remembers_what_was_asked(sample)
 @pytest.mark.parametrize("output_format", ["csv", "json"])
 def test_a_query_into_a_file_stops_at_ctrl_c(sample, tmp_path, output_format):
     target = tmp_path / "never"
-    asking = subprocess.Popen(
+    published_query = subprocess.Popen(
         [DLBUG, "sql", ENDLESS, "--format", output_format, "--output", target], env=environment(sample.home.root)
     )
     time.sleep(3)  # the command has begun to ask by then; were it slower, it would end all the same
-    asking.send_signal(signal.SIGINT)
-    assert asking.wait(timeout=60) != 0
+    published_query.send_signal(signal.SIGINT)
+    assert published_query.wait(timeout=60) != 0
     assert not target.exists()

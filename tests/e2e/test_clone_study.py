@@ -1,11 +1,11 @@
 """A study that clones the repositories it lists, by the command itself."""
 
 import pytest
-from dying import died
-from running import Ran, command
 
 from dlbug_assets.layout import Home
-from repositories import Repository
+from support.commands import Ran, command
+from support.killed_runs import died
+from support.repositories import Repository
 
 COMMITS = "+group:github"
 STUDY = """
@@ -33,7 +33,7 @@ adjudicator = "c"
 """
 
 
-class Cloned:
+class CloneHistories:
     """The study, its repositories and its home."""
 
     def __init__(self, folder):
@@ -71,7 +71,7 @@ class Cloned:
 
 @pytest.fixture
 def cloned(tmp_path):
-    return Cloned(tmp_path)
+    return CloneHistories(tmp_path)
 
 
 def test_it_goes_through_to_sampled_commits_and_follows_what_changes(cloned):

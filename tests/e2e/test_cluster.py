@@ -7,12 +7,12 @@ import sys
 
 import pytest
 from polars.testing import assert_frame_equal
-from running import DLBUG, Ran, command, environment
 
 from dlbug_assets.layout import Home
-from dumps import trapped
-from repositories import Repository
-from sparks import Cluster, ConnectServer, needs_spark
+from support.commands import DLBUG, Ran, command, environment
+from support.dumps import trapped
+from support.repositories import Repository
+from support.spark_cluster import Cluster, ConnectServer, needs_spark
 
 pytestmark = [
     needs_spark,

@@ -9,11 +9,11 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from running import DLBUG, NEXT, command, environment
 
+from dlbug_assets.cli.runs import contiguous_ranges
 from dlbug_assets.layout import PROJECT, STUDIES
-from dlbug_assets.runs import contiguous_ranges
-from small_disks import mount, unmount
+from support.commands import DLBUG, NEXT, command, environment
+from support.small_disks import mount, unmount
 
 
 def only_message(result) -> str:

@@ -1,7 +1,8 @@
 """Runs from the command line and from the UI at the same time, and readers beside them: nobody is in the way."""
 
 import pytest
-from concurrency import STATE, tried
+
+from support.concurrency import STATE, tried
 
 
 @pytest.mark.timeout(600)

@@ -1,10 +1,10 @@
 """A run that is killed, wherever it stood: the next one makes the tables of a run never killed."""
 
 import pytest
-from crashes import Kill, Outcome, killed_run, kills, statuses
-from running import fingerprints, ran
 
 from dlbug_assets.layout import Home
+from support.commands import fingerprints, ran
+from support.crashes import Kill, Outcome, killed_run, kills, statuses
 
 #: Before the first step, while things land, while tables are written, and where everything but the publication is done.
 #: `make crash` has them all.

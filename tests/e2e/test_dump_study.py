@@ -4,9 +4,9 @@ import shutil
 import subprocess
 
 import pytest
-from running import NEXT, Ran, command
 
 from dlbug_assets.layout import Home
+from support.commands import NEXT, Ran, command
 
 POSTS = "+group:stackoverflow"
 STUDY = """

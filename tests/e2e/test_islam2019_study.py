@@ -4,13 +4,13 @@ import sqlite3
 from datetime import UTC, datetime
 
 import pytest
-from running import NEXT, Ran, ran
 from scipy.stats import chi2_contingency, ttest_ind
 from sklearn.metrics import cohen_kappa_score
 
-from release import release_path
 from servers.github import GitHub, world
 from servers.stackexchange import StackExchange, question
+from support.commands import NEXT, Ran, ran
+from support.release import release_path
 
 #: What the labels say, and what dates add to it.
 SAID = ("analysis.bug_type_distribution", "analysis.source_comparison", "analysis.replication_diff")

@@ -4,12 +4,12 @@ import os
 
 import dagster as dg
 import pytest
-from handmade import QUEUE, Handmade, filled
 
 from dlbug_assets.definitions import build_defs
-from dlbug_assets.labeling.csv_sheets import from_csv
-from dlbug_assets.labeling.handed_in import SETTLES_SECONDS
-from dlbug_assets.study import load_study
+from dlbug_assets.labeling.sheets.csv_format import from_csv
+from dlbug_assets.labeling.sheets.inbox import SETTLES_SECONDS
+from dlbug_assets.protocol.study import load_study
+from support.handmade import QUEUE, Handmade, filled
 
 LOGIC = ("Structural Logic Bug", "Structure Inefficiency", "Crash")
 DATA = ("Data Bug", "Unaligned Tensor", "Bad Performance")

@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from dying import died
-from running import DLBUG, Ran, command, environment
 
-from counting import proves_count
 from dlbug_assets.clock import Clock
+from dlbug_assets.ingest.quota import Ledger
 from dlbug_assets.layout import STUDIES, Home
-from dlbug_assets.quota import Ledger
-from repositories import Repository
 from servers.github import GitHub, world
 from servers.stackexchange import StackExchange, corpus
+from support.commands import DLBUG, Ran, command, environment
+from support.counting import proves_count
+from support.killed_runs import died
+from support.repositories import Repository
 
 PLANTED = "ghp_pl4ntedT0ken"
 COMMITS = "+group:github"

@@ -8,19 +8,19 @@ from urllib.parse import quote, quote_plus
 
 import dagster as dg
 import pytest
-from dying import died
-from running import DLBUG, NEXT, Ran, command, environment
 
-from counting import proves_count
-from dlbug_assets import lease
 from dlbug_assets.clock import Clock
 from dlbug_assets.definitions import build_defs
+from dlbug_assets.ingest.quota import Ledger
 from dlbug_assets.layout import Home
-from dlbug_assets.quota import Ledger
-from dlbug_assets.stackoverflow.api import questions
-from dlbug_assets.study import load_study
+from dlbug_assets.protocol.study import load_study
+from dlbug_assets.stackoverflow.api.collector import questions
+from dlbug_assets.warehouse import lease
 from servers.stackexchange import Fault, StackExchange, corpus, question
-from small_disks import mount, unmount
+from support.commands import DLBUG, NEXT, Ran, command, environment
+from support.counting import proves_count
+from support.killed_runs import died
+from support.small_disks import mount, unmount
 
 KEY = "pl4nted((key*with+odd&characters"
 POSTS = "+group:stackoverflow"

@@ -12,12 +12,12 @@ import polars as pl
 import pytest
 import yaml
 from frictionless import Package
-from running import command
 
 from dlbug_assets.layout import Home
+from dlbug_assets.protocol.study import load_study
 from dlbug_assets.publishing.package import LEFT_OUT_COLUMNS, LEFT_OUT_TABLES
-from dlbug_assets.study import load_study
-from dlbug_assets.table_specs import load_specs
+from dlbug_assets.warehouse.table_specs import load_specs
+from support.commands import command
 
 PEOPLE = (b"jane.doe@example.org", b"Jane Doe", b"rater_a", b"rater_b", b"supervisor")
 AUTHORS = ("--author", "Doe, Jane", "--author", "Roe, Richard")

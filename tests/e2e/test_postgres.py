@@ -9,9 +9,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from running import Ran, command
 
 from dlbug_assets.layout import Home
+from support.commands import Ran, command
 
 PASSWORD = "planted-password"  # noqa: S105 - of a server that lives as long as the tests
 PROGRAMS = max(Path("/usr/lib/postgresql").glob("*/bin"), default=Path(shutil.which("initdb") or "/nowhere").parent)

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
-from running import Ran, command
-from serving import graphql, serving
 
 from dlbug_assets.layout import Home
-from repositories import Repository
 from servers.github import GitHub, world
 from servers.stackexchange import StackExchange, corpus, question
+from support.commands import Ran, command
+from support.repositories import Repository
+from support.ui_server import graphql, serving
 
 STUDY = """
 [study]

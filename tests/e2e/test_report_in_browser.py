@@ -9,7 +9,7 @@ import time
 import pytest
 from playwright.sync_api import sync_playwright
 
-from dlbug_assets.publishing.contents import QUERIES
+from dlbug_assets.publishing.report_queries import QUERIES
 
 CHROMIUM = shutil.which("chromium")
 WIDTHS = (360, 800, 1400)

@@ -9,10 +9,10 @@ from datetime import datetime, timedelta
 import dagster as dg
 import polars as pl
 import pytest
-from running import environment
 
-from dlbug_assets.study import load_study
-from dlbug_assets.table_specs import load_specs
+from dlbug_assets.protocol.study import load_study
+from dlbug_assets.warehouse.table_specs import load_specs
+from support.commands import environment
 
 
 def test_the_run_says_sizes_kappas_findings_and_where_things_are(sample):

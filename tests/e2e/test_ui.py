@@ -4,12 +4,12 @@ import time
 from collections.abc import Callable
 
 import pytest
-from handmade import QUEUE, Handmade, filled
-from running import fingerprints
-from serving import graphql, serving
 
 from dlbug_assets.layout import SCHEMAS
-from dlbug_assets.warehouse import open_published
+from dlbug_assets.warehouse.published import open_published
+from support.commands import fingerprints
+from support.handmade import QUEUE, Handmade, filled
+from support.ui_server import graphql, serving
 
 #: What a browser shows while a test waits for a run: whatever moves on a page takes a processor from it.
 NOTHING = "about:blank"

@@ -5,7 +5,8 @@ import shutil
 import subprocess
 
 import pytest
-from running import DLBUG, environment
+
+from support.commands import DLBUG, environment
 
 #: Root reads every folder, by these capabilities.
 WITHOUT_PRIVILEGES = ("setpriv", "--bounding-set=-dac_override,-dac_read_search")

@@ -27,11 +27,10 @@ import requests
 TESTS = Path(__file__).parent.parent
 sys.path[:0] = [str(TESTS), str(TESTS / "labeling")]
 
-from filling import Loop, items_of  # noqa: E402
-
-from dlbug_assets.labeling import label_studio  # noqa: E402
-from dlbug_assets.study import Study  # noqa: E402
-from dlbug_assets.taxonomy import load_taxonomy  # noqa: E402
+from dlbug_assets.labeling.sheets import label_studio  # noqa: E402
+from dlbug_assets.protocol.study import Study  # noqa: E402
+from dlbug_assets.protocol.taxonomy import load_taxonomy  # noqa: E402
+from support.filled_sheets import Loop, items_of  # noqa: E402
 
 STUDY = {
     "study": {"name": "tried", "title": "Tried", "seed": 7},

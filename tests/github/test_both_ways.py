@@ -4,10 +4,10 @@ from datetime import date
 
 import polars as pl
 import pytest
-from following import PLANTED, STUDY, Following, with_sources
 
-from repositories import Repository
 from servers.github import GitHub
+from support.followed_repositories import PLANTED, STUDY, Following, with_sources
+from support.repositories import Repository
 
 pytestmark = pytest.mark.slow
 

@@ -5,16 +5,17 @@ from datetime import UTC, datetime
 import polars as pl
 import pytest
 
-from clocks import TurnedClock
 from dlbug_assets.errors import DlbugError
-from dlbug_assets.github.api_access import ApiAccess
-from dlbug_assets.github.sampling import bottom_k
-from dlbug_assets.github.sources import commit_source, listed
-from dlbug_assets.landing import Landing
+from dlbug_assets.github.api.access import ApiAccess
+from dlbug_assets.github.followed import listed
+from dlbug_assets.github.sampling import bottom_k_sample
+from dlbug_assets.github.sources import commit_source
+from dlbug_assets.ingest.landing import Landing
 from dlbug_assets.privacy import keyed_hash, secret_key
-from dlbug_assets.study import Study, load_study
-from dlbug_assets.table_specs import load_specs
-from repositories import Repository
+from dlbug_assets.protocol.study import Study, load_study
+from dlbug_assets.warehouse.table_specs import load_specs
+from support.clocks import TurnedClock
+from support.repositories import Repository
 
 SPECS = load_specs()
 TABLES = ("repositories", "fix_commits", "collections")
@@ -31,7 +32,7 @@ RELEASE = pl.DataFrame(
 
 
 def own_of(warehouse):
-    return lambda table, where, params: warehouse.own(SPECS[table], where, params)
+    return lambda table, where, params: warehouse.current_rows(SPECS[table], where, params)
 
 
 @pytest.fixture
@@ -89,7 +90,7 @@ def test_every_source_gives_the_columns_of_the_tables(name, landing, warehouse):
     loaded = {table: whole(part) for table, part in known.load("Keras", own_of(warehouse)).items()}
     for table in TABLES:
         assert set(loaded[table].columns) == set(SPECS[f"github.{table}"].column_names), table
-    drawn = bottom_k(loaded["fix_commits"], "Keras", 7, 3)
+    drawn = bottom_k_sample(loaded["fix_commits"], "Keras", 7, 3)
     details = known.details("Keras", drawn["sha"].to_list())
     joined = drawn.join(details, on=["library", "sha"], how="left")
     assert set(SPECS["github.sampled_commits"].column_names) <= set(joined.columns)
@@ -142,7 +143,7 @@ def test_only_drawn_commits_get_details_and_their_patches_name_nobody(remote, la
     remote.commit("fix contact", {"README": "+Signed-off-by: Jane\nmail jane@example.org\n"})
     study = listing(remote.path, commits_per_library=2)
     assert collected(study, landing)["drawn"] == 2
-    drawn = bottom_k(rows(study, landing, warehouse), "Keras", 7, 2)
+    drawn = bottom_k_sample(rows(study, landing, warehouse), "Keras", 7, 2)
     known = source(study, landing)
     details = known.details("Keras", drawn["sha"].to_list())
     assert sorted(details["sha"]) == sorted(drawn["sha"])
@@ -221,7 +222,7 @@ def test_a_commit_of_two_repositories_is_in_both_and_drawn_once(remote, landing,
     collected(study, landing)
     found = rows(study, landing, warehouse)
     assert (found.height, found["sha"].n_unique()) == (4, 2)
-    assert bottom_k(found, "Keras", 7, 10).height == 2
+    assert bottom_k_sample(found, "Keras", 7, 10).height == 2
 
 
 @pytest.mark.parametrize(

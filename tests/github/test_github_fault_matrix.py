@@ -14,16 +14,16 @@ from datetime import timedelta
 
 import polars as pl
 import pytest
-from following import PLANTED, Following
 
 from dlbug_assets.errors import DlbugError
-from dlbug_assets.github.discovery import CutShortError
-from dlbug_assets.github.transport import RefusedError
-from dlbug_assets.quota import DeferredError
-from dlbug_assets.wire import MalformedError, UnreachableError
-from repositories import Repository
+from dlbug_assets.github.api.discovery import CutShortError
+from dlbug_assets.github.api.transport import RefusedError
+from dlbug_assets.ingest.http_client import MalformedError, UnreachableError
+from dlbug_assets.ingest.quota import DeferredError
 from servers.github import Fault, GitHub, world
-from small_disks import mount, unmount
+from support.followed_repositories import PLANTED, Following
+from support.repositories import Repository
+from support.small_disks import mount, unmount
 
 pytestmark = pytest.mark.slow
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
-from dlbug_assets.github.sampling import bottom_k
+from dlbug_assets.github.sampling import bottom_k_sample
 
 
 def frame(rows):
@@ -38,7 +38,7 @@ ROWS = st.lists(
 
 def test_the_first_k_in_the_order_of_their_hashes_are_drawn():
     shas = [f"{number:040x}" for number in range(300)]
-    drawn = bottom_k(commits(shas), "Keras", 7, 20)
+    drawn = bottom_k_sample(commits(shas), "Keras", 7, 20)
     assert drawn["sha"].to_list() == sorted(shas, key=rank)[:20]
     assert drawn["sample_rank"].to_list() == list(range(1, 21))
     assert drawn.columns == ["sample_rank", "library", "repository_id", "full_name", "sha", "is_reachable"]
@@ -48,8 +48,8 @@ def test_the_first_k_in_the_order_of_their_hashes_are_drawn():
 @given(ROWS, st.randoms(use_true_random=False), st.integers(1, 10))
 def test_the_order_of_rows_does_not_matter(rows, random, k):
     shuffled = random.sample(rows, len(rows))
-    drawn = bottom_k(frame(rows), "Keras", 7, k)
-    assert drawn.rows() == bottom_k(frame(shuffled), "Keras", 7, k).rows()
+    drawn = bottom_k_sample(frame(rows), "Keras", 7, k)
+    assert drawn.rows() == bottom_k_sample(frame(shuffled), "Keras", 7, k).rows()
     distinct = {row[3] for row in rows if row[0] == "Keras"}
     assert drawn["sha"].to_list() == sorted(distinct, key=rank)[:k]
 
@@ -57,8 +57,8 @@ def test_the_order_of_rows_does_not_matter(rows, random, k):
 @settings(max_examples=100)
 @given(st.sets(st.text("abc0", min_size=1, max_size=4)), st.sets(st.text("abc0", min_size=1, max_size=4)))
 def test_growth_displaces_the_last_ranks_only(old, new):
-    before = bottom_k(commits(sorted(old)), "Keras", 7, 5)["sha"].to_list()
-    after = bottom_k(commits(sorted(old | new)), "Keras", 7, 5)["sha"].to_list()
+    before = bottom_k_sample(commits(sorted(old)), "Keras", 7, 5)["sha"].to_list()
+    after = bottom_k_sample(commits(sorted(old | new)), "Keras", 7, 5)["sha"].to_list()
     kept = [sha for sha in after if sha in before]
     assert kept == before[: len(kept)]
     assert set(after) - set(before) <= new
@@ -67,19 +67,19 @@ def test_growth_displaces_the_last_ranks_only(old, new):
 @settings(max_examples=50)
 @given(ROWS, st.integers(1, 10))
 def test_a_smaller_sample_is_the_beginning_of_a_larger_one(rows, k):
-    larger = bottom_k(frame(rows), "Keras", 7, k + 3)
-    assert bottom_k(frame(rows), "Keras", 7, k).rows() == larger.head(k).rows()
+    larger = bottom_k_sample(frame(rows), "Keras", 7, k + 3)
+    assert bottom_k_sample(frame(rows), "Keras", 7, k).rows() == larger.head(k).rows()
 
 
 def test_a_sha_of_several_repositories_counts_once_in_the_one_with_the_lowest_number():
     rows = [("Keras", 9, "fork/b", "s1"), ("Keras", 3, "z/origin", "s1"), ("Keras", 10, "a/fork", "s1")]
-    assert bottom_k(frame(rows), "Keras", 7, 10).rows() == [(1, "Keras", 3, "z/origin", "s1", True)]
+    assert bottom_k_sample(frame(rows), "Keras", 7, 10).rows() == [(1, "Keras", 3, "z/origin", "s1", True)]
 
 
 def test_without_numbers_the_first_name_counts_and_a_number_goes_before_none():
     rows = [("Keras", None, "b/b", "s1"), ("Keras", None, "a/a", "s1"), ("Keras", None, "a/a", "s2"),
             ("Keras", 5, "z/z", "s2")]  # fmt: skip
-    drawn = bottom_k(frame(rows), "Keras", 7, 10)
+    drawn = bottom_k_sample(frame(rows), "Keras", 7, 10)
     assert dict(drawn.select("sha", "full_name").iter_rows()) == {"s1": "a/a", "s2": "z/z"}
 
 
@@ -87,34 +87,34 @@ def test_forks_do_not_raise_a_commits_chance():
     shas = [f"s{number}" for number in range(40)]
     forked = pl.concat([commits(shas), frame([("Keras", fork, f"f/{fork}", "s1") for fork in range(2, 60)])])
     for seed in range(20):
-        assert bottom_k(forked, "Keras", seed, 5)["sha"].to_list() == (
-            bottom_k(commits(shas), "Keras", seed, 5)["sha"].to_list()
+        assert bottom_k_sample(forked, "Keras", seed, 5)["sha"].to_list() == (
+            bottom_k_sample(commits(shas), "Keras", seed, 5)["sha"].to_list()
         )
 
 
 def test_each_library_is_drawn_by_itself():
     shas = [f"s{number}" for number in range(50)]
     both = pl.concat([commits(shas), commits(shas, "Torch")])
-    keras, torch = (bottom_k(both, library, 7, 10) for library in ("Keras", "Torch"))
+    keras, torch = (bottom_k_sample(both, library, 7, 10) for library in ("Keras", "Torch"))
     assert set(keras["library"]) == {"Keras"}
-    assert keras["sha"].to_list() == bottom_k(commits(shas), "Keras", 7, 10)["sha"].to_list()
+    assert keras["sha"].to_list() == bottom_k_sample(commits(shas), "Keras", 7, 10)["sha"].to_list()
     assert torch["sha"].to_list() == sorted(shas, key=lambda sha: rank(sha, library="Torch"))[:10]
     assert keras["sha"].to_list() != torch["sha"].to_list()
 
 
 def test_fewer_than_k_are_all_drawn_and_none_of_none():
-    assert bottom_k(commits(["a", "b"]), "Keras", 7, 10)["sample_rank"].to_list() == [1, 2]
-    assert bottom_k(commits([]), "Keras", 7, 10).height == 0
-    assert bottom_k(commits(["a"]), "Torch", 7, 10).height == 0
+    assert bottom_k_sample(commits(["a", "b"]), "Keras", 7, 10)["sample_rank"].to_list() == [1, 2]
+    assert bottom_k_sample(commits([]), "Keras", 7, 10).height == 0
+    assert bottom_k_sample(commits(["a"]), "Torch", 7, 10).height == 0
 
 
 def test_every_commit_has_the_same_chance():
     shas = [f"{number:040x}" for number in range(30)]
     all_of_them = commits(shas)
-    drawn = Counter(sha for seed in range(1500) for sha in bottom_k(all_of_them, "Keras", seed, 1)["sha"])
+    drawn = Counter(sha for seed in range(1500) for sha in bottom_k_sample(all_of_them, "Keras", seed, 1)["sha"])
     assert chisquare([drawn[sha] for sha in shas]).pvalue > 0.001
 
 
 def test_what_nothing_reaches_any_more_is_not_drawn():
     rows = commits(["a", "b", "c"]).with_columns(is_reachable=pl.Series([True, False, None]))
-    assert set(bottom_k(rows, "Keras", 7, 3)["sha"]) == {"a", "c"}
+    assert set(bottom_k_sample(rows, "Keras", 7, 3)["sha"]) == {"a", "c"}

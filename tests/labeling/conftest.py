@@ -8,9 +8,9 @@ import polars as pl
 import pytest
 
 from dlbug_assets.labeling.items import ITEMS
-from dlbug_assets.labeling.rater_labels import ROWS, take
-from dlbug_assets.study import Study
-from dlbug_assets.taxonomy import Taxonomy, load_taxonomy
+from dlbug_assets.labeling.sheets.validation import ROWS, take
+from dlbug_assets.protocol.study import Study
+from dlbug_assets.protocol.taxonomy import Taxonomy, load_taxonomy
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,8 @@
 
 import polars as pl
 import pytest
-from filling import Loop, items_of
+
+from support.filled_sheets import Loop, items_of
 
 pytestmark = pytest.mark.slow
 

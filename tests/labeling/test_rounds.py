@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dlbug_assets.errors import DlbugError
-from dlbug_assets.github.sampling import bottom_k
+from dlbug_assets.github.sampling import bottom_k_sample
 from dlbug_assets.labeling.items import queue
 from dlbug_assets.labeling.rounds import ROUND, freeze, frozen, keep
 
@@ -33,7 +33,7 @@ def commits(names):
 
 
 def drawn(names, k=5):
-    return bottom_k(commits(names), "Keras", 7, k)
+    return bottom_k_sample(commits(names), "Keras", 7, k)
 
 
 def asked(items):

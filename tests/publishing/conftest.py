@@ -4,11 +4,11 @@ import duckdb
 import polars as pl
 import pytest
 
-from dlbug_assets.publishing.contents import QUERIES
+from dlbug_assets.protocol.study import load_study
+from dlbug_assets.protocol.taxonomy import load_taxonomy
+from dlbug_assets.publishing.report_queries import QUERIES
 from dlbug_assets.publishing.study_info import study_info
-from dlbug_assets.study import load_study
-from dlbug_assets.table_specs import load_specs
-from dlbug_assets.taxonomy import load_taxonomy
+from dlbug_assets.warehouse.table_specs import load_specs
 
 
 class SmallStudy:

@@ -7,10 +7,10 @@ import pytest
 import sqlglot
 from sqlglot import exp
 
-from dlbug_assets.publishing.contents import QUERIES, REPORT_TABLES
+from dlbug_assets.protocol.taxonomy import load_taxonomy
 from dlbug_assets.publishing.figures import FIGURES, drawn, files
-from dlbug_assets.table_specs import load_specs
-from dlbug_assets.taxonomy import load_taxonomy
+from dlbug_assets.publishing.report_queries import QUERIES, REPORT_TABLES
+from dlbug_assets.warehouse.table_specs import load_specs
 
 SO = "Stack Overflow"
 BY_NAME = {figure.name: figure for figure in FIGURES}

@@ -2,7 +2,7 @@ import pytest
 
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.publishing.folders import write_folder
-from small_disks import mount, unmount
+from support.small_disks import mount, unmount
 
 
 def test_a_folder_takes_the_place_of_the_older_one_as_a_whole(tmp_path):

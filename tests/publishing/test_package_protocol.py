@@ -4,9 +4,9 @@ import tomllib
 
 import pytest
 
+from dlbug_assets.protocol.study import load_study, shipped_studies
 from dlbug_assets.publishing.package import Package
-from dlbug_assets.study import load_study, shipped_studies
-from dlbug_assets.table_specs import load_specs
+from dlbug_assets.warehouse.table_specs import load_specs
 
 
 @pytest.mark.slow

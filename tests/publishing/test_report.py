@@ -9,10 +9,10 @@ import polars as pl
 import pytest
 
 from dlbug_assets.code_identity import code_commit, code_digest
-from dlbug_assets.publishing.contents import QUERIES
+from dlbug_assets.protocol.study import load_study
 from dlbug_assets.publishing.report import contents, pictures, render
+from dlbug_assets.publishing.report_queries import QUERIES
 from dlbug_assets.publishing.study_info import notice, study_info
-from dlbug_assets.study import load_study
 
 SO = "Stack Overflow"
 EVIL = "<script>alert('x')</script> & \"so\""

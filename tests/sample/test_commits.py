@@ -5,8 +5,8 @@ from datetime import date
 
 import polars as pl
 
+from dlbug_assets.protocol.study import load_study
 from dlbug_assets.sample import commits as sample
-from dlbug_assets.study import load_study
 
 
 def test_a_patch_shows_each_file_once_and_no_more_lines_than_were_counted():

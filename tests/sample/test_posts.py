@@ -4,8 +4,8 @@ from datetime import date
 
 import polars as pl
 
+from dlbug_assets.protocol.study import load_study
 from dlbug_assets.sample import posts as sample
-from dlbug_assets.study import load_study
 
 
 def study_of(first, last):

@@ -7,8 +7,8 @@ from datetime import date, datetime
 import polars as pl
 import pytest
 
+from dlbug_assets.protocol.study import load_study
 from dlbug_assets.sample import posts as sample
-from dlbug_assets.study import load_study
 
 LIBRARIES = ("Caffe", "Keras", "Tensorflow", "Theano", "Torch")
 #: Table 1 of the paper.

@@ -7,13 +7,15 @@ from functools import cache
 import polars as pl
 import pytest
 
-from dlbug_assets.github.sampling import bottom_k
-from dlbug_assets.labeling import agreement, decisions, rater_labels, units
+from dlbug_assets.github.sampling import bottom_k_sample
+from dlbug_assets.labeling import adjudication, units
+from dlbug_assets.labeling.agreement import checkpoints
 from dlbug_assets.labeling.items import queue
+from dlbug_assets.labeling.sheets import validation
+from dlbug_assets.protocol.study import Study, load_study
+from dlbug_assets.protocol.taxonomy import load_taxonomy
 from dlbug_assets.sample import commits, posts, raters
 from dlbug_assets.sample.truth import true_bugs
-from dlbug_assets.study import Study, load_study
-from dlbug_assets.taxonomy import load_taxonomy
 
 #: seed, number of raters
 #: Seeds and numbers of raters.
@@ -48,7 +50,7 @@ def taken(rows, items, study):
         file=pl.format("{}-{}-{}.csv", "batch", "rater", "pass"),
         line=pl.int_range(2, pl.len() + 2),
     )
-    return rater_labels.take(files, items, study, load_taxonomy(study))
+    return validation.take(files, items, study, load_taxonomy(study))
 
 
 @cache
@@ -65,7 +67,7 @@ def labelled(seed, number):
     candidates = asked.filter(pl.col("body_html").str.contains("<pre")).with_columns(year_of("created_at"))
     fixes = pl.concat([commits.fix_commits(study, library) for library in study.library_names])
     fixes = fixes.with_columns(year_of("authored_at"))
-    drawn = pl.concat([bottom_k(fixes, library, seed, 100) for library in study.library_names])
+    drawn = pl.concat([bottom_k_sample(fixes, library, seed, 100) for library in study.library_names])
     items = queue(candidates, drawn, study)
     rows = raters.rater_rows(study, items)
     labels, rejected = taken(rows, items, study)
@@ -77,8 +79,8 @@ def labelled(seed, number):
         labels,
         rejected,
         frozen,
-        decisions.decide(labels, frozen, items, study),
-        decisions.disagreements(labels, frozen, study),
+        adjudication.decide(labels, frozen, items, study),
+        adjudication.disagreements(labels, frozen, study),
     )
 
 
@@ -87,9 +89,9 @@ def kappas(seed, number):
     """checkpoint -> kappa of each dimension over all sources, cumulative; intervals are not what is shown here."""
     made = labelled(seed, number)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(agreement, "RESAMPLES", 1)
-        patch.setattr(agreement, "DIMENSIONS", ("bug_type",))
-        table = agreement.measure(made.labels, made.items, made.study).kappa_checkpoints
+        patch.setattr(checkpoints, "RESAMPLES", 1)
+        patch.setattr(checkpoints, "DIMENSIONS", ("bug_type",))
+        table = checkpoints.measure(made.labels, made.items, made.study).kappa_checkpoints
     table = table.filter((pl.col("source") == "all") & (pl.col("scope") == "cumulative"))
     return {
         dimension: dict(rows.select("checkpoint", "kappa").iter_rows())
@@ -209,13 +211,13 @@ def test_a_tiny_queue_works_too(count):
     labels, rejected = taken(rows, few, made.study)
     assert rejected.is_empty()
     frozen = units.freeze(labels, few, made.study)
-    assert decisions.decide(labels, frozen, few, made.study).height == frozen.height
+    assert adjudication.decide(labels, frozen, few, made.study).height == frozen.height
 
 
 def test_a_study_of_today_s_libraries_can_be_rated_as_well():
     study = load_study("modern")
     asked = posts.posts(study, "PyTorch").head(200).with_columns(year_of("created_at"))
-    drawn = bottom_k(commits.fix_commits(study, "PyTorch").with_columns(year_of("authored_at")), "PyTorch", 2026, 50)
+    drawn = bottom_k_sample(commits.fix_commits(study, "PyTorch").with_columns(year_of("authored_at")), "PyTorch", 2026, 50)
     items = queue(asked, drawn, study)
     labels, rejected = taken(raters.rater_rows(study, items), items, study)
     assert rejected.is_empty()

@@ -762,7 +762,7 @@ def world(
 ) -> list[tuple[Path, str, dict[str, Any]]]:
     """Real repositories of each topic, a third of their commits fixing something, merges among them: their path, name
     and fields."""
-    from repositories import Repository  # noqa: PLC0415 - lies beside, also where this is run as a program
+    from support.repositories import Repository  # noqa: PLC0415 - lies beside, also where this is run as a program
 
     titles = ("Fix the loss", "Add prefix", "Bugfix: shapes", "Update fixture", "Train longer", "fixes #3")
     made = []

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 import requests
 
-from repositories import Repository
 from servers.github import Fault, GitHub, Limit, world
+from support.repositories import Repository
 
 TOKEN = "ghp_pl4ntedT0ken"  # noqa: S105
 START = 1_500_000_000

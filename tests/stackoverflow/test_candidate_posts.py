@@ -6,7 +6,7 @@ import duckdb
 import pytest
 
 from dlbug_assets.layout import MODELS
-from dlbug_assets.table_specs import load_specs
+from dlbug_assets.warehouse.table_specs import load_specs
 
 SPECS = load_specs()
 CODE = "<pre><code>x</code></pre>"

@@ -13,14 +13,14 @@ from datetime import timedelta
 
 import polars as pl
 import pytest
-from collecting import KEY, STUDY, Collecting
 
-from dlbug_assets.quota import DeferredError
-from dlbug_assets.stackoverflow.asking import HeedlessError
-from dlbug_assets.stackoverflow.transport import RefusedError
-from dlbug_assets.study import Study
-from dlbug_assets.wire import MalformedError, UnreachableError
+from dlbug_assets.ingest.http_client import MalformedError, UnreachableError
+from dlbug_assets.ingest.quota import DeferredError
+from dlbug_assets.protocol.study import Study
+from dlbug_assets.stackoverflow.api.paging import InconsistentReplyError
+from dlbug_assets.stackoverflow.api.transport import RefusedError
 from servers.stackexchange import Fault, StackExchange, corpus, question
+from support.collection_checks import KEY, STUDY, Collecting
 
 pytestmark = pytest.mark.slow
 
@@ -207,7 +207,7 @@ def test_row_09_an_endless_list_is_not_followed(api, study):
     before, asked = study.cursors(), len(api.log)
     api.fail(Fault("endless", method="questions", times=None))
     failures = study.collect(sweep=True)
-    assert {type(error) for error in failures.values()} == {HeedlessError}
+    assert {type(error) for error in failures.values()} == {InconsistentReplyError}
     assert "it does not heed what it is asked" in str(failures["Keras"])
     assert len(api.log) - asked <= 6
     proves_that_nothing_moved(study, before)

@@ -6,15 +6,17 @@ from datetime import datetime
 
 import polars as pl
 import pytest
-from collecting import SPECS, STUDY, TABLES, Collecting, stored
 
 from dlbug_assets.errors import DlbugError
-from dlbug_assets.landing import Landing
+from dlbug_assets.ingest.landing import Landing
 from dlbug_assets.privacy import keyed_hash
+from dlbug_assets.protocol.study import Study, load_study
 from dlbug_assets.stackoverflow import sources
-from dlbug_assets.stackoverflow.sources import Dump, Release, Sample, post_source
-from dlbug_assets.study import Study, load_study
+from dlbug_assets.stackoverflow.dump.source import Dump
+from dlbug_assets.stackoverflow.release import Release
+from dlbug_assets.stackoverflow.sources import Sample, post_source
 from servers.stackexchange import Fault, StackExchange, question
+from support.collection_checks import SPECS, STUDY, TABLES, Collecting, stored
 
 RELEASE = pl.DataFrame(
     {
@@ -39,7 +41,7 @@ POSTS = """\
 
 
 def own_of(warehouse):
-    return lambda table, where, params: warehouse.own(SPECS[table], where, params)
+    return lambda table, where, params: warehouse.current_rows(SPECS[table], where, params)
 
 
 def frames(part):

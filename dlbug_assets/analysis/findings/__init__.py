@@ -1,0 +1,1 @@
+"""The paper's findings: their metrics, verdicts and sensitivity."""

@@ -1,0 +1,65 @@
+"""How far shares can be trusted when several bugs come from one repository: the cluster bootstrap."""
+
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from dlbug_assets.analysis.statistics.resampling import (
+    bootstrap_counts,
+    cluster_table,
+    generator,
+    in_scope,
+    percentile_limits,
+)
+from dlbug_assets.parallel import parallel_map
+
+_COLUMNS = {
+    "clusters": pl.Int64,
+    "cluster_low": pl.Float64,
+    "cluster_high": pl.Float64,
+    "design_effect": pl.Float64,
+    "cluster_undefined_reason": pl.String,
+}
+
+ONE_CLUSTER = "the bugs are all of one cluster"
+
+
+def with_cluster_intervals(rows: pl.DataFrame, clusters: pl.DataFrame, dimension: str, seed: int) -> pl.DataFrame:
+    """The distribution of one dimension with what the clustering of its bugs does to it.
+
+    ``rows``: source, library, category in the order of analysis.label_counts; ``clusters``:
+    analysis.cluster_counts. Adds clusters (how many have a label), cluster_low and cluster_high (percentile bootstrap
+    95% limits of the share, 0..1, :data:`resampling.RESAMPLES` resamples of clusters), design_effect (variance of the
+    share over the resamples, divided by the binomial one, share * (1 - share) / total; Kish 1965) and
+    cluster_undefined_reason. A share of 0 or 1 has neither: every resample gives the same.
+    """
+
+    def with_limits(part: tuple[tuple[Any, ...], pl.DataFrame]) -> pl.DataFrame:
+        (source, library), of_library = part
+        table = cluster_table(in_scope(clusters, source, library, dimension), of_library["category"])
+        found = _limits(table, dimension, generator(seed, "shares", source, library, dimension))
+        return of_library.hstack(pl.DataFrame(found, schema=_COLUMNS, orient="row"))
+
+    return pl.concat(parallel_map(with_limits, rows.group_by(["source", "library"], maintain_order=True)))
+
+
+def _limits(table: np.ndarray, dimension: str, random: np.random.Generator) -> list[tuple[object, ...]]:
+    clusters, categories = table.shape
+    if clusters < 2:  # noqa: PLR2004
+        reason = ONE_CLUSTER if clusters else f"no bug has a label in {dimension}"
+        return [(clusters, None, None, None, reason)] * categories
+    bugs = table.sum(axis=0)
+    total = int(bugs.sum())
+    counts = bootstrap_counts(table, random)
+    shares = counts / counts.sum(axis=1, keepdims=True)
+    rows: list[tuple[object, ...]] = []
+    for column in range(categories):
+        share = bugs[column] / total
+        if share in (0, 1):
+            rows.append((clusters, None, None, None, f"{'every' if share else 'no'} bug has it, in every resample"))
+            continue
+        low, high = percentile_limits(shares[:, column])
+        binomial = share * (1 - share) / total
+        rows.append((clusters, low, high, float(np.var(shares[:, column], ddof=1) / binomial), None))
+    return rows

@@ -1,0 +1,72 @@
+"""Shares with their intervals: the distribution of one dimension over its categories, and its course over the years."""
+
+import numpy as np
+import polars as pl
+
+from dlbug_assets.analysis.statistics.shares import Share
+
+#: One minus the confidence: an interval misses the true share in 5 of 100 samples.
+ALPHA = 0.05
+
+_COLUMNS = ("source", "library", "category", "bugs", "total", "share", "share_low", "share_high", "undefined_reason")
+
+
+def with_wilson(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return ``rows`` (bugs, total) with share, share_low and share_high: Wilson 95% limits, 0..1, NULL where total
+    is 0."""
+    defined = rows.filter(pl.col("total") > 0).select("bugs", "total").unique(maintain_order=True)
+    low, high = wilson_limits(defined["bugs"].to_numpy(), defined["total"].to_numpy())
+    limits = defined.with_columns(
+        share=pl.col("bugs") / pl.col("total"),
+        share_low=pl.Series(low, dtype=pl.Float64),
+        share_high=pl.Series(high, dtype=pl.Float64),
+    ).with_columns(
+        # At 0 of n and n of n the formula gives 0 and 1, but for rounding errors that may reach beyond.
+        share_low=pl.when(pl.col("bugs") > 0).then("share_low").otherwise(0.0),
+        share_high=pl.when(pl.col("bugs") < pl.col("total")).then("share_high").otherwise(1.0),
+    )
+    return rows.join(limits, on=["bugs", "total"], how="left", maintain_order="left")
+
+
+def wilson_limits(bugs: np.ndarray, total: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the lower and upper Wilson 95% limits of the shares ``bugs / total``, which lie in 0..1 except for
+    rounding errors. ``total`` is above 0.
+
+    Wilson 1927, "Probable inference, the law of succession, and statistical inference"; recommended for small samples
+    by Brown, Cai and DasGupta 2001, "Interval estimation for a binomial proportion" (their formula 4).
+    """
+    from scipy.special import ndtri  # noqa: PLC0415 - slow to import
+
+    z = -ndtri(ALPHA / 2)
+    share = bugs / total
+    scale = 1 + z**2 / total
+    center = (share + z**2 / (2 * total)) / scale
+    half = z * np.sqrt(share * (1 - share) / total + z**2 / (4.0 * total**2)) / scale
+    return center - half, center + half
+
+
+def wilson(share: Share) -> tuple[float, float]:
+    """The Wilson 95% limits of one share, 0..1."""
+    limits = with_wilson(pl.DataFrame({"bugs": [share.bugs], "total": [share.total]}))
+    return limits["share_low"][0], limits["share_high"][0]
+
+
+def distribution(counts: pl.DataFrame, dimension: str) -> pl.DataFrame:
+    """One dimension of ``analysis.label_counts`` with shares and Wilson 95% intervals, in the order of the counts.
+
+    ``counts``: source (incl. `both`), library (incl. `All`), dimension, category, bugs, total.
+    Gives source, library, category, bugs, total (bugs with a label in that dimension), share, share_low, share_high
+    (0..1; NULL where total is 0) and undefined_reason (NULL where they are defined).
+    """
+    return (
+        with_wilson(counts.filter(pl.col("dimension") == dimension))
+        .with_columns(
+            undefined_reason=pl.when(pl.col("total") == 0).then(pl.lit(f"no bug has a label in {dimension}")),
+        )
+        .select(_COLUMNS)
+    )
+
+
+def yearly_evolution(counts: pl.DataFrame) -> pl.DataFrame:
+    """``counts`` (analysis.yearly_counts) with share, share_low and share_high (Wilson 95%), 0..1."""
+    return with_wilson(counts)

@@ -1,7 +1,0 @@
-"""The labels that the paper's authors released, as a source of posts, commits and labels."""
-
-from dlbug_assets.artifact.locate import locate
-from dlbug_assets.artifact.tables import commits, dirt, items, labels, posts, units
-from dlbug_assets.artifact.workbooks import read
-
-__all__ = ["commits", "dirt", "items", "labels", "locate", "posts", "read", "units"]

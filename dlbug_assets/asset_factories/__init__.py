@@ -1,0 +1,1 @@
+"""Factories: Dagster assets from functions, SQL files, seeds and sources."""

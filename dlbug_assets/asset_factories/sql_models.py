@@ -1,0 +1,189 @@
+"""dbt_like_sql/*.sql and its seeds as assets.
+
+One .sql file is one table: a single query, plain DuckDB with real table names, that runs as it stands in any shell.
+Dependencies and column lineage are read from the query; descriptions, types and checks from schema.yml beside it.
+"""
+
+import graphlib
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import sqlglot
+from sqlglot import exp
+from sqlglot.errors import ParseError, SqlglotError, TokenError
+from sqlglot.lineage import lineage
+
+from dlbug_assets.asset_factories.tables import (
+    TableAssets,
+    asset_key,
+    check_specs,
+    column_schema,
+    markdown_table,
+    source_code,
+    upstream_tables,
+)
+from dlbug_assets.errors import DlbugError
+from dlbug_assets.layout import MODELS, display_path
+from dlbug_assets.warehouse.database import Warehouse
+from dlbug_assets.warehouse.table_specs import TableSpec
+
+_DIALECT = "duckdb"
+
+
+@dataclass(frozen=True)
+class Model:
+    """One .sql file: the table it makes, its query, and the tables it reads with the line of their first mention."""
+
+    table: str
+    file: Path
+    sql: str
+    reads: Mapping[str, int]
+
+    @property
+    def shown(self) -> str:
+        return display_path(self.file)
+
+
+def load_models(known: Mapping[str, TableSpec], folder: Path = MODELS) -> list[Model]:
+    """Every model under ``folder``, in the order of their names.
+
+    ``known`` are the tables that schema.yml files describe. Raises :class:`DlbugError` naming file and line for
+    what is no single query, an unknown or unqualified table, a missing description, or a cycle.
+    """
+    models = [_read(file, known) for file in sorted(folder.glob("*/*.sql"))]
+    by_table = {model.table: model for model in models}
+    graph = {model.table: [table for table in model.reads if table in by_table] for model in models}
+    try:
+        graphlib.TopologicalSorter(graph).prepare()
+    except graphlib.CycleError as error:
+        cycle = list(reversed(error.args[1]))
+        first = by_table[cycle[0]]
+        raise DlbugError(
+            f"{first.shown}, line {first.reads[cycle[1]]}: a cycle, {' reads '.join(cycle)}; one of them has to go"
+        ) from None
+    return models
+
+
+def _read(file: Path, known: Mapping[str, TableSpec]) -> Model:
+    table = f"{file.parent.name}.{file.stem}"
+    sql = file.read_text(encoding="utf-8").strip()
+    if table not in known:
+        raise DlbugError(
+            f"{display_path(file)}, line 1: {table} has no description; "
+            f"add it to {display_path(file.parent / 'schema.yml')}"
+        )
+    query = _parse(file, sql)
+    ctes = {cte.alias for cte in query.find_all(exp.CTE)}
+    reads: dict[str, int] = {}
+    for mention in query.find_all(exp.Table):
+        if not isinstance(mention.this, exp.Identifier):  # a table function such as range()
+            continue
+        line = mention.this.meta.get("line", 1)
+        if not mention.db:
+            if mention.name not in ctes:
+                raise DlbugError(
+                    f"{display_path(file)}, line {line}: {mention.name!r} is no CTE here; write tables as schema.table"
+                )
+            continue
+        name = f"{mention.db}.{mention.name}"
+        if name not in known:
+            raise DlbugError(f"{display_path(file)}, line {line}: unknown table {name}; no schema.yml describes it")
+        if name == table:
+            raise DlbugError(f"{display_path(file)}, line {line}: a cycle, {table} reads itself")
+        reads[name] = min(line, reads.get(name, line))
+    return Model(table, file, sql, dict(sorted(reads.items())))
+
+
+def _parse(file: Path, sql: str) -> exp.Query:
+    try:
+        tokens = sqlglot.tokenize(sql, read=_DIALECT)
+        for token, following in itertools.pairwise(tokens):
+            if token.token_type == sqlglot.TokenType.SEMICOLON:
+                raise DlbugError(
+                    f"{display_path(file)}, line {following.line}: a second statement; a model is a single query"
+                )
+        query = sqlglot.parse_one(sql, dialect=_DIALECT)
+    except TokenError as error:
+        raise DlbugError(f"{display_path(file)}: not SQL: {error}") from None
+    except ParseError as error:
+        where = error.errors[0] if error.errors else {}
+        line, found = where.get("line", 1), where.get("description", str(error))
+        raise DlbugError(f"{display_path(file)}, line {line}: not SQL: {found}") from None
+    if not isinstance(query, exp.Query):
+        raise DlbugError(
+            f"{display_path(file)}, line 1: a {query.key} statement; a model is a single query (select or with)"
+        )
+    return query
+
+
+def column_origins(model: Model, specs: Mapping[str, TableSpec]) -> dict[str, list[tuple[str, str]]]:
+    """Column -> the (table, column) pairs it is computed from, sorted; empty where it comes from no column.
+
+    A query that sqlglot cannot follow (PIVOT, table functions) gives nothing.
+    """
+    schema: dict[str, dict[str, dict[str, str]]] = {}
+    for table in model.reads:
+        spec = specs[table]
+        schema.setdefault(spec.schema, {})[spec.name] = {column.name: column.data_type for column in spec.columns}
+    try:
+        # The trimmed queries would only label the nodes, at ten times the cost.
+        nodes = lineage(None, model.sql, schema=schema, dialect=_DIALECT, trim_selects=False)
+    except SqlglotError:
+        return {}
+    origins = {}
+    for name, node in nodes.items():
+        leaves = set()
+        for leaf in node.walk():
+            if isinstance(leaf.source, exp.Table) and leaf.source.db:
+                leaves.add((f"{leaf.source.db}.{leaf.source.name}", leaf.name.split(".")[-1].strip('"')))
+        origins[name] = sorted(leaf for leaf in leaves if leaf[1] in specs[leaf[0]].column_names)
+    return origins
+
+
+def sql_assets(tables: TableAssets, models: Sequence[Model]) -> list[dg.AssetsDefinition]:
+    """One asset per model."""
+    return [_asset(tables, model) for model in models]
+
+
+def _asset(tables: TableAssets, model: Model) -> dg.AssetsDefinition:
+    spec = tables.claim(model.table)
+    origins = {column: leaves for column, leaves in column_origins(model, tables.specs).items() if leaves}
+    # The open-source UI shows descriptions of columns but not their lineage: it stands in both.
+    from_where = {
+        column: "from " + ", ".join(f"{source}.{name}" for source, name in leaves) for column, leaves in origins.items()
+    }
+    columns = {
+        "dagster/column_schema": column_schema(spec, from_where),
+        "dagster/column_lineage": dg.TableColumnLineage(
+            {
+                column: [dg.TableColumnDep(asset_key(source), name) for source, name in leaves]
+                for column, leaves in origins.items()
+            }
+        ),
+    }
+    shown = {
+        "made_by": model.shown,
+        **source_code(model.file),
+        "sql": dg.MetadataValue.md(f"```sql\n{model.sql}\n```"),
+        # Shown beside a table also before it is made, and instead of what its materialization says.
+        "dagster/column_schema": columns["dagster/column_schema"],
+    }
+
+    @dg.multi_asset(
+        name=model.table.replace(".", "__"),
+        specs=[tables.asset_spec(spec, upstream_tables([spec], model.reads), {"sql", "duckdb"}, shown, partitioned=False)],
+        check_specs=check_specs(spec),
+        required_resource_keys={"warehouse"},
+    )
+    def table(context: dg.AssetExecutionContext) -> Any:
+        warehouse: Warehouse = context.resources.warehouse
+        written = warehouse.replace(spec, model.sql)
+        shown = {"rows": markdown_table(warehouse.read(spec.table))} if spec.preview else {}
+        rows_in = sum(warehouse.row_count(table) for table in model.reads)
+        yield from tables.events([(written, {**columns, **shown})], rows_in)
+
+    return table

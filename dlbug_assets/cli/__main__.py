@@ -1,0 +1,5 @@
+"""Run the command as `python -m dlbug_assets.cli`."""
+
+from dlbug_assets.cli.main import main
+
+main()

@@ -1,0 +1,148 @@
+"""`dlbug doctor`: what this machine lacks, what that breaks and how to mend it."""
+
+import os
+import shutil
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from dlbug_assets.clock import Clock, shown
+from dlbug_assets.errors import DlbugError
+from dlbug_assets.github.clones.git import weighed
+from dlbug_assets.ingest.quota import Ledger, described
+from dlbug_assets.ingest.spark import VARIABLE, lacking
+from dlbug_assets.installation import how_to_repair, unmet
+from dlbug_assets.layout import PACKAGE, Home
+from dlbug_assets.protocol.cron import next_due
+from dlbug_assets.protocol.study import Study
+from dlbug_assets.warehouse import lease
+
+#: Variables that the environment does not set, as for `dagster dev`: in the folder where the command is given.
+ENV_FILE = Path(".env")
+
+_OLDEST_PYTHON = (3, 11)
+_DISK_BYTES = 1 << 30
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of the report: 'ok', 'note' (something optional is missing) or 'FAIL', with the cure."""
+
+    status: str
+    subject: str
+    text: str
+
+
+def examine(study: Study, home: Home, environ: Mapping[str, str]) -> Iterator[Line]:
+    """Check Python, packages, clock, tokens and Spark; and of the home its disk, clones, lock, quotas and schedules."""
+    yield _python()
+    yield _packages()
+    yield _clock()
+    for name, what in (
+        ("GITHUB_TOKEN", "GitHub allows 60 requests an hour instead of 5,000"),
+        ("STACKEXCHANGE_KEY", "Stack Exchange allows 300 requests a day instead of 10,000"),
+    ):
+        if environ.get(name):
+            yield Line("ok", name, "set")
+        else:
+            yield Line("note", name, f"not set: {what}. Studies that run offline do not need it.")
+    yield from _env_file()
+    yield from _spark(environ)
+    try:
+        home.check_access()
+    except DlbugError as error:
+        yield Line("FAIL", "folder", str(error))
+        return
+    yield from _disk(home)
+    yield from _clones(home)
+    yield _lock(home)
+    yield from _quota(home)
+    yield from _schedules(study, home)
+
+
+def _python() -> Line:
+    found = ".".join(map(str, sys.version_info[:3]))
+    if sys.version_info < _OLDEST_PYTHON:
+        return Line("FAIL", "Python", f"{found} is too old: nothing runs. Install Python 3.11 or newer.")
+    return Line("ok", "Python", found)
+
+
+def _packages() -> Line:
+    problems = unmet()
+    if problems:
+        return Line("FAIL", "packages", f"{'; '.join(problems)}. {how_to_repair()}")
+    return Line("ok", "packages", "as pyproject.toml asks")
+
+
+def _disk(home: Home) -> Iterator[Line]:
+    folder = next(folder for folder in (home.root, *home.root.parents) if folder.exists())
+    if not os.access(folder, os.W_OK):
+        yield Line("FAIL", "folder", f"{folder} is not writable: no run can write. Change it or set DLBUG_HOME.")
+    free = shutil.disk_usage(folder).free
+    if free < _DISK_BYTES:
+        yield Line("FAIL", "disk", f"{free >> 20} MiB free at {folder}: runs may fail to write. Free 1 GiB.")
+    else:
+        yield Line("ok", "disk", f"{free >> 30} GiB free at {folder}")
+
+
+def _clones(home: Home) -> Iterator[Line]:
+    count, size = weighed(home.clones)
+    if count:
+        deleted = "what is deleted there is fetched again, but for commits that its remote does not have any more"
+        yield Line("ok", "clones", f"{count} repositories, {size >> 20} MiB in {home.clones}; {deleted}")
+
+
+def _lock(home: Home) -> Line:
+    if lease.is_held(home.lock):
+        return Line("note", "lease", f"held by {lease.holder_of(home.lock)}: a run now waits until that one has ended")
+    return Line("ok", "lease", f"nobody is writing the study {home.study}")
+
+
+def _clock() -> Line:
+    newest = max(path.stat().st_mtime for path in PACKAGE.glob("*.py"))
+    if time.time() < newest - 86_400:
+        return Line("FAIL", "clock", f"{time.ctime()} lies before the program's own files: set the clock (UTC).")
+    return Line("ok", "clock", time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()))
+
+
+def _quota(home: Home) -> Iterator[Line]:
+    ledger = Ledger(home.quota, Clock())
+    for service in ledger.services():
+        standing = ledger.quota_status(service)
+        yield Line("note" if standing.holds else "ok", "quota", f"{service}: {described(standing)}")
+
+
+def _env_file() -> Iterator[Line]:
+    if ENV_FILE.is_file() and ENV_FILE.stat().st_mode & 0o077:
+        yield Line("note", ".env", f"others on this machine can read its tokens: chmod 600 {ENV_FILE.resolve()}")
+
+
+def _spark(environ: Mapping[str, str]) -> Iterator[Line]:
+    address = environ.get(VARIABLE)
+    lacks = dict(lacking(address or "local"))
+    if not address:
+        without = f" Not there: {', '.join(lacks)}." if lacks else ""
+        yield Line("note" if lacks else "ok", "Spark", f"{VARIABLE} is not set: this machine does it all.{without}")
+        return
+    for what, cure in lacks.items():
+        yield Line("FAIL", what, f"{cure}.")
+    if not lacks:
+        yield Line("ok", "Spark", f"what this machine needs for {address} is there")
+
+
+def _schedules(study: Study, home: Home) -> Iterator[Line]:
+    if not study.follows_a_source:
+        yield Line("ok", "schedules", f"none: nothing that {study.name} is made of changes by itself")
+        return
+    # Dagster takes a second to import: only studies with schedules need it.
+    from dlbug_assets.cli.instance import schedules_on  # noqa: PLC0415
+
+    on = schedules_on(home)
+    for name, cron in (("refresh", study.schedule.refresh), ("sweep", study.schedule.sweep)):
+        due = shown(next_due(cron, Clock().now()))
+        if name in on:
+            yield Line("ok", "schedule", f"{name}: next at {due}, while `dlbug ui` runs")
+        else:
+            yield Line("note", "schedule", f"{name}: off; it would run at {due}. Switch it on in the UI (Automation).")

@@ -1,0 +1,268 @@
+"""The dlbug command: thin, calls Dagster and DuckDB."""
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+from dotenv import load_dotenv
+
+from dlbug_assets.cli.doctor import ENV_FILE, examine
+from dlbug_assets.clock import Clock
+from dlbug_assets.errors import DlbugError
+from dlbug_assets.labeling.sheets.export import FORMATS, XLSX, export, nothing_due
+from dlbug_assets.layout import WORKSPACE, Home
+from dlbug_assets.protocol.study import Study, load_study, shipped_studies
+
+_FORMATS = ("table", "csv", "json", "parquet")
+
+
+def _study_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    return click.option(
+        "--study",
+        "study_name",
+        envvar="DLBUG_STUDY",
+        default="sample",
+        show_default=True,
+        metavar="NAME|PATH",
+        help="A shipped study or the path of a TOML file.",
+    )(command)
+
+
+def _home(study: Study) -> Home:
+    """Return the study's home; raise :class:`DlbugError` where it cannot be opened."""
+    home = Home.of(study.name, os.environ)
+    home.check_access()
+    return home
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="dlbug")
+def cli() -> None:
+    """Bug studies as living data pipelines: collect, label, agree, analyse, publish."""
+    try:
+        load_dotenv(ENV_FILE)
+    except OSError as error:
+        raise DlbugError(f"cannot read {ENV_FILE.resolve()}: {error.strerror}") from None
+    except ValueError:  # bytes of another encoding, or zeros between letters, as UTF-16 has them
+        raise DlbugError(f"{ENV_FILE.resolve()} is no text in UTF-8: save it as UTF-8") from None
+
+
+@cli.command()
+@_study_option
+@click.option("--select", metavar="SELECTION", help="Only these assets, in Dagster's selection syntax.")
+@click.option("--libraries", metavar="A,B", help="Collect for these libraries only.")
+@click.option("--sweep", is_flag=True, help="Ask the sources in full again, instead of for what changed.")
+@click.option(
+    "--log-format", type=click.Choice(("text", "json")), default="text", show_default=True, help="Of the progress."
+)
+def run(study_name: str, *, select: str | None, libraries: str | None, sweep: bool, log_format: str) -> None:
+    """Materialize a study's tables and publish them."""
+    wanted = [library.strip() for library in libraries.split(",")] if libraries else None
+    _run(load_study(study_name), select, libraries=wanted, sweep=sweep, log_format=log_format)
+
+
+def _run(
+    study: Study,
+    select: str | None,
+    *,
+    libraries: Sequence[str] | None = None,
+    sweep: bool = False,
+    log_format: str = "text",
+) -> None:
+    # Dagster takes a second to import: only the commands that need it do.
+    from rich.console import Console  # noqa: PLC0415
+
+    from dlbug_assets.cli.runs import run_study  # noqa: PLC0415
+    from dlbug_assets.cli.summary import print_summary  # noqa: PLC0415
+
+    home = _home(study)
+    click.echo(f"Study {study.name}: {study.study.title}", err=True)
+    before = _version_of(home.published)
+    failures = run_study(study, os.environ, select=select, libraries=libraries, sweep=sweep, log_format=log_format)
+    is_published = _version_of(home.published) != before
+    if select is None and (is_published or not failures):
+        if not is_published:
+            click.echo(f"Nothing has changed since {home.published} was made.")
+        print_summary(home, Console())
+    if failures:
+        # Steps that met the same obstacle say so once.
+        for message in dict.fromkeys(failure.message for failure in failures):
+            steps = ", ".join(failure.step for failure in failures if failure.message == message)
+            click.echo(f"error: {steps}: {message}", err=True)
+        if is_published:
+            published = "What could be done is published"
+        else:
+            published = "The published database is untouched" if before else "Nothing was published"
+        raise DlbugError(
+            f"{len(failures)} of the run's steps failed. {published}. "
+            "Do what is said above, then run the same again: it goes on from what is there."
+        )
+    if select is not None:
+        click.echo(f"Database: {home.published}")
+
+
+def _version_of(path: Path) -> int | None:
+    """What changes when a file is replaced; None where there is none."""
+    return path.stat().st_mtime_ns if path.is_file() else None
+
+
+@cli.command()
+@_study_option
+@click.option("--port", default=3000, show_default=True, help="Port on 127.0.0.1.")
+def ui(study_name: str, port: int) -> None:
+    """Open Dagster's UI and daemon for a study."""
+    from dlbug_assets.cli.instance import prepared_instance  # noqa: PLC0415
+
+    study = load_study(study_name)
+    home = _home(study)
+    with prepared_instance(home):
+        os.environ["DAGSTER_HOME"] = str(home.dagster_home)
+    os.environ["DLBUG_HOME"] = str(home.root)
+    os.environ["DLBUG_STUDY"] = study_name if study_name in shipped_studies() else str(Path(study_name).resolve())
+    click.echo(f"Study {study.name} at http://127.0.0.1:{port} (Ctrl+C ends it)", err=True)
+    arguments = ["dev", "-w", str(WORKSPACE), "-h", "127.0.0.1", "-p", str(port)]
+    # Replaces this process, so that Ctrl+C reaches Dagster itself.
+    os.execv(sys.executable, [sys.executable, "-m", "dagster", *arguments])  # noqa: S606
+
+
+@cli.command()
+@click.argument("query", required=False)
+@_study_option
+@click.option("--format", "output_format", type=click.Choice(_FORMATS), default="table", show_default=True)
+@click.option("--output", type=click.Path(path_type=Path), help="Write here instead of the terminal.")
+@click.option("--limit", type=click.IntRange(min=0), help="Give this many rows at most.")
+@click.option("--memory", default="1GB", show_default=True, help="What a query may use of memory.")
+def sql(
+    query: str | None, study_name: str, *, output_format: str, output: Path | None, limit: int | None, memory: str
+) -> None:
+    """Ask the published database; without QUERY, an interactive prompt."""
+    from dlbug_assets.cli.sql import Bounds, answer, prompt  # noqa: PLC0415
+
+    home = _home(load_study(study_name))
+    bounds = Bounds(limit, memory)
+    if query is None:
+        prompt(home, bounds)
+    else:
+        answer(home, query, output_format, output, bounds)
+
+
+@cli.group()
+def labels() -> None:
+    """Sheets for raters and the adjudicator: out, in, and how far they are."""
+
+
+@labels.command("export")
+@_study_option
+@click.option("--format", "file_format", type=click.Choice(FORMATS), default=XLSX, show_default=True)
+@click.option(
+    "--again", default="", metavar="5,10", help="Ask for these checkpoints' items once more, after a training."
+)
+def labels_export(study_name: str, file_format: str, again: str) -> None:
+    """Write everybody's next sheet into the outbox; the first time, freeze the queue."""
+    from dlbug_assets.protocol.taxonomy import load_taxonomy  # noqa: PLC0415
+    from dlbug_assets.warehouse.published import published_query  # noqa: PLC0415
+
+    study = load_study(study_name)
+    home = _home(study)
+    with published_query(home) as ask:
+        paths = export(study, load_taxonomy(study), home.labels, Clock(), ask, file_format=file_format, again=again)
+        for path in paths:
+            click.echo(path)
+        if not paths:
+            click.echo(nothing_due(ask("from labeling.disagreements")), err=True)
+
+
+@labels.command("import")
+@_study_option
+@click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+def labels_import(study_name: str, files: tuple[Path, ...]) -> None:
+    """Put filled sheets into the inbox and take them in."""
+    from dlbug_assets.labeling.sheets.inbox import hand_in  # noqa: PLC0415
+
+    study = load_study(study_name)
+    hand_in(files, _home(study).labels, Clock())
+    _run(study, "group:labeling or group:analysis or group:publishing")
+    _show_status(study)
+
+
+@labels.command("status")
+@_study_option
+def labels_status(study_name: str) -> None:
+    """Per rater and source: labelled, left, rejected; what waits for the adjudicator; kappa so far."""
+    _show_status(load_study(study_name))
+
+
+def _show_status(study: Study) -> None:
+    from rich.console import Console  # noqa: PLC0415
+
+    from dlbug_assets.cli.summary import print_status  # noqa: PLC0415
+    from dlbug_assets.labeling.status import progress  # noqa: PLC0415
+    from dlbug_assets.warehouse.published import published_query  # noqa: PLC0415
+
+    with published_query(_home(study)) as ask:
+        print_status(progress(study, ask), ask, Console())
+
+
+@cli.command()
+@_study_option
+@click.option("--author", "authors", multiple=True, metavar="'FAMILY, GIVEN'", help="Whom to cite; can be repeated.")
+def package(study_name: str, authors: tuple[str, ...]) -> None:
+    """Write the replication package of what is published: tables, protocol and report, without texts and names."""
+    from dlbug_assets.publishing.folders import write_folder  # noqa: PLC0415
+    from dlbug_assets.publishing.package import Package, archive  # noqa: PLC0415
+    from dlbug_assets.warehouse.published import published_query  # noqa: PLC0415
+    from dlbug_assets.warehouse.table_specs import load_specs  # noqa: PLC0415
+
+    study = load_study(study_name)
+    home = _home(study)
+    with published_query(home) as ask:
+        files = Package(study, load_specs(), ask, authors).files()
+    name = f"{study.name}-replication"
+    write_folder(home.package, {f"{name}/{path}": content for path, content in files.items()}
+                 | {f"{name}.zip": archive(name, files)})  # fmt: skip
+    click.echo(f"Package: {home.package / name} ({len(files)} files)")
+    click.echo(f"Archive: {home.package / f'{name}.zip'}")
+
+
+@cli.command()
+def studies() -> None:
+    """List the studies that ship."""
+    for name, path in shipped_studies().items():
+        study = load_study(path)
+        sources = study.sources
+        click.echo(
+            f"{name:10} {study.study.title} ({', '.join(study.library_names)}; "
+            f"posts: {sources.posts}, commits: {sources.commits}, labels: {sources.labels})"
+        )
+
+
+@cli.command()
+@_study_option
+def doctor(study_name: str) -> None:
+    """Check this machine; says what each failing line breaks and its cure."""
+    failing = 0
+    study = load_study(study_name)
+    for line in examine(study, Home.of(study.name, os.environ), os.environ):
+        failing += line.status == "FAIL"
+        click.echo(f"{line.status:5} {line.subject}: {line.text}")
+    if failing:
+        raise DlbugError(f"{failing} of these must be mended first")
+
+
+def main() -> None:
+    """Entry point: one message and exit code 1 for what a user can mend."""
+    try:
+        cli(standalone_mode=False)
+    except DlbugError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(1)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("stopped", err=True)
+        sys.exit(130)
+

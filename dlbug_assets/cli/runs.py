@@ -1,0 +1,243 @@
+"""Runs from the command line: the same jobs that the UI launches, in this process, in the same instance."""
+
+import functools
+import gc
+import operator
+import uuid
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from dlbug_assets.asset_factories.landings import LANDINGS, step_name
+from dlbug_assets.asset_factories.tables import asset_key
+from dlbug_assets.automation.jobs import WHOLE_GRAPH
+from dlbug_assets.automation.orphaned_runs import run_lock
+from dlbug_assets.automation.schedules import RANGE_END, RANGE_START, REFRESH
+from dlbug_assets.cli.instance import prepared_instance
+from dlbug_assets.cli.staleness import input_fingerprint, last_fingerprint, record_fingerprint, submitted_files
+from dlbug_assets.clock import Clock
+from dlbug_assets.definitions import build_defs
+from dlbug_assets.errors import DlbugError
+from dlbug_assets.layout import Home
+from dlbug_assets.protocol.study import Study
+
+
+@dataclass(frozen=True)
+class StepFailure:
+    """A failed step and what it said."""
+
+    step: str
+    message: str
+
+
+@contextmanager
+def _quick_to_look_for_garbage() -> Iterator[None]:
+    """Within, Python's collector leaves alone what was loaded before: all of it stays to the end. Handed back after
+    that, or the libraries under DuckDB would call it leaked as the process ends."""
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+
+
+def run_study(
+    study: Study,
+    environ: Mapping[str, str],
+    *,
+    select: str | None = None,
+    libraries: Sequence[str] | None = None,
+    sweep: bool = False,
+    log_format: str = "text",
+) -> list[StepFailure]:
+    """Materialize a study, or what ``select`` (Dagster's selection syntax) and ``libraries`` narrow it down to;
+    ``sweep`` lets the sources be asked in full, ``log_format`` (text, json) is that of the progress on the terminal.
+
+    The published database is replaced at the end. Where a library could not be collected, the others go on to the
+    end. Where a study follows a source, and nothing else has changed since everything was made, its corpora are
+    refreshed first; if they tell nothing new either, that is all. Returns the failed steps; raises
+    :class:`DlbugError` for a selection or library that does not exist.
+    """
+    ranges = contiguous_ranges(study.library_names, libraries or study.library_names)
+    definitions = build_defs(study, environ)
+    chosen = None
+    if select is not None:
+        chosen = _parsed(select, definitions) | dg.AssetSelection.assets("publishing/database")
+    # Corpora only: what lies downstream waits for the last range.
+    corpora = dg.AssetSelection.groups("reference") | _corpora(definitions)
+    if chosen is not None:
+        corpora &= chosen
+    home = Home.of(study.name, environ)
+    failures: list[StepFailure] = []
+    with prepared_instance(home) as instance, _quick_to_look_for_garbage():
+        runs = _Runs(definitions, instance, home.run_locks, study.library_names, sweep=sweep, log_format=log_format)
+        known = _corpus_keys(definitions)
+        files = submitted_files(home, Clock())
+        digest = input_fingerprint(study, files, instance, known)
+        is_all_made = select is None and home.published.exists() and last_fingerprint(instance, besides=REFRESH) == digest
+        if is_all_made and study.follows_a_source:
+            for libraries_of_run in ranges:
+                failures += runs.run(REFRESH, None, libraries_of_run, then_downstream=False)
+            if input_fingerprint(study, files, instance, known) == digest:
+                return failures
+            rest = dg.AssetSelection.all() - _corpora(definitions)
+            failures += runs.run("downstream", rest, ranges[-1], then_downstream=True)
+        else:
+            for libraries_of_run in ranges[:-1]:
+                failures += runs.run("corpora", corpora, libraries_of_run, then_downstream=False)
+            job = WHOLE_GRAPH if chosen is None else "selection"
+            failures += runs.run(job, chosen, ranges[-1], then_downstream=True)
+        if select is None and not failures:
+            record_fingerprint(instance, runs.last, input_fingerprint(study, files, instance, known))
+    return failures
+
+
+def contiguous_ranges(known: Sequence[str], wanted: Sequence[str]) -> list[tuple[str, str]]:
+    """The wanted libraries as (first, last) of the fewest runs of neighbours in the study's order.
+
+    Dagster runs ranges of partitions, so that libraries which are not neighbours need a run each.
+    """
+    unknown = [library for library in wanted if library not in known]
+    if unknown:
+        raise DlbugError(f"unknown library {unknown[0]!r}: this study has {', '.join(known)}")
+    positions = sorted({known.index(library) for library in wanted})
+    ranges: list[tuple[int, int]] = []
+    for position in positions:
+        if ranges and ranges[-1][1] == position - 1:
+            ranges[-1] = (ranges[-1][0], position)
+        else:
+            ranges.append((position, position))
+    return [(known[first], known[last]) for first, last in ranges]
+
+
+def _corpus_keys(definitions: dg.Definitions) -> list[dg.AssetKey]:
+    return [spec.key for spec in definitions.resolve_all_asset_specs() if spec.partitions_def is not None]
+
+
+def _corpora(definitions: dg.Definitions) -> dg.AssetSelection:
+    return dg.AssetSelection.assets(*_corpus_keys(definitions))
+
+
+def _parsed(select: str, definitions: dg.Definitions) -> dg.AssetSelection:
+    try:
+        with warnings.catch_warnings():
+            # Dagster's own parser of selections calls a function of Dagster that is in beta.
+            warnings.simplefilter("ignore", dg.BetaWarning)
+            selection = dg.AssetSelection.from_string(select)
+        keys = selection.resolve(definitions.resolve_asset_graph())
+    except dg.DagsterError as error:
+        raise DlbugError(f"--select {select!r}: {error}") from None
+    if not keys:
+        raise DlbugError(f"--select {select!r} selects nothing. Examples: 'group:analysis', 'key:\"labeling/items\"+'")
+    return dg.AssetSelection.assets(*keys)
+
+
+class _Runs:
+    """The runs of one command, one after the other; ``last`` is the id of the one that was begun last."""
+
+    last: str
+
+    def __init__(
+        self,
+        definitions: dg.Definitions,
+        instance: dg.DagsterInstance,
+        run_locks: Path,
+        libraries: Sequence[str],
+        *,
+        sweep: bool,
+        log_format: str,
+    ) -> None:
+        self._definitions = definitions
+        self._instance = instance
+        self._run_locks = run_locks
+        self._libraries = libraries
+        self._sweep = sweep
+        self._log_format = log_format
+        self._collected: dict[str, set[str]] = {landing: set() for landing in LANDINGS}
+
+    def run(
+        self, job_name: str, selection: dg.AssetSelection | None, libraries: tuple[str, str], *, then_downstream: bool
+    ) -> list[StepFailure]:
+        """Run a job for a range of libraries. Where some of them could not be collected, what follows from the others
+        is run on its own; what lies downstream of the corpora only for ``then_downstream``."""
+        result = self._execute(job_name, selection, libraries)
+        failures = list(_failures(result))
+        failed = [landing for landing in LANDINGS if any(failure.step == landing for failure in failures)]
+        collected = {landing: _collected(result, landing) for landing in LANDINGS}
+        for landing, names in collected.items():
+            self._collected[landing] |= set(names)
+        # Downstream needs something of each corpus; where nothing of one could be had, there is nothing to go on with.
+        if not failed or not all(self._collected[landing] for landing in failed):
+            return failures
+        everything = selection or dg.AssetSelection.all()
+        follows = [
+            dg.AssetSelection.assets(asset_key(landing)).downstream(include_self=False) & everything
+            for landing in failed
+        ]
+        corpora = _corpora(self._definitions)
+        for landing, following in zip(failed, follows, strict=True):
+            for libraries_of_run in contiguous_ranges(self._libraries, collected[landing]):
+                failures += _failures(self._execute("go_on", following & corpora, libraries_of_run))
+        if then_downstream:
+            rest = functools.reduce(operator.or_, follows) - corpora
+            failures += _failures(self._execute("go_on", rest, libraries))
+        return failures
+
+    def _execute(
+        self, job_name: str, selection: dg.AssetSelection | None, libraries: tuple[str, str]
+    ) -> dg.ExecuteInProcessResult:
+        definitions = self._definitions
+        if selection is not None:
+            job = dg.define_asset_job(job_name, selection=selection)
+            definitions = dg.Definitions.merge(definitions, dg.Definitions(jobs=[job]))
+        config: dict[str, Any] = {"loggers": {"progress": {"config": {"format": self._log_format}}}}
+        if self._sweep:
+            keys = (selection or dg.AssetSelection.all()).resolve(definitions.resolve_asset_graph())
+            collecting = [landing for landing in LANDINGS if asset_key(landing) in keys]
+            config["ops"] = {step_name(landing): {"config": {"sweep": True}} for landing in collecting}
+        run_id = self.last = str(uuid.uuid4())
+        # Whoever typed the command sees how it ends: the daemon must not start it again.
+        tags = {RANGE_START: libraries[0], RANGE_END: libraries[1], "dagster/max_retries": "0"}
+        with run_lock(self._run_locks, run_id):
+            return definitions.resolve_job_def(job_name).execute_in_process(
+                instance=self._instance, run_config=config, tags=tags, raise_on_error=False, run_id=run_id
+            )
+
+
+def _collected(result: dg.ExecuteInProcessResult, landing: str) -> list[str]:
+    """The libraries that landed in a run."""
+    return [
+        str(event.partition)
+        for event in result.all_events
+        if event.event_type == dg.DagsterEventType.ASSET_MATERIALIZATION and event.asset_key == asset_key(landing)
+    ]
+
+
+def _failures(result: dg.ExecuteInProcessResult) -> Iterator[StepFailure]:
+    for event in result.all_events:
+        if event.event_type == dg.DagsterEventType.STEP_FAILURE:
+            data = event.step_failure_data
+            if data.user_failure_data and data.user_failure_data.description:
+                message = data.user_failure_data.description
+            else:
+                message = _message(data.error)
+            yield StepFailure((event.step_key or "").replace("__", ".", 1), message)
+    if not result.success and not any(e.event_type == dg.DagsterEventType.STEP_FAILURE for e in result.all_events):
+        yield StepFailure("the run", "failed before its first step; see its log with `dlbug ui`")
+
+
+def _message(error: Any) -> str:
+    """What our own error says, wherever it stands in the chain of causes; else the first cause with its class."""
+    ours = f"{DlbugError.__module__}.{DlbugError.__qualname__}: "
+    message = "no reason recorded"
+    while error:
+        message = error.message.strip()
+        if message.startswith(ours):
+            return message.removeprefix(ours)
+        error = error.cause
+    return message

@@ -1,0 +1,1 @@
+"""Commits through GitHub's REST API."""

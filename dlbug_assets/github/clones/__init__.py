@@ -1,0 +1,1 @@
+"""Commits from clones, read with git."""

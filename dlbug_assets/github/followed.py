@@ -1,0 +1,124 @@
+"""Commits of repositories that a search finds or a study lists, from clones or from the API."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from dlbug_assets.errors import DlbugError
+from dlbug_assets.github.api.access import ApiAccess
+from dlbug_assets.github.api.discovery import Discovery
+from dlbug_assets.github.api.histories import ApiHistories
+from dlbug_assets.github.clones import on_spark
+from dlbug_assets.github.clones.histories import CloneHistories, in_threads
+from dlbug_assets.github.commits import Target, pseudonymize_authors, repository_rows
+from dlbug_assets.github.loading import _NOTHING, _collections, _details, _loaded, _replaced
+from dlbug_assets.github.sources import logger
+from dlbug_assets.ingest.http_client import UnreachableError
+from dlbug_assets.ingest.landing import Collected, Landing
+from dlbug_assets.privacy import secret_key
+from dlbug_assets.protocol.addresses import repository_name
+from dlbug_assets.protocol.study import Library, Study
+from dlbug_assets.warehouse.rows import Part, ReadCurrent
+
+
+@dataclass(frozen=True)
+class Followed:
+    """Repositories that are found by GitHub's search or listed by the study, with their histories from clones or from
+    the API."""
+
+    study: Study
+    landing: Landing
+    access: ApiAccess
+    clones: Path
+    key_file: Path
+    spark: str | None = None
+
+    def collect(self, libraries: Sequence[str], *, sweep: bool) -> Iterator[Collected]:
+        """Find the repositories at the first time and for a ``sweep``; then follow the history of each. Where GitHub
+        cannot be reached for one library, it is not tried for the next."""
+        unreachable: DlbugError | None = None
+        for library in libraries:
+            try:
+                if unreachable:
+                    raise unreachable
+                yield Collected(library, self._collected(library, sweep=sweep))
+            except UnreachableError as error:
+                unreachable = error
+                yield Collected(library, {}, error)
+            except DlbugError as error:
+                yield Collected(library, {}, error)
+
+    def load(self, library: str, own: ReadCurrent) -> dict[str, Part]:
+        """All rows of the library; nothing where they are in the tables already."""
+        loaded = _loaded(library, own)
+        self.landing.require(library, loaded)
+        histories = self._histories(library)
+        done = self.landing.done(library, {Discovery.KIND, histories.KIND})
+        if not any(collection.kind == histories.KIND for collection in done):
+            raise DlbugError(f"nothing of {library} has landed yet: materialize github/landing first")
+        if loaded == [collection.name for collection in done]:
+            return {
+                "repositories": Part(own("github.repositories", _NOTHING, []), _NOTHING, []),
+                "fix_commits": Part(own("github.fix_commits", _NOTHING, []), _NOTHING, []),
+                "collections": _collections(library, done),
+            }
+        targets = self._targets(library)
+        repositories = repository_rows(library, targets, histories.looks())
+        commits = pseudonymize_authors(histories.commits(targets), secret_key(self.key_file))
+        return _replaced(library, repositories, commits, done, done[-1].begun_at)
+
+    def details(self, library: str, shas: Sequence[str]) -> pl.DataFrame:
+        """What landed of these commits."""
+        return _details(self._histories(library).changes(), shas)
+
+    def _collected(self, library: str, *, sweep: bool) -> dict[str, Any]:
+        histories, discovery = self._histories(library), self._discovery(library)
+        found: dict[str, Any] = {}
+        if discovery is not None:
+            unfinished = self.landing.unfinished(library)
+            goes_on = unfinished is not None and unfinished.kind == histories.KIND
+            if discovery.is_due(sweep=sweep and not goes_on):
+                found = discovery.collect()
+                counts = found["repositories"], found["requests"]
+                logger.info("%s: %d repositories found with %d requests", library, *counts)
+        notes = histories.collect(self._targets(library))
+        if "requests" in found:
+            notes["requests"] = notes.get("requests", 0) + found["requests"]
+        return notes
+
+    def _library(self, name: str) -> Library:
+        return next(library for library in self.study.libraries if library.name == name)
+
+    def _discovery(self, name: str) -> Discovery | None:
+        """None where the study lists what is to be cloned: nobody needs to be asked."""
+        library = self._library(name)
+        if self.study.sources.commits == "clone" and not isinstance(library.repositories, str):
+            return None
+        return Discovery(library, self.landing, self.access)
+
+    def _targets(self, name: str) -> list[Target]:
+        discovery = self._discovery(name)
+        if discovery is not None:
+            return discovery.targets()
+        return [listed(address, self.access.git_root) for address in self._library(name).repositories]
+
+    def _histories(self, name: str) -> CloneHistories | ApiHistories:
+        if self.study.sources.commits == "clone":
+            workers = in_threads if self.spark is None else partial(on_spark.workers, self.spark)
+            return CloneHistories(self.study, self._library(name), self.landing, self.clones, workers)
+        return ApiHistories(self.study, self._library(name), self.landing, self.access)
+
+
+def listed(address: str, git_root: str) -> Target:
+    """A repository that the study lists, as owner/name on GitHub, by another address, or by a path."""
+    name = repository_name(address)
+    page = f"https://github.com/{name}"
+    if re.fullmatch(r"[\w.-]+/[\w.-]+", address):
+        return Target(f"{git_root}/{name}.git", name, page=page)
+    is_on_github = re.match(r"\w+://([^/]*@)?github\.com/", address, re.IGNORECASE)
+    return Target(address, name, page=page if is_on_github else None)

@@ -1,0 +1,154 @@
+"""The course of agreement as a picture, and in sentences where it is too low.
+
+What belongs here: showing kappa. What doesn't: computing it (agreement.py), and how any chart looks (drawing.py).
+"""
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from dlbug_assets import chart_style
+from dlbug_assets.labeling.agreement.checkpoints import CUMULATIVE
+from dlbug_assets.labeling.agreement.ratings import IS_BUG
+from dlbug_assets.labeling.items import FIRST_ROUND
+from dlbug_assets.protocol.taxonomy import REQUIRED_DIMENSIONS, SOURCES
+
+if TYPE_CHECKING:
+    import altair as alt
+
+#: What every item or bug must be labelled with, so that kappa there speaks for the whole queue.
+SHOWN = (IS_BUG, *REQUIRED_DIMENSIONS)
+NOTHING_YET = "No two raters have labelled the same items yet."
+
+TITLE = "Agreement of raters over the checkpoints"
+NOTES = (
+    "Cohen's kappa of all items so far, at each percent of the queue's newest round.",
+    "Bars: analytic 95% intervals, cut at the edges. Dashed: the study's target.",
+)
+#: The rows that are drawn.
+QUERY = """
+select kappas.source, kappas.dimension, kappas.checkpoint, kappas.units, kappas.kappa, kappas.kappa_low,
+    kappas.kappa_high, study.kappa_target
+from labeling.kappa_checkpoints as kappas
+cross join reference.study as study
+where kappas.round = (select max(newest.round) from labeling.kappa_checkpoints as newest)
+    and kappas.scope = 'cumulative' and kappas.source <> 'all'
+    and kappas.dimension in ('is_bug', 'bug_type', 'root_cause', 'effect')
+order by kappas.source, kappas.dimension, kappas.checkpoint
+""".strip()
+
+_STEP = 0.2
+
+
+def chart(kappas: pl.DataFrame, target: float = 0.8) -> str:
+    """Markdown with a picture of cumulative kappa over the checkpoints: a panel per dimension, a line per source.
+
+    ``kappas`` is labeling.kappa_checkpoints, of which the newest round counts, ``target`` the study's ``kappa_target``.
+    Without any kappa a sentence says so.
+    """
+    shown = (
+        kappas.filter(
+            (pl.col("round") == pl.col("round").max())
+            & (pl.col("scope") == CUMULATIVE)
+            & pl.col("dimension").is_in(SHOWN)
+            & pl.col("source").is_in(SOURCES)
+        )
+        .sort("source", "dimension", "checkpoint")
+        .with_columns(kappa_target=pl.lit(target))
+    )
+    if missing(shown):
+        return NOTHING_YET
+    svg = chart_style.svg(picture(shown, TITLE, NOTES), "kappa", words(shown))
+    return chart_style.markdown_image(svg, "Cohen's kappa at each checkpoint")
+
+
+def missing(shown: pl.DataFrame) -> str | None:
+    """Why there is nothing to draw, or None."""
+    return NOTHING_YET if shown["kappa"].drop_nulls().is_empty() else None
+
+
+def words(shown: pl.DataFrame) -> str:
+    """The newest kappa of each source and dimension, for those who do not see the picture."""
+    newest = shown.sort("checkpoint").group_by("source", "dimension", maintain_order=True).last()
+    return (
+        "; ".join(
+            f"{row['source']}, {_in_words(row['dimension'])}: "
+            + ("undefined" if row["kappa"] is None else f"{row['kappa']:z.2f}")
+            + f" at {row['checkpoint']}%"
+            for row in newest.sort("source", "dimension").to_dicts()
+        )
+        + "."
+    )
+
+
+def picture(shown: pl.DataFrame, title: str, notes: Sequence[str]) -> "alt.TopLevelMixin":
+    """The chart of the rows of :data:`QUERY`: a panel per dimension, a line per source, broken where kappa is
+    undefined. Bars are cut at 1, which no kappa passes, and below the lowest kappa."""
+    import altair as alt  # noqa: PLC0415 - see drawing.py
+
+    # Below the lowest kappa, not below the lowest bound: wide first intervals would squeeze all later ones to nothing.
+    bottom = math.floor(min(0.0, shown["kappa"].min()) / _STEP) * _STEP
+    panels = [_in_words(dimension) for dimension in SHOWN]
+    rows = shown.with_columns(
+        panel=pl.col("dimension").replace(dict(zip(SHOWN, panels, strict=True))),
+        # Sources lie side by side, so that intervals at the same checkpoint do not cover each other.
+        percent=pl.col("checkpoint") + pl.when(pl.col("source") == SOURCES[0]).then(-0.7).otherwise(0.7),
+        low=pl.max_horizontal("kappa_low", pl.lit(bottom)),
+        high=pl.min_horizontal("kappa_high", pl.lit(1.0)),
+    )
+    base = alt.Chart(rows).encode(
+        x=alt.X("percent:Q", title="percent of the queue", scale=alt.Scale(domain=[0, 102], nice=False)),
+        color=alt.Color("source:N", title=None, scale=chart_style.scale(chart_style.SOURCE_COLOURS)),
+    )
+    kappa = alt.Y("kappa:Q", title="kappa", scale=alt.Scale(domain=[bottom, 1], nice=False))
+    defined = base.transform_filter("isValid(datum.kappa)")
+    bars = defined.mark_rule(strokeWidth=5, opacity=0.3).encode(y="low:Q", y2="high:Q")
+    line = base.mark_line(strokeWidth=1.5, invalid="break-paths-show-path-domains").encode(y=kappa)
+    marks = defined.mark_point(filled=True, size=34, opacity=1).encode(
+        y=kappa,
+        shape=alt.Shape("source:N", title=None, scale=alt.Scale(domain=list(SOURCES), range=["circle", "square"])),
+    )
+    target = alt.Chart(rows).mark_rule(strokeDash=[6, 4], color=chart_style.INK).encode(y="kappa_target:Q")
+    return (
+        alt.layer(target, bars, line, marks)
+        .properties(width=300, height=170)
+        .facet(facet=alt.Facet("panel:N", sort=panels, title=None), columns=2)
+        .properties(title=alt.TitleParams(title, subtitle=list(notes)))
+    )
+
+
+def disagreeing(kappas: pl.DataFrame, target: float) -> list[str]:
+    """One sentence for each source and dimension whose newest kappa, of the newest round, is below the target.
+
+    ``kappas`` is labeling.kappa_checkpoints, of which the cumulative rows count. In their order; the sources taken
+    together are left out. Names the categories that the raters disagree on most.
+    """
+    series = ("source", "dimension")
+    newest = (
+        kappas.filter((pl.col("scope") == CUMULATIVE) & pl.col("source").is_in(SOURCES))
+        .filter(pl.col("round") == pl.col("round").max().over(series))
+        .filter(pl.col("checkpoint") == pl.col("checkpoint").max().over(series))
+    )
+    sentences = []
+    for row in newest.filter(pl.col("kappa") < target).to_dicts():
+        kappa, low, high = (_number(row[name]) for name in ("kappa", "kappa_low", "kappa_high"))
+        sentences.append(
+            f"{row['source']}, {_in_words(row['dimension'])}: kappa {kappa} (95% interval {low} to {high}) "
+            f"at {row['checkpoint']}% of {_of(row['round'])} is below the target of {target:g}"
+            + (f"; lowest for {row['disagree_most']}." if row["disagree_most"] else ".")
+        )
+    return sentences
+
+
+def _number(kappa: float) -> str:
+    return f"{kappa:z.3f}"
+
+
+def _of(number: int) -> str:
+    return "the queue" if number == FIRST_ROUND else f"round {number}"
+
+
+def _in_words(dimension: str) -> str:
+    return {IS_BUG: "is it a bug"}.get(dimension, dimension.replace("_", " "))

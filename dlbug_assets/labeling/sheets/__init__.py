@@ -1,0 +1,1 @@
+"""Sheets for raters and the adjudicator: out, in, and what they contain."""

@@ -1,0 +1,131 @@
+"""Receive submitted files: wait until they are complete, archive every version."""
+
+import functools
+import hashlib
+import os
+import shutil
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from dlbug_assets.atomic_files import sync_folder, write_atomically
+from dlbug_assets.clock import Clock
+from dlbug_assets.errors import DlbugError
+from dlbug_assets.labeling.sheets.submissions import _unreadable
+from dlbug_assets.layout import check_folder
+
+_STAMP = "%Y%m%dT%H%M%S%f"
+#: A file that was written to less long ago may still be growing.
+SETTLES_SECONDS = 10
+
+
+@dataclass(frozen=True)
+class Version:
+    """A file as it was received at some moment."""
+
+    folder: Path
+
+    @functools.cached_property
+    def path(self) -> Path:
+        try:
+            return next(self.folder.iterdir())
+        except OSError as error:
+            raise _unreadable(self.folder, error) from None
+
+    @functools.cached_property
+    def received_at(self) -> datetime:
+        """UTC, without zone."""
+        return datetime.strptime(self.folder.name.split("-")[0], _STAMP)
+
+    @property
+    def digest(self) -> str:
+        return self.folder.name.split("-")[1]
+
+
+def settled_files(inbox: Path, clock: Clock) -> tuple[list[Path], list[Path]]:
+    """Return the files of the inbox that are complete, and those that may still be growing; each by name. Raises
+    :class:`DlbugError` for an inbox that cannot be opened."""
+    check_folder(inbox, "move it away and import the sheets again")
+    settled, growing = [], []
+    now = clock.now().timestamp()
+    for path in sorted(inbox.glob("*")):
+        if path.name.startswith((".", "~$")) or path.is_symlink() or not path.is_file():
+            continue
+        age = now - path.stat().st_mtime
+        (growing if 0 <= age < SETTLES_SECONDS else settled).append(path)
+    return settled, growing
+
+
+def file_stats(paths: Iterable[Path]) -> list[tuple[str, int, int]]:
+    """Files as they are now: name, bytes, time of the last change (ns since 1970)."""
+    return [(path.name, stat.st_size, stat.st_mtime_ns) for path, stat in ((path, path.stat()) for path in paths)]
+
+
+def receive(paths: Iterable[Path], archive: Path, clock: Clock) -> list[str]:
+    """Keep a copy of each file that is not what was received last under its name; returns the names of those.
+
+    Raises :class:`DlbugError` for a full disk or a folder that cannot be written.
+    """
+    before = versions(archive)
+    newest = {version.path.name: version.digest for version in before}
+    last = before[-1].received_at if before else datetime.min
+    new = []
+    for path in paths:
+        try:
+            content = path.read_bytes()
+            digest = hashlib.sha256(content).hexdigest()[:16]
+            if newest.get(path.name) == digest:
+                continue
+            # Moments rise, whatever the clock does: their order is the order of arrival.
+            last = max(clock.now().replace(tzinfo=None), last + timedelta(microseconds=1))
+            folder = archive / f"{last:{_STAMP}}-{digest}"
+            unfinished = archive / f".unfinished-{folder.name}"
+            shutil.rmtree(unfinished, ignore_errors=True)
+            unfinished.mkdir(parents=True)
+            write_atomically(unfinished / path.name, content)
+            unfinished.rename(folder)
+            sync_folder(archive)
+        except OSError as error:
+            raise DlbugError(
+                f"cannot receive {path}: {error.strerror}. It stays in the inbox; free some disk space (or make the "
+                "file readable and the folders writable) and run again."
+            ) from None
+        newest[path.name] = digest
+        new.append(path.name)
+    return new
+
+
+def versions(archive: Path) -> list[Version]:
+    """Return everything that was received, in the order of arrival. Raises :class:`DlbugError` for an archive that
+    cannot be opened."""
+    check_folder(archive, "restore it from a backup: it holds every label")
+    return [Version(path) for path in sorted(archive.glob("[0-9]*"))]
+
+
+def hand_in(paths: Sequence[Path], folder: Path, clock: Clock) -> None:
+    """Copy files into the inbox, each as a whole, with the time of now; ``folder`` has inbox and received. What stands
+    there under the name of one is received first, if it was not: it may be somebody else's. Raises
+    :class:`DlbugError`."""
+    inbox = folder / "inbox"
+    check_folder(inbox, "move it away")
+    names = Counter(path.name for path in paths)
+    repeated = [path for path in paths if names[path.name] > 1]
+    if repeated:
+        raise DlbugError(
+            f"{' and '.join(map(str, repeated))} have the same name, by which the versions of a file are told apart: "
+            "give each its own."
+        )
+    receive((inbox / name for name in names if (inbox / name).is_file()), folder / "received", clock)
+    for path in paths:
+        try:
+            inbox.mkdir(parents=True, exist_ok=True)
+            unfinished = inbox / f".unfinished-{path.name}"
+            shutil.copyfile(path, unfinished)
+            # A whole file has nothing to wait for.
+            settled = clock.now().timestamp() - SETTLES_SECONDS
+            os.utime(unfinished, (settled, settled))
+            unfinished.replace(inbox / path.name)
+        except OSError as error:
+            raise DlbugError(f"cannot hand in {path}: {error.strerror}") from None

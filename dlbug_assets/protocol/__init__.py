@@ -1,0 +1,1 @@
+"""The study protocol: what a researcher decides before looking at data."""

@@ -1,0 +1,336 @@
+"""The study protocol: one TOML file -> one validated, frozen object.
+
+What belongs here: what a researcher decides before looking at data (libraries, selection, sources, raters,
+checkpoints). What doesn't: where files lie (warehouse.py) and what categories exist (taxonomy.py).
+"""
+
+import hashlib
+import json
+import re
+import tomllib
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from cronsim import CronSimError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from dlbug_assets.errors import DlbugError
+from dlbug_assets.layout import SCHEMAS, STUDIES
+from dlbug_assets.protocol.addresses import _is_text, _listed, _without_account, is_address, repository_name
+from dlbug_assets.protocol.cron import next_due
+
+# In DuckDB `labeling.items` could mean a table of the *database* labeling: a study's file becomes such a database.
+_RESERVED_NAMES = {*SCHEMAS, "main", "temp", "system", "information_schema", "pg_catalog"}
+
+# Strict, or else `true` would be a number.
+Whole = Annotated[int, Field(strict=True)]
+Percent = Annotated[Whole, Field(ge=1, le=100)]
+
+
+def _names_files(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_]+", name):
+        raise ValueError(f"{name!r}: use letters, digits and _ (it names files)")
+    return name
+
+
+Person = Annotated[str, AfterValidator(_names_files)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
+
+
+class Identity(_Section):
+    """[study]: what the study is called, and the seed of everything drawn at random in it."""
+
+    name: str
+    title: str = Field(min_length=1)
+    seed: Whole = Field(ge=0)
+
+    @field_validator("name")
+    @classmethod
+    def _is_an_identifier(cls, name: str) -> str:
+        if not re.fullmatch(r"[a-z][a-z0-9_]{0,39}", name):
+            raise ValueError("use a small letter, then small letters, digits or _ (it names files and a database)")
+        if name in _RESERVED_NAMES:
+            raise ValueError(f"{name!r} is the name of a schema; a study needs another name")
+        return name
+
+
+class Selection(_Section):
+    """[selection]: which posts and commits are candidates. Dates are UTC days, both inclusive."""
+
+    created_from: date | None = None
+    created_until: date | None = None
+    min_score: Whole = 6
+    require_code: bool = True
+    fix_pattern: str = r"(?i)(^|[^a-z])(bug|hot)?fix(es|ed|ing)?([^a-z]|$)"
+    commits_per_library: Whole = Field(default=100, ge=1)
+
+    @field_validator("fix_pattern")
+    @classmethod
+    def _compiles(cls, pattern: str) -> str:
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            raise ValueError(f"not a regular expression: {error}") from None
+        return pattern
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.created_from and self.created_until and self.created_from > self.created_until:
+            raise ValueError("created_from is after created_until: no post can be in between")
+        return self
+
+
+class Library(_Section):
+    """[[libraries]]: one library under study and how to find it in both sources.
+
+    ``repositories`` are qualifiers of GitHub's search, or a list of repositories (owner/name, addresses, paths).
+    """
+
+    name: str = Field(min_length=1)
+    tags: tuple[Annotated[str, Field(min_length=1)], ...] = Field(min_length=1)
+    repositories: str | tuple[str, ...]
+    max_repositories: Whole = Field(default=1000, ge=1)
+
+    @field_validator("repositories", mode="before")
+    @classmethod
+    def _are_a_search_or_a_list(cls, repositories: Any) -> Any:
+        listed = _listed(repositories)
+        if not isinstance(listed, list | tuple) or not listed or not all(map(_is_text, listed)):
+            raise ValueError("use a search such as 'topic:keras', or a list of repositories such as ['owner/name']")
+        if isinstance(repositories, str) and re.search(r"(^|\s)-?created:", repositories):
+            raise ValueError("leave created: out of the search, which is cut into windows of creation time by itself")
+        return repositories
+
+    @field_validator("repositories")
+    @classmethod
+    def _hold_no_secret(cls, repositories: str | tuple[str, ...]) -> str | tuple[str, ...]:
+        for entry in _listed(repositories):
+            if re.match(r"(https?://[^/]*|\w+://[^/]*:[^/]*)@", entry, re.IGNORECASE):
+                raise ValueError(
+                    f"the address of {_without_account(entry)!r} holds an account, password or token, and a study is "
+                    "published: use ssh://git@host/owner/name.git, or a public address"
+                )
+        return repositories
+
+    @field_validator("repositories")
+    @classmethod
+    def _are_different_addresses(cls, repositories: str | tuple[str, ...]) -> str | tuple[str, ...]:
+        known: dict[str, str] = {}
+        for entry in () if isinstance(repositories, str) else repositories:
+            if re.match(r"[^/:]+:(?!//|:)", entry):
+                raise ValueError(
+                    f"{_without_account(entry)!r} is no address: write ssh://git@host/owner/name.git instead of "
+                    "git@host:owner/name.git"
+                )
+            name = repository_name(entry)
+            name = name if name.startswith("/") else name.lower()  # paths tell cases apart, hosts do not
+            if name in known:
+                raise ValueError(f"{known[name]!r} and {entry!r} are the same repository: list it once")
+            known[name] = entry
+        return repositories
+
+    @field_validator("name")
+    @classmethod
+    def _is_a_partition_key(cls, name: str) -> str:
+        if not re.fullmatch(r"[A-Za-z][A-Za-z0-9 _+-]*", name):
+            raise ValueError("use letters, digits, blanks, _, + or - (it names a partition)")
+        if name in ("All", "Total"):
+            raise ValueError(f"{name!r} stands for all libraries together")
+        return name
+
+
+class Sources(_Section):
+    """[sources]: where posts, commits and labels come from, with the paths some sources need. What the sample source
+    makes up is ``sample_size`` times as much as the paper read."""
+
+    posts: Literal["sample", "api", "dump", "artifact"]
+    commits: Literal["sample", "api", "clone", "artifact"]
+    labels: Literal["sample", "files", "artifact"]
+    dump_path: Path | str | None = None  # text where it is an address, such as s3a://bucket/Posts.xml
+    sample_size: Whole = Field(default=1, ge=1, le=10_000)
+
+    @field_validator("dump_path", mode="after")
+    @classmethod
+    def _paths_are_no_addresses(cls, value: Path | str | None) -> Path | str | None:
+        return Path(value) if isinstance(value, str) and not is_address(value) else value
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.posts == "dump" and self.dump_path is None:
+            raise ValueError("posts = 'dump' needs dump_path, the Posts.xml or .7z to read")
+        if self.posts != "dump" and self.dump_path is not None:
+            raise ValueError(f"dump_path is read where posts = 'dump', not {self.posts!r}: leave it out, or set posts")
+        if self.sample_size != 1 and "sample" not in (self.posts, self.commits):
+            raise ValueError("sample_size is the size of what is made up: it needs posts or commits = 'sample'")
+        if self.labels != "files" and not (self.posts == self.commits == self.labels):
+            raise ValueError(
+                f"labels = {self.labels!r} come with their own posts and commits: "
+                f"set posts and commits to {self.labels!r} too, or labels to 'files'"
+            )
+        return self
+
+
+class Labeling(_Section):
+    """[labeling]: who labels, when agreement is measured (percent of the queue) and what is aimed at."""
+
+    raters: tuple[Person, ...] = ()
+    adjudicator: Person | None = None
+    checkpoints: tuple[Percent, ...] = (5, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100)
+    kappa_target: float = Field(default=0.8, gt=0, le=1, strict=True)
+    antipattern_posts_per_library: Whole = Field(default=30, ge=0)
+
+    @field_validator("raters")
+    @classmethod
+    def _are_distinct(cls, raters: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(raters)) != len(raters):
+            raise ValueError("two raters bear the same name")
+        return raters
+
+    @field_validator("checkpoints")
+    @classmethod
+    def _rise_to_the_end(cls, checkpoints: tuple[int, ...]) -> tuple[int, ...]:
+        if not checkpoints or list(checkpoints) != sorted(set(checkpoints)) or checkpoints[-1] != 100:  # noqa: PLR2004
+            raise ValueError("checkpoints must rise and end at 100, as in [5, 10, 20, 100]")
+        return checkpoints
+
+    @model_validator(mode="after")
+    def _adjudicator_is_no_rater(self) -> Self:
+        if self.adjudicator in self.raters:
+            raise ValueError(f"adjudicator {self.adjudicator!r} is also a rater; raters must be blind to each other")
+        return self
+
+
+class TaxonomyOptions(_Section):
+    """[taxonomy]: categories beyond the paper's, found while labelling (open coding)."""
+
+    extra: Path | None = None
+
+
+class Schedule(_Section):
+    """[schedule]: cron expressions, UTC."""
+
+    refresh: str = "0 3 * * *"
+    sweep: str = "0 4 * * 0"
+
+    @field_validator("refresh", "sweep")
+    @classmethod
+    def _comes_due(cls, cron: str) -> str:
+        try:
+            next_due(cron, datetime.now(UTC))
+        except (CronSimError, StopIteration):
+            raise ValueError(f"not a cron expression that ever comes due, such as '0 3 * * *': {cron!r}") from None
+        return cron
+
+
+class Study(_Section):
+    """One study, as its TOML file says. Read it with :func:`load_study`."""
+
+    study: Identity
+    selection: Selection = Selection()
+    libraries: tuple[Library, ...] = Field(min_length=1)
+    sources: Sources
+    labeling: Labeling = Labeling()
+    taxonomy: TaxonomyOptions = TaxonomyOptions()
+    schedule: Schedule = Schedule()
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        names = [library.name for library in self.libraries]
+        if len(set(names)) != len(names):
+            raise ValueError("libraries: two of them bear the same name")
+        if self.sources.labels != "artifact":
+            if len(self.labeling.raters) < 2:  # noqa: PLR2004
+                raise ValueError("labeling.raters: agreement needs two raters or more")
+            if not self.labeling.adjudicator:
+                raise ValueError("labeling.adjudicator: somebody has to decide where raters differ")
+        return self
+
+    @property
+    def name(self) -> str:
+        return self.study.name
+
+    @property
+    def library_names(self) -> tuple[str, ...]:
+        return tuple(library.name for library in self.libraries)
+
+    @property
+    def is_synthetic(self) -> bool:
+        """Whether any of its rows were made up by the sample source."""
+        return "sample" in (self.sources.posts, self.sources.commits, self.sources.labels)
+
+    @property
+    def follows_a_source(self) -> bool:
+        """Whether there is something out there that changes, and a schedule to look at it."""
+        return self.sources.posts == "api" or self.sources.commits in ("api", "clone")
+
+    @property
+    def hash(self) -> str:
+        """sha256 of the validated protocol: the same for every spelling of the same decisions."""
+        canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def shipped_studies() -> dict[str, Path]:
+    """Name -> TOML file of the studies that come with the project, in alphabetical order."""
+    return {path.stem: path for path in sorted(STUDIES.glob("*.toml"))}
+
+
+def load_study(name_or_path: str | Path) -> Study:
+    """Read and validate a study.
+
+    ``name_or_path`` is the name of a shipped study or the path of a TOML file; paths inside the file are
+    relative to it. Raises :class:`DlbugError` that names the file and the key at fault.
+    """
+    shipped = shipped_studies()
+    path = shipped.get(str(name_or_path), Path(name_or_path))
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+        raise DlbugError(
+            f"unknown study {str(name_or_path)!r}: it is neither a file nor one of {', '.join(shipped)}. "
+            "`dlbug studies` lists those that ship."
+        ) from None
+    except OSError as error:
+        raise DlbugError(f"cannot read {path}: {error.strerror}. Make the file and its folder readable.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise DlbugError(f"{path}: not valid TOML: {error}") from None
+    try:
+        study = Study.model_validate(_with_absolute_paths(content, path.parent))
+    except ValidationError as error:
+        raise DlbugError(f"{path}: {'; '.join(_explain(problem) for problem in error.errors())}") from None
+    if path in shipped.values() and path.stem != study.name:
+        raise DlbugError(f"{path}: study.name is {study.name!r}; a shipped study is named as its file")
+    return study
+
+
+def _with_absolute_paths(content: dict[str, Any], folder: Path) -> dict[str, Any]:
+    for section, key in (("sources", "dump_path"), ("taxonomy", "extra")):
+        table = content.get(section)
+        if isinstance(table, dict) and isinstance(table.get(key), str) and not is_address(table[key]):
+            table[key] = str((folder / table[key]).resolve())
+    libraries = content.get("libraries")
+    for library in libraries if isinstance(libraries, list) else ():
+        listed = library.get("repositories") if isinstance(library, dict) else None
+        if isinstance(listed, list):
+            library["repositories"] = [
+                str((folder / address).resolve()) if isinstance(address, str) and address.startswith(".") else address
+                for address in listed
+            ]
+    return content
+
+
+def _explain(problem: Any) -> str:
+    """One problem as `key: what is wrong`, with the key as one writes it in TOML."""
+    key = ".".join(str(part) for part in problem["loc"])
+    message = problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == "extra_forbidden":
+        message = "unknown key"
+    elif problem["type"] == "missing":
+        message = "missing"
+    elif problem["type"] != "value_error" and not isinstance(problem["input"], dict | list | tuple):
+        message = f"{message}, not {problem['input']!r}"
+    return f"{key}: {message}" if key else message

@@ -1,0 +1,1 @@
+"""Posts through Stack Exchange's API."""

@@ -1,0 +1,1 @@
+"""Posts from Stack Overflow's data dump."""

@@ -1,0 +1,152 @@
+"""Posts from Stack Overflow's data dump."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from dlbug_assets.errors import DlbugError
+from dlbug_assets.ingest.landing import Collected, Collection, Landing
+from dlbug_assets.privacy import secret_key
+from dlbug_assets.protocol.addresses import is_address
+from dlbug_assets.protocol.study import Study
+from dlbug_assets.stackoverflow.dump import extraction, on_spark
+from dlbug_assets.stackoverflow.loading import _NOTHING, _collections, _irregularities, _loaded, _replaced
+from dlbug_assets.stackoverflow.posts import POST_ANSWERS, POSTS, pseudonymize_owners
+from dlbug_assets.stackoverflow.sources import logger
+from dlbug_assets.warehouse.rows import Part, ReadCurrent
+
+_DUMP = "dump"
+
+
+@dataclass(frozen=True)
+class Dump:
+    """Stack Overflow's data dump, of which what the study selects is kept in landing."""
+
+    study: Study
+    landing: Landing
+    key_file: Path
+    spark: str | None = None
+
+    def collect(self, libraries: Sequence[str], *, sweep: bool) -> Iterator[Collected]:
+        """Read the dump once for all libraries that have not been read from it yet."""
+        path = self._path
+        tags = {library.name: library.tags for library in self.study.libraries}
+        asked = {library: self._asked(path, tags[library]) for library in libraries}
+        due = [library for library in libraries if sweep or not self._is_read(library, asked[library])]
+        for library in libraries:
+            if library not in due:
+                yield Collected(library, {"kind": _DUMP, "note": "this dump has been read before"})
+        if not due:
+            return
+        for library in due:
+            self.landing.discard_unfinished(library)
+        begun = {library: self.landing.begin(library, _DUMP, asked[library]) for library in due}
+        selection = self.study.selection
+        try:
+            reading = self._extract()(
+                path,
+                {library: tags[library] for library in due},
+                {library: collection.folder for library, collection in begun.items()},
+                min_score=selection.min_score,
+                created_from=selection.created_from,
+                created_until=selection.created_until,
+            )
+        except DlbugError as error:
+            for library in due:
+                yield Collected(library, {}, error)
+            return
+        if not reading.complete:
+            logger.warning("%s is truncated: the rows before the break are used. Get it anew to have all of it.", path)
+        for library, collection in begun.items():
+            notes = {
+                "rows read": reading.rows,
+                "planted posts dropped": reading.planted,
+                "irregular rows": reading.irregular,
+                "questions": reading.questions[library],
+                "answers": reading.answers[library],
+                "complete": reading.complete,
+            }
+            collection.finish({"finished_at": datetime.now(UTC).replace(tzinfo=None).isoformat(), "reading": notes})
+            yield Collected(library, {"kind": _DUMP, **notes})
+
+    def load(self, library: str, own: ReadCurrent) -> dict[str, Part]:
+        """All rows of the library, in batches; nothing where they are in the tables already."""
+        done = self.landing.done(library, {_DUMP})[-1:]
+        if not done:
+            raise DlbugError(f"nothing of {library} has landed yet: materialize stackoverflow/landing first")
+        loaded = _loaded(self.landing, library, own)
+        if loaded == [done[0].name]:
+            return {
+                "raw_posts": Part(pl.DataFrame(schema=POSTS), _NOTHING, []),
+                "raw_answers": Part(pl.DataFrame(schema=POST_ANSWERS), _NOTHING, []),
+                "collections": _collections(library, done),
+                "irregularities": Part(_irregularities(library, []), _NOTHING, []),
+            }
+        key = secret_key(self.key_file)
+        at = pl.lit(done[0].begun_at).alias("retrieved_at")
+        numbered = pl.concat([_read(file) for file in _parquet(done[0], "irregularities")]).with_columns(
+            pl.lit(done[0].name).alias("collection"),
+            pl.int_range(1, pl.len() + 1).alias("number"),
+            pl.lit(Path(self._path).name).alias("file"),
+            pl.col("field").fill_null("(the row)"),
+        )
+        questions_ = (
+            pseudonymize_owners(_read(file), key).select(
+                pl.lit(library).alias("library"),
+                pl.exclude("library"),
+                at,
+                pl.format("https://stackoverflow.com/questions/{}", "post_id").alias("link"),
+                pl.lit(value=True).alias("in_scope"),
+                pl.lit(None, pl.Datetime("us")).alias("deleted_at"),
+            )
+            for file in _parquet(done[0], "questions")
+        )
+        answers = (pseudonymize_owners(_read(file), key).with_columns(at) for file in _parquet(done[0], "answers"))
+        return _replaced(library, questions_, answers, done, _irregularities(library, [numbered]))
+
+    @property
+    def _path(self) -> Path | str:
+        return self.study.sources.dump_path or Path()  # a study with this source has one
+
+    def _extract(self) -> Callable[..., extraction.DumpReading]:
+        """How the dump is read: here, or where Spark is."""
+        if self.spark is not None:
+            return partial(on_spark.extract, address=self.spark)
+        if is_address(self._path):
+            raise DlbugError(f"{self._path} is an address, which Spark alone reads: set DLBUG_SPARK, or name a file.")
+        return extraction.extract
+
+    def _asked(self, path: Path | str, tags: Sequence[str]) -> dict[str, Any]:
+        """What a reading depends on, as it comes back from JSON. What stands at an address is taken to stay."""
+        selection = self.study.selection
+        dated: list[str | int] = [Path(path).name]
+        if is_address(path):
+            dated = [str(path)]
+        else:
+            with suppress(OSError):  # reading it will say what is wrong
+                status = Path(path).stat()
+                dated += [status.st_size, status.st_mtime_ns]
+        return {
+            "dump": dated,
+            "tags": list(tags),
+            "min_score": selection.min_score,
+            "created": [str(selection.created_from), str(selection.created_until)],
+        }
+
+    def _is_read(self, library: str, asked: Mapping[str, Any]) -> bool:
+        done = self.landing.done(library, {_DUMP})
+        return bool(done) and done[-1].begun == asked
+
+
+def _parquet(collection: Collection, kind: str) -> list[Path]:
+    return sorted(collection.folder.glob(f"{kind}-*.parquet"))
+
+
+def _read(file: Path) -> pl.DataFrame:
+    return pl.read_parquet(file)

@@ -1,0 +1,32 @@
+"""Run the checks of a table and collect the violating rows."""
+
+from dataclasses import dataclass
+
+import duckdb
+
+from dlbug_assets.warehouse.table_specs import Check
+
+_SAMPLE_OF_VIOLATIONS = 5
+
+
+@dataclass(frozen=True)
+class CheckOutcome:
+    """How a check went: the number of violating rows and the first few of them, as text."""
+
+    check: Check
+    violations: int
+    sample: str = ""
+
+    @property
+    def passed(self) -> bool:
+        return self.violations == 0
+
+
+def _check(connection: duckdb.DuckDBPyConnection, check: Check) -> CheckOutcome:
+    count = connection.execute(f"select count(*) from ({check.violations})").fetchall()[0][0]
+    if not count:
+        return CheckOutcome(check, 0)
+    rows = connection.sql(check.violations).limit(_SAMPLE_OF_VIOLATIONS)
+    names = rows.columns
+    sample = "; ".join(str(dict(zip(names, row, strict=True)))[:400] for row in rows.fetchall())
+    return CheckOutcome(check, count, sample)

@@ -1,0 +1,84 @@
+import numpy as np
+import polars as pl
+import pytest
+from scipy.stats import norm
+
+from dlbug_assets.analysis.statistics.clusters import with_cluster_intervals
+from dlbug_assets.analysis.statistics.intervals import distribution
+
+SO, GH = "Stack Overflow", "GitHub"
+FOUR = {"effect": ("Crash", "Hang", "Unknown", "Data Corruption")}
+
+
+def _clustered(label_counts, clusters, source=GH):
+    """The distribution of effects of one library from (cluster, {category: bugs})."""
+    rows = [(source, "Keras", name, "effect", category, n) for name, bugs in clusters for category, n in bugs.items()]
+    frame = pl.DataFrame(
+        rows, schema=["source", "library", "cluster", "dimension", "category", "bugs"], orient="row",
+        schema_overrides={"bugs": pl.Int64},
+    )  # fmt: skip
+    totals: dict[str, int] = {}
+    for *_, category, n in rows:
+        totals[category] = totals.get(category, 0) + n
+    counts = label_counts({"effect": {(source, "Keras"): totals}}, ("Keras",), FOUR)
+    return with_cluster_intervals(distribution(counts, "effect"), frame, "effect", seed=7)
+
+
+def _row(rows, category, source=GH):
+    return rows.filter(source=source, library="Keras", category=category).row(0, named=True)
+
+
+def test_independent_bugs_have_a_design_effect_of_one(label_counts):
+    clusters = [(str(n), {"Crash" if n % 4 else "Hang": 1}) for n in range(400)]
+
+    crash = _row(_clustered(label_counts, clusters), "Crash")
+
+    assert crash["clusters"] == 400
+    assert crash["design_effect"] == pytest.approx(1, abs=0.1)
+    half = norm.ppf(0.975) * np.sqrt(0.75 * 0.25 / 400)
+    assert (crash["cluster_low"], crash["cluster_high"]) == pytest.approx((0.75 - half, 0.75 + half), abs=0.006)
+
+
+def test_five_bugs_that_are_always_alike_are_worth_one(label_counts):
+    clusters = [(str(n), {"Crash" if n % 2 else "Hang": 5}) for n in range(100)]
+
+    assert _row(_clustered(label_counts, clusters), "Crash")["design_effect"] == pytest.approx(5, rel=0.1)
+
+
+def test_the_design_effect_is_near_the_linearized_one(label_counts):
+    """Taylor linearization (Cochran 1977, section 6.5) of the ratio of two sums over random clusters."""
+    random = np.random.default_rng(11)
+    sizes = random.integers(1, 8, size=150)
+    crashes = np.array([random.binomial(n, random.beta(1, 1)) for n in sizes])
+    clusters = [
+        (str(i), {"Crash": int(c), "Hang": int(n - c)}) for i, (c, n) in enumerate(zip(crashes, sizes, strict=True))
+    ]
+
+    crash = _row(_clustered(label_counts, clusters), "Crash")
+
+    share = crashes.sum() / sizes.sum()
+    variance = 150 * np.var(crashes - share * sizes) / sizes.sum() ** 2
+    assert crash["design_effect"] == pytest.approx(variance / (share * (1 - share) / sizes.sum()), rel=0.1)
+
+
+def test_what_is_undefined_is_null_with_a_reason(label_counts):
+    several = _clustered(label_counts, [("a", {"Crash": 1, "Hang": 2}), ("b", {"Crash": 3})])
+    one = _clustered(label_counts, [("a", {"Crash": 1, "Hang": 2})])
+    every = _clustered(label_counts, [("a", {"Crash": 1}), ("b", {"Crash": 3})])
+
+    columns = ("clusters", "cluster_low", "cluster_high", "design_effect", "cluster_undefined_reason")
+    assert [_row(several, "Unknown")[name] for name in columns] == [
+        2, None, None, None, "no bug has it, in every resample"
+    ]  # fmt: skip
+    assert _row(every, "Crash")["cluster_undefined_reason"] == "every bug has it, in every resample"
+    assert [_row(one, "Crash")[name] for name in columns] == [1, None, None, None, "the bugs are all of one cluster"]
+    assert _row(one, "Crash", SO)["cluster_undefined_reason"] == "no bug has a label in effect"
+    assert _row(several, "Crash")["cluster_undefined_reason"] is None
+
+
+def test_the_same_seed_gives_the_same_whatever_stands_beside(label_counts):
+    clusters = [(str(n), {"Crash": n % 3 + 1, "Hang": n % 2}) for n in range(20)]
+
+    first, again = (_clustered(label_counts, order) for order in (clusters, clusters[::-1]))
+
+    assert first.equals(again)

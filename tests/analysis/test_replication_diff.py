@@ -1,0 +1,221 @@
+"""Printed columns with one thing done to them on the way into print, and columns with nothing in them to see."""
+
+import polars as pl
+import pytest
+
+from dlbug_assets.analysis.comparison import student_t_test
+from dlbug_assets.analysis.replication_diff import replication_diff
+from dlbug_assets.analysis.statistics.shares import whole_percent
+
+SO, GH = "Stack Overflow", "GitHub"
+ROWS = ("A", "B", "C", "D", "E", "F", "G", "H")
+#: 40 bugs: 30, 5, 20, 10, 15, 8 (7.5), 13 (12.5) and 0 percent, which sum to 101.
+BUGS = (12, 2, 8, 4, 6, 3, 5, 0)
+#: 50 bugs: 20, 4, 30, 10, 16, 6, 14 and 0 percent.
+EVEN = (10, 2, 15, 5, 8, 3, 7, 0)
+
+
+def _percents(bugs):
+    return [whole_percent(n, sum(bugs)) for n in bugs]
+
+
+def _cells(columns, p=()):
+    """Cells of table2 from {(library, source): (bugs, printed)}, and of its P values from (category, printed)."""
+    rows = []
+    for (library, source), (bugs, printed) in columns.items():
+        for category, n, percent in zip(ROWS, bugs, printed, strict=True):
+            computed = 100 * n / sum(bugs)
+            rows.append(("table2", category, library, source, float(percent), computed,
+                         whole_percent(n, sum(bugs)) == percent, n, sum(bugs)))  # fmt: skip
+    rows += [("table2_p", category, "All", "both", value, -1.0, False, None, None) for category, value in p]
+    return pl.DataFrame(
+        rows, orient="row",
+        schema={"reference": pl.String, "category": pl.String, "library": pl.String, "source": pl.String,
+                "published": pl.Float64, "computed": pl.Float64, "same_when_rounded": pl.Boolean, "bugs": pl.Int64,
+                "total": pl.Int64},
+    )  # fmt: skip
+
+
+def _explained(columns, p=()):
+    rows = replication_diff(_cells(columns, p)).filter(pl.col("explanation").is_not_null())
+    return {(row["category"], row["library"]): row["explanation"] for row in rows.iter_rows(named=True)}
+
+
+def _one(printed, bugs=EVEN):
+    return {category: reason for (category, _), reason in _explained({("Keras", SO): (bugs, printed)}).items()}
+
+
+def test_what_is_as_printed_needs_no_explanation():
+    assert _one(_percents(EVEN)) == {}
+
+
+def test_two_exchanged_cells():
+    printed = _percents(EVEN)
+    printed[0], printed[4] = printed[4], printed[0]
+
+    assert _one(printed) == dict.fromkeys("AE", "the cells of A and E are exchanged")
+
+
+def test_two_exchanged_rows_are_seen_over_the_libraries():
+    columns = {}
+    alike = {"Keras": (5, 5, 10, 10, 5, 5, 0, 10), "Torch": (7, 3, 10, 2, 7, 1, 10, 10)}
+    for library, bugs in {"Caffe": EVEN, **alike}.items():
+        printed = _percents(bugs)
+        printed[0], printed[4] = printed[4], printed[0]
+        columns[library, SO] = (bugs, printed)
+
+    reason = "the Stack Overflow rows A and E are printed in each other's place"
+    # In Keras and Torch both are the same, so that nothing differs there: one column alone shows exchanged cells.
+    assert _explained(columns) == dict.fromkeys([("A", "Caffe"), ("E", "Caffe")], "the cells of A and E are exchanged")
+    columns["Theano", SO] = ((1, 9, 10, 10, 5, 5, 5, 5), [10, 18, 20, 20, 2, 10, 10, 10])
+    assert _explained(columns) == {
+        (row, library): reason for row in "AE" for library in ("Caffe", "Theano")
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("printed", "rows", "where"),
+    [
+        # 20, 4, 30, 10, 16, 6, 14, 0: from C on one row down, and G is left without room.
+        ([20, 4, 30, 0, 10, 16, 14, 0], "DEF", "low"),
+        # C is lost and what follows moves up: half the column differs, but many cells bear it out.
+        ([20, 4, 10, 16, 6, 14, 0, 0], "CDEFG", "high"),
+    ],
+)
+def test_cells_printed_a_row_too_low_or_too_high(printed, rows, where):
+    found = _one(printed)
+
+    assert set(found) == set(rows)
+    assert all(reason.endswith(f"cells of the column are printed one row too {where}") for reason in found.values())
+
+
+def test_another_denominator():
+    both = {("Keras", SO): (EVEN, _percents(EVEN)), ("Keras", GH): ((20, 10, 10, 10, 10, 10, 10, 0), None)}
+    github = (20, 10, 10, 10, 10, 10, 10, 0)
+    printed = _percents(github)
+    printed[0], printed[1] = 40, 20  # of the 50 of Stack Overflow
+    both["Keras", GH] = (github, printed)
+
+    assert _explained(both) == dict.fromkeys(
+        [("A", "Keras"), ("B", "Keras")], "percent of the 50 bugs of Stack Overflow, not of 80"
+    )
+
+
+def test_a_whole_column_of_another_denominator():
+    github = (20, 10, 10, 10, 10, 10, 10, 0)
+    printed = [whole_percent(n, 130) for n in github]
+
+    found = _explained({("Keras", SO): (EVEN, _percents(EVEN)), ("Keras", GH): (github, printed)})
+
+    assert found == {(row, "Keras"): "percent of the 130 bugs of both sources, not of 80" for row in "ABCDEFG"}
+
+
+def test_a_half_rounded_down():
+    printed = _percents(BUGS)
+    printed[5], printed[6] = 7, 12  # 7.5 and 12.5
+
+    assert _one(printed, BUGS) == {
+        "F": "3 of 40 is half a percent, which is rounded down",
+        "G": "5 of 40 is half a percent, which is rounded down",
+    }
+
+
+def test_a_column_made_to_sum_up():
+    printed = _percents(BUGS)
+    printed[0] = 29
+
+    assert _one(printed, BUGS) == {
+        "A": "rounded, the column sums to 101; one cell is lowered by one so that it sums to 100"
+    }
+
+
+def test_one_bug_less():
+    printed = _percents((10, 2, 15, 4, 8, 3, 7, 0))  # of 49 bugs: C has 31 percent, D has 8
+
+    assert _one(printed) == dict.fromkeys("CD", "the column is that of one D less (4 of 49 bugs)")
+
+
+def test_bugs_counted_in_another_row():
+    moved = (10, 2, 15, 2, 8, 3, 10, 0)  # three of D in G
+
+    assert _one(_percents(moved)) == dict.fromkeys("DG", "the column is that of 3 of 5 D counted as G")
+
+
+def test_two_counts_that_do_as_well_explain_nothing():
+    bugs = tuple(10 * n for n in EVEN)  # 500 bugs: five of them are one percent, and so are some more
+    printed = _percents(bugs)
+    printed[0], printed[2] = printed[0] - 1, printed[2] + 1
+
+    assert _one(printed, bugs) == {}
+
+
+def test_a_misprint_stays_unexplained():
+    printed = _percents(EVEN)
+    printed[2] = 38
+
+    assert _one(printed) == {}
+
+
+def test_other_data_is_not_explained():
+    printed = [30, 4, 20, 16, 10, 14, 6, 0]  # only two cells are as printed, though A and C look exchanged
+
+    assert _one(printed) == {}
+
+
+def test_a_library_that_is_not_studied_has_nothing_to_explain():
+    cells = _cells({("Keras", SO): (EVEN, _percents(EVEN))}).with_columns(
+        computed=pl.lit(None, pl.Float64), same_when_rounded=pl.lit(None, pl.Boolean)
+    )
+
+    assert replication_diff(cells)["explanation"].null_count() == 8
+
+
+LIBRARIES = ("Caffe", "Keras", "Tensorflow", "Theano", "Torch")
+SHARES = {SO: (10, 20, 30, 5, 15), GH: (40, 35, 25, 50, 45)}
+
+
+def _p_explained(printed_shares, published):
+    """Why the P value of A is as published; A's cells are computed as SHARES, and some printed otherwise."""
+    columns = {}
+    for source, shares in SHARES.items():
+        for library, share, printed in zip(LIBRARIES, shares, printed_shares[source], strict=True):
+            rest = (100 - share, 0, 0, 0, 0, 0, 0)
+            columns[library, source] = ((share, *rest), (printed, *rest))
+    return _explained(columns, p=[("A", round(published, 4))]).get(("A", "All"))
+
+
+def test_a_p_value_of_the_printed_shares():
+    printed = {**SHARES, GH: (40, 35, 20, 50, 45)}
+
+    assert _p_explained(printed, student_t_test(printed[SO], printed[GH])) == (
+        "the printed P value is that of the printed shares"
+    )
+
+
+def test_a_p_value_of_shares_some_of_which_were_changed_later():
+    printed = {SO: (11, 20, 30, 5, 15), GH: (40, 35, 20, 50, 45)}
+    before = student_t_test(SHARES[SO], printed[GH])
+
+    assert _p_explained(printed, before) == (
+        "the printed P value is that of the printed shares, but for the computed one of Caffe (Stack Overflow)"
+    )
+
+
+def test_a_p_value_of_unrounded_shares():
+    assert _p_explained({**SHARES, GH: (40, 35, 20, 50, 45)}, student_t_test(SHARES[SO], SHARES[GH])) == (
+        "the printed P value is that of unrounded shares"
+    )
+
+
+def test_any_other_p_value_stays_unexplained():
+    assert _p_explained({**SHARES, GH: (40, 35, 20, 50, 45)}, 0.77) is None
+
+
+def test_where_most_shares_of_a_row_differ_no_choice_among_them_explains_its_p_value():
+    printed = {SO: (20, 30, 10, 15, 25), GH: (20, 35, 25, 50, 45)}
+    some_as_computed = student_t_test((10, 30, 10, 15, 25), printed[GH])
+
+    assert _p_explained(printed, some_as_computed) is None
+    assert _p_explained(printed, student_t_test(printed[SO], printed[GH])) == (
+        "the printed P value is that of the printed shares"
+    )

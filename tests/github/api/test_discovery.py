@@ -1,0 +1,221 @@
+"""Which repositories are followed: found by GitHub's search or listed, known by their number."""
+
+import logging
+
+import pytest
+
+from dlbug_assets.github.api.discovery import Discovery
+from dlbug_assets.github.api.transport import RefusedError
+from dlbug_assets.protocol.study import Library
+from servers.github import Fault, GitHub
+from support.followed_repositories import PLANTED, STUDY, Following, with_sources
+from support.repositories import Repository
+
+LISTED = STUDY.model_copy(
+    update={"libraries": [STUDY.libraries[0].model_copy(update={"repositories": ["jane/r"]})]}
+)
+
+
+@pytest.fixture
+def api():
+    with GitHub() as server:
+        server.token = PLANTED
+        yield server
+
+
+def host(api, *stars, first=1, created="2016-01-01T00:00:{:02}Z", **fields):
+    """Repositories with so many stars, numbered from ``first``."""
+    for number, count in enumerate(stars, first):
+        api.add(None, f"jane/r{number}", number=number, stars=count, created=created.format(number % 60), **fields)
+
+
+@pytest.fixture
+def study(api, tmp_path):
+    return Following(api, tmp_path)
+
+
+def discovered(study, **changes):
+    """The number, name and state of what is followed after one more discovery."""
+    library = Library.model_validate(STUDY.libraries[0].model_dump() | changes)
+    discovery = Discovery(library, study.landing, study.access)
+    discovery.collect()
+    return [(target.number, target.full_name, target.state) for target in discovery.targets()]
+
+
+def numbers(found):
+    return [number for number, _, _ in found]
+
+
+def test_those_with_the_most_stars_are_followed_in_their_order(api, study):
+    host(api, 5, 9, 7, 9)
+    assert numbers(discovered(study, max_repositories=3)) == [2, 4, 3]
+
+
+def test_one_that_is_followed_stays_even_when_others_get_more_stars(api, study):
+    host(api, 5, 9, 7)
+    assert numbers(discovered(study, max_repositories=2)) == [2, 3]
+    api.hosted[1].stars = 100
+    assert numbers(discovered(study, max_repositories=2)) == [2, 3]
+    # Another question is answered anew.
+    assert numbers(discovered(study, max_repositories=1)) == [1]
+
+
+def test_forks_and_other_topics_are_not_found(api, study):
+    host(api, 5)
+    host(api, 50, first=2, is_fork=True)
+    host(api, 60, first=3, topics=("torch",))
+    assert numbers(discovered(study)) == [1]
+
+
+def test_what_the_search_no_longer_finds_is_looked_up(api, study):
+    host(api, 5, 4, 3, 2, 1)
+    before = discovered(study)
+    api.hosted[1].topics = ()
+    api.remove(2)
+    api.remove(3, 451)
+    api.rename(4, "elsewhere/r4")
+    after = discovered(study)
+    assert after == [
+        (1, "jane/r1", "ok"), (2, "jane/r2", "gone"), (3, "jane/r3", "blocked"), (4, "elsewhere/r4", "renamed"),
+        (5, "jane/r5", "ok"),
+    ]  # fmt: skip
+    # Gone is not for ever, renamed is.
+    api.hosted[2].status = None
+    api.rename(4, "jane/r4")
+    assert discovered(study)[:4] == [before[0], before[1], (3, "jane/r3", "blocked"), (4, "jane/r4", "renamed")]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stars", [1, 9])
+@pytest.mark.parametrize("way", ["api", "clone", "listed"])
+def test_one_made_again_under_its_name_takes_its_row_and_the_commits_of_both_are_kept(api, tmp_path, way, stars):
+    study = Following(api, tmp_path / "home", LISTED if way == "listed" else with_sources(STUDY, commits=way))
+    first, second = Repository(tmp_path / "first"), Repository(tmp_path / "second")
+    first.commit("Fix the first", {"a.py": "1\n"})
+    second.commit("Fix the second", {"a.py": "1\n", "b.py": "1\n"})
+    api.add(first.path, "jane/r", number=1, stars=5)
+    study.refresh()
+    api.remove(1)
+    api.add(second.path, "jane/r", number=2, stars=stars)
+    for _ in range(2):
+        study.refresh(sweep=True)
+        repositories = study.table("repositories").select("repository_id", "full_name", "state", "head_sha")
+        assert repositories.rows() == [(2, "jane/r", "ok", second.git("rev-parse", "HEAD"))]
+        commits = study.table("fix_commits").select("repository_id", "full_name", "title", "is_reachable").sort("title")
+        assert commits.rows() == [(1, "jane/r", "Fix the first", True), (2, "jane/r", "Fix the second", True)]
+        drawn = study.table("sampled_commits").select("title", "files_changed").sort("title")
+        assert drawn.rows() == [("Fix the first", 1), ("Fix the second", 2)]
+    study.proves_rebuilding()
+    # What somebody pushes again counts in the one that is there.
+    second.git("fetch", "-q", str(first.path), "main")
+    second.git("reset", "-q", "--hard", "FETCH_HEAD")
+    study.refresh()
+    commits = study.table("fix_commits").select("repository_id", "title", "is_reachable").sort("title")
+    assert commits.rows() == [(2, "Fix the first", True), (2, "Fix the second", False)]
+
+
+def test_one_that_is_listed_and_gone_keeps_its_commits_and_its_number(api, tmp_path):
+    study = Following(api, tmp_path / "home", LISTED)
+    made = Repository(tmp_path / "made")
+    head = made.commit("Fix it", {"a.py": "1\n"})
+    api.add(made.path, "jane/r", number=1)
+    study.refresh()
+    api.remove(1)
+    for sweep in (False, True, True):
+        study.refresh(sweep=sweep)
+        repositories = study.table("repositories").select("repository_id", "full_name", "state", "head_sha")
+        assert repositories.rows() == [(1, "jane/r", "gone", head)]
+        assert study.table("fix_commits").select("repository_id", "title").rows() == [(1, "Fix it")]
+    study.proves_count()
+    study.proves_rebuilding()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("way", ["api", "clone"])
+def test_one_whose_old_name_another_bears_is_still_followed(api, tmp_path, way):
+    study = Following(api, tmp_path / "home", with_sources(STUDY, commits=way))
+    first, second = Repository(tmp_path / "first"), Repository(tmp_path / "second")
+    first.commit("Fix the first")
+    second.commit("Fix the second")
+    api.add(first.path, "jane/r", number=1)
+    study.refresh()
+    api.rename(1, "jane/renamed")
+    api.add(second.path, "jane/r", number=2)
+    study.refresh(sweep=True)
+    first.commit("Fix the first again")
+    study.refresh()
+    assert study.table("fix_commits").select("full_name", "title").sort("title").rows() == [
+        ("jane/renamed", "Fix the first"), ("jane/renamed", "Fix the first again"), ("jane/r", "Fix the second"),
+    ]  # fmt: skip
+
+
+def test_stars_that_move_one_from_page_to_page_hide_nothing(api, study, caplog):
+    caplog.set_level(logging.INFO)
+    host(api, *range(1000, 850, -1))
+
+    def shuffle(request):
+        if request.params.get("page") == "2":
+            api.before = None
+            # The last one of the second page is first now, and pushes one from the first page to the second.
+            api.hosted[150].stars = 5000
+
+    api.before = shuffle
+    assert sorted(numbers(discovered(study))) == list(range(1, 151))
+    assert any(line.endswith(": 149 of 150 repositories, searching again") for line in caplog.messages)
+
+
+@pytest.mark.slow
+def test_windows_meet_without_gap_and_overlap(api, study):
+    for number in range(1, 1102):
+        second = f"2016-01-01T{number // 3600:02}:{number // 60 % 60:02}:{number % 60:02}Z"
+        api.add(None, f"jane/r{number}", number=number, created=second)
+    found = discovered(study, max_repositories=2000)
+    assert sorted(numbers(found)) == list(range(1, 1102))
+    # All in one half hour: the window is halved until they part.
+    assert len(api.log) < 80
+
+
+def test_a_killed_search_goes_on_where_it_was(api, study):
+    host(api, *range(250))
+
+    def spoil(request):
+        if request.params.get("page") == "3":
+            api.before = None
+            api.fail(Fault("cut_json"))
+
+    api.before = spoil
+    with pytest.raises(Exception, match="the reply is not JSON"):
+        discovered(study)
+    assert numbers(discovered(study))[:3] == [250, 249, 248]
+    assert [request.params.get("page") for request in api.log] == [None, "2", "3", "3"]
+
+
+def test_a_search_that_github_refuses_is_named(api, study):
+    host(api, 1)
+    with pytest.raises(RefusedError, match="GitHub refuses the search 'nonsense:1 created:.*Validation Failed"):
+        discovered(study, repositories="nonsense:1")
+
+
+def test_listed_repositories_are_looked_up_by_name(api, study):
+    host(api, 5, 4, 3)
+    api.rename(2, "elsewhere/r2")
+    api.remove(3, 451)
+    listed = ["jane/r1", "https://github.com/jane/r2.git", "jane/r3", "nobody/nothing"]
+    assert discovered(study, repositories=listed) == [
+        (1, "jane/r1", "ok"), (2, "elsewhere/r2", "renamed"), (None, "jane/r3", "blocked"),
+        (None, "nobody/nothing", "gone"),
+    ]  # fmt: skip
+
+
+def test_one_that_is_listed_by_its_old_and_its_new_name_is_one(api, study):
+    host(api, 5, 4)
+    api.rename(2, "elsewhere/r2")
+    listed = ["jane/r1", "jane/r2", "elsewhere/r2"]
+    assert discovered(study, repositories=listed) == [(1, "jane/r1", "ok"), (2, "elsewhere/r2", "ok")]
+
+
+@pytest.mark.parametrize("address", ["./here", "https://gitlab.com/a/b", "ssh://git@host/a/b.git", "a/b/c"])
+def test_the_api_knows_repositories_of_github_only(api, study, address):
+    with pytest.raises(Exception, match="is not on GitHub, whose API is asked. Write owner/name"):
+        discovered(study, repositories=[address])
+    assert api.log == []

@@ -1,0 +1,107 @@
+"""One request to GitHub: what is sent, what is waited for, what is followed."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import pytest
+
+from dlbug_assets.errors import DlbugError
+from dlbug_assets.github.api.access import ApiAccess
+from dlbug_assets.github.api.transport import Answer
+from dlbug_assets.ingest.http_client import MalformedError
+from dlbug_assets.ingest.quota import DeferredError
+from servers.github import Fault, GitHub
+from support.followed_repositories import PLANTED, Following
+
+
+@pytest.fixture
+def api():
+    with GitHub() as server:
+        server.token = PLANTED
+        server.add(None, "jane/empty", number=1)
+        yield server
+
+
+@pytest.fixture
+def study(api, tmp_path):
+    return Following(api, tmp_path)
+
+
+def get(study, path="repositories/1", landed=None):
+    land = (lambda _: None) if landed is None else landed.append
+    return study.access.transport().get(path, {}, {}, land)
+
+
+@pytest.mark.parametrize("root", ["api.github.com", "ftp://host", ""])
+def test_a_root_that_is_none_is_named(study, root):
+    with pytest.raises(DlbugError, match="DLBUG_GITHUB_URL is .*give the API's root, as in https://host/api/v3"):
+        replace(study.access, root=root).transport()
+
+
+def test_who_asks_and_in_which_version_is_said(api, study):
+    get(study)
+    headers = api.log[0].headers
+    assert headers["user-agent"] == "dlbug"
+    assert headers["accept"] == "application/vnd.github+json"
+    assert headers["x-github-api-version"] == "2022-11-28"
+
+
+def test_a_netrc_of_the_machine_is_not_used(api, study, tmp_path, monkeypatch):
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login jane password s3cret\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    get(study)
+    assert api.log[0].headers["authorization"] == f"Bearer {PLANTED}"
+    study.token = None
+    get(study)
+    assert "authorization" not in api.log[1].headers
+
+
+def test_each_resource_and_each_way_of_asking_has_its_own_quota(api, study):
+    get(study)
+    get(study, "search/repositories?q=x")
+    study.token = None
+    get(study)
+    assert study.ledger.services() == [
+        f"{api.url} core with a token", f"{api.url} core without a token", f"{api.url} search with a token",
+    ]  # fmt: skip
+
+
+def test_a_limit_lasts_as_long_as_the_servers_own_clock_says(api, study):
+    api.now = lambda: datetime(2031, 5, 5).timestamp()  # years ahead
+    api.fail(Fault("primary", seconds=1500))
+    with pytest.raises(DeferredError) as error:
+        get(study)
+    wait = error.value.until - study.clock.now()
+    assert timedelta(seconds=1490) < wait < timedelta(seconds=1510)
+
+
+def test_half_a_surrogate_pair_stands_as_the_replacement_character():
+    assert Answer(200, {}, rb'{"message": "\ud83d \ud83d\ude00"}').content == {"message": "\ufffd \U0001f600"}
+
+
+def test_redirects_end(api, study):
+    api.before = lambda _: api.fail(Fault("redirect", status=302))
+    with pytest.raises(MalformedError, match="more than 3 redirects after each other"):
+        get(study)
+    assert len(api.log) == 4
+
+
+def test_a_refusal_that_concerns_one_repository_lands_and_is_answered(api, study):
+    landed = []
+    api.remove(1, 451)
+    answer = get(study, landed=landed)
+    assert (answer.status, landed) == (451, [answer])
+    assert answer.content["message"] == "Repository access blocked"
+
+
+@pytest.mark.parametrize(
+    ("environ", "git_root"),
+    [
+        ({}, "https://github.com"),
+        ({"DLBUG_GITHUB_URL": "https://api.github.com/"}, "https://github.com"),
+        ({"DLBUG_GITHUB_URL": "https://git.example.org/api/v3/"}, "https://git.example.org"),
+        ({"DLBUG_GITHUB_CLONES": "file:///srv/mirror/"}, "file:///srv/mirror"),
+    ],
+)
+def test_clones_come_from_the_servers_pages_or_where_the_environment_says(environ, git_root, tmp_path):
+    assert ApiAccess.of(environ, tmp_path / "quota.sqlite").git_root == git_root

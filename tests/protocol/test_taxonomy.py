@@ -1,0 +1,108 @@
+"""Categories and the spellings they come in."""
+
+import pytest
+
+from dlbug_assets.errors import DlbugError
+from dlbug_assets.protocol.study import load_study
+from dlbug_assets.protocol.taxonomy import Category, Mapping, Taxonomy, load_taxonomy
+
+
+def test_the_papers_taxonomy_has_its_categories():
+    taxonomy = load_taxonomy()
+    counts = {
+        dimension: len(taxonomy.names(dimension))
+        for dimension in ("library", "source", "bug_type", "root_cause", "effect", "stage", "antipattern")
+    }
+    assert counts == {
+        "library": 5,
+        "source": 2,
+        "bug_type": 12,
+        "root_cause": 10,
+        "effect": 7,
+        "stage": 7,
+        "antipattern": 7,
+    }
+
+
+@pytest.mark.parametrize(
+    ("dimension", "written", "category"),
+    [
+        ("bug_type", "data Bug", "Data Bug"),
+        ("bug_type", "SB.CSB", "Structural Control and Sequence Bug"),
+        ("bug_type", "NMSB.Logic Bugs", "Non Model Structural Logic Bug"),
+        ("root_cause", "Incorrect Model Parameter or Structure (IPS) ", "Incorrect Model Parameter or Structure"),
+        ("root_cause", "Structure Ineffciency (SI) (non functional)", "Structure Inefficiency"),
+        ("effect", "Performance", "Bad Performance"),
+        ("effect", " memory   out of BOUND ", "Memory Out of Bound"),
+        ("library", "TF", "Tensorflow"),
+    ],
+)
+def test_spellings_fold_into_their_category(dimension, written, category):
+    taxonomy = load_taxonomy()
+    assert taxonomy.fold(dimension, written) == category
+    assert taxonomy.mapping_of(dimension, written) is None
+
+
+def test_labels_outside_the_taxonomy_fold_by_their_mapping():
+    taxonomy = load_taxonomy()
+    assert taxonomy.fold("bug_type", "Logic Bug") == "Structural Logic Bug"
+    assert taxonomy.mapping_of("bug_type", "Logic Bug").reason
+    assert taxonomy.fold("root_cause", "Absence of backward compatibility while versioning") == "API Change"
+
+
+def test_an_unknown_label_folds_into_nothing():
+    assert load_taxonomy().fold("bug_type", "Cosmic Ray") is None
+    assert load_taxonomy().fold("effect", "Data Bug") is None
+
+
+def test_one_spelling_of_two_categories_is_refused():
+    with pytest.raises(DlbugError, match="'crash' is a spelling of both 'Crash' and 'Hang'"):
+        Taxonomy([Category("effect", "CR", "Crash"), Category("effect", "HG", "Hang", ("crash",))])
+
+
+def test_a_mapping_to_no_category_is_refused():
+    with pytest.raises(DlbugError, match="maps to 'Smell', which is no effect"):
+        Taxonomy([Category("effect", "CR", "Crash")], [Mapping("effect", "Odour", "Smell", "why not")])
+
+
+def study_with_extra(path):
+    study = load_study("sample")
+    return study.model_copy(update={"taxonomy": study.taxonomy.model_copy(update={"extra": path})})
+
+
+def test_a_study_adds_its_own_categories(tmp_path):
+    extra = tmp_path / "extra.csv"
+    extra.write_text("dimension,code,name,aliases\neffect,SLOW,Slow Training,slow | sluggish\n", encoding="utf-8")
+    taxonomy = load_taxonomy(study_with_extra(extra))
+    assert taxonomy.names("effect")[-1] == "Slow Training"
+    assert taxonomy.fold("effect", "Sluggish") == "Slow Training"
+    assert taxonomy.categories[-1].origin == "study"
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        ("colour,X,Red,", "line 2: dimension must be one of"),
+        ("effect,X,,", "line 2: dimension must be one of"),
+        ("effect,X,Crash,", "line 2: 'Crash' is already one of effect"),
+    ],
+)
+def test_a_bad_row_of_the_studys_own_taxonomy_is_named(tmp_path, row, expected):
+    extra = tmp_path / "extra.csv"
+    extra.write_text(f"dimension,code,name,aliases\n{row}\n", encoding="utf-8")
+    with pytest.raises(DlbugError) as caught:
+        load_taxonomy(study_with_extra(extra))
+    assert f"{extra}, {expected}" in str(caught.value)
+
+
+def test_a_missing_taxonomy_file_is_named(tmp_path):
+    with pytest.raises(DlbugError, match="cannot read .*nope.csv: No such file or directory. .* another one as taxonomy.extra"):
+        load_taxonomy(study_with_extra(tmp_path / "nope.csv"))
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "utf-16"])
+def test_a_taxonomy_file_in_another_encoding_is_named_with_the_cure(tmp_path, encoding):
+    extra = tmp_path / "extra.csv"
+    extra.write_text("dimension,code,name\neffect,X,Überlauf\n", encoding=encoding)
+    with pytest.raises(DlbugError, match=rf"^{extra} is not UTF-8: .* Save it as UTF-8"):
+        load_taxonomy(study_with_extra(extra))

@@ -1,0 +1,321 @@
+"""From replies to rows: the same rows whether they come one by one or all at once, and in the end the site's truth."""
+
+import json
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dlbug_assets.ingest.landing import Landing
+from dlbug_assets.ingest.quota import Ledger
+from dlbug_assets.privacy import keyed_hash
+from dlbug_assets.protocol.study import Study
+from dlbug_assets.stackoverflow.api.client import Page
+from dlbug_assets.stackoverflow.api.collector import FOLLOWING, Api, Collector, questions
+from dlbug_assets.stackoverflow.api.merging import in_scope, merge
+from dlbug_assets.stackoverflow.api.paging import Question
+from dlbug_assets.stackoverflow.api.replies import observed
+from dlbug_assets.stackoverflow.posts import POST_ANSWERS, POSTS
+from support.clocks import TurnedClock
+from support.sites import Site, post
+
+pytestmark = pytest.mark.slow
+
+KEY = b"k" * 32
+NOW = 1_600_000_000
+STUDY = Study.model_validate(
+    {
+        "study": {"name": "tiny", "title": "Tiny", "seed": 1},
+        "libraries": [
+            {"name": "Keras", "tags": ["keras"], "repositories": "topic:keras"},
+            {"name": "Torch", "tags": ["torch"], "repositories": "topic:torch"},
+        ],
+        "sources": {"posts": "api", "commits": "api", "labels": "files"},
+        "labeling": {"raters": ["a", "b"], "adjudicator": "c"},
+    }
+)
+QUESTIONS = questions(STUDY)
+
+
+class SiteApi(Api):
+    """The API of a site in memory, in place of one behind a network."""
+
+    def client(self):
+        return self
+
+    def page(self, method, ids, params, land):
+        body = self.site.reply(method, list(ids), params)
+        land(body)
+        return Page.of(json.loads(body))
+
+
+class Pipeline:
+    """Collecting from a site and merging into tables, as the assets do it."""
+
+    def __init__(self, site, folder):
+        self.clock = TurnedClock(datetime(2026, 1, 1, tzinfo=UTC))
+        self.landing = Landing(folder / "landing", self.clock)
+        api = SiteApi("http://site", None, Ledger(folder / "quota.sqlite", self.clock), self.clock)
+        vars(api)["site"] = site
+        self.collector = Collector(STUDY, self.landing, api)
+        self.posts, self.answers = pl.DataFrame(schema=POSTS), pl.DataFrame(schema=POST_ANSWERS)
+        self.loaded = dict.fromkeys(QUESTIONS, 0)
+
+    def collect(self, library, *, sweep=False):
+        self.clock.pass_(seconds=60)
+        return self.collector.collect(library, sweep=sweep)
+
+    def load(self, library):
+        done = self.landing.done(library, FOLLOWING)
+        merged = self.merge(library, done[self.loaded[library] :])
+        self.loaded[library] = len(done)
+        return merged
+
+    def merge(self, library, collections):
+        merged = merge(
+            lambda numbers: self.posts.filter(pl.col("post_id").is_in(numbers)),
+            (observed(collection) for collection in collections),
+            library,
+            QUESTIONS,
+            KEY,
+        )
+        key = ["library", "post_id"]
+        self.posts = pl.concat([self.posts.join(merged.posts, on=key, how="anti"), merged.posts]).sort(key)
+        old = pl.col("post_id").is_in(merged.record_response) | pl.col("answer_id").is_in(
+            merged.answers["answer_id"].to_list()
+        )
+        self.answers = pl.concat([self.answers.filter(~old), merged.answers]).sort("answer_id")
+        return merged
+
+    def anew(self):
+        """The tables from landing alone, all at once."""
+        self.posts, self.answers = self.posts.clear(), self.answers.clear()
+        for library in QUESTIONS:
+            self.merge(library, self.landing.done(library, FOLLOWING))
+        return self.posts, self.answers
+
+
+def truth(site, library):
+    """What a library's rows should say: number -> score, title, answers."""
+    return {
+        number: (item["score"], item["title"], sorted(answer["answer_id"] for answer in item["answers"]))
+        for number, item in site.posts.items()
+        if QUESTIONS[library].is_answered_by(item)
+    }
+
+
+def told(pipeline, library):
+    rows = pipeline.posts.filter((pl.col("library") == library) & pl.col("in_scope"))
+    answers = pipeline.answers.group_by("post_id").agg(pl.col("answer_id").sort())
+    known = dict(answers.iter_rows())
+    return {row["post_id"]: (row["score"], row["title"], known.get(row["post_id"], [])) for row in rows.to_dicts()}
+
+
+@pytest.fixture
+def site():
+    posts = [post(number, created=NOW - 1000 + number) for number in range(1, 31)]
+    low = post(32, created=NOW - 100_000, score=5)
+    return Site(*posts, post(31, created=NOW, tags=["keras", "torch"]), low, now=NOW)
+
+
+@pytest.fixture
+def pipeline(site, tmp_path):
+    return Pipeline(site, tmp_path)
+
+
+def test_a_first_collection_brings_everything_in_scope(site, pipeline):
+    assert pipeline.collect("Keras")["kind"] == "full"
+    merged = pipeline.load("Keras")
+    assert (merged.new, merged.changed, merged.gone) == (31, 0, 0)
+    assert told(pipeline, "Keras") == truth(site, "Keras")
+
+
+def test_a_refresh_brings_what_changed_and_counts_it(site, pipeline):
+    pipeline.collect("Keras")
+    pipeline.load("Keras")
+    site.change(3, title="Edited", score=7)
+    site.change(32, score=6)
+    site.answer(4)
+    assert pipeline.collect("Keras")["kind"] == "refresh"
+    merged = pipeline.load("Keras")
+    assert (merged.new, merged.changed, merged.gone) == (1, 2, 0)
+    assert told(pipeline, "Keras") == truth(site, "Keras")
+
+
+def test_a_score_that_rose_by_votes_alone_is_seen_by_the_sweep_and_not_before(site, pipeline):
+    pipeline.collect("Keras")
+    site.vote(32, 6)
+    assert pipeline.collect("Keras")["kind"] == "refresh"
+    pipeline.load("Keras")
+    assert 32 not in told(pipeline, "Keras")
+    assert pipeline.collect("Keras", sweep=True)["kind"] == "full"
+    pipeline.load("Keras")
+    assert told(pipeline, "Keras") == truth(site, "Keras")
+
+
+def test_what_fell_below_stays_out_of_scope_and_what_was_deleted_is_marked(site, pipeline):
+    pipeline.collect("Keras")
+    pipeline.load("Keras")
+    site.vote(5, 2)
+    del site.posts[6]
+    pipeline.collect("Keras", sweep=True)
+    merged = pipeline.load("Keras")
+    assert (merged.new, merged.changed, merged.gone) == (0, 2, 1)
+    rows = {row["post_id"]: row for row in pipeline.posts.to_dicts()}
+    assert (rows[5]["in_scope"], rows[5]["score"], rows[5]["deleted_at"]) == (False, 2, None)
+    assert (rows[6]["in_scope"], rows[6]["title"]) == (False, "Question 6")
+    assert rows[6]["deleted_at"] > rows[6]["retrieved_at"]
+
+
+def test_what_comes_back_is_no_longer_deleted(site, pipeline):
+    pipeline.collect("Keras")
+    gone = site.posts.pop(6)
+    pipeline.collect("Keras", sweep=True)
+    site.posts[6] = gone
+    pipeline.collect("Keras", sweep=True)
+    pipeline.load("Keras")
+    row = pipeline.posts.filter(pl.col("post_id") == 6).row(0, named=True)
+    assert (row["in_scope"], row["deleted_at"]) == (True, None)
+
+
+def test_what_one_library_sees_of_a_shared_question_counts_for_the_other(site, pipeline):
+    for library in QUESTIONS:
+        pipeline.collect(library)
+        pipeline.load(library)
+    site.change(31, title="Edited")
+    pipeline.collect("Torch")
+    pipeline.load("Torch")
+    shared = pipeline.posts.filter(pl.col("post_id") == 31)
+    assert shared["library"].to_list() == ["Keras", "Torch"]
+    assert shared.drop("library").n_unique() == 1
+    assert shared["title"].unique().to_list() == ["Edited"]
+
+
+def test_an_answer_that_was_deleted_goes(site, pipeline):
+    site.answer(4)
+    site.answer(4)
+    pipeline.collect("Keras")
+    pipeline.load("Keras")
+    site.change(4, answers=site.posts[4]["answers"][1:], answer_count=1)
+    pipeline.collect("Keras")
+    pipeline.load("Keras")
+    assert pipeline.answers["answer_id"].to_list() == [4002]
+
+
+def test_no_account_and_no_address_gets_in(site, pipeline):
+    site.change(4, body="write to me@example.org", title="from me@example.org")
+    pipeline.collect("Keras")
+    pipeline.load("Keras")
+    row = pipeline.posts.filter(pl.col("post_id") == 4).row(0, named=True)
+    assert (row["body_html"], row["title"]) == ("write to <e-mail>", "from <e-mail>")
+    assert row["owner_hash"] == keyed_hash(KEY, "4")
+
+
+def test_loading_the_same_collections_again_changes_nothing(site, pipeline):
+    site.answer(4)
+    pipeline.collect("Keras")
+    pipeline.load("Keras")
+    before = pipeline.posts.clone(), pipeline.answers.clone()
+    merged = pipeline.merge("Keras", pipeline.landing.done("Keras", FOLLOWING))
+    assert (merged.new, merged.changed, merged.gone) == (0, 0, 0)
+    assert (pipeline.posts.equals(before[0]), pipeline.answers.equals(before[1])) == (True, True)
+
+
+def test_another_selection_is_asked_in_full(site, pipeline, tmp_path):
+    pipeline.collect("Keras")
+    stricter = STUDY.model_copy(update={"selection": STUDY.selection.model_copy(update={"min_score": 8})})
+    other = Collector(stricter, pipeline.landing, pipeline.collector._api)
+    assert other.collect("Keras", sweep=False)["kind"] == "full"
+    assert other.collect("Keras", sweep=False)["kind"] == "refresh"
+
+
+CHANGES = st.lists(
+    st.one_of(
+        st.tuples(st.just("edit"), st.integers(1, 40)),
+        st.tuples(st.just("vote"), st.integers(1, 40), st.integers(3, 9)),
+        st.tuples(st.just("answer"), st.integers(1, 40)),
+        st.tuples(st.just("delete"), st.integers(1, 40)),
+        st.tuples(
+            st.just("retag"), st.integers(1, 40), st.sampled_from([["keras"], ["torch"], ["keras", "torch"], []])
+        ),
+        st.tuples(st.just("ask"), st.integers(41, 60)),
+        st.tuples(st.just("collect"), st.sampled_from(["Keras", "Torch"]), st.booleans()),
+        st.tuples(st.just("load"), st.sampled_from(["Keras", "Torch"])),
+    ),
+    max_size=25,
+)
+
+
+def act(site, pipeline, change):
+    kind, subject, *rest = change
+    if kind == "collect":
+        pipeline.collect(subject, sweep=rest[0])
+    elif kind == "load":
+        pipeline.load(subject)
+    elif kind == "ask":
+        site.now += 1
+        site.posts.setdefault(subject, post(subject, created=site.now))
+    elif subject in site.posts:
+        {
+            "edit": lambda: site.change(subject, title=f"Edited at {site.now}"),
+            "vote": lambda: site.vote(subject, *rest),
+            "answer": lambda: site.answer(subject),
+            "delete": lambda: site.posts.pop(subject),
+            "retag": lambda: site.change(subject, tags=rest[0] if rest else []),
+        }[kind]()
+
+
+@settings(max_examples=60)
+@given(CHANGES, CHANGES)
+def test_whatever_happens_a_sweep_ends_in_the_truth_and_landing_alone_gives_the_same(history, meanwhile):
+    site = Site(*(post(number, created=NOW + number, score=4 + number % 5) for number in range(1, 41)), now=NOW + 100)
+    with tempfile.TemporaryDirectory() as folder:
+        pipeline = Pipeline(site, Path(folder))
+        for change in history:
+            act(site, pipeline, change)
+        # The site changes while the sweep goes on; what that hides, the next refresh brings.
+        events = iter([change for change in meanwhile if change[0] in ("edit", "answer")])
+
+        def change_something():
+            change = next(events, None)
+            if change is not None:
+                act(site, pipeline, change)
+
+        site.before = change_something
+        for library in QUESTIONS:
+            pipeline.collect(library, sweep=True)
+        site.before = lambda: None
+        for library in QUESTIONS:
+            pipeline.collect(library)
+            pipeline.load(library)
+        for library in QUESTIONS:
+            assert told(pipeline, library) == truth(site, library)
+        posts, answers = pipeline.posts, pipeline.answers
+        assert not posts.select("library", "post_id").is_duplicated().any()
+        posts_anew, answers_anew = pipeline.anew()
+        assert posts_anew.equals(posts)
+        assert answers_anew.equals(answers)
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({}, True),
+        ({"score": 5}, False),
+        ({"score": None}, False),
+        ({"tags": None}, False),
+        ({"tags": ["torch"]}, False),
+        ({"created_at": None}, False),
+        ({"created_at": datetime(2017, 7, 14, 2, 39, 59)}, False),
+        ({"created_at": datetime(2017, 7, 15, 2, 40, 1)}, False),
+    ],
+)
+def test_rows_are_in_scope_as_items_are(fields, expected):
+    question = Question(("keras",), 6, 1_500_000_000, 1_500_086_400)
+    row = {"score": 6, "tags": ["keras", "x"], "created_at": datetime(2017, 7, 14, 2, 40)} | fields
+    schema = {name: POSTS[name] for name in row}
+    assert pl.DataFrame([row], schema=schema).select(in_scope(question)).item() is expected

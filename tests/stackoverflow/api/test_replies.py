@@ -1,0 +1,180 @@
+"""Landed replies as rows: what is odd in them is read as far as that is safe, and noted; nothing stops a row."""
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+
+from dlbug_assets.ingest.landing import Landing
+from dlbug_assets.stackoverflow.api.replies import observed
+from support.clocks import TurnedClock
+
+GOOD = {
+    "question_id": 7,
+    "title": "How &amp; &quot;why&quot;?",
+    "body": "<p>&lt;b&gt;</p>",
+    "tags": ["keras", "gpu"],
+    "score": 6,
+    "view_count": 60,
+    "answer_count": 1,
+    "accepted_answer_id": 70,
+    "creation_date": 1_500_000_000,
+    "last_activity_date": 1_500_000_060,
+    "owner": {"user_id": 5},
+    "link": "https://stackoverflow.com/questions/7",
+    "content_license": "CC BY-SA 4.0",
+    "answers": [
+        {
+            "answer_id": 70,
+            "question_id": 7,
+            "score": 2,
+            "is_accepted": True,
+            "body": "<p>so</p>",
+            "creation_date": 1_500_000_030,
+            "last_activity_date": 1_500_000_060,
+            "owner": {},
+            "content_license": "CC BY-SA 4.0",
+        }
+    ],
+}
+NOON = datetime(2026, 3, 1, 12)
+
+
+@pytest.fixture
+def collection(tmp_path):
+    return Landing(tmp_path, TurnedClock(NOON.replace(tzinfo=UTC))).begin("Keras", "full", {})
+
+
+def land(collection, items, method="questions", ids=()):
+    body = items if isinstance(items, bytes) else json.dumps({"items": items, "has_more": False}).encode()
+    collection.land({"method": method, "ids": list(ids), "params": {}}, body)
+    return observed(collection)
+
+
+def without(*names):
+    return {name: value for name, value in GOOD.items() if name not in names}
+
+
+def noted(seen):
+    return [(row["field"], row["reason"], row["content"]) for row in seen.irregularities.to_dicts()]
+
+
+def test_an_item_becomes_a_row_with_utc_times_and_a_plain_title(collection):
+    seen = land(collection, [GOOD])
+    (row,) = seen.questions.to_dicts()
+    assert row.pop("retrieved_at").replace(microsecond=0) == NOON
+    assert row == {
+        "post_id": 7,
+        "title": 'How & "why"?',
+        "body_html": "<p>&lt;b&gt;</p>",
+        "tags": ["keras", "gpu"],
+        "score": 6,
+        "view_count": 60,
+        "answer_count": 1,
+        "accepted_answer_id": 70,
+        "created_at": datetime(2017, 7, 14, 2, 40),
+        "last_activity_at": datetime(2017, 7, 14, 2, 41),
+        "owner_id": "5",
+        "link": "https://stackoverflow.com/questions/7",
+        "content_license": "CC BY-SA 4.0",
+    }
+    (answer,) = seen.answers.to_dicts()
+    assert (answer["answer_id"], answer["post_id"], answer["is_accepted"], answer["owner_id"]) == (70, 7, True, None)
+    assert noted(seen) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "column", "value", "note"),
+    [
+        ({"score": "12"}, "score", 12, ("score", "is not as described; read as 12", "12")),
+        ({"score": "many"}, "score", None, ("score", "is not as described; read as None", "many")),
+        ({"score": True}, "score", None, ("score", "is not as described; read as None", "True")),
+        ({"score": 2**63}, "score", None,
+         ("score", "is not as described; read as None", "9223372036854775808")),
+        ({"view_count": str(-(2**63) - 1)}, "view_count", None,
+         ("view_count", "is not as described; read as None", "-9223372036854775809")),
+        ({"view_count": "9" * 5000}, "view_count", None,
+         ("view_count", "is not as described; read as None", "9" * 200)),
+        ({"score": "--1"}, "score", None, ("score", "is not as described; read as None", "--1")),
+        ({"title": 42}, "title", "42", ("title", "is not as described; read as '42'", "42")),
+        ({"title": None}, "title", None, ("title", "is missing", "7")),
+        ({"tags": "keras"}, "tags", None, ("tags", "is not as described; read as None", "keras")),
+        ({"tags": [1]}, "tags", None, ("tags", "is not as described; read as None", "a list of 1")),
+        ({"creation_date": 10**20}, "created_at", None,
+         ("creation_date", "is not as described; read as None", "1" + "0" * 20)),
+        ({"owner": "Jane"}, "owner_id", None, ("owner", "is not as described; read as None", "a str")),
+        ({"owner": {"user_id": "x", "display_name": "Jane"}}, "owner_id", None,
+         ("owner", "is not as described; read as None", "a dict")),
+        ({"answers": {}}, "title", 'How & "why"?', ("answers", "is no list", "an object with ")),
+        ({"migrated_v3": {"to": "Jane"}}, "post_id", 7,
+         ("migrated_v3", "was not asked for; it is kept in landing alone", "an object with to")),
+    ],
+)  # fmt: skip
+def test_a_field_of_another_kind_is_noted_and_the_rest_of_the_row_is_sound(collection, change, column, value, note):
+    seen = land(collection, [GOOD | change, GOOD | {"question_id": 8}])
+    assert seen.questions["post_id"].to_list() == [7, 8]
+    assert seen.questions[column][0] == value
+    assert noted(seen) == [note]
+    assert seen.irregularities.select("number", "position", "post_id").row(0) == (1, 1, 7)
+
+
+def test_numbers_of_64_bits_are_read_as_they_are(collection):
+    seen = land(collection, [GOOD | {"score": -(2**63), "view_count": 2**63 - 1}])
+    assert seen.questions.select("score", "view_count").rows() == [(-(2**63), 2**63 - 1)]
+    assert noted(seen) == []
+
+
+def test_half_a_surrogate_pair_stands_as_the_replacement_character(collection):
+    odd = {"title": "\ud83d?", "tags": ["keras", "\ude00"], "score": "\ud83d", "\ude00": 1}
+    seen = land(collection, [GOOD | odd | {"body": "\ud83d\ude00"}])
+    assert seen.questions.select("title", "tags", "score", "body_html").rows() == [
+        ("\ufffd?", ["keras", "\ufffd"], None, "\U0001f600")
+    ]
+    assert noted(seen) == [
+        ("score", "is not as described; read as None", "\ufffd"),
+        ("\ufffd", "was not asked for; it is kept in landing alone", "1"),
+    ]
+
+
+def test_what_may_be_missing_is_not_noted(collection):
+    seen = land(collection, [without("accepted_answer_id", "content_license", "answers") | {"owner": {}}])
+    assert noted(seen) == []
+    assert seen.questions["owner_id"].to_list() == [None]
+
+
+@pytest.mark.parametrize("number", [None, "7", True, 2**63])
+def test_an_item_without_a_number_is_left_out_and_noted_without_its_content(collection, number):
+    seen = land(collection, [GOOD | {"question_id": number, "owner": {"display_name": "Jane"}}])
+    assert seen.questions.is_empty()
+    ((field, reason, content),) = noted(seen)
+    assert (field, reason) == ("question_id", "is no number: the item is left out")
+    assert "Jane" not in content
+
+
+def test_a_new_field_is_noted_once_per_collection(collection):
+    seen = land(collection, [GOOD | {"new": 1}, GOOD | {"question_id": 8, "new": 2}])
+    assert [field for field, _, _ in noted(seen)] == ["new"]
+
+
+@pytest.mark.parametrize(
+    "body", [b"{}", b"[]", b"no JSON", b'{"items": [], "other": 1}', b'{"items": [1], "has_more": false}']
+)
+def test_a_reply_that_is_none_is_noted_and_skipped(collection, body):
+    land(collection, [GOOD])
+    seen = land(collection, body)
+    assert seen.questions["post_id"].to_list() == [7]
+    ((field, _, content),) = noted(seen)
+    assert (field, content) == ("(all of it)", body.decode())
+
+
+def test_numbers_that_were_looked_up_in_vain_are_absent(collection):
+    seen = land(collection, [GOOD], method="questions/{ids}", ids=[7, 8, 9])
+    assert seen.absences["post_id"].to_list() == [8, 9]
+
+
+def test_answers_fetched_apart_say_themselves_what_they_answer(collection):
+    answer = GOOD["answers"][0]
+    lost = {name: value for name, value in answer.items() if name != "question_id"}
+    seen = land(collection, [answer | {"answer_id": 71}, lost], method="questions/{ids}/answers", ids=[7])
+    assert seen.answers.select("answer_id", "post_id").rows() == [(71, 7)]
+    assert [field for field, _, _ in noted(seen)] == ["question_id"]

@@ -1,0 +1,191 @@
+"""Sheets as people fill them in: written as one of the formats, handed in through the inbox, read back."""
+
+import csv
+import dataclasses
+import io
+import json
+import os
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import duckdb
+import polars as pl
+
+from dlbug_assets.labeling import adjudication, units
+from dlbug_assets.labeling.items import ITEMS
+from dlbug_assets.labeling.rounds import ROUND
+from dlbug_assets.labeling.sheets import inbox, label_studio, submissions
+from dlbug_assets.labeling.sheets.assignments import LIST_BUGS, due
+from dlbug_assets.labeling.sheets.csv_format import to_csv
+from dlbug_assets.labeling.sheets.xlsx_format import workbook
+from dlbug_assets.protocol.study import Study
+from dlbug_assets.protocol.taxonomy import DIMENSIONS, Taxonomy
+from dlbug_assets.warehouse.table_specs import load_specs
+from support.clocks import TurnedClock
+
+SPECS = load_specs()
+#: The tables that follow from what is handed in, and one query for all the checks that they violate.
+MADE = [
+    f"labeling.{name}" for name in ("items", "rater_labels", "units", "rejected_labels", "disagreements", "labels")
+]
+VIOLATED = " union all ".join(
+    f"select '{table}: {check.name}' where exists ({check.violations})"
+    for table in MADE
+    for check in SPECS[table].checks
+    if check.blocking
+)
+WHEN = datetime(2026, 2, 3, 4, 5, 6, tzinfo=UTC)
+
+
+@dataclass
+class Loop:
+    """The labelling of some items in a folder, with everything made of what was handed in."""
+
+    study: Study
+    taxonomy: Taxonomy
+    items: pl.DataFrame
+    folder: Path
+    file_format: str = "xlsx"
+
+    def __post_init__(self):
+        self.clock = TurnedClock(WHEN)
+        self._take()
+
+    @property
+    def inbox(self):
+        return self.folder / "inbox"
+
+    @property
+    def read_items(self):
+        return self.items.with_columns(content=pl.format("Text of {}", "item_id")).select(ROUND.names())
+
+    def due(self, again=()):
+        return {
+            sheet.name: sheet
+            for sheet in due(self.study, self.read_items, self.labels, self.units, self.disagreements, again=again)
+        }
+
+    def hand_in(self, sheet, answers, name=None):
+        """Fill in a sheet and put it into the inbox. ``answers`` gives, for an item (and bug), what is written into
+        its row, or a list of that for several bugs; None leaves it blank."""
+        rows = []
+        for row in sheet.rows:
+            given = answers(row)
+            for number, filled in enumerate(given if isinstance(given, list) else [given]):
+                index = {} if number == 0 or sheet.which != LIST_BUGS else {"bug_index": number + 1}
+                rows.append(row | index | (filled or {}))
+        filled = dataclasses.replace(sheet, rows=tuple(rows))
+        ending, content = {
+            "xlsx": lambda: ("xlsx", workbook(filled, self.taxonomy, [])),
+            "csv": lambda: ("csv", to_csv(filled)),
+            "label-studio": lambda: ("json", exported(filled)),
+        }[self.file_format if not sheet.beside else "csv"]()
+        return self.drop(f"{name or sheet.name}.{ending}", content)
+
+    def drop(self, name, content):
+        """Put a file into the inbox that nobody writes to any more."""
+        self.inbox.mkdir(parents=True, exist_ok=True)
+        path = self.inbox / name
+        path.write_bytes(content)
+        settled = WHEN.timestamp() - 100
+        os.utime(path, (settled, settled))
+        return path
+
+    def read(self):
+        """Take in what is there, and make everything of it that follows."""
+        self._take()
+        self._write_down()
+
+    def _take(self):
+        settled, self.growing = inbox.waiting(self.inbox, self.clock)
+        self.new = inbox.receive(settled, self.folder / "received", self.clock)
+        came = submissions.read(self.folder / "received", self.items, self.study, self.taxonomy)
+        self.labels, self.rejected, self.counts = came.labels, came.rejected, came.counts
+        self.units = units.freeze(self.labels, self.items, self.study)
+        self.disagreements = adjudication.disagreements(self.labels, self.units, self.study)
+        self.decided = adjudication.decide(self.labels, self.units, self.items, self.study)
+
+    def _write_down(self):
+        """What comes of whatever is handed in fits into the tables: none of their checks may stop a run."""
+        known = [(dimension, name) for dimension in DIMENSIONS for name in self.taxonomy.names(dimension)]
+        taxonomy = pl.DataFrame(known, schema=["dimension", "name"], orient="row")
+        rows = (self.items, self.labels, self.units, self.rejected, self.disagreements, self.decided)
+        made = dict(zip(MADE, rows, strict=True))
+        with duckdb.connect() as warehouse:
+            warehouse.execute("create schema reference; create schema labeling")
+            for table, rows in {"reference.taxonomy": taxonomy, **made}.items():
+                warehouse.register("rows", rows.to_arrow())
+                warehouse.execute(f"create table {table} as from rows")
+            for table, rows in made.items():
+                assert set(rows.columns) == {column.name for column in SPECS[table].columns}
+            assert warehouse.execute(VIOLATED).fetchall() == []
+
+    def current(self):
+        """What counts now: item, rater, pass, bug, answers."""
+        names = ("item_id", "rater", "batch", "pass", "bug_index", "is_bug", "bug_type", "root_cause", "effect",
+                 "stage", "antipattern", "place", "comment")  # fmt: skip
+        return self.labels.filter(~pl.col("superseded")).select(names).sort(names).rows()
+
+
+def items_of(count, study, commits=0):
+    """A frozen queue of posts and commits."""
+    rows = []
+    for number in range(count + commits):
+        is_post = number < count
+        rows.append(
+            {
+                "item_id": f"SO-Keras-{number}" if is_post else f"GH-Keras-{number:040}",
+                "source": "Stack Overflow" if is_post else "GitHub",
+                "library": "Keras",
+                "title": f"=cmd|' /C calc'!A{number}" if number == 0 else f'Title, "quoted" {number}',
+                "link": f"https://example.org/{number}?a=b&c=d",
+                "round": 1,
+                "position": number + 1 if is_post else number - count + 1,
+                "checkpoint": next(
+                    percent for percent in study.labeling.checkpoints if 100 * (number % count + 1) <= percent * count
+                ),
+                "post_id": number if is_post else None,
+                "commit_sha": None if is_post else f"{number:040}",
+                "frozen_at": datetime(2026, 1, 1),
+            }
+        )
+    return pl.DataFrame(rows, schema=ITEMS)
+
+
+def exported(sheet):
+    """What Label Studio exports of a project whose tasks were answered as the sheet's rows say."""
+    tasks = {}
+    for row, task in zip(sheet.rows, json.loads(label_studio.tasks(sheet)), strict=True):
+        key = row["item_id"], row["bug_index"] if sheet.which != LIST_BUGS else 0
+        tasks.setdefault(key, {"data": task["data"], "rows": []})["rows"].append(row)
+    return json.dumps([_task(number, task) for number, task in enumerate(tasks.values(), 1)]).encode()
+
+
+def _task(number, task):
+    results = []
+
+    def add(name, kind, values):
+        key = "text" if kind == "textarea" else "choices"
+        results.append({"id": f"r{number}{name}", "from_name": name, "to_name": "text", "type": kind,
+                        "origin": "manual", "value": {key: values}})  # fmt: skip
+
+    first = task["rows"][0]
+    if first["pass"] == LIST_BUGS and first["is_bug"] is not None:
+        add("is_bug", "choices", [str(first["is_bug"]).lower()])
+        places = [row["place"] for row in task["rows"] if row["place"]]
+        if places:
+            add("place", "textarea", places)
+    for name in ("bug_type", "root_cause", "effect", "stage", "antipattern"):
+        if first[name] and first["pass"] != LIST_BUGS:
+            add(name, "choices", [first[name]])
+    if first["comment"]:
+        add("comment", "textarea", [first["comment"]])
+    annotation = {"id": number, "completed_by": 1, "result": results, "was_cancelled": False, "lead_time": 3.5,
+                  "created_at": "2026-02-01T10:00:00.000000Z", "updated_at": "2026-02-01T10:00:05.000000Z"}  # fmt: skip
+    return {"id": number, "data": task["data"], "annotations": [annotation] if results else [], "predictions": []}
+
+
+def cells(content):
+    """The rows of a CSV file."""
+    return list(csv.DictReader(io.StringIO(content.decode("utf-8-sig"), newline="")))

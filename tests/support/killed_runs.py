@@ -1,0 +1,59 @@
+"""The dlbug command in a process that ends itself by SIGKILL at a point: before or after a call of a function, as in
+`python tests/support/killed_runs.py landed 3 run --study live`."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from dlbug_assets.cli.main import main
+from dlbug_assets.github.clones.git import Clone
+from dlbug_assets.ingest.landing import Collection
+from dlbug_assets.warehouse.database import Warehouse
+from support.commands import environment
+
+#: Name of a point -> the function, and whether the process dies before that is called or after.
+POINTS = {
+    "received": (Collection, "land", True),
+    "fetched": (Clone, "fetch", False),
+    "landed": (Collection, "land", False),
+    "moved": (Collection, "finish", False),
+    "loaded": (Warehouse, "replace_part", False),
+}
+
+
+def died(point: str, call: int, home: Path, *arguments: str, **more: str) -> bool:
+    """Run the command until a point is come to for the ``call``-th time; whether it died there."""
+    done = subprocess.run(
+        [sys.executable, __file__, point, str(call), *arguments],
+        env=environment(home, **more),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=240,
+    )
+    return done.returncode == -signal.SIGKILL
+
+
+def _die_at(point: str, call: int) -> None:
+    owner, name, is_before = POINTS[point]
+    original, calls = getattr(owner, name), 0
+
+    def deadly(*arguments, **options):
+        nonlocal calls
+        calls += 1
+        if calls == call and is_before:
+            os.kill(os.getpid(), signal.SIGKILL)
+        result = original(*arguments, **options)
+        if calls == call:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return result
+
+    setattr(owner, name, deadly)
+
+
+if __name__ == "__main__":
+    _die_at(sys.argv[1], int(sys.argv[2]))
+    sys.argv[1:3] = []
+    main()

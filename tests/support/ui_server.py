@@ -1,0 +1,94 @@
+"""The web UI and its daemon as users start them, and what one asks of them."""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from dlbug_assets.automation.schedules import RANGE_END, RANGE_START
+from support.commands import DLBUG, environment
+
+_LAUNCH = """
+mutation Launch($params: ExecutionParams!) {
+  launchRun(executionParams: $params) { __typename ... on LaunchRunSuccess { run { runId } } }
+}"""
+_STATUS = "query Status($id: ID!) { runOrError(runId: $id) { ... on Run { status } } }"
+
+
+def free_port() -> int:
+    """A port on loopback that nobody has."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def graphql(address: str, query: str, variables: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """What the server answers."""
+    request = urllib.request.Request(  # noqa: S310 - a server of our own on loopback
+        f"{address}/graphql",
+        json.dumps({"query": query, "variables": variables or {}}).encode(),
+        {"Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=60) as reply:  # noqa: S310
+        return json.load(reply)["data"]
+
+
+@contextlib.contextmanager
+def serving(root: Path, study: str = "sample", **more: str) -> Iterator[str]:
+    """The address of `dlbug ui` for a study in a home, while it is open."""
+    port = free_port()
+    address = f"http://127.0.0.1:{port}"
+    with tempfile.TemporaryFile("w+") as log:
+        server = subprocess.Popen(
+            [DLBUG, "ui", "--study", study, "--port", str(port)],
+            env=environment(root, **more),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            deadline = time.monotonic() + 120
+            while not _answers(address):
+                assert server.poll() is None, log.seek(0) or log.read()
+                assert time.monotonic() < deadline, log.seek(0) or log.read()
+                time.sleep(0.5)
+            yield address
+        finally:
+            os.killpg(server.pid, signal.SIGINT)
+            server.wait(timeout=60)
+
+
+def _answers(address: str) -> bool:
+    try:
+        return bool(graphql(address, "{ version }"))
+    except (urllib.error.URLError, ConnectionError):
+        return False
+
+
+def launched(address: str, job: str, libraries: tuple[str, str]) -> str:
+    """Launch a job over a range of libraries, as the UI does; the run's id."""
+    tags = {RANGE_START: libraries[0], RANGE_END: libraries[1]}
+    params = {
+        "selector": {"repositoryLocationName": "dlbug_assets", "repositoryName": "__repository__", "jobName": job},
+        "executionMetadata": {"tags": [{"key": key, "value": value} for key, value in tags.items()]},
+    }
+    return graphql(address, _LAUNCH, {"params": params})["launchRun"]["run"]["runId"]
+
+
+def ended(address: str, run_id: str) -> str:
+    """Wait for a run; how it ended."""
+    while True:
+        status = graphql(address, _STATUS, {"id": run_id})["runOrError"]["status"]
+        if status in ("SUCCESS", "FAILURE", "CANCELED"):
+            return status
+        time.sleep(0.5)
