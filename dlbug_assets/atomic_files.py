@@ -1,11 +1,15 @@
-"""Files that are there as a whole or not at all, whatever happens to the machine meanwhile."""
+"""Replace files and folders atomically and durably: readers see the old content or the new, never a part of it."""
 
 import os
+import shutil
+from collections.abc import Mapping
 from pathlib import Path
+
+from dlbug_assets.errors import DlbugError
 
 
 def write_atomically(path: Path, content: bytes, mode: int = 0o666) -> None:
-    """Replace a file; when this returns it is on the disk. Others never see a part of it. Raises OSError."""
+    """Replace a file; when this returns, it is on the disk. Raises OSError."""
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
     try:
         with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb") as file:
@@ -20,9 +24,46 @@ def write_atomically(path: Path, content: bytes, mode: int = 0o666) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """See that the names of what is in a folder are on the disk. Raises OSError."""
+    """Write a folder's entries to the disk. Raises OSError."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Replace a folder by one with exactly these files, by their path within it.
+
+    The new folder is written beside the old one and renamed when it is complete. Raises :class:`DlbugError` where that
+    fails; the old one is then unchanged.
+    """
+    unfinished, older = folder.with_name(f"{folder.name}.unfinished"), folder.with_name(f"{folder.name}.older")
+    try:
+        if older.exists() and not folder.exists():  # a process ended between the two renames below
+            older.rename(folder)
+        _remove(unfinished)
+        for name, content in files.items():
+            path = unfinished / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        _remove(older)
+        if folder.exists():
+            folder.rename(older)
+        unfinished.rename(folder)
+        _remove(older)
+    except OSError as error:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        if older.exists() and not folder.exists():
+            older.rename(folder)
+        raise DlbugError(
+            f"cannot write {folder}: {error.strerror}. The previous content is unchanged. Make the folder writable or "
+            "free some disk space, and run again."
+        ) from None
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""The front door: everything that Dagster sees of one study."""
+"""Everything that Dagster sees of one study: assets, resources, jobs, schedules and sensors."""
 
 import functools
 import os
@@ -35,7 +35,7 @@ from dlbug_assets.warehouse.table_specs import load_specs
 
 
 def build_defs(study: Study, environ: Mapping[str, str]) -> dg.Definitions:
-    """The definitions of a study; ``environ`` has DLBUG_HOME, DLBUG_ARTIFACT and DLBUG_SPARK where they are set.
+    """Return the definitions of a study; ``environ`` has DLBUG_HOME, DLBUG_ARTIFACT and DLBUG_SPARK where they are set.
 
     Raises :class:`DlbugError` for a model, description or taxonomy that cannot be used, naming file and line.
     """
@@ -91,14 +91,14 @@ def build_defs(study: Study, environ: Mapping[str, str]) -> dg.Definitions:
         *dlbug_assets.analysis.assets.assets(tables),
     ]
     assets += dlbug_assets.publishing.assets.assets(study, home, tables)
-    unmade = sorted(set(specs) - tables.made)
-    if unmade:
-        raise DlbugError(f"{specs[unmade[0]].source}: {unmade[0]} is described, but nothing makes it")
+    missing = sorted(set(specs) - tables.registered)
+    if missing:
+        raise DlbugError(f"{specs[missing[0]].source}: {missing[0]} is described, but no asset computes it")
     tables_of_the_study = dg.Definitions(
         assets=assets,
         resources={"warehouse": warehouse},
         loggers={"console": dg.colored_console_logger, "progress": progress},
-        # Steps share one writing connection under one lease: a process each would only make them wait for each other.
+        # Steps share one writing connection under one lease: in processes of their own they would wait for each other.
         executor=dg.in_process_executor,
     )
     corpora = [spec.key for asset in assets for spec in asset.specs if spec.partitions_def]
@@ -107,5 +107,5 @@ def build_defs(study: Study, environ: Mapping[str, str]) -> dg.Definitions:
 
 @dg.definitions
 def defs() -> dg.Definitions:
-    """What `dagster dev`, `dg dev` and `dg launch` load: the study that DLBUG_STUDY names."""
+    """Return the definitions of the study that DLBUG_STUDY names, for `dagster dev`, `dg dev` and `dg launch`."""
     return build_defs(load_study(os.environ.get("DLBUG_STUDY", "sample")), os.environ)

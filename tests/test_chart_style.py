@@ -14,7 +14,7 @@ import pytest
 from dlbug_assets import chart_style
 from dlbug_assets.protocol.taxonomy import DIMENSIONS, load_taxonomy
 
-EVIL = "<script>alert(1)</script> & \"so\" role=\"x\" 'y'"
+EVIL = '<script>alert(1)</script> & "so" role="x" \'y\''
 
 #: How colours look to protan, deutan and tritan eyes, in linear RGB (Machado, Oliveira and Fernandes 2009, severity 1).
 EYES = {
@@ -56,7 +56,9 @@ def test_a_category_has_a_colour_of_its_own_in_its_dimension(dimension):
 
 def test_a_category_found_later_changes_no_colour_and_gets_one():
     names = load_taxonomy().names("bug_type")
-    assert chart_style.colours([*names, "Other Bug"]) == chart_style.colours(names) | {"Other Bug": chart_style.PALETTE[0]}
+    assert chart_style.colours([*names, "Other Bug"]) == chart_style.colours(names) | {
+        "Other Bug": chart_style.PALETTE[0]
+    }
 
 
 def test_the_same_chart_is_the_same_bytes():

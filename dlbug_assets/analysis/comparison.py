@@ -5,7 +5,7 @@ The test takes one share per library and source, so that with five libraries it 
 
 import math
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import polars as pl
 
@@ -48,7 +48,7 @@ def student_t_test(first: Sequence[float], second: Sequence[float]) -> float | N
     return float(2 * stdtr(freedom, -abs(statistics.mean(first) - statistics.mean(second)) / error))
 
 
-def source_comparison(counts: pl.DataFrame, published_p: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
+def source_comparison(counts: pl.DataFrame, **published_p: pl.DataFrame) -> pl.DataFrame:
     """The paper's test for every category of bug_type, root_cause, effect, stage (antipattern where both have any).
 
     ``counts``: analysis.label_counts. ``published_p``: dimension -> frame with category and p_value (the P value

@@ -42,7 +42,13 @@ _SENSITIVITY = {
 _ENOUGH_CATEGORIES = 3
 
 
-def library_correlation(counts: pl.DataFrame) -> pl.DataFrame:
+def library_correlation(counts: pl.DataFrame, clusters: pl.DataFrame, seed: int) -> pl.DataFrame:
+    """Return analysis.library_correlation: :func:`pairwise_correlation` with its intervals and the most influential
+    category of :func:`with_sensitivity`."""
+    return with_sensitivity(pairwise_correlation(counts), counts, clusters, seed)
+
+
+def pairwise_correlation(counts: pl.DataFrame) -> pl.DataFrame:
     """Every pair of libraries compared by their shares, per source (and `both`) and dimension.
 
     ``counts``: analysis.label_counts. Gives source, dimension, library_a < library_b (alphabetically), pearson and

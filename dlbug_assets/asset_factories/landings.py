@@ -1,7 +1,7 @@
-"""Collecting as a Dagster asset: what a source replies goes into landing, library by library, without the database.
+"""Landings as Dagster assets: store the replies of a source, library by library, without opening the database.
 
-A library that fails does not keep the others from being done: they are recorded as materialized, and what follows from
-them may go on; then the step fails.
+A library that fails does not stop the others: they are recorded as materialized, so that downstream assets can run, and
+then the step fails.
 """
 
 import logging
@@ -12,6 +12,8 @@ from typing import Any, Protocol
 import dagster as dg
 from pydantic import Field
 
+from dlbug_assets.asset_factories.code_references import function_reference
+from dlbug_assets.asset_factories.code_versions import source_version
 from dlbug_assets.asset_factories.tables import OWNERS, TableAssets, asset_key, library_metadata
 from dlbug_assets.ingest.http_client import UnreachableError
 from dlbug_assets.ingest.landing import Collected
@@ -26,60 +28,61 @@ LANDINGS = (POSTS_LANDING, COMMITS_LANDING)
 
 
 class Collect(Protocol):
-    """How a source brings landing up to date; ``sweep`` asks the full question again."""
+    """Bring the landing up to date; ``sweep`` repeats the full query."""
 
     def __call__(self, libraries: Sequence[str], *, sweep: bool) -> Iterator[Collected]: ...
 
 
-class Collecting(dg.Config):
-    """What a run may ask of collecting."""
+class CollectionConfig(dg.Config):
+    """Run configuration of the collecting step."""
 
     sweep: bool = Field(
         default=False,
-        description="Ask the full question again instead of only what changed: finds scores that changed by votes "
+        description="Repeat the full query instead of asking only for changes: finds scores that changed through votes "
         "alone, and deletions",
     )
     retries: int = Field(
         default=0,
         ge=0,
-        description="How often to try again where no reply came: schedules do, as nobody sits and waits for them. "
-        "Nothing else is tried again: it would fail again",
+        description="Number of retries if no reply was received; schedules use it, because nobody is waiting for them. "
+        "Other failures are not retried: they would fail again",
     )
     pause: float = Field(
-        default=60, ge=0, description="Seconds before the first retry; each later one waits four times as long"
+        default=60, ge=0, description="Seconds before the first retry; each later retry waits four times as long"
     )
 
 
 def step_name(landing: str) -> str:
-    """The name of the step that makes an asset."""
+    """Return the name of the step that materializes an asset."""
     return landing.replace(".", "__")
 
 
 def landing_asset(landing: str, collect: Collect, lock: Path, tables: TableAssets) -> dg.AssetsDefinition:
-    """The asset of a room's landing; ``lock`` lets one process at a time collect for a study."""
-    room = landing.split(".", maxsplit=1)[0]
+    """Create the landing asset of a corpus; ``lock`` lets one process at a time collect for a study."""
+    corpus = landing.split(".", maxsplit=1)[0]
 
     @dg.multi_asset(
         name=step_name(landing),
         specs=[
             dg.AssetSpec(
                 asset_key(landing),
-                group_name=room,
-                description=f"What the source replied, kept as it came: everything in {room} can be made of it again",
+                group_name=corpus,
+                description=f"Raw replies of the source, unchanged: all tables of {corpus} can be rebuilt from them",
                 kinds={"python", "json"},
                 owners=OWNERS,
                 partitions_def=tables.partitions,
                 freshness_policy=tables.freshness,
-                metadata={"made_by": f"dlbug_assets.{room}.sources"},
+                code_version=source_version(collect),
+                metadata=function_reference(collect),
             )
         ],
         backfill_policy=dg.BackfillPolicy.single_run(),
-        # Not opened here; but with it a run shows that it is alive.
+        # Not opened here, but it holds the run's lock, which shows that the run is alive.
         required_resource_keys={"warehouse"},
-        # Before whatever writes: collecting takes its time, and meanwhile others may have the database.
+        # Before any step that writes: collecting takes long, and other runs can use the database meanwhile.
         op_tags={"dagster/priority": "1"},
     )
-    def collecting(context: dg.AssetExecutionContext, config: Collecting) -> Any:
+    def collecting(context: dg.AssetExecutionContext, config: CollectionConfig) -> Any:
         shown: dict[str, dict[str, Any]] = {}
         failures = {}
         is_unreachable = False
@@ -97,7 +100,7 @@ def landing_asset(landing: str, collect: Collect, lock: Path, tables: TableAsset
             logger.warning("no reply for %s: trying again in %.0f s", ", ".join(failures), wait)
             raise dg.RetryRequested(max_retries=config.retries, seconds_to_wait=wait)
         if failures:
-            for library in shown:  # these are done, and what follows from them may go on
+            for library in shown:  # these are complete, so downstream assets can use them
                 yield dg.AssetMaterialization(asset_key(landing), metadata=metadata, partition=library)
             reasons = dict.fromkeys(failures.values())
             raise dg.Failure(
@@ -113,7 +116,7 @@ def landing_asset(landing: str, collect: Collect, lock: Path, tables: TableAsset
 
 
 def _totals(shown: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """What a run's collections come to, for the UI to plot: requests, quota left, newest activity (where known)."""
+    """Return the totals of a run that the UI plots: requests, quota left, newest activity (where known)."""
     known: dict[str, list[Any]] = {}
     for notes in shown.values():
         for name in ("requests", "quota_left", "newest_activity"):

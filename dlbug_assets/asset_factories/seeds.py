@@ -1,22 +1,57 @@
-"""The schema `reference` as assets: seeds (CSV facts), the taxonomy and the study itself."""
+"""The schema `reference` as assets: facts from CSV files, the taxonomy, and the study's own protocol."""
 
-from collections.abc import Iterator
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import polars as pl
 
-from dlbug_assets.asset_factories.tables import TableAssets, check_specs, selected, source_code, source_of
+from dlbug_assets.asset_factories.code_references import file_reference, function_reference
+from dlbug_assets.asset_factories.code_versions import text_version
+from dlbug_assets.asset_factories.tables import TableAssets, check_specs, selected
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.layout import SEEDS, display_path
+from dlbug_assets.protocol.study import Study
 from dlbug_assets.protocol.taxonomy import Taxonomy
 from dlbug_assets.warehouse.database import Warehouse
+from dlbug_assets.warehouse.rows import table_schema
 from dlbug_assets.warehouse.table_specs import TableSpec
 
 
-def seed_frames(tables: TableAssets, taxonomy: Taxonomy) -> Iterator[tuple[TableSpec, pl.DataFrame]]:
-    """The rows of every table of the schema `reference`: the CSV facts, the taxonomy and the study's own protocol."""
-    study = tables.study
+def seed_assets(tables: TableAssets, taxonomy: Taxonomy) -> dg.AssetsDefinition:
+    """Create the schema `reference` as one multi-asset: its tables are small and change together.
+
+    Raises :class:`DlbugError` for a table that has neither a CSV file nor a function.
+    """
+    specs = [tables.register(table) for table, spec in tables.specs.items() if spec.schema == "reference"]
+    computed = study_tables(tables.study, taxonomy)
+    missing = [spec for spec in specs if spec.table not in computed and not _seed(spec).is_file()]
+    if missing:
+        raise DlbugError(f"{missing[0].source}: {missing[0].table} has a description, but no {_shown(missing[0])}")
+
+    @dg.multi_asset(
+        name="reference",
+        specs=[
+            tables.asset_spec(spec, [], {"csv", "duckdb"}, _reference(spec), code_version=_code_version(spec, computed))
+            for spec in specs
+        ],
+        check_specs=[check for spec in specs for check in check_specs(spec)],
+        required_resource_keys={"warehouse"},
+        can_subset=True,
+    )
+    def reference(context: dg.AssetExecutionContext) -> Any:
+        warehouse: Warehouse = context.resources.warehouse
+        frames = [(spec, _rows(spec, computed)) for spec in selected(context, specs)]
+        yield from tables.events(
+            [(warehouse.replace(spec, frame), {}) for spec, frame in frames], sum(frame.height for _, frame in frames)
+        )
+
+    return reference
+
+
+def study_tables(study: Study, taxonomy: Taxonomy) -> dict[str, pl.DataFrame]:
+    """Return the rows of reference.study, reference.libraries and reference.taxonomy, which the study defines."""
     protocol = {
         "name": study.name,
         "title": study.study.title,
@@ -32,37 +67,15 @@ def seed_frames(tables: TableAssets, taxonomy: Taxonomy) -> Iterator[tuple[Table
         "kappa_target": study.labeling.kappa_target,
         "commits_per_library": study.selection.commits_per_library,
     }
-    computed = {
-        "reference.study": pl.DataFrame(
-            [protocol], schema_overrides={"created_from": pl.Date, "created_until": pl.Date}
-        ),
-        "reference.libraries": pl.DataFrame(
-            [
-                {"library": library.name, "position": position, "tags": list(library.tags)}
-                for position, library in enumerate(study.libraries, start=1)
-            ]
-        ),
-        "reference.taxonomy": _taxonomy_frame(taxonomy),
-    }
-    for table, spec in tables.specs.items():
-        if spec.schema == "reference":
-            yield spec, computed[table] if table in computed else _csv(spec)
-
-
-def _csv(spec: TableSpec) -> pl.DataFrame:
-    file = SEEDS / f"{spec.name}.csv"
-    if not file.is_file():
-        raise DlbugError(f"{spec.source}: {spec.table} is described, but {display_path(file)} is not there")
-    # Everything as text: DuckDB casts to the types that schema.yml says.
-    return pl.read_csv(file, infer_schema=False)
-
-
-def _taxonomy_frame(taxonomy: Taxonomy) -> pl.DataFrame:
-    rows = []
+    libraries = [
+        {"library": library.name, "position": position, "tags": list(library.tags)}
+        for position, library in enumerate(study.libraries, start=1)
+    ]
+    categories = []
     counts: dict[str, int] = {}
     for category in taxonomy.categories:
         counts[category.dimension] = counts.get(category.dimension, 0) + 1
-        rows.append(
+        categories.append(
             {
                 "dimension": category.dimension,
                 "code": category.code or None,
@@ -72,33 +85,32 @@ def _taxonomy_frame(taxonomy: Taxonomy) -> pl.DataFrame:
                 "origin": category.origin,
             }
         )
-    return pl.DataFrame(rows, infer_schema_length=None)
+    rows = {"reference.study": [protocol], "reference.libraries": libraries, "reference.taxonomy": categories}
+    return {table: pl.DataFrame(of_table, schema=table_schema(table)) for table, of_table in rows.items()}
 
 
-def _seed_source(spec: TableSpec) -> dict[str, Any]:
-    file = SEEDS / f"{spec.name}.csv"
-    if file.is_file():
-        return {"made_by": display_path(file), **source_code(file)}
-    return {**source_of(seed_frames), "made_by": "the study and its taxonomy"}
+def _rows(spec: TableSpec, computed: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
+    if spec.table in computed:
+        return computed[spec.table]
+    # Everything as text: DuckDB casts to the types in schema.yml.
+    return pl.read_csv(_seed(spec), infer_schema=False)
 
 
-def seed_assets(tables: TableAssets, taxonomy: Taxonomy) -> dg.AssetsDefinition:
-    """The schema `reference` as one multi-asset: its tables are small and always change together."""
-    specs = [tables.claim(table) for table, spec in tables.specs.items() if spec.schema == "reference"]
+def _code_version(spec: TableSpec, computed: Mapping[str, pl.DataFrame]) -> str:
+    if spec.table in computed:
+        return text_version(computed[spec.table].write_json())
+    return text_version(_seed(spec).read_text(encoding="utf-8"))
 
-    @dg.multi_asset(
-        name="reference",
-        specs=[tables.asset_spec(spec, [], {"csv", "duckdb"}, _seed_source(spec), partitioned=False) for spec in specs],
-        check_specs=[check for spec in specs for check in check_specs(spec)],
-        required_resource_keys={"warehouse"},
-        can_subset=True,
-    )
-    def reference(context: dg.AssetExecutionContext) -> Any:
-        warehouse: Warehouse = context.resources.warehouse
-        chosen = selected(context, specs)
-        frames = [(spec, frame) for spec, frame in seed_frames(tables, taxonomy) if spec in chosen]
-        yield from tables.events(
-            [(warehouse.replace(spec, frame), {}) for spec, frame in frames], sum(frame.height for _, frame in frames)
-        )
 
-    return reference
+def _reference(spec: TableSpec) -> dict[str, Any]:
+    if _seed(spec).is_file():
+        return {"made_by": _shown(spec), **file_reference(_seed(spec))}
+    return function_reference(study_tables)
+
+
+def _seed(spec: TableSpec) -> Path:
+    return SEEDS / f"{spec.name}.csv"
+
+
+def _shown(spec: TableSpec) -> str:
+    return display_path(_seed(spec))

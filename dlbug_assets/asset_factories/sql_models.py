@@ -1,6 +1,6 @@
-"""dbt_like_sql/*.sql and its seeds as assets.
+"""The SQL models under dbt_like_sql/ as assets.
 
-One .sql file is one table: a single query, plain DuckDB with real table names, that runs as it stands in any shell.
+One .sql file is one table: a single query in plain DuckDB with real table names, which runs unchanged in any shell.
 Dependencies and column lineage are read from the query; descriptions, types and checks from schema.yml beside it.
 """
 
@@ -17,13 +17,14 @@ from sqlglot import exp
 from sqlglot.errors import ParseError, SqlglotError, TokenError
 from sqlglot.lineage import lineage
 
+from dlbug_assets.asset_factories.code_references import file_reference
+from dlbug_assets.asset_factories.code_versions import text_version
 from dlbug_assets.asset_factories.tables import (
     TableAssets,
     asset_key,
     check_specs,
     column_schema,
     markdown_table,
-    source_code,
     upstream_tables,
 )
 from dlbug_assets.errors import DlbugError
@@ -36,7 +37,7 @@ _DIALECT = "duckdb"
 
 @dataclass(frozen=True)
 class Model:
-    """One .sql file: the table it makes, its query, and the tables it reads with the line of their first mention."""
+    """One .sql file: its table, its query, and the tables that it reads with the line of their first mention."""
 
     table: str
     file: Path
@@ -49,7 +50,7 @@ class Model:
 
 
 def load_models(known: Mapping[str, TableSpec], folder: Path = MODELS) -> list[Model]:
-    """Every model under ``folder``, in the order of their names.
+    """Read every model under ``folder``, in the order of their names.
 
     ``known`` are the tables that schema.yml files describe. Raises :class:`DlbugError` naming file and line for
     what is no single query, an unknown or unqualified table, a missing description, or a cycle.
@@ -145,14 +146,14 @@ def column_origins(model: Model, specs: Mapping[str, TableSpec]) -> dict[str, li
 
 
 def sql_assets(tables: TableAssets, models: Sequence[Model]) -> list[dg.AssetsDefinition]:
-    """One asset per model."""
+    """Create one asset per model."""
     return [_asset(tables, model) for model in models]
 
 
 def _asset(tables: TableAssets, model: Model) -> dg.AssetsDefinition:
-    spec = tables.claim(model.table)
+    spec = tables.register(model.table)
     origins = {column: leaves for column, leaves in column_origins(model, tables.specs).items() if leaves}
-    # The open-source UI shows descriptions of columns but not their lineage: it stands in both.
+    # The open-source UI shows the descriptions of columns but not their lineage, so the descriptions include it.
     from_where = {
         column: "from " + ", ".join(f"{source}.{name}" for source, name in leaves) for column, leaves in origins.items()
     }
@@ -167,15 +168,23 @@ def _asset(tables: TableAssets, model: Model) -> dg.AssetsDefinition:
     }
     shown = {
         "made_by": model.shown,
-        **source_code(model.file),
+        **file_reference(model.file),
         "sql": dg.MetadataValue.md(f"```sql\n{model.sql}\n```"),
-        # Shown beside a table also before it is made, and instead of what its materialization says.
+        # Here as well, so that the UI shows the columns before the first materialization.
         "dagster/column_schema": columns["dagster/column_schema"],
     }
 
     @dg.multi_asset(
         name=model.table.replace(".", "__"),
-        specs=[tables.asset_spec(spec, upstream_tables([spec], model.reads), {"sql", "duckdb"}, shown, partitioned=False)],
+        specs=[
+            tables.asset_spec(
+                spec,
+                upstream_tables([spec], model.reads),
+                {"sql", "duckdb"},
+                shown,
+                code_version=text_version(model.sql),
+            )
+        ],
         check_specs=check_specs(spec),
         required_resource_keys={"warehouse"},
     )

@@ -1,26 +1,26 @@
-"""A table as a Dagster asset: what all tables have in common, whether SQL or Python makes them.
+"""Tables as Dagster assets: what all of them have in common, whether SQL or Python computes them.
 
-Keys, groups, descriptions, columns and checks come from the table's spec (schema.yml); the function that makes the
-rows gets the frames it reads as arguments and returns frames. Checks run in the step that writes the table, in its
-transaction: where a blocking one fails, the table stays as it was and the step fails.
+Keys, groups, descriptions, columns and checks come from the table's spec (schema.yml). The function that computes the
+rows takes the frames it reads as arguments and returns frames. Checks run in the step that writes the table, in its
+transaction: where a blocking one fails, the table keeps its content and the step fails.
 """
 
 import logging
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import polars as pl
 
+from dlbug_assets.asset_factories.code_references import function_reference
+from dlbug_assets.asset_factories.code_versions import source_version
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.protocol.cron import longest_interval
 from dlbug_assets.protocol.study import Study
 from dlbug_assets.warehouse.checks import CheckOutcome
 from dlbug_assets.warehouse.database import Warehouse, WriteResult
-from dlbug_assets.warehouse.rows import Columns, Part, Rows
+from dlbug_assets.warehouse.rows import Columns, Markdown, PartitionRows, Rows
 from dlbug_assets.warehouse.table_specs import TableSpec
 
 logger = logging.getLogger(__name__)
@@ -31,30 +31,32 @@ OWNERS = ["team:dlbug"]
 ROWS_IN, ROWS_OUT = "rows in", "dagster/row_count"
 
 _CONDITION = dg.AutomationCondition
-#: An asset follows what it is made of: it is made again once something upstream tells something else (data versions say
-#: so), everything upstream is there (some libraries of a corpus are enough) and nothing upstream is being made. Where a
-#: blocking check refused a table, it waits, and so does what lies downstream: bad data is not tried again, and not
-#: published beside newer tables.
+#: Materialize a table again once its code or the data version of something upstream changed, when everything upstream
+#: exists (some partitions of a corpus are enough) and nothing upstream is being materialized. Where a blocking check
+#: failed, the table and everything downstream wait: bad data is not tried again, nor published beside newer tables.
 FOLLOW_UPSTREAM = (
-    _CONDITION.any_deps_match(_CONDITION.data_version_changed() | _CONDITION.will_be_requested()).since_last_handled()
+    (
+        _CONDITION.any_deps_match(_CONDITION.data_version_changed() | _CONDITION.will_be_requested())
+        | _CONDITION.code_version_changed()
+    ).since_last_handled()
     & _CONDITION.all_deps_match(~_CONDITION.missing() | _CONDITION.will_be_requested())
     & ~_CONDITION.any_deps_in_progress()
     & ~_CONDITION.in_progress()
     & ~_CONDITION.any_checks_match(_CONDITION.check_failed(), blocking_only=True)
     & ~_CONDITION.any_deps_match(_CONDITION.any_checks_match(_CONDITION.check_failed(), blocking_only=True))
-).with_label("follows")
+).with_label("follow upstream")
 
 Events = Iterator[dg.MaterializeResult | dg.AssetCheckResult]
 
 
 @dataclass
 class _Corpus:
-    """What was written of a table, library by library."""
+    """What a step wrote to one partitioned table, by library."""
 
     shown: dict[str, dict[str, Any]] = field(default_factory=dict)
     totals: dict[str, int] = field(default_factory=dict)
 
-    def take(self, library: str, part: Part, written: WriteResult) -> None:
+    def record(self, library: str, part: PartitionRows, written: WriteResult) -> None:
         counts = {"rows written": written.rows_received, **part.counts}
         self.shown[library] = {**counts, **part.notes}
         for name, value in counts.items():
@@ -62,11 +64,11 @@ class _Corpus:
         self.last = written
 
     def has_received(self, library: str) -> bool:
-        """Whether there was anything to write of a library, the one that was written last."""
+        """Return whether the library that was written last had any rows."""
         return library in self.shown and self.last.rows_received > 0
 
     def line(self, library: str) -> str:
-        """What was written of a library, for the terminal."""
+        """Return the counts of a library in one line, for the log."""
         counts = {name: value for name, value in self.shown[library].items() if name in self.totals}
         return f"{self.last.spec.name}: {', '.join(f'{value} {name}' for name, value in counts.items())}"
 
@@ -75,75 +77,71 @@ class _Corpus:
 
 
 def library_metadata(shown: Mapping[str, Mapping[str, Any]], totals: Mapping[str, int]) -> dict[str, Any]:
-    """What there is to say per library, as a table for the UI, and totals, which the UI plots over time."""
+    """Return the notes per library as a table for the UI, and the totals, which the UI plots over time."""
     plotted = {name.replace(" ", "_"): value for name, value in totals.items()}
     rows = [{"library": library, **of_library} for library, of_library in shown.items()]
     return {**plotted, "by_library": markdown_table(pl.DataFrame(rows, infer_schema_length=None, strict=False))}
 
 
+def _rendered(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: dg.MetadataValue.md(value) if isinstance(value, Markdown) else value for name, value in metadata.items()
+    }
+
+
 def markdown_table(rows: pl.DataFrame) -> dg.MarkdownMetadataValue:
-    """Rows as a table in Markdown, which the UI shows."""
+    """Format rows as a table in Markdown, which the UI renders."""
     lines = [rows.columns, ["---"] * rows.width]
     lines += [["" if value is None else str(value) for value in row] for row in rows.iter_rows()]
     return dg.MetadataValue.md("\n".join(f"| {' | '.join(line)} |" for line in lines))
 
 
 def asset_key(table: str) -> dg.AssetKey:
-    """`schema.table` as the asset key schema/table."""
+    """Return the asset key of a table: `schema/table` for `schema.table`."""
     return dg.AssetKey(table.split("."))
 
 
-def source_code(file: Path, line: int = 1) -> dict[str, Any]:
-    """Metadata by which the UI opens the file that makes an asset in the reader's editor."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", dg.BetaWarning)
-        place = dg.LocalFileCodeReference(file_path=str(file), line_number=line)
-        return {"dagster/code_references": dg.CodeReferencesMetadataValue(code_references=[place])}
-
-
-def source_of(function: Callable[..., Any]) -> dict[str, Any]:
-    """The same for a function."""
-    code = function.__code__
-    return {
-        "made_by": f"{function.__module__}.{function.__name__}",
-        **source_code(Path(code.co_filename), code.co_firstlineno),
-    }
-
-
 class TableAssets:
-    """Makes the assets of one study from functions; remembers which tables have a maker."""
+    """Create the assets of one study's tables; each table is registered once."""
 
     def __init__(self, study: Study, specs: Mapping[str, TableSpec]) -> None:
         self.study = study
         self.specs = specs
-        #: Metadata of every materialization: which protocol it was made by.
+        #: Metadata of every materialization: the version of the study's protocol.
         self.protocol = {"study_hash": study.hash}
         self.partitions = dg.StaticPartitionsDefinition(list(study.library_names))
-        self.made: set[str] = set()
-        #: Of the corpora of a study that follows a source: a refresh that was missed shows, two more are a failure.
+        self.registered: set[str] = set()
+        #: For the corpora of a study that follows a source: one missed refresh is a warning, two more are a failure.
         self.freshness = None
         if study.follows_a_source:
             interval = longest_interval(study.schedule.refresh)
             self.freshness = dg.FreshnessPolicy.time_window(warn_window=1.5 * interval, fail_window=3 * interval)
 
     def spec(self, table: str) -> TableSpec:
-        """The spec of a table; raises :class:`DlbugError` where no schema.yml describes it."""
+        """Return the spec of a table; raises :class:`DlbugError` where no schema.yml describes it."""
         if table not in self.specs:
             schema = table.split(".", maxsplit=1)[0]
             raise DlbugError(f"{table} has no description: add it to dbt_like_sql/{schema}/schema.yml")
         return self.specs[table]
 
-    def claim(self, table: str) -> TableSpec:
-        """The spec of a table for its maker; a table has one maker."""
-        if table in self.made:
-            raise DlbugError(f"{table} is made twice: a table has one maker")
-        self.made.add(table)
+    def register(self, table: str) -> TableSpec:
+        """Return the spec of a table for the asset that computes it; raises :class:`DlbugError` the second time."""
+        if table in self.registered:
+            raise DlbugError(f"two assets compute {table}: remove one of them")
+        self.registered.add(table)
         return self.spec(table)
 
     def asset_spec(
-        self, spec: TableSpec, reads: Sequence[str], kinds: set[str], metadata: Mapping[str, Any], *, partitioned: bool
+        self,
+        spec: TableSpec,
+        reads: Sequence[str],
+        kinds: set[str],
+        metadata: Mapping[str, Any],
+        *,
+        code_version: str,
+        partitioned: bool = False,
     ) -> dg.AssetSpec:
-        """The table's asset as Dagster shows it, columns included."""
+        """Return the table's asset as Dagster shows it, columns included."""
         return dg.AssetSpec(
             key=asset_key(spec.table),
             deps=[asset_key(table) for table in reads],
@@ -151,6 +149,7 @@ class TableAssets:
             description=spec.description,
             kinds=kinds,
             owners=OWNERS,
+            code_version=code_version,
             partitions_def=self.partitions if partitioned else None,
             automation_condition=FOLLOW_UPSTREAM if reads else None,
             freshness_policy=self.freshness if partitioned else None,
@@ -162,89 +161,73 @@ class TableAssets:
             },
         )
 
-    def whole(
-        self,
-        *tables: str,
-        reads: Mapping[str, str | Columns] | None = None,
-        kinds: frozenset[str] = frozenset({"python"}),
-    ) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
-        """Decorator: the function gets each table of ``reads`` (or some columns of it) as the frame of that
-        argument's name and returns the rows of the one table (a frame or :class:`Rows`), or a mapping of table name
-        (without schema) to rows."""
+    def table(
+        self, *tables: str, compute: Callable[..., Any], reads: Mapping[str, str | Columns] | None = None
+    ) -> dg.AssetsDefinition:
+        """Create the asset of a table, or of several that are computed together.
+
+        ``compute`` gets each table of ``reads`` (or some of its columns) as the argument of that name. It returns the
+        rows of the one table (a frame or :class:`Rows`), or a mapping of table name (without schema) to rows.
+        """
+        specs = [self.register(table) for table in tables]
         inputs = dict(reads or {})
 
-        def make(function: Callable[..., Any]) -> dg.AssetsDefinition:
-            specs = [self.claim(table) for table in tables]
+        def run(context: dg.AssetExecutionContext, warehouse: Warehouse) -> Events:
+            frames = {name: warehouse.read(str(source)) for name, source in inputs.items()}
+            computed = compute(**frames)
+            by_name = {specs[0].name: computed} if len(specs) == 1 else computed
+            written = []
+            for spec in selected(context, specs):
+                rows = by_name[spec.name]
+                rows = rows if isinstance(rows, Rows) else Rows(rows)
+                written.append((warehouse.replace(spec, rows.frame), _rendered(rows.metadata)))
+            yield from self.events(written, sum(frame.height for frame in frames.values()))
 
-            def run(context: dg.AssetExecutionContext, warehouse: Warehouse) -> Events:
-                frames = {name: warehouse.read(str(source)) for name, source in inputs.items()}
-                made = function(**frames)
-                by_name = {specs[0].name: made} if len(specs) == 1 else made
-                written = []
-                for spec in selected(context, specs):
-                    rows = by_name[spec.name]
-                    rows = rows if isinstance(rows, Rows) else Rows(rows)
-                    written.append((warehouse.replace(spec, rows.frame), rows.metadata))
-                yield from self.events(written, sum(frame.height for frame in frames.values()))
+        read = [source.table if isinstance(source, Columns) else source for source in inputs.values()]
+        return self._multi_asset(compute, specs, read, run, partitioned=False)
 
-            read = [source.table if isinstance(source, Columns) else source for source in inputs.values()]
-            return self._multi_asset(function, specs, read, set(kinds), run, partitioned=False)
-
-        return make
-
-    def by_library(
+    def partitioned_table(
         self,
         *tables: str,
+        compute: Callable[..., Any],
         reads: Mapping[str, str] | None = None,
         after: Sequence[str] = (),
-        kinds: frozenset[str] = frozenset({"python"}),
-    ) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
-        """Decorator for corpora, which are partitioned by library: the function is called once per library of the
-        run, with ``library``, ``own`` (an :data:`ReadCurrent`) and the frames of ``reads``, and returns a :class:`Part` (or
-        a mapping of them). ``after`` are assets it needs that are no tables."""
+    ) -> dg.AssetsDefinition:
+        """Create the asset of a table, or of several that are computed together, partitioned by library.
+
+        ``compute`` is called once per library of the run with ``library``, ``read_current``
+        (:data:`dlbug_assets.warehouse.rows.ReadCurrent`) and the frames of ``reads``. It returns :class:`PartitionRows`, or a mapping of table name (without schema) to
+        them. ``after`` are assets that it needs and that are not tables.
+        """
+        specs = [self.register(table) for table in tables]
         inputs = dict(reads or {})
 
-        def make(function: Callable[..., Any]) -> dg.AssetsDefinition:
-            specs = [self.claim(table) for table in tables]
+        def run(context: dg.AssetExecutionContext, warehouse: Warehouse) -> Events:
+            frames = {name: warehouse.read(table) for name, table in inputs.items()}
+            # All of them, whichever the run selects: tables that are computed together refer to each other.
+            corpora = {spec.table: _Corpus() for spec in specs}
 
-            def run(context: dg.AssetExecutionContext, warehouse: Warehouse) -> Events:
-                frames = {name: warehouse.read(table) for name, table in inputs.items()}
-                # All of them, whichever the run selects: tables that are made together tell of each other.
-                corpora = {spec.table: _Corpus() for spec in specs}
+            def read_current(table: str, condition: str, params: Sequence[Any]) -> pl.DataFrame:
+                return warehouse.current_rows(self.spec(table), condition, params)
 
-                def own(table: str, condition: str, params: Sequence[Any]) -> pl.DataFrame:
-                    return warehouse.current_rows(self.spec(table), condition, params)
+            for library in context.partition_keys:
+                computed = compute(library=library, read_current=read_current, **frames)
+                if not _write_library(library, computed, corpora, specs, warehouse):
+                    break  # the step fails; the libraries after this one keep what they have
+            chosen = selected(context, specs)
+            reached = [(spec, corpora[spec.table]) for spec in specs if corpora[spec.table].shown]
+            yield from self.events(
+                [
+                    (corpus.last, corpus.metadata())
+                    for spec, corpus in reached
+                    if spec in chosen or not corpus.last.accepted
+                ],
+                sum(corpus.totals["rows written"] for _, corpus in reached),
+                # A change in one of the tables counts as a change of all.
+                version=" ".join(corpus.last.version for _, corpus in reached),
+            )
 
-                for library in context.partition_keys:
-                    made = function(library=library, own=own, **frames)
-                    is_in = True
-                    for spec in specs:
-                        part: Part = made if len(specs) == 1 else made[spec.name]
-                        written = warehouse.replace_part(spec, part.frame, part.outdated, part.params)
-                        corpora[spec.table].take(library, part, written)
-                        is_in = written.accepted
-                        if not is_in:
-                            break  # the tables after it tell what of it was taken in
-                    lines = [corpus.line(library) for corpus in corpora.values() if corpus.has_received(library)]
-                    logger.info("%s: %s", library, "; ".join(lines) or "nothing to write")
-                    if not is_in:
-                        break  # the step fails; the libraries after this one keep what they have
-                chosen = selected(context, specs)
-                reached = [(spec, corpora[spec.table]) for spec in specs if corpora[spec.table].shown]
-                yield from self.events(
-                    [
-                        (corpus.last, corpus.metadata())
-                        for spec, corpus in reached
-                        if spec in chosen or not corpus.last.accepted
-                    ],
-                    sum(corpus.totals["rows written"] for _, corpus in reached),
-                    # How they came about is news where what came about is.
-                    version=" ".join(corpus.last.version for _, corpus in reached),
-                )
-
-            return self._multi_asset(function, specs, [*inputs.values(), *after], set(kinds), run, partitioned=True)
-
-        return make
+        return self._multi_asset(compute, specs, [*inputs.values(), *after], run, partitioned=True)
 
     def events(
         self,
@@ -252,9 +235,10 @@ class TableAssets:
         rows_in: int,
         version: str | None = None,
     ) -> Events:
-        """What Dagster is told of the writes of one step, which read or received so many rows; raises dg.Failure where
-        a blocking check failed. The data version of each table is its own, or the ``version`` of all that were made."""
-        refused = []
+        """Yield the materializations and check results of one step's writes; raises dg.Failure where a blocking check
+        failed. ``rows_in`` is the number of rows that the step read or received; ``version`` replaces the data version
+        of each table."""
+        rejected = []
         for result, metadata in written:
             checks = [_check_result(result.spec, outcome) for outcome in result.outcomes]
             if result.accepted:
@@ -265,35 +249,42 @@ class TableAssets:
                     data_version=dg.DataVersion(result.version if version is None else version),
                 )
             else:
-                # The check results alone: the table was not materialized, it stayed as it was.
+                # Only the check results: the table was not materialized.
                 yield from checks
-                refused.append(result)
-        complaints = [
-            _complaint(result.spec, outcome)
-            for result in refused
+                rejected.append(result)
+        violations = [
+            _violation(result.spec, outcome)
+            for result in rejected
             for outcome in result.outcomes
             if not outcome.passed and outcome.check.blocking
         ]
-        if complaints:
-            raise dg.Failure("; ".join(complaints), allow_retries=False)
+        if violations:
+            raise dg.Failure("; ".join(violations), allow_retries=False)
 
     def _multi_asset(
         self,
-        function: Callable[..., Any],
+        compute: Callable[..., Any],
         specs: Sequence[TableSpec],
         reads: Sequence[str],
-        kinds: set[str],
         run: Callable[[dg.AssetExecutionContext, Warehouse], Events],
         *,
         partitioned: bool,
     ) -> dg.AssetsDefinition:
-        metadata = source_of(function)
-        before = upstream_tables(specs, reads)
+        upstream = upstream_tables(specs, reads)
+        metadata, code_version = function_reference(compute), source_version(compute)
 
         @dg.multi_asset(
             name=specs[0].table.replace(".", "__"),
             specs=[
-                self.asset_spec(spec, before, kinds | {"duckdb"}, metadata, partitioned=partitioned) for spec in specs
+                self.asset_spec(
+                    spec,
+                    upstream,
+                    {"python", "duckdb"},
+                    metadata,
+                    code_version=code_version,
+                    partitioned=partitioned,
+                )
+                for spec in specs
             ],
             check_specs=[check for spec in specs for check in check_specs(spec)],
             required_resource_keys={"warehouse"},
@@ -306,20 +297,41 @@ class TableAssets:
         return table
 
 
+def _write_library(
+    library: str,
+    computed: Any,
+    corpora: Mapping[str, _Corpus],
+    specs: Sequence[TableSpec],
+    warehouse: Warehouse,
+) -> bool:
+    """Write what was computed for one library, table by table; return whether every table accepted its rows."""
+    accepted = True
+    for spec in specs:
+        part: PartitionRows = computed if len(specs) == 1 else computed[spec.name]
+        written = warehouse.replace_part(spec, part.frame, part.outdated, part.params)
+        corpora[spec.table].record(library, part, written)
+        accepted = written.accepted
+        if not accepted:
+            break  # the tables after it describe what was accepted
+    lines = [corpus.line(library) for corpus in corpora.values() if corpus.has_received(library)]
+    logger.info("%s: %s", library, "; ".join(lines) or "nothing to write")
+    return accepted
+
+
 def upstream_tables(specs: Sequence[TableSpec], reads: Iterable[str]) -> list[str]:
-    """What has to be made before some tables that are made together: what their maker reads, and what they are checked
-    against."""
+    """Return the tables that must exist before ``specs``, which are computed together: those that they read, and those
+    that their checks refer to."""
     against = {table for spec in specs for table in spec.checked_against} - {spec.table for spec in specs}
     return sorted({*reads, *against})
 
 
 def selected(context: dg.AssetExecutionContext, specs: Sequence[TableSpec]) -> list[TableSpec]:
-    """Those of a step's tables that the run asks for: tables made together can be materialized one by one."""
+    """Return the tables of a step that the run selects: tables computed together can be materialized one by one."""
     return [spec for spec in specs if asset_key(spec.table) in context.selected_asset_keys]
 
 
 def check_specs(spec: TableSpec) -> list[dg.AssetCheckSpec]:
-    """The checks of a table as Dagster shows them."""
+    """Return the checks of a table as Dagster shows them."""
     return [
         dg.AssetCheckSpec(
             check.name, asset=asset_key(spec.table), description=check.description, blocking=check.blocking
@@ -329,7 +341,7 @@ def check_specs(spec: TableSpec) -> list[dg.AssetCheckSpec]:
 
 
 def column_schema(spec: TableSpec, origins: Mapping[str, str] | None = None) -> dg.TableSchema:
-    """Columns for the UI; ``origins`` (column -> where it comes from) goes into the descriptions."""
+    """Return the columns for the UI; ``origins`` (column -> its source columns) are added to the descriptions."""
     origins = origins or {}
     return dg.TableSchema(
         columns=[
@@ -345,7 +357,7 @@ def column_schema(spec: TableSpec, origins: Mapping[str, str] | None = None) -> 
     )
 
 
-def _complaint(spec: TableSpec, outcome: CheckOutcome) -> str:
+def _violation(spec: TableSpec, outcome: CheckOutcome) -> str:
     return (
         f"{spec.table}: check {outcome.check.name} ({outcome.check.description}) is violated by "
         f"{outcome.violations} rows, such as {outcome.sample}. The table keeps its previous content."

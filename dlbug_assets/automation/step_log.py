@@ -115,9 +115,7 @@ def logs_in_the_event_log() -> Iterator[None]:
 _FORMATS = dg.Enum("LogFormat", [dg.EnumValue("text"), dg.EnumValue("json")])
 
 
-@dg.logger(
-    config_schema={"format": dg.Field(_FORMATS, default_value="text")}, description="One line per finished step"
-)
+@dg.logger(config_schema={"format": dg.Field(_FORMATS, default_value="text")}, description="One line per finished step")
 def progress(init_context: dg.InitLoggerContext) -> logging.Logger:
     """A logger for the command line: for people, or one JSON object a line (time in UTC)."""
     logger = logging.Logger("dlbug.progress", logging.DEBUG)

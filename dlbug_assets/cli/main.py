@@ -211,7 +211,7 @@ def _show_status(study: Study) -> None:
 @click.option("--author", "authors", multiple=True, metavar="'FAMILY, GIVEN'", help="Whom to cite; can be repeated.")
 def package(study_name: str, authors: tuple[str, ...]) -> None:
     """Write the replication package of what is published: tables, protocol and report, without texts and names."""
-    from dlbug_assets.publishing.folders import write_folder  # noqa: PLC0415
+    from dlbug_assets.atomic_files import write_folder  # noqa: PLC0415
     from dlbug_assets.publishing.package import Package, archive  # noqa: PLC0415
     from dlbug_assets.warehouse.published import published_query  # noqa: PLC0415
     from dlbug_assets.warehouse.table_specs import load_specs  # noqa: PLC0415
@@ -265,4 +265,3 @@ def main() -> None:
     except (click.Abort, KeyboardInterrupt):
         click.echo("stopped", err=True)
         sys.exit(130)
-

@@ -79,7 +79,9 @@ def run_study(
         known = _corpus_keys(definitions)
         files = submitted_files(home, Clock())
         digest = input_fingerprint(study, files, instance, known)
-        is_all_made = select is None and home.published.exists() and last_fingerprint(instance, besides=REFRESH) == digest
+        is_all_made = (
+            select is None and home.published.exists() and last_fingerprint(instance, besides=REFRESH) == digest
+        )
         if is_all_made and study.follows_a_source:
             for libraries_of_run in ranges:
                 failures += runs.run(REFRESH, None, libraries_of_run, then_downstream=False)

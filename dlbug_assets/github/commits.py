@@ -146,7 +146,9 @@ def commit_row(library: str, target: Target, commit: Commit, *, is_reachable: bo
 def pseudonymize_authors(commits: pl.DataFrame, key: bytes) -> pl.DataFrame:
     """Commits with their authors as hashes with this key, addresses and trailers blanked."""
     return commits.with_columns(
-        pseudonymize(key, commits["author"]).alias("author_hash"), redact_emails(pl.col("title")), redact_emails(pl.col("message"))
+        pseudonymize(key, commits["author"]).alias("author_hash"),
+        redact_emails(pl.col("title")),
+        redact_emails(pl.col("message")),
     ).drop("author")
 
 

@@ -16,14 +16,15 @@ from dlbug_assets.github.api.histories import ApiHistories
 from dlbug_assets.github.clones import on_spark
 from dlbug_assets.github.clones.histories import CloneHistories, in_threads
 from dlbug_assets.github.commits import Target, pseudonymize_authors, repository_rows
-from dlbug_assets.github.loading import _NOTHING, _collections, _details, _loaded, _replaced
+from dlbug_assets.github.loading import COLLECTIONS, collection_rows, known_details, replace_library
 from dlbug_assets.github.sources import logger
+from dlbug_assets.ingest.collections import loaded_collections
 from dlbug_assets.ingest.http_client import UnreachableError
 from dlbug_assets.ingest.landing import Collected, Landing
 from dlbug_assets.privacy import secret_key
 from dlbug_assets.protocol.addresses import repository_name
 from dlbug_assets.protocol.study import Library, Study
-from dlbug_assets.warehouse.rows import Part, ReadCurrent
+from dlbug_assets.warehouse.rows import PartitionRows, ReadCurrent
 
 
 @dataclass(frozen=True)
@@ -53,28 +54,27 @@ class Followed:
             except DlbugError as error:
                 yield Collected(library, {}, error)
 
-    def load(self, library: str, own: ReadCurrent) -> dict[str, Part]:
+    def load(self, library: str, read_current: ReadCurrent) -> dict[str, PartitionRows]:
         """All rows of the library; nothing where they are in the tables already."""
-        loaded = _loaded(library, own)
-        self.landing.require(library, loaded)
+        loaded = loaded_collections(COLLECTIONS, self.landing, library, read_current)
         histories = self._histories(library)
         done = self.landing.done(library, {Discovery.KIND, histories.KIND})
         if not any(collection.kind == histories.KIND for collection in done):
             raise DlbugError(f"nothing of {library} has landed yet: materialize github/landing first")
         if loaded == [collection.name for collection in done]:
             return {
-                "repositories": Part(own("github.repositories", _NOTHING, []), _NOTHING, []),
-                "fix_commits": Part(own("github.fix_commits", _NOTHING, []), _NOTHING, []),
-                "collections": _collections(library, done),
+                "repositories": PartitionRows.nothing("github.repositories"),
+                "fix_commits": PartitionRows.nothing("github.fix_commits"),
+                "collections": collection_rows(library, done),
             }
         targets = self._targets(library)
         repositories = repository_rows(library, targets, histories.looks())
         commits = pseudonymize_authors(histories.commits(targets), secret_key(self.key_file))
-        return _replaced(library, repositories, commits, done, done[-1].begun_at)
+        return replace_library(library, repositories, commits, done, done[-1].begun_at)
 
     def details(self, library: str, shas: Sequence[str]) -> pl.DataFrame:
         """What landed of these commits."""
-        return _details(self._histories(library).changes(), shas)
+        return known_details(self._histories(library).changes(), shas)
 
     def _collected(self, library: str, *, sweep: bool) -> dict[str, Any]:
         histories, discovery = self._histories(library), self._discovery(library)

@@ -4,20 +4,19 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
 from dlbug_assets import releases
-from dlbug_assets.errors import DlbugError
 from dlbug_assets.github.api.access import ApiAccess
 from dlbug_assets.github.api.lookups import CommitLookups
 from dlbug_assets.github.commits import Target, pseudonymize_authors, repository_rows
-from dlbug_assets.github.loading import _details, _loaded, _replaced
-from dlbug_assets.ingest.http_client import UnreachableError
+from dlbug_assets.github.loading import COLLECTIONS, known_details, replace_library
+from dlbug_assets.ingest.collections import loaded_collections, look_up_while_reachable
 from dlbug_assets.ingest.landing import Collected, Landing
-from dlbug_assets.ingest.quota import DeferredError
 from dlbug_assets.privacy import secret_key
-from dlbug_assets.warehouse.rows import Part, ReadCurrent
+from dlbug_assets.warehouse.rows import PartitionRows, ReadCurrent
 
 
 @dataclass(frozen=True)
@@ -35,23 +34,15 @@ class Release:
         del sweep  # a commit never changes
         # They are welcome, not needed: one try is enough.
         access = replace(self.access, patience=replace(self.access.patience, attempts=1))
-        unreachable = ""
-        for library in libraries:
-            if unreachable:
-                yield Collected(library, {"kind": "not looked up"})
-                continue
-            known, looked_up = self._known(library), self._looked_up(library, access)
-            try:
-                yield Collected(library, looked_up.collect(known))
-            except (UnreachableError, DeferredError) as error:
-                unreachable = f"titles, dates and sizes of commits stay as they are: {error}"
-                yield Collected(library, {"kind": "not looked up", "note": unreachable})
-            except DlbugError as error:
-                yield Collected(library, {}, error)
 
-    def load(self, library: str, own: ReadCurrent) -> dict[str, Part]:
+        def look_up(library: str) -> dict[str, Any]:
+            return self._looked_up(library, access).collect(self._known(library))
+
+        return look_up_while_reachable(libraries, look_up, "titles, dates and sizes of commits")
+
+    def load(self, library: str, read_current: ReadCurrent) -> dict[str, PartitionRows]:
         """All rows of the library: those of the release, with what was looked up."""
-        self.landing.require(library, _loaded(library, own))
+        loaded_collections(COLLECTIONS, self.landing, library, read_current)
         known = self._known(library)
         looked_up = self._looked_up(library, self.access)
         told = pseudonymize_authors(looked_up.commits(known), secret_key(self.key_file))
@@ -61,11 +52,11 @@ class Release:
         )
         names = known["full_name"].unique(maintain_order=True)
         repositories = repository_rows(library, [Target(name, name) for name in names], {})
-        return _replaced(library, repositories, commits, looked_up.done, datetime.now(UTC))
+        return replace_library(library, repositories, commits, looked_up.done, datetime.now(UTC))
 
     def details(self, library: str, shas: Sequence[str]) -> pl.DataFrame:
         """What was looked up of these commits."""
-        return _details(self._looked_up(library, self.access).changes(), shas)
+        return known_details(self._looked_up(library, self.access).changes(), shas)
 
     def _known(self, library: str) -> pl.DataFrame:
         return releases.commits(self.release(), library)

@@ -1,12 +1,36 @@
 """Which commits are read: a bottom-k hash sample per library."""
 
 import hashlib
+from collections.abc import Callable, Sequence
 
 import polars as pl
 
+from dlbug_assets.protocol.study import Study
+from dlbug_assets.warehouse.rows import PartitionRows, ReadCurrent, table_schema
+
+
+def sampled_commits(
+    library: str,
+    read_current: ReadCurrent,
+    commits: pl.DataFrame,
+    study: Study,
+    details: Callable[[str, Sequence[str]], pl.DataFrame],
+) -> PartitionRows:
+    """Return the rows of github.sampled_commits of one library.
+
+    ``commits`` is github.fix_commits; ``details`` returns what the source knows of commits beyond it
+    (:meth:`~dlbug_assets.github.sources.CommitSource.details`).
+    """
+    del read_current
+    sample = bottom_k_sample(commits, library, study.study.seed, study.selection.commits_per_library)
+    known = details(library, sample["sha"].to_list())
+    rows = sample.join(known, on=["library", "sha"], how="left").select(table_schema("github.sampled_commits").names())
+    return PartitionRows.replacing(rows, library)
+
 
 def bottom_k_sample(commits: pl.DataFrame, library: str, seed: int, k: int) -> pl.DataFrame:
-    """The first ``k`` commits of one library in the order of sha256("seed|library|sha"), with ``sample_rank`` 1..k.
+    """Return the first ``k`` commits of one library in the order of sha256("seed|library|sha"), with ``sample_rank``
+    1..k.
 
     ``commits`` has the columns of github.fix_commits; a sha counts once, in the repository with the lowest
     repository_id (then name), and not at all where nothing reaches it any more. The sample does not depend on the

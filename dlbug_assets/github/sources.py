@@ -13,12 +13,13 @@ import polars as pl
 
 from dlbug_assets.github.api.access import ApiAccess
 from dlbug_assets.github.followed import Followed
-from dlbug_assets.github.loading import _replaced
+from dlbug_assets.github.loading import replace_library
 from dlbug_assets.github.release import Release
+from dlbug_assets.ingest.collections import nothing_to_collect
 from dlbug_assets.ingest.landing import Collected, Landing
 from dlbug_assets.protocol.study import Study
 from dlbug_assets.sample import commits as sample
-from dlbug_assets.warehouse.rows import Part, ReadCurrent
+from dlbug_assets.warehouse.rows import PartitionRows, ReadCurrent
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +31,7 @@ class CommitSource(Protocol):
         """Bring landing up to date, library by library. A library that fails does not keep the others from going on."""
         ...
 
-    def load(self, library: str, own: ReadCurrent) -> dict[str, Part]:
+    def load(self, library: str, read_current: ReadCurrent) -> dict[str, PartitionRows]:
         """What changes in repositories, fix_commits and collections, from landing alone."""
         ...
 
@@ -68,18 +69,17 @@ class Sample:
     study: Study
 
     def collect(self, libraries: Sequence[str], *, sweep: bool) -> Iterator[Collected]:
-        """Nothing lands: the rows are made up when they are loaded."""
+        """Collect nothing: the rows are generated when they are loaded."""
         del sweep
-        for library in libraries:
-            yield Collected(library, {"kind": "made up on loading"})
+        return nothing_to_collect(libraries)
 
-    def load(self, library: str, own: ReadCurrent) -> dict[str, Part]:
+    def load(self, library: str, read_current: ReadCurrent) -> dict[str, PartitionRows]:
         """All rows of the library."""
-        del own
+        del read_current
         parts = range(self.study.sources.sample_size)
         repositories = (sample.repositories(self.study, library, part) for part in parts)
         commits = (sample.fix_commits(self.study, library, part) for part in parts)
-        return _replaced(library, repositories, commits, [], datetime.now(UTC))
+        return replace_library(library, repositories, commits, [], datetime.now(UTC))
 
     def details(self, library: str, shas: Sequence[str]) -> pl.DataFrame:
         """Made up, too."""

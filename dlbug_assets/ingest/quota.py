@@ -93,7 +93,9 @@ class Ledger:
             )
             return int(cursor.lastrowid or 0)
 
-    def record_response(self, number: int, outcome: str, quota_left: int | None = None, quota_max: int | None = None) -> None:
+    def record_response(
+        self, number: int, outcome: str, quota_left: int | None = None, quota_max: int | None = None
+    ) -> None:
         """Write down how a request ended and what it said of the quota."""
         with self._opened() as connection:
             connection.execute(

@@ -3,15 +3,18 @@
 What belongs here: disagreements and the adjudicator's decisions. What doesn't: how much raters agree (agreement.py).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import polars as pl
 
+from dlbug_assets import releases
 from dlbug_assets.labeling.agreement.ratings import IS_BUG, NONE, ratings
+from dlbug_assets.labeling.items import dated
 from dlbug_assets.labeling.sheets.validation import LIST_BUGS, RATE_BUGS
 from dlbug_assets.labeling.units import ADJUDICATION, AGREEMENT
 from dlbug_assets.protocol.study import Study
 from dlbug_assets.protocol.taxonomy import DIMENSIONS, REQUIRED_DIMENSIONS
+from dlbug_assets.warehouse.rows import Rows
 
 #: labeling.disagreements
 DISAGREEMENTS = pl.Schema(
@@ -128,6 +131,20 @@ def _adjudicated(labels: pl.DataFrame, study: Study, dimension: str) -> pl.DataF
     else:
         said = _rulings(labels, study).select(*_BUG, decided_at, adjudicated_label=pl.col(dimension).fill_null(NONE))
     return said.with_columns(pl.col("bug_index").cast(pl.Int32), adjudicated_by=pl.lit(who, pl.String))
+
+
+def labels(
+    rater_labels: pl.DataFrame,
+    units: pl.DataFrame,
+    items: pl.DataFrame,
+    study: Study,
+    release: Callable[[], pl.DataFrame],
+) -> Rows:
+    """Return labeling.labels: the bugs that :func:`decide` finds, or those of the authors' release."""
+    if study.sources.labels == "artifact":
+        rows = release()
+        return Rows(dated(releases.labels(rows), items), releases.dirt(rows))
+    return Rows(decide(rater_labels, units, items, study))
 
 
 def decide(labels: pl.DataFrame, units: pl.DataFrame, items: pl.DataFrame, study: Study) -> pl.DataFrame:

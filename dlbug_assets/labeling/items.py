@@ -5,9 +5,11 @@ What belongs here: item ids, the order of the queue and its checkpoints. What do
 """
 
 import hashlib
+from collections.abc import Callable
 
 import polars as pl
 
+from dlbug_assets import releases
 from dlbug_assets.protocol.study import Study
 from dlbug_assets.protocol.taxonomy import GITHUB, SOURCES, STACK_OVERFLOW
 
@@ -34,6 +36,26 @@ ITEMS = pl.Schema(
     }
 )
 _PLACED = ("round", "position", "checkpoint", "frozen_at")
+
+
+def items(
+    candidates: pl.DataFrame,
+    commits: pl.DataFrame,
+    posts: pl.DataFrame,
+    fixes: pl.DataFrame,
+    *,
+    study: Study,
+    frozen_rounds: Callable[[], pl.DataFrame],
+    release: Callable[[], pl.DataFrame],
+) -> pl.DataFrame:
+    """Return labeling.items: the queue of the study, or the items of the authors' release.
+
+    ``candidates`` is stackoverflow.candidate_posts and ``commits`` github.sampled_commits, which the queue is made of;
+    ``posts`` (stackoverflow.raw_posts) and ``fixes`` (github.fix_commits) complete the items of a release.
+    """
+    if study.sources.labels == "artifact":
+        return order_queue(completed(releases.items(release()), posts, fixes), study)
+    return queue(candidates, commits, study, frozen_rounds())
 
 
 def queue(

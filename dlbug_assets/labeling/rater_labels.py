@@ -1,5 +1,5 @@
-"""Where labels come from: files that raters hand in (those of simulated raters in the sample study), or the authors'
-release, which has final labels only."""
+"""Labels by raters: read from the files that they submit, or that the simulated raters of the sample study submit. A
+release contains final labels only."""
 
 import os
 from pathlib import Path
@@ -11,23 +11,35 @@ from dlbug_assets.labeling.rounds import keep
 from dlbug_assets.labeling.sheets import submissions
 from dlbug_assets.labeling.sheets.assignments import COLUMNS, Sheet
 from dlbug_assets.labeling.sheets.csv_format import to_csv
-from dlbug_assets.labeling.sheets.inbox import SETTLES_SECONDS
+from dlbug_assets.labeling.sheets.inbox import SETTLES_SECONDS, receive, settled_files
 from dlbug_assets.labeling.sheets.submissions import Submissions
 from dlbug_assets.protocol.study import Study
 from dlbug_assets.protocol.taxonomy import Taxonomy
 from dlbug_assets.sample import raters as sample
+from dlbug_assets.warehouse.rows import Rows
 
 
-def labels(study: Study, items: pl.DataFrame, taxonomy: Taxonomy, folder: Path, clock: Clock) -> Submissions:
-    """Everything that was handed in so far, judged; ``folder`` has inbox and received. Raises :class:`DlbugError`."""
+def rater_labels(items: pl.DataFrame, study: Study, taxonomy: Taxonomy, folder: Path, clock: Clock) -> dict[str, Rows]:
+    """Return the rows of labeling.rater_labels and labeling.rejected_labels.
+
+    ``items`` is labeling.items; ``folder`` contains inbox/ and received/. Raises :class:`DlbugError`.
+    """
+    submitted = submissions_so_far(study, items, taxonomy, folder, clock)
+    return {"rater_labels": Rows(submitted.labels, dict(submitted.counts)), "rejected_labels": Rows(submitted.rejected)}
+
+
+def submissions_so_far(
+    study: Study, items: pl.DataFrame, taxonomy: Taxonomy, folder: Path, clock: Clock
+) -> Submissions:
+    """Receive what is in the inbox and return everything that was submitted so far, validated."""
     inbox, archive = folder / "inbox", folder / "received"
     if study.sources.labels == "artifact":
-        # Nobody hands in anything.
+        # A release has no raters who submit anything.
         return submissions.read(archive, items, study, taxonomy)
     if study.sources.labels == "sample":
         _simulate(study, items, inbox, clock)
-    settled, growing = inbox.waiting(inbox, clock)
-    received = inbox.receive(settled, archive, clock)
+    settled, growing = settled_files(inbox, clock)
+    received = receive(settled, archive, clock)
     came = submissions.read(archive, items, study, taxonomy)
     came.counts.update({"new files": len(received), "files still growing": len(growing)})
     return came

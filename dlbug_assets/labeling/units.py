@@ -3,8 +3,11 @@
 What belongs here: when a bug counts as found. What doesn't: what kind of bug it is (decisions.py).
 """
 
+from collections.abc import Callable
+
 import polars as pl
 
+from dlbug_assets import releases
 from dlbug_assets.labeling.sheets.validation import LIST_BUGS
 from dlbug_assets.protocol.study import Study
 
@@ -21,6 +24,13 @@ UNITS = pl.Schema(
         "frozen_in": pl.Int32,
     }
 )
+
+
+def units(labels: pl.DataFrame, items: pl.DataFrame, study: Study, release: Callable[[], pl.DataFrame]) -> pl.DataFrame:
+    """Return labeling.units: the bugs that :func:`freeze` finds, or those of the authors' release."""
+    if study.sources.labels == "artifact":
+        return releases.units(releases.labels(release()))
+    return freeze(labels, items, study)
 
 
 def freeze(labels: pl.DataFrame, items: pl.DataFrame, study: Study) -> pl.DataFrame:

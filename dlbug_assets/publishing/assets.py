@@ -1,19 +1,21 @@
-"""What leaves the pipeline: study_info, the report, and the published database."""
+"""Assets that leave the pipeline: study_info, the report, and the published database."""
 
 import time
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import dagster as dg
-import polars as pl
 
+from dlbug_assets.asset_factories.code_references import function_reference
+from dlbug_assets.asset_factories.code_versions import source_version, text_version
 from dlbug_assets.asset_factories.tables import FOLLOW_UPSTREAM, OWNERS, TableAssets, asset_key
+from dlbug_assets.atomic_files import write_folder
 from dlbug_assets.chart_style import markdown_image
 from dlbug_assets.layout import Home
 from dlbug_assets.protocol.study import Study
 from dlbug_assets.publishing.figures import Picture
-from dlbug_assets.publishing.folders import write_folder
-from dlbug_assets.publishing.report import contents, pictures
+from dlbug_assets.publishing.report import TEMPLATES, contents, pictures
 from dlbug_assets.publishing.report_queries import REPORT_TABLES, ask_all
 from dlbug_assets.publishing.study_info import notice, study_info
 from dlbug_assets.warehouse.database import Warehouse
@@ -23,19 +25,24 @@ _LARGE = 50_000
 
 
 def assets(study: Study, home: Home, tables: TableAssets) -> list[dg.AssetsDefinition]:
-    """The room's assets. Call it last: the published database waits for every table made so far."""
-
-    @tables.whole("publishing.study_info", reads={"refreshes": "publishing.corpus_refreshes"})
-    def info(refreshes: pl.DataFrame) -> pl.DataFrame:
-        return study_info(study, dict(refreshes.select("corpus", "last_refresh").iter_rows()))
+    """Return the assets. Call it last: the published database depends on every table registered so far."""
+    info = tables.table(
+        "publishing.study_info",
+        compute=partial(study_info, study=study),
+        reads={"refreshes": "publishing.corpus_refreshes"},
+    )
 
     @dg.asset(
         key=asset_key("publishing.report"),
         deps=[asset_key(table) for table in REPORT_TABLES],
         group_name="publishing",
-        description="report/: index.html, the study beside the paper for people to read, and its figures and tables",
+        description="report/: index.html, which compares the study with the paper, and its figures and tables",
         kinds={"python", "html", "altair"},
         owners=OWNERS,
+        code_version=text_version(
+            source_version(contents), *(path.read_text(encoding="utf-8") for path in sorted(TEMPLATES.glob("*.j2")))
+        ),
+        metadata=function_reference(contents),
         automation_condition=FOLLOW_UPSTREAM,
         required_resource_keys={"warehouse"},
     )
@@ -50,11 +57,13 @@ def assets(study: Study, home: Home, tables: TableAssets) -> list[dg.AssetsDefin
 
     @dg.asset(
         key=asset_key("publishing.database"),
-        deps=[asset_key(table) for table in sorted(tables.made)],
+        deps=[asset_key(table) for table in sorted(tables.registered)],
         group_name="publishing",
         description="The published database: a copy of every table that people and BI tools open, replaced atomically",
         kinds={"duckdb"},
         owners=OWNERS,
+        code_version=source_version(Warehouse.publish),
+        metadata=function_reference(Warehouse.publish),
         automation_condition=FOLLOW_UPSTREAM,
         required_resource_keys={"warehouse"},
     )
@@ -74,8 +83,8 @@ def assets(study: Study, home: Home, tables: TableAssets) -> list[dg.AssetsDefin
 
 
 def _so_far(context: dg.AssetExecutionContext, warehouse: Warehouse) -> dict[str, Any]:
-    """What the run came to, for those who look at it later: its steps, the tables it wrote, its seconds, which of its
-    checks did not hold (by table), and how many findings there are of each verdict."""
+    """Return a summary of the run for the UI: its steps, the tables that it wrote, its seconds, the checks that failed
+    (by table), and the number of findings of each verdict."""
     so_far = context.instance.get_run_stats(context.run_id)
     checked = context.instance.get_records_for_run(
         context.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION
@@ -98,7 +107,7 @@ def _so_far(context: dg.AssetExecutionContext, warehouse: Warehouse) -> dict[str
 
 
 def _small(picture: Picture) -> str | dg.MarkdownMetadataValue:
-    """A figure for the UI, which keeps what it shows of every run: a large one is only named."""
+    """Return a figure for the UI, or its name if it is large: the UI keeps the metadata of every run."""
     if picture.svg is None:
         return f"not drawn: {picture.reason}"
     if len(picture.svg) > _LARGE:

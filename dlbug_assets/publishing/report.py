@@ -15,7 +15,7 @@ from dlbug_assets.publishing.figures import FIGURES, Picture
 from dlbug_assets.publishing.report_queries import QUERIES
 
 _MISSING = "-"
-_TEMPLATES = Path(__file__).parent / "templates"
+TEMPLATES = Path(__file__).parent / "templates"
 _P_SMALLEST = 0.001
 
 
@@ -40,7 +40,7 @@ def contents(rows: Mapping[str, pl.DataFrame], drawn: Sequence[Picture]) -> dict
 def render(rows: Mapping[str, pl.DataFrame], drawn: Sequence[Picture]) -> str:
     """The page as HTML. Nothing is computed here: what it says is in the rows."""
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_TEMPLATES),
+        loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,

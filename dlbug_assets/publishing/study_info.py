@@ -16,8 +16,9 @@ def notice(study: Study) -> str:
     return SYNTHETIC_NOTICE if study.is_synthetic else "Computed from real data"
 
 
-def study_info(study: Study, refreshed: dict[str, datetime | None]) -> pl.DataFrame:
-    """publishing.study_info: key, value; ``refreshed`` says per corpus when it was last read from its source (UTC)."""
+def study_info(refreshes: pl.DataFrame, study: Study) -> pl.DataFrame:
+    """Return publishing.study_info: key, value; ``refreshes`` is publishing.corpus_refreshes (times UTC)."""
+    refreshed: dict[str, datetime | None] = dict(refreshes.select("corpus", "last_refresh").iter_rows())
     commit = code_commit()
     info = {
         "study": study.name,

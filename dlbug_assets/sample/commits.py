@@ -181,9 +181,7 @@ def _own_commits(draw: Draw, study: Study, library: str, repository: dict[str, o
     return rows
 
 
-def _inherited(
-    draw: Draw, repository: dict[str, object], commits: list[dict[str, object]]
-) -> list[dict[str, object]]:
+def _inherited(draw: Draw, repository: dict[str, object], commits: list[dict[str, object]]) -> list[dict[str, object]]:
     """The first half of another repository's commits, as a fork has them."""
     origin = draw.one(commits)["repository_id"]
     history = [row for row in commits if row["repository_id"] == origin]

@@ -35,9 +35,7 @@ def true_bugs(study: Study, items: pl.DataFrame) -> dict[str, list[Bug]]:
     for item_id, library in asked.items():
         draw = Draw(study.study.seed, "antipattern", item_id)
         weights = antipattern_weights(library)
-        bugs[item_id] = [
-            Bug(bug.place, {**bug.labels, "antipattern": draw.weighted(weights)}) for bug in bugs[item_id]
-        ]
+        bugs[item_id] = [Bug(bug.place, {**bug.labels, "antipattern": draw.weighted(weights)}) for bug in bugs[item_id]]
     return bugs
 
 

@@ -5,22 +5,21 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
 from dlbug_assets import releases
-from dlbug_assets.errors import DlbugError
-from dlbug_assets.ingest.http_client import UnreachableError
+from dlbug_assets.ingest.collections import loaded_collections, look_up_while_reachable
 from dlbug_assets.ingest.landing import Collected, Landing
-from dlbug_assets.ingest.quota import DeferredError
 from dlbug_assets.privacy import secret_key
 from dlbug_assets.protocol.study import Study
 from dlbug_assets.stackoverflow.api.collector import LOOK_UP, Api, Collector, questions
 from dlbug_assets.stackoverflow.api.merging import merge
-from dlbug_assets.stackoverflow.api.source import _Sightings
-from dlbug_assets.stackoverflow.loading import _irregularities, _loaded, _replaced
+from dlbug_assets.stackoverflow.api.source import Observations
+from dlbug_assets.stackoverflow.loading import COLLECTIONS, irregularity_rows, replace_library
 from dlbug_assets.stackoverflow.posts import POSTS
-from dlbug_assets.warehouse.rows import Part, ReadCurrent
+from dlbug_assets.warehouse.rows import PartitionRows, ReadCurrent
 
 _NEVER = datetime(1970, 1, 1)
 
@@ -40,23 +39,16 @@ class Release:
         # Titles and dates are welcome, not needed: one try is enough.
         patience = dataclasses.replace(self.api.patience, attempts=1)
         collector = Collector(self.study, self.landing, dataclasses.replace(self.api, patience=patience))
-        unreachable = ""
-        for library in libraries:
-            numbers = releases.posts(self.release(), library)["post_id"].to_list()
-            if unreachable:
-                yield Collected(library, {"kind": "not looked up"})
-                continue
-            try:
-                yield Collected(library, collector.look_up(library, numbers, again=sweep))
-            except (UnreachableError, DeferredError) as error:
-                unreachable = f"titles, texts and dates of posts stay as they are: {error}"
-                yield Collected(library, {"kind": "not looked up", "note": unreachable})
-            except DlbugError as error:
-                yield Collected(library, {}, error)
 
-    def load(self, library: str, own: ReadCurrent) -> dict[str, Part]:
+        def look_up(library: str) -> dict[str, Any]:
+            numbers = releases.posts(self.release(), library)["post_id"].to_list()
+            return collector.look_up(library, numbers, again=sweep)
+
+        return look_up_while_reachable(libraries, look_up, "titles, texts and dates of posts")
+
+    def load(self, library: str, read_current: ReadCurrent) -> dict[str, PartitionRows]:
         """All rows of the library: those of the release, with what was looked up."""
-        _loaded(self.landing, library, own)
+        loaded_collections(COLLECTIONS, self.landing, library, read_current)
         done = self.landing.done(library, {LOOK_UP})
         released = releases.posts(self.release(), library).with_columns(pl.lit(_NEVER).alias("retrieved_at"))
         released = released.select(list(POSTS)).cast(POSTS)
@@ -64,8 +56,8 @@ class Release:
         def known(numbers: Sequence[int]) -> pl.DataFrame:
             return released.filter(pl.col("post_id").is_in(list(numbers)))
 
-        sightings = _Sightings(done)
-        merged = merge(known, sightings, library, questions(self.study), secret_key(self.key_file))
+        observations = Observations(done)
+        merged = merge(known, observations, library, questions(self.study), secret_key(self.key_file))
         posts = pl.concat([merged.posts, released.join(merged.posts, on="post_id", how="anti")]).with_columns(
             # The authors chose these posts; what the site says of them today does not take them out.
             in_scope=pl.lit(value=True),
@@ -73,5 +65,5 @@ class Release:
             .then("retrieved_at")
             .otherwise(pl.lit(datetime.now(UTC).replace(tzinfo=None))),
         )
-        irregular = _irregularities(library, sightings.irregularities)
-        return _replaced(library, posts, merged.answers, done, irregular)
+        irregular = irregularity_rows(library, observations.irregularities)
+        return replace_library(library, posts, merged.answers, done, irregular)

@@ -11,15 +11,16 @@ from typing import Protocol
 import polars as pl
 
 from dlbug_assets.clock import Clock
+from dlbug_assets.ingest.collections import nothing_to_collect
 from dlbug_assets.ingest.landing import Collected, Landing
 from dlbug_assets.protocol.study import Study
 from dlbug_assets.sample import posts as sample
 from dlbug_assets.stackoverflow.api.collector import Api
 from dlbug_assets.stackoverflow.api.source import Live
 from dlbug_assets.stackoverflow.dump.source import Dump
-from dlbug_assets.stackoverflow.loading import _irregularities, _replaced
+from dlbug_assets.stackoverflow.loading import irregularity_rows, replace_library
 from dlbug_assets.stackoverflow.release import Release
-from dlbug_assets.warehouse.rows import Part, ReadCurrent
+from dlbug_assets.warehouse.rows import PartitionRows, ReadCurrent
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +33,7 @@ class PostSource(Protocol):
         does not keep the others from going on."""
         ...
 
-    def load(self, library: str, own: ReadCurrent) -> dict[str, Part]:
+    def load(self, library: str, read_current: ReadCurrent) -> dict[str, PartitionRows]:
         """What changes in raw_posts, raw_answers, collections and irregularities, from landing alone."""
         ...
 
@@ -67,16 +68,15 @@ class Sample:
     study: Study
 
     def collect(self, libraries: Sequence[str], *, sweep: bool) -> Iterator[Collected]:
-        """Nothing lands: the rows are made up when they are loaded."""
+        """Collect nothing: the rows are generated when they are loaded."""
         del sweep
-        for library in libraries:
-            yield Collected(library, {"kind": "made up on loading"})
+        return nothing_to_collect(libraries)
 
-    def load(self, library: str, own: ReadCurrent) -> dict[str, Part]:
+    def load(self, library: str, read_current: ReadCurrent) -> dict[str, PartitionRows]:
         """All rows of the library."""
-        del own
+        del read_current
         now = pl.lit(datetime.now(UTC).replace(tzinfo=None)).alias("retrieved_at")
         parts = range(self.study.sources.sample_size)
         rows = (sample.posts(self.study, library, part).with_columns(now) for part in parts)
         answers = (sample.answers(self.study, library, part).with_columns(now) for part in parts)
-        return _replaced(library, rows, answers, [], _irregularities(library, []))
+        return replace_library(library, rows, answers, [], irregularity_rows(library, []))

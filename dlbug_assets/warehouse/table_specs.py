@@ -1,11 +1,12 @@
-"""What each table is: schema.yml -> one validated TableSpec per table, with the SQL of its checks.
+"""Specs of tables: one validated TableSpec per table of a schema.yml, with the SQL of its checks.
 
-``dbt_like_sql/<schema>/schema.yml`` describes every table of a schema, whether a .sql file or Python makes it:
-columns with their types, the grain, tests. Descriptions, types and checks in DuckDB, in the UI and in the docs all
-come from here.
+``dbt_like_sql/<schema>/schema.yml`` describes every table of a schema, whether SQL or Python computes it: its columns
+with their types, its grain, its tests. Descriptions, types and checks in DuckDB, in the UI and in the docs come from
+here.
 """
 
-from collections.abc import Iterator
+import functools
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -102,8 +103,9 @@ class _Entry:
         return self.content.get(key)
 
 
-def load_specs(models: Path = MODELS) -> dict[str, TableSpec]:
-    """Every table that a schema.yml under ``models`` describes, by ``schema.table``.
+@functools.cache
+def load_specs(models: Path = MODELS) -> Mapping[str, TableSpec]:
+    """Read every table that a schema.yml under ``models`` describes, by ``schema.table``.
 
     The seeds' tables are in the schema ``reference``. Raises :class:`DlbugError` that names file and line.
     """

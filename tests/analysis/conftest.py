@@ -102,8 +102,6 @@ def label_counts() -> Callable[..., pl.DataFrame]:
                     ]
                     rows += [(source, library, dimension, category, n, sum(counted))
                              for category, n in zip(categories, counted, strict=True)]  # fmt: skip
-        return pl.DataFrame(
-            rows, orient="row", schema=["source", "library", "dimension", "category", "bugs", "total"]
-        )
+        return pl.DataFrame(rows, orient="row", schema=["source", "library", "dimension", "category", "bugs", "total"])
 
     return make

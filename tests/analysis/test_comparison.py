@@ -65,7 +65,7 @@ def _effects(label_counts):
 def test_every_category_has_its_row_and_undefined_ones_a_reason(label_counts):
     published = {"effect": pl.DataFrame({"category": ["Crash", "Hang"], "p_value": [0.7812, 0.3466]})}
 
-    rows = source_comparison(_effects(label_counts), published)
+    rows = source_comparison(_effects(label_counts), **published)
     effect = {row["category"]: row for row in rows.filter(dimension="effect").iter_rows(named=True)}
 
     crash = effect["Crash"]
@@ -84,7 +84,7 @@ def test_every_category_has_its_row_and_undefined_ones_a_reason(label_counts):
 
 
 def test_holm_counts_every_defined_p(label_counts):
-    rows = source_comparison(_effects(label_counts), {})
+    rows = source_comparison(_effects(label_counts))
 
     tested = rows.filter(pl.col("p_paper").is_not_null()).sort("p_paper")
     assert tested.height == 3  # Crash, Data Corruption, Unknown
@@ -97,7 +97,7 @@ def test_a_library_without_labels_leaves_the_dimension_undefined(label_counts):
         ("Caffe", "Keras"),
     )
 
-    rows = source_comparison(counts, {})
+    rows = source_comparison(counts)
 
     assert rows["p_paper"].null_count() == rows.height
     assert rows.filter(dimension="effect")["undefined_reason"].unique().to_list() == [
@@ -108,17 +108,15 @@ def test_a_library_without_labels_leaves_the_dimension_undefined(label_counts):
 
 def test_antipatterns_are_compared_only_where_both_sources_have_some(label_counts):
     one = label_counts({"antipattern": {(SO, "Caffe"): {"Dead Code": 3}}}, LIBRARIES)
-    both = label_counts(
-        {"antipattern": {(SO, "Caffe"): {"Dead Code": 3}, (GH, "Keras"): {"Dead Code": 3}}}, LIBRARIES
-    )
+    both = label_counts({"antipattern": {(SO, "Caffe"): {"Dead Code": 3}, (GH, "Keras"): {"Dead Code": 3}}}, LIBRARIES)
 
-    assert "antipattern" not in source_comparison(one, {})["dimension"]
-    assert "antipattern" in source_comparison(both, {})["dimension"]
+    assert "antipattern" not in source_comparison(one)["dimension"]
+    assert "antipattern" in source_comparison(both)["dimension"]
 
 
 def test_one_library_is_not_enough(label_counts):
     counts = label_counts({"effect": {(SO, "Keras"): {"Crash": 3}, (GH, "Keras"): {"Crash": 3}}}, ("Keras",))
 
-    assert source_comparison(counts, {}).filter(dimension="effect", category="Crash")["undefined_reason"].to_list() == [
+    assert source_comparison(counts).filter(dimension="effect", category="Crash")["undefined_reason"].to_list() == [
         "a t-test needs two libraries or more"
     ]

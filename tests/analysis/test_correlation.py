@@ -7,7 +7,7 @@ import pytest
 from scipy.spatial.distance import jensenshannon
 from scipy.stats import pearsonr, spearmanr
 
-from dlbug_assets.analysis.correlation import library_correlation, with_sensitivity
+from dlbug_assets.analysis.correlation import pairwise_correlation, with_sensitivity
 
 SO = "Stack Overflow"
 FOUR = {"effect": ("Crash", "Hang", "Unknown", "Data Corruption")}
@@ -31,7 +31,7 @@ def test_three_measures_of_one_pair(label_counts):
         ("Keras", "Caffe"), FOUR,
     )  # fmt: skip
 
-    pair = _pair(library_correlation(counts))
+    pair = _pair(pairwise_correlation(counts))
 
     # Deviations (-1, 0, 1) and (-2, -2, 4): 6 / sqrt(2 * 24); ranks (1, 2, 3) and (1.5, 1.5, 3): 1.5 / sqrt(2 * 1.5).
     assert pair["pearson"] == pytest.approx(6 / math.sqrt(48))
@@ -49,7 +49,7 @@ def test_alike_and_disjoint(label_counts):
         ("Keras", "Caffe", "Torch"), FOUR,
     )  # fmt: skip
 
-    rows = library_correlation(counts)
+    rows = pairwise_correlation(counts)
 
     assert (_pair(rows)["jensen_shannon"], _pair(rows)["pearson"]) == (0.0, pytest.approx(1.0))
     assert _pair(rows, "Caffe", "Torch")["jensen_shannon"] == pytest.approx(1.0)
@@ -61,7 +61,7 @@ def test_undefined_measures_are_null_with_a_reason(label_counts):
         ("Keras", "Caffe", "Torch"), FOUR,
     )  # fmt: skip
 
-    rows = library_correlation(counts)
+    rows = pairwise_correlation(counts)
 
     flat = _pair(rows)
     assert (flat["pearson"], flat["spearman"]) == (None, None)
@@ -76,7 +76,7 @@ def test_one_category_has_a_distance_only(label_counts):
     crashes = {(SO, "Keras"): {"Crash": 2}, (SO, "Caffe"): {"Crash": 1}}
     counts = label_counts({"effect": crashes}, ("Keras", "Caffe"), FOUR)
 
-    pair = _pair(library_correlation(counts))
+    pair = _pair(pairwise_correlation(counts))
 
     assert (pair["pearson"], pair["jensen_shannon"]) == (None, 0.0)
     assert pair["undefined_reason"] == "a correlation needs two categories or more"
@@ -99,7 +99,7 @@ def _sensitive(label_counts, bugs, size=1):
         rows, schema=["source", "library", "cluster", "dimension", "category", "bugs"], orient="row",
         schema_overrides={"bugs": pl.Int64},
     )  # fmt: skip
-    return with_sensitivity(library_correlation(counts), counts, clusters, seed=3)
+    return with_sensitivity(pairwise_correlation(counts), counts, clusters, seed=3)
 
 
 BUGS = {"Caffe": {"Crash": 40, "Hang": 20, "Unknown": 10, "Data Corruption": 30},

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 from scipy.stats import norm
 
-from dlbug_assets.analysis.statistics.intervals import yearly_evolution
+from dlbug_assets.analysis.distributions import yearly_evolution
 from dlbug_assets.analysis.trends import trends
 
 SO = "Stack Overflow"

@@ -9,11 +9,11 @@ import pytest
 
 from dlbug_assets.clock import Clock
 from dlbug_assets.errors import DlbugError
-from dlbug_assets.github.clones import on_spark
+from dlbug_assets.github.clones import on_spark as clones_on_spark
 from dlbug_assets.ingest import spark
 from dlbug_assets.ingest.landing import Landing
 from dlbug_assets.protocol.study import load_study
-from dlbug_assets.stackoverflow.dump import on_spark
+from dlbug_assets.stackoverflow.dump import on_spark as dump_on_spark
 from dlbug_assets.stackoverflow.dump.source import Dump
 from support.spark_cluster import needs_spark, variables
 
@@ -48,7 +48,7 @@ def test_nothing_of_pyspark_is_imported_where_no_session_is_asked_for():
 @pytest.mark.parametrize("name", ["posts.7z", "s3a://bucket/Posts.xml.bz2"])
 def test_what_is_packed_is_refused_before_anything_is_started(name):
     with pytest.raises(DlbugError) as error:
-        on_spark.extract(name, {}, {}, address="spark://127.0.0.1:1", **SCOPE)
+        dump_on_spark.extract(name, {}, {}, address="spark://127.0.0.1:1", **SCOPE)
     assert str(error.value) == (
         f"{name} is packed, and what is packed cannot be shared out. Unpack it to where Spark reads it (7z x) and name "
         "the Posts.xml; or unset DLBUG_SPARK to have it unpacked and read by this machine."
@@ -60,9 +60,7 @@ def test_an_address_of_a_dump_is_kept_as_it_is_and_refused_without_spark(tmp_pat
     file.write_text(FAR)
     study = load_study(str(file))
     assert study.sources.dump_path == "s3a://bucket/Posts.xml"
-    (collected,) = Dump(study, Landing(tmp_path / "landing", Clock()), tmp_path / "key").collect(
-        ["Keras"], sweep=False
-    )
+    (collected,) = Dump(study, Landing(tmp_path / "landing", Clock()), tmp_path / "key").collect(["Keras"], sweep=False)
     assert str(collected.failure) == (
         "s3a://bucket/Posts.xml is an address, which Spark alone reads: set DLBUG_SPARK, or name a file."
     )
@@ -169,5 +167,5 @@ def test_our_errors_come_back_in_their_place(opened):
 @pytest.mark.slow
 def test_workers_that_do_not_see_the_clones_say_so(opened, tmp_path):
     with pytest.raises(DlbugError) as error:
-        list(spark.each(opened, on_spark._insist_on, [tmp_path / "clones" / "mark"]))
+        list(spark.each(opened, clones_on_spark._insist_on, [tmp_path / "clones" / "mark"]))
     assert str(error.value).startswith(f"the worker {socket.gethostname()} does not see {tmp_path / 'clones'}. Set DLB")

@@ -9,6 +9,7 @@ from dlbug_assets.protocol.study import load_study
 
 RECEIVED = datetime(2026, 5, 1, 12)
 
+
 @pytest.fixture(scope="session")
 def items(make_items):
     return make_items({"SO-1": 5, "GH-1": 5})

@@ -7,7 +7,7 @@ import pytest
 
 from dlbug_assets.github.sampling import bottom_k_sample
 from dlbug_assets.labeling.items import queue
-from dlbug_assets.labeling.rater_labels import labels
+from dlbug_assets.labeling.rater_labels import submissions_so_far
 from dlbug_assets.protocol.study import load_study
 from dlbug_assets.protocol.taxonomy import load_taxonomy
 from dlbug_assets.sample import commits, posts
@@ -29,7 +29,7 @@ def sample():
 def test_the_samples_raters_never_write_over_a_file_of_the_inbox(sample, tmp_path):
     study, items = sample
     clock = TurnedClock(datetime(2026, 2, 3, tzinfo=UTC))
-    came = labels(study, items, load_taxonomy(study), tmp_path, clock)
+    came = submissions_so_far(study, items, load_taxonomy(study), tmp_path, clock)
     assert came.rejected.is_empty()
     first, second, *rest = sorted((tmp_path / "inbox").iterdir())
     edited = first.read_bytes().replace(b"rater_a", b"rater_b", 1)
@@ -37,7 +37,7 @@ def test_the_samples_raters_never_write_over_a_file_of_the_inbox(sample, tmp_pat
     kept = {path: path.read_bytes() for path in rest}
     second.unlink()
     clock.pass_(days=1)
-    labels(study, items, load_taxonomy(study), tmp_path, clock)
+    submissions_so_far(study, items, load_taxonomy(study), tmp_path, clock)
     assert first.read_bytes() == edited
     assert {path: path.read_bytes() for path in rest} == kept
     # What is not there is handed in anew.

@@ -13,14 +13,14 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from tests.release import raw_cells, release_path
-from tests.workbooks import COMMIT, LABELS, POST_HEADER, SHA, ErrorValue, Formatted, Number, label_sheet, workbook
 
 from dlbug_assets import releases
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.layout import SEEDS
 from dlbug_assets.protocol.taxonomy import Category, Taxonomy, load_taxonomy
-from tests import workbooks
+from support import workbooks
+from support.release import raw_cells, release_path
+from support.workbooks import COMMIT, LABELS, POST_HEADER, SHA, ErrorValue, Formatted, Number, label_sheet, workbook
 
 TAXONOMY = load_taxonomy()
 KERAS_SO = "SO/Keras_SO_Final.xlsx"

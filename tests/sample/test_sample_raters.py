@@ -217,7 +217,9 @@ def test_a_tiny_queue_works_too(count):
 def test_a_study_of_today_s_libraries_can_be_rated_as_well():
     study = load_study("modern")
     asked = posts.posts(study, "PyTorch").head(200).with_columns(year_of("created_at"))
-    drawn = bottom_k_sample(commits.fix_commits(study, "PyTorch").with_columns(year_of("authored_at")), "PyTorch", 2026, 50)
+    drawn = bottom_k_sample(
+        commits.fix_commits(study, "PyTorch").with_columns(year_of("authored_at")), "PyTorch", 2026, 50
+    )
     items = queue(asked, drawn, study)
     labels, rejected = taken(raters.rater_rows(study, items), items, study)
     assert rejected.is_empty()

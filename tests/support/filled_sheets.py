@@ -26,9 +26,7 @@ from support.clocks import TurnedClock
 
 SPECS = load_specs()
 #: The tables that follow from what is handed in, and one query for all the checks that they violate.
-MADE = [
-    f"labeling.{name}" for name in ("items", "rater_labels", "units", "rejected_labels", "disagreements", "labels")
-]
+MADE = [f"labeling.{name}" for name in ("items", "rater_labels", "units", "rejected_labels", "disagreements", "labels")]
 VIOLATED = " union all ".join(
     f"select '{table}: {check.name}' where exists ({check.violations})"
     for table in MADE

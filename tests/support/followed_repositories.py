@@ -110,12 +110,16 @@ class Following:
         source = self.source()
         with Warehouse(home or self.home, "a test") as warehouse:
             for library in self.study.library_names:
-                parts = source.load(library, lambda table, where, params: warehouse.current_rows(SPECS[table], where, params))
+                parts = source.load(
+                    library, lambda table, where, params: warehouse.current_rows(SPECS[table], where, params)
+                )
                 for table in TABLES:
                     part = parts[table]
                     store(warehouse, f"github.{table}", part.frame, part.outdated, part.params)
                 commits = warehouse.read("from github.fix_commits where library = $library", {"library": library})
-                drawn = bottom_k_sample(commits, library, self.study.study.seed, self.study.selection.commits_per_library)
+                drawn = bottom_k_sample(
+                    commits, library, self.study.study.seed, self.study.selection.commits_per_library
+                )
                 details = source.details(library, drawn["sha"].to_list())
                 rows = drawn.join(details, on=["library", "sha"], how="left")
                 names = SPECS["github.sampled_commits"].column_names

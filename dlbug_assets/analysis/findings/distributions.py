@@ -48,8 +48,9 @@ def caffe_logic_bugs(evidence: Evidence) -> Reading:
     caffe = evidence.share("bug_type", "Structural Logic Bug", "Caffe")
     _others(shares, ("Caffe",))
     holds, because = leads(shares, "Caffe")
-    return Reading(str(caffe.printed), holds, because, caffe.total, _PER_LIBRARY, caffe,
-                   claim_n=smallest(shares.values()))
+    return Reading(
+        str(caffe.printed), holds, because, caffe.total, _PER_LIBRARY, caffe, claim_n=smallest(shares.values())
+    )
 
 
 def data_bugs_per_library(evidence: Evidence) -> Reading:

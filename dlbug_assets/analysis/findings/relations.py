@@ -23,8 +23,7 @@ from dlbug_assets.analysis.findings.verdicts import (
 from dlbug_assets.analysis.statistics.shares import Share, leads
 
 _MODEL_BUGS = tuple(
-    f"Structural {kind} Bug"
-    for kind in ("Control and Sequence", "Data Flow", "Initialization", "Logic", "Processing")
+    f"Structural {kind} Bug" for kind in ("Control and Sequence", "Data Flow", "Initialization", "Logic", "Processing")
 )
 _NON_MODEL_BUGS = tuple(
     f"Non Model Structural {kind} Bug" for kind in ("Control and Sequence", "Initialization", "Logic", "Processing")

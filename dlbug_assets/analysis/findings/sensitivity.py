@@ -4,12 +4,11 @@ The findings are judged by the very functions, and the labels counted by the ver
 """
 
 import hashlib
-from collections.abc import Mapping
 
 import polars as pl
 
 from dlbug_assets.analysis.comparison import source_comparison
-from dlbug_assets.analysis.correlation import library_correlation
+from dlbug_assets.analysis.correlation import pairwise_correlation
 from dlbug_assets.analysis.findings.findings import findings
 from dlbug_assets.layout import MODELS
 from dlbug_assets.warehouse.frames import query_frames
@@ -56,9 +55,9 @@ def finding_sensitivity(
     libraries: pl.DataFrame,
     taxonomy: pl.DataFrame,
     published: pl.DataFrame,
-    published_p: Mapping[str, pl.DataFrame],
     published_correlation: pl.DataFrame,
     seed: int,
+    **published_p: pl.DataFrame,
 ) -> pl.DataFrame:
     """Every row of analysis.findings under each of the :func:`variants`.
 
@@ -71,14 +70,15 @@ def finding_sensitivity(
     for variant, counted in variants(labels, seed).items():
         tables = {"labeling.labels": counted, "reference.libraries": libraries, "reference.taxonomy": taxonomy}
         counts, causes, years = (
-            query_frames((MODELS / "analysis" / f"{model}.sql").read_text(encoding="utf-8"), tables) for model in _COUNTED
+            query_frames((MODELS / "analysis" / f"{model}.sql").read_text(encoding="utf-8"), tables)
+            for model in _COUNTED
         )
         judged = findings(
             published,
             counts=counts,
             root_cause_by_bug_type=causes,
-            comparison=source_comparison(counts, published_p),
-            correlation=library_correlation(counts),
+            comparison=source_comparison(counts, **published_p),
+            correlation=pairwise_correlation(counts),
             evolution=years,
             published_correlation=published_correlation,
         )

@@ -1,4 +1,4 @@
-"""Shares with their intervals: the distribution of one dimension over its categories, and its course over the years."""
+"""Confidence intervals of shares."""
 
 import numpy as np
 import polars as pl
@@ -7,8 +7,6 @@ from dlbug_assets.analysis.statistics.shares import Share
 
 #: One minus the confidence: an interval misses the true share in 5 of 100 samples.
 ALPHA = 0.05
-
-_COLUMNS = ("source", "library", "category", "bugs", "total", "share", "share_low", "share_high", "undefined_reason")
 
 
 def with_wilson(rows: pl.DataFrame) -> pl.DataFrame:
@@ -49,24 +47,3 @@ def wilson(share: Share) -> tuple[float, float]:
     """The Wilson 95% limits of one share, 0..1."""
     limits = with_wilson(pl.DataFrame({"bugs": [share.bugs], "total": [share.total]}))
     return limits["share_low"][0], limits["share_high"][0]
-
-
-def distribution(counts: pl.DataFrame, dimension: str) -> pl.DataFrame:
-    """One dimension of ``analysis.label_counts`` with shares and Wilson 95% intervals, in the order of the counts.
-
-    ``counts``: source (incl. `both`), library (incl. `All`), dimension, category, bugs, total.
-    Gives source, library, category, bugs, total (bugs with a label in that dimension), share, share_low, share_high
-    (0..1; NULL where total is 0) and undefined_reason (NULL where they are defined).
-    """
-    return (
-        with_wilson(counts.filter(pl.col("dimension") == dimension))
-        .with_columns(
-            undefined_reason=pl.when(pl.col("total") == 0).then(pl.lit(f"no bug has a label in {dimension}")),
-        )
-        .select(_COLUMNS)
-    )
-
-
-def yearly_evolution(counts: pl.DataFrame) -> pl.DataFrame:
-    """``counts`` (analysis.yearly_counts) with share, share_low and share_high (Wilson 95%), 0..1."""
-    return with_wilson(counts)

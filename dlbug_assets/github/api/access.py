@@ -48,9 +48,7 @@ class ApiAccess:
 
     def transport(self) -> Transport:
         """Asks the API; all of them share one connection."""
-        return Transport(
-            self.root, self.token, self.ledger, self.clock, wire=self._wire, patience=self.patience
-        )
+        return Transport(self.root, self.token, self.ledger, self.clock, wire=self._wire, patience=self.patience)
 
     def collection_client(self, collection: Collection) -> CollectionClient:
         """Return a client for the requests of a collection."""

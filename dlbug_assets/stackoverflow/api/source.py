@@ -2,27 +2,22 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from dlbug_assets.errors import DlbugError
+from dlbug_assets.ingest.collections import loaded_collections
 from dlbug_assets.ingest.landing import Collected, Collection, Landing
 from dlbug_assets.privacy import secret_key
 from dlbug_assets.protocol.study import Study
 from dlbug_assets.stackoverflow.api.collector import FOLLOWING, Api, Collector, questions
 from dlbug_assets.stackoverflow.api.merging import Merged, merge
 from dlbug_assets.stackoverflow.api.replies import Observed, observed
-from dlbug_assets.stackoverflow.loading import (
-    _ALL_OF_LIBRARY,
-    _NOTHING,
-    _ORPHANS,
-    _collections,
-    _irregularities,
-    _loaded,
-)
-from dlbug_assets.warehouse.rows import Part, ReadCurrent
+from dlbug_assets.stackoverflow.loading import COLLECTIONS, ORPHANS, collection_rows, irregularity_rows
+from dlbug_assets.warehouse.rows import PartitionRows, ReadCurrent
 
 
 @dataclass(frozen=True)
@@ -43,39 +38,34 @@ class Live:
             except DlbugError as error:
                 yield Collected(library, {}, error)
 
-    def load(self, library: str, own: ReadCurrent) -> dict[str, Part]:
+    def load(self, library: str, read_current: ReadCurrent) -> dict[str, PartitionRows]:
         """Merge the collections that are not in the tables yet; all of them where the tables are not made of these."""
         done = self.landing.done(library, FOLLOWING)
         names = [collection.name for collection in done]
-        loaded = _loaded(self.landing, library, own)
+        loaded = loaded_collections(COLLECTIONS, self.landing, library, read_current)
         is_anew = loaded != names[: len(loaded)] or not loaded
         added = done if is_anew else done[len(loaded) :]
 
         def known(numbers: Sequence[int]) -> pl.DataFrame:
-            rows = own("stackoverflow.raw_posts", "post_id in (select unnest(?))", [list(numbers)])
+            rows = read_current("stackoverflow.raw_posts", "post_id in (select unnest(?))", [list(numbers)])
             return rows.filter(pl.col("library") != library) if is_anew else rows
 
-        sightings = _Sightings(added)
-        merged = merge(known, sightings, library, questions(self.study), secret_key(self.key_file))
+        observations = Observations(added)
+        merged = merge(known, observations, library, questions(self.study), secret_key(self.key_file))
+        write = partial(PartitionRows.replacing, library=library) if is_anew else PartitionRows.appending
+        counts, notes = _summary(merged, added)
         return {
-            "raw_posts": Part(
-                merged.posts,
-                _ALL_OF_LIBRARY if is_anew else _NOTHING,
-                [library] if is_anew else [],
-                *_shown(merged, added),
+            "raw_posts": write(merged.posts, counts=counts, notes=notes),
+            "raw_answers": PartitionRows(
+                merged.answers, f"post_id in (select unnest(?)) or {ORPHANS}", [merged.answered]
             ),
-            "raw_answers": Part(merged.answers, f"post_id in (select unnest(?)) or {_ORPHANS}", [merged.answered]),
-            "collections": _collections(library, done),
-            "irregularities": Part(
-                _irregularities(library, sightings.irregularities),
-                _ALL_OF_LIBRARY if is_anew else _NOTHING,
-                [library] if is_anew else [],
-            ),
+            "collections": collection_rows(library, done),
+            "irregularities": write(irregularity_rows(library, observations.irregularities)),
         }
 
 
-class _Sightings:
-    """What collections saw, one collection in memory at a time; irregularities are kept."""
+class Observations:
+    """Observations of several collections, one collection in memory at a time; their irregularities are kept."""
 
     def __init__(self, collections: Sequence[Collection]) -> None:
         self._collections = collections
@@ -88,7 +78,7 @@ class _Sightings:
             yield seen
 
 
-def _shown(merged: Merged, added: Sequence[Collection]) -> tuple[dict[str, int], dict[str, Any]]:
+def _summary(merged: Merged, added: Sequence[Collection]) -> tuple[dict[str, int], dict[str, Any]]:
     summaries = [collection.done for collection in added]
     counts = {
         "new": merged.new,

@@ -11,15 +11,16 @@ from typing import Any
 import polars as pl
 
 from dlbug_assets.errors import DlbugError
+from dlbug_assets.ingest.collections import loaded_collections
 from dlbug_assets.ingest.landing import Collected, Collection, Landing
 from dlbug_assets.privacy import secret_key
 from dlbug_assets.protocol.addresses import is_address
 from dlbug_assets.protocol.study import Study
 from dlbug_assets.stackoverflow.dump import extraction, on_spark
-from dlbug_assets.stackoverflow.loading import _NOTHING, _collections, _irregularities, _loaded, _replaced
-from dlbug_assets.stackoverflow.posts import POST_ANSWERS, POSTS, pseudonymize_owners
+from dlbug_assets.stackoverflow.loading import COLLECTIONS, collection_rows, irregularity_rows, replace_library
+from dlbug_assets.stackoverflow.posts import pseudonymize_owners
 from dlbug_assets.stackoverflow.sources import logger
-from dlbug_assets.warehouse.rows import Part, ReadCurrent
+from dlbug_assets.warehouse.rows import PartitionRows, ReadCurrent
 
 _DUMP = "dump"
 
@@ -75,18 +76,18 @@ class Dump:
             collection.finish({"finished_at": datetime.now(UTC).replace(tzinfo=None).isoformat(), "reading": notes})
             yield Collected(library, {"kind": _DUMP, **notes})
 
-    def load(self, library: str, own: ReadCurrent) -> dict[str, Part]:
+    def load(self, library: str, read_current: ReadCurrent) -> dict[str, PartitionRows]:
         """All rows of the library, in batches; nothing where they are in the tables already."""
         done = self.landing.done(library, {_DUMP})[-1:]
         if not done:
             raise DlbugError(f"nothing of {library} has landed yet: materialize stackoverflow/landing first")
-        loaded = _loaded(self.landing, library, own)
+        loaded = loaded_collections(COLLECTIONS, self.landing, library, read_current)
         if loaded == [done[0].name]:
             return {
-                "raw_posts": Part(pl.DataFrame(schema=POSTS), _NOTHING, []),
-                "raw_answers": Part(pl.DataFrame(schema=POST_ANSWERS), _NOTHING, []),
-                "collections": _collections(library, done),
-                "irregularities": Part(_irregularities(library, []), _NOTHING, []),
+                "raw_posts": PartitionRows.nothing("stackoverflow.raw_posts"),
+                "raw_answers": PartitionRows.nothing("stackoverflow.raw_answers"),
+                "collections": collection_rows(library, done),
+                "irregularities": PartitionRows.nothing("stackoverflow.irregularities"),
             }
         key = secret_key(self.key_file)
         at = pl.lit(done[0].begun_at).alias("retrieved_at")
@@ -108,7 +109,7 @@ class Dump:
             for file in _parquet(done[0], "questions")
         )
         answers = (pseudonymize_owners(_read(file), key).with_columns(at) for file in _parquet(done[0], "answers"))
-        return _replaced(library, questions_, answers, done, _irregularities(library, [numbered]))
+        return replace_library(library, questions_, answers, done, irregularity_rows(library, [numbered]))
 
     @property
     def _path(self) -> Path | str:

@@ -5,7 +5,7 @@ import pytest
 from statsmodels.stats.proportion import proportion_confint
 
 from dlbug_assets.analysis.comparison import source_comparison
-from dlbug_assets.analysis.correlation import library_correlation
+from dlbug_assets.analysis.correlation import pairwise_correlation
 from dlbug_assets.analysis.findings.findings import findings
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.layout import SEEDS
@@ -41,8 +41,8 @@ def judge(label_counts):
             _seed("findings") if published is None else published,
             counts=counts,
             root_cause_by_bug_type=pl.DataFrame(causes, schema=CAUSES, orient="row"),
-            comparison=source_comparison(counts, p),
-            correlation=library_correlation(counts),
+            comparison=source_comparison(counts, **p),
+            correlation=pairwise_correlation(counts),
             evolution=pl.DataFrame(years, schema=YEARS, orient="row"),
             published_correlation=_seed("fig6_correlation"),
         )

@@ -47,7 +47,7 @@ def _judged(labels):
         libraries=pl.DataFrame({"library": ["Keras"], "position": [1]}),
         taxonomy=pl.DataFrame(categories, schema=["dimension", "name", "position"], orient="row"),
         published=_seed("findings"),
-        published_p={"effect": _seed("table4_p")},
+        effect=_seed("table4_p"),
         published_correlation=_seed("fig6_correlation"),
         seed=7,
     )

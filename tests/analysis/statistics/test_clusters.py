@@ -3,8 +3,8 @@ import polars as pl
 import pytest
 from scipy.stats import norm
 
+from dlbug_assets.analysis.distributions import distribution
 from dlbug_assets.analysis.statistics.clusters import with_cluster_intervals
-from dlbug_assets.analysis.statistics.intervals import distribution
 
 SO, GH = "Stack Overflow", "GitHub"
 FOUR = {"effect": ("Crash", "Hang", "Unknown", "Data Corruption")}

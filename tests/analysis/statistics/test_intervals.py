@@ -1,6 +1,6 @@
 import pytest
 
-from dlbug_assets.analysis.statistics.intervals import distribution
+from dlbug_assets.analysis.distributions import distribution
 
 SO = "Stack Overflow"
 

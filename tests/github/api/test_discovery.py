@@ -11,9 +11,7 @@ from servers.github import Fault, GitHub
 from support.followed_repositories import PLANTED, STUDY, Following, with_sources
 from support.repositories import Repository
 
-LISTED = STUDY.model_copy(
-    update={"libraries": [STUDY.libraries[0].model_copy(update={"repositories": ["jane/r"]})]}
-)
+LISTED = STUDY.model_copy(update={"libraries": [STUDY.libraries[0].model_copy(update={"repositories": ["jane/r"]})]})
 
 
 @pytest.fixture

@@ -29,7 +29,9 @@ def follow(tmp_path, monkeypatch, caplog):
     def following(home: str, targets: list[Target], spark: str | None):
         workers = partial(on_spark.workers, spark) if spark else in_threads
         root = tmp_path / home
-        histories = CloneHistories(STUDY, STUDY.libraries[0], Landing(root / "landing", Clock()), root / "clones", workers)
+        histories = CloneHistories(
+            STUDY, STUDY.libraries[0], Landing(root / "landing", Clock()), root / "clones", workers
+        )
         caplog.clear()
         notes = histories.collect(targets)
         said = [record.getMessage() for record in caplog.records if record.name.startswith("dlbug_assets.")]

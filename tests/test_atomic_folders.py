@@ -1,7 +1,7 @@
 import pytest
 
+from dlbug_assets.atomic_files import write_folder
 from dlbug_assets.errors import DlbugError
-from dlbug_assets.publishing.folders import write_folder
 from support.small_disks import mount, unmount
 
 
