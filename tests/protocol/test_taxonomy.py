@@ -96,9 +96,7 @@ def test_a_bad_row_of_the_studys_own_taxonomy_is_named(tmp_path, row, expected):
 
 
 def test_a_missing_taxonomy_file_is_named(tmp_path):
-    with pytest.raises(
-        DlbugError, match="cannot read .*nope.csv: No such file or directory. .* another one as taxonomy.extra"
-    ):
+    with pytest.raises(DlbugError, match="cannot read .*nope.csv: No such file .* another one as taxonomy.extra"):
         load_taxonomy(study_with_extra(tmp_path / "nope.csv"))
 
 

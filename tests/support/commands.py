@@ -34,21 +34,21 @@ class Ran:
             connection.close()
 
 
-def environment(home: Path, **more: str) -> dict[str, str]:
-    """The environment of a user who has set nothing but DLBUG_HOME, on a machine without a network."""
+def environment(home: Path | None, **more: str) -> dict[str, str]:
+    """The environment of a user who has set nothing but DLBUG_HOME (None: nothing), on a machine without a network."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("DLBUG_", "DAGSTER_", "PYTHON"))}
-    return (
-        kept
-        | {"DLBUG_HOME": str(home), "DLBUG_STACKEXCHANGE_URL": NOBODY, "DLBUG_GITHUB_URL": NOBODY, "COLUMNS": "120"}
-        | more
-    )
+    if home is not None:
+        kept["DLBUG_HOME"] = str(home)
+    return kept | {"DLBUG_STACKEXCHANGE_URL": NOBODY, "DLBUG_GITHUB_URL": NOBODY, "COLUMNS": "120"} | more
 
 
-def command(home: Path, *arguments: str, cwd: Path | None = None, **more: str) -> subprocess.CompletedProcess[str]:
+def command(
+    home: Path | None, *arguments: str, cwd: Path | None = None, program: Path = DLBUG, **more: str
+) -> subprocess.CompletedProcess[str]:
     """The dlbug command with these arguments, to its end, in the folder ``cwd``; ``more`` are variables of its
-    environment."""
+    environment, ``program`` is that of another installation."""
     return subprocess.run(
-        [DLBUG, *arguments],
+        [program, *arguments],
         env=environment(home, **more),
         cwd=cwd,
         capture_output=True,

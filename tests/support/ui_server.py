@@ -43,14 +43,17 @@ def graphql(address: str, query: str, variables: Mapping[str, Any] | None = None
 
 
 @contextlib.contextmanager
-def serving(root: Path, study: str = "sample", **more: str) -> Iterator[str]:
-    """The address of `dlbug ui` for a study in a home, while it is open."""
+def serving(
+    root: Path | None, study: str = "sample", cwd: Path | None = None, program: Path = DLBUG, **more: str
+) -> Iterator[str]:
+    """The address of `dlbug ui` for a study in a home, while it is open; otherwise as ``running.command``."""
     port = free_port()
     address = f"http://127.0.0.1:{port}"
     with tempfile.TemporaryFile("w+") as log:
         server = subprocess.Popen(
-            [DLBUG, "ui", "--study", study, "--port", str(port)],
+            [program, "ui", "--study", study, "--port", str(port)],
             env=environment(root, **more),
+            cwd=cwd,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
