@@ -25,6 +25,8 @@ MODELS = PROJECT / "dbt_like_sql"
 SEEDS = MODELS / "seeds"
 STUDIES = PACKAGE / "studies"
 WORKSPACE = PROJECT / "workspace.yaml"
+#: Variables that the environment does not set, as for `dagster dev`: in the folder where the command is given.
+ENV_FILE = Path(".env")
 
 #: The stages of the study: folder, asset group and DuckDB schema of the same name.
 SCHEMAS = ("reference", "stackoverflow", "github", "labeling", "analysis", "publishing")

@@ -6,7 +6,6 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from dlbug_assets.clock import Clock, shown
 from dlbug_assets.errors import DlbugError
@@ -14,13 +13,10 @@ from dlbug_assets.github.clones.git import weighed
 from dlbug_assets.ingest.quota import Ledger, described
 from dlbug_assets.ingest.spark import VARIABLE, lacking
 from dlbug_assets.installation import how_to_repair, unmet
-from dlbug_assets.layout import PACKAGE, Home
+from dlbug_assets.layout import ENV_FILE, PACKAGE, Home
 from dlbug_assets.protocol.cron import next_due
 from dlbug_assets.protocol.study import Study
 from dlbug_assets.warehouse import lease
-
-#: Variables that the environment does not set, as for `dagster dev`: in the folder where the command is given.
-ENV_FILE = Path(".env")
 
 _OLDEST_PYTHON = (3, 11)
 _DISK_BYTES = 1 << 30

@@ -1,4 +1,7 @@
-"""The dlbug command: thin, calls Dagster and DuckDB."""
+"""The dlbug command: thin, calls Dagster and DuckDB.
+
+Polars, DuckDB, requests and Dagster take seconds to import: what needs them is imported by the commands that do.
+"""
 
 import os
 import sys
@@ -9,11 +12,10 @@ from typing import Any
 import click
 from dotenv import load_dotenv
 
-from dlbug_assets.cli.doctor import ENV_FILE, examine
 from dlbug_assets.clock import Clock
 from dlbug_assets.errors import DlbugError
-from dlbug_assets.labeling.sheets.export import FORMATS, XLSX, export, nothing_due
-from dlbug_assets.layout import WORKSPACE, Home
+from dlbug_assets.labeling.sheets.formats import FORMATS, XLSX
+from dlbug_assets.layout import ENV_FILE, WORKSPACE, Home
 from dlbug_assets.protocol.study import Study, load_study, shipped_studies
 
 _FORMATS = ("table", "csv", "json", "parquet")
@@ -72,7 +74,6 @@ def _run(
     sweep: bool = False,
     log_format: str = "text",
 ) -> None:
-    # Dagster takes a second to import: only the commands that need it do.
     from rich.console import Console  # noqa: PLC0415
 
     from dlbug_assets.cli.runs import run_study  # noqa: PLC0415
@@ -162,6 +163,7 @@ def labels() -> None:
 )
 def labels_export(study_name: str, file_format: str, again: str) -> None:
     """Write everybody's next sheet into the outbox; the first time, freeze the queue."""
+    from dlbug_assets.labeling.sheets.export import export, nothing_due  # noqa: PLC0415
     from dlbug_assets.protocol.taxonomy import load_taxonomy  # noqa: PLC0415
     from dlbug_assets.warehouse.published import published_query  # noqa: PLC0415
 
@@ -243,6 +245,8 @@ def studies() -> None:
 @_study_option
 def doctor(study_name: str) -> None:
     """Check this machine; says what each failing line breaks and its cure."""
+    from dlbug_assets.doctor import examine  # noqa: PLC0415
+
     failing = 0
     study = load_study(study_name)
     for line in examine(study, Home.of(study.name, os.environ), os.environ):

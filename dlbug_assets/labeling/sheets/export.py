@@ -18,13 +18,13 @@ from dlbug_assets.labeling.rounds import keep
 from dlbug_assets.labeling.sheets import label_studio
 from dlbug_assets.labeling.sheets.assignments import Sheet, due
 from dlbug_assets.labeling.sheets.csv_format import to_csv
+from dlbug_assets.labeling.sheets.formats import CSV, XLSX
 from dlbug_assets.labeling.sheets.validation import LIST_BUGS
 from dlbug_assets.labeling.sheets.xlsx_format import workbook
 from dlbug_assets.layout import SEEDS
 from dlbug_assets.protocol.study import Study
 from dlbug_assets.protocol.taxonomy import Taxonomy, rows_of
 
-XLSX, CSV, LABEL_STUDIO = FORMATS = ("xlsx", "csv", "label-studio")
 _WRITTEN = ".written.json"
 
 #: The rows of a query on the published database.

@@ -1,0 +1,24 @@
+"""What the command line imports: help is there at once."""
+
+import subprocess
+import sys
+
+import pytest
+
+_SLOW = ("dagster", "duckdb", "polars", "requests", "scipy")
+
+
+@pytest.mark.parametrize("command", [(), ("run",), ("labels", "export"), ("doctor",)])
+def test_help_imports_nothing_slow(command):
+    code = f"""
+import sys
+from dlbug_assets.cli import main
+main()
+print([name for name in {_SLOW} if name in sys.modules], file=sys.stderr)
+"""
+    result = subprocess.run(
+        [sys.executable, "-c", code, *command, "--help"], capture_output=True, text=True, check=False
+    )
+
+    assert result.stdout.startswith("Usage: ")
+    assert (result.returncode, result.stderr) == (0, "[]\n")
