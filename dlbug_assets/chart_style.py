@@ -13,8 +13,6 @@ from html import escape
 from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
-from dlbug_assets.protocol.taxonomy import GITHUB, STACK_OVERFLOW
-
 if TYPE_CHECKING:
     import altair as alt
 
@@ -30,7 +28,7 @@ PALETTE = (
 )  # fmt: skip
 
 #: Blue and vermilion of Okabe & Ito (2008), "Color Universal Design".
-SOURCE_COLOURS = {STACK_OVERFLOW: "#0072B2", GITHUB: "#D55E00"}
+SOURCE_COLOURS = {"Stack Overflow": "#0072B2", "GitHub": "#D55E00"}
 
 _TAG = re.compile(r"<[^>]+>")
 # What Vega writes for programs that animate pictures or read them out, and paths of no length: two thirds of the bytes.

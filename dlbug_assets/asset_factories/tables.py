@@ -196,8 +196,9 @@ class TableAssets:
         """Create the asset of a table, or of several that are computed together, partitioned by library.
 
         ``compute`` is called once per library of the run with ``library``, ``read_current``
-        (:data:`dlbug_assets.warehouse.rows.ReadCurrent`) and the frames of ``reads``. It returns :class:`PartitionRows`, or a mapping of table name (without schema) to
-        them. ``after`` are assets that it needs and that are not tables.
+        (:data:`dlbug_assets.warehouse.rows.ReadCurrent`) and the frames of ``reads``. It returns
+        :class:`PartitionRows`, or a mapping of table name (without schema) to them. ``after`` are assets that it needs
+        and that are not tables.
         """
         specs = [self.register(table) for table in tables]
         inputs = dict(reads or {})

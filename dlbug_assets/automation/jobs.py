@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import dagster as dg
 
 from dlbug_assets.automation.schedules import REFRESH, refresh_schedule
-from dlbug_assets.automation.sensors import _LOOK_SECONDS, LABELLING, inbox_sensor, orphaned_runs_sensor
+from dlbug_assets.automation.sensors import INBOX_INTERVAL_SECONDS, LABELLING, inbox_sensor, orphaned_runs_sensor
 from dlbug_assets.layout import SCHEMAS, Home
 from dlbug_assets.protocol.study import Study
 
@@ -47,7 +47,7 @@ def automation(study: Study, home: Home, corpora: Sequence[dg.AssetKey]) -> dg.D
         "downstream",
         target=dg.AssetSelection.all(),
         default_status=dg.DefaultSensorStatus.RUNNING,
-        minimum_interval_seconds=_LOOK_SECONDS,
+        minimum_interval_seconds=INBOX_INTERVAL_SECONDS,
         description="Makes what lies downstream of a change, up to the published database",
     )
     sensors: list[dg.SensorDefinition] = [downstream, orphaned_runs_sensor(home.run_locks)]

@@ -12,7 +12,7 @@ from dlbug_assets.labeling.sheets.inbox import file_stats, settled_files
 
 #: From labels to publication: what follows when somebody hands a sheet in.
 LABELLING = "labelling"
-_LOOK_SECONDS = 15
+INBOX_INTERVAL_SECONDS = 15
 
 
 def orphaned_runs_sensor(run_locks: Path) -> dg.SensorDefinition:
@@ -33,7 +33,7 @@ def inbox_sensor(inbox: Path) -> dg.SensorDefinition:
     @dg.sensor(
         name="labels_inbox",
         job_name=LABELLING,
-        minimum_interval_seconds=_LOOK_SECONDS,
+        minimum_interval_seconds=INBOX_INTERVAL_SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Takes in what raters put into labels/inbox, once no file there is growing any more",
     )

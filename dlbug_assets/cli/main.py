@@ -245,7 +245,7 @@ def studies() -> None:
 @_study_option
 def doctor(study_name: str) -> None:
     """Check this machine; says what each failing line breaks and its cure."""
-    from dlbug_assets.doctor import examine  # noqa: PLC0415
+    from dlbug_assets.cli.doctor import examine  # noqa: PLC0415
 
     failing = 0
     study = load_study(study_name)

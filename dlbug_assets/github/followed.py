@@ -1,5 +1,6 @@
 """Commits of repositories that a search finds or a study lists, from clones or from the API."""
 
+import logging
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,7 +18,6 @@ from dlbug_assets.github.clones import on_spark
 from dlbug_assets.github.clones.histories import CloneHistories, in_threads
 from dlbug_assets.github.commits import Target, pseudonymize_authors, repository_rows
 from dlbug_assets.github.loading import COLLECTIONS, collection_rows, known_details, replace_library
-from dlbug_assets.github.sources import logger
 from dlbug_assets.ingest.collections import loaded_collections
 from dlbug_assets.ingest.http_client import UnreachableError
 from dlbug_assets.ingest.landing import Collected, Landing
@@ -25,6 +25,8 @@ from dlbug_assets.privacy import secret_key
 from dlbug_assets.protocol.addresses import repository_name
 from dlbug_assets.protocol.study import Library, Study
 from dlbug_assets.warehouse.rows import PartitionRows, ReadCurrent
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)

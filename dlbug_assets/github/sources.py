@@ -2,7 +2,6 @@
 it *loads* a library's tables from there; and it knows the *details* of the commits that were drawn. Nothing after the
 tables knows which source it was."""
 
-import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,8 +19,6 @@ from dlbug_assets.ingest.landing import Collected, Landing
 from dlbug_assets.protocol.study import Study
 from dlbug_assets.sample import commits as sample
 from dlbug_assets.warehouse.rows import PartitionRows, ReadCurrent
-
-logger = logging.getLogger(__name__)
 
 
 class CommitSource(Protocol):

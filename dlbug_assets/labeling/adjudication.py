@@ -60,7 +60,7 @@ def disagreements(labels: pl.DataFrame, units: pl.DataFrame, study: Study) -> pl
 
     ``labels`` is labeling.rater_labels, ``units`` labeling.units. One row per item_id, bug_index, dimension and
     pair of raters (rater_1 < rater_2); is_bug has bug_index 0 and the labels true and false. The ratings are those
-    that count for kappa at 100% (see :func:`~dlbug_assets.labeling.agreement.checkpoints.ratings`), of frozen units only:
+    that count for kappa at 100% (see :func:`~dlbug_assets.labeling.agreement.ratings.ratings`), of frozen units only:
     nothing else is to be decided. ``none`` is what a rater says who left it blank or does not list the bug;
     an adjudicator's blank is ``none`` too. adjudicated_label, _by and _at (UTC: when the decision was made, or received
     where its file does not say) are NULL while undecided.

@@ -17,14 +17,14 @@ def repository_name(address: str) -> str:
     return re.sub(r"^github\.com/", "", name, flags=re.IGNORECASE)
 
 
-def _listed(repositories: Any) -> Any:
+def as_list(repositories: Any) -> Any:
     return [repositories] if isinstance(repositories, str) else repositories
 
 
-def _is_text(entry: Any) -> bool:
+def is_text(entry: Any) -> bool:
     return isinstance(entry, str) and bool(entry.strip())
 
 
-def _without_account(address: str) -> str:
+def without_account(address: str) -> str:
     """An address that can be shown."""
     return re.sub(r"^((?:\w+://)?)[^/]*@", r"\1", address)

@@ -17,7 +17,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.layout import SCHEMAS, STUDIES
-from dlbug_assets.protocol.addresses import _is_text, _listed, _without_account, is_address, repository_name
+from dlbug_assets.protocol.addresses import as_list, is_address, is_text, repository_name, without_account
 from dlbug_assets.protocol.cron import next_due
 
 # In DuckDB `labeling.items` could mean a table of the *database* labeling: a study's file becomes such a database.
@@ -98,8 +98,8 @@ class Library(_Section):
     @field_validator("repositories", mode="before")
     @classmethod
     def _are_a_search_or_a_list(cls, repositories: Any) -> Any:
-        listed = _listed(repositories)
-        if not isinstance(listed, list | tuple) or not listed or not all(map(_is_text, listed)):
+        listed = as_list(repositories)
+        if not isinstance(listed, list | tuple) or not listed or not all(map(is_text, listed)):
             raise ValueError("use a search such as 'topic:keras', or a list of repositories such as ['owner/name']")
         if isinstance(repositories, str) and re.search(r"(^|\s)-?created:", repositories):
             raise ValueError("leave created: out of the search, which is cut into windows of creation time by itself")
@@ -108,10 +108,10 @@ class Library(_Section):
     @field_validator("repositories")
     @classmethod
     def _hold_no_secret(cls, repositories: str | tuple[str, ...]) -> str | tuple[str, ...]:
-        for entry in _listed(repositories):
+        for entry in as_list(repositories):
             if re.match(r"(https?://[^/]*|\w+://[^/]*:[^/]*)@", entry, re.IGNORECASE):
                 raise ValueError(
-                    f"the address of {_without_account(entry)!r} holds an account, password or token, and a study is "
+                    f"the address of {without_account(entry)!r} holds an account, password or token, and a study is "
                     "published: use ssh://git@host/owner/name.git, or a public address"
                 )
         return repositories
@@ -123,7 +123,7 @@ class Library(_Section):
         for entry in () if isinstance(repositories, str) else repositories:
             if re.match(r"[^/:]+:(?!//|:)", entry):
                 raise ValueError(
-                    f"{_without_account(entry)!r} is no address: write ssh://git@host/owner/name.git instead of "
+                    f"{without_account(entry)!r} is no address: write ssh://git@host/owner/name.git instead of "
                     "git@host:owner/name.git"
                 )
             name = repository_name(entry)

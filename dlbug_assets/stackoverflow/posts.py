@@ -49,12 +49,12 @@ IRREGULARITIES: dict[str, Any] = {
     "content": pl.String,
 }
 
-_CONTENT = tuple("owner_hash" if name == "owner_id" else name for name in QUESTIONS)
+CONTENT = tuple("owner_hash" if name == "owner_id" else name for name in QUESTIONS)
 
 #: stackoverflow.raw_posts and raw_answers as frames.
 POSTS = {
     "library": pl.String,
-    **{name: pl.String if name == "owner_hash" else QUESTIONS[name] for name in _CONTENT},
+    **{name: pl.String if name == "owner_hash" else QUESTIONS[name] for name in CONTENT},
     "in_scope": pl.Boolean,
     "deleted_at": pl.Datetime("us"),
 }

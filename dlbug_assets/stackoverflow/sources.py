@@ -1,7 +1,6 @@
 """Where posts come from. Every source does the same two things: it *collects* into landing, without the database, and
 it *loads* a library's tables from there. Nothing after the tables knows which source it was."""
 
-import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,8 +20,6 @@ from dlbug_assets.stackoverflow.dump.source import Dump
 from dlbug_assets.stackoverflow.loading import irregularity_rows, replace_library
 from dlbug_assets.stackoverflow.release import Release
 from dlbug_assets.warehouse.rows import PartitionRows, ReadCurrent
-
-logger = logging.getLogger(__name__)
 
 
 class PostSource(Protocol):

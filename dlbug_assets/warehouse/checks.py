@@ -22,7 +22,7 @@ class CheckOutcome:
         return self.violations == 0
 
 
-def _check(connection: duckdb.DuckDBPyConnection, check: Check) -> CheckOutcome:
+def run_check(connection: duckdb.DuckDBPyConnection, check: Check) -> CheckOutcome:
     count = connection.execute(f"select count(*) from ({check.violations})").fetchall()[0][0]
     if not count:
         return CheckOutcome(check, 0)

@@ -21,7 +21,7 @@ import polars as pl
 from dlbug_assets.atomic_files import sync_folder
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.layout import SCHEMAS, Home
-from dlbug_assets.warehouse.checks import CheckOutcome, _check
+from dlbug_assets.warehouse.checks import CheckOutcome, run_check
 from dlbug_assets.warehouse.errors import explain_errors
 from dlbug_assets.warehouse.frames import register_frame, to_frame
 from dlbug_assets.warehouse.lease import Lease
@@ -45,7 +45,7 @@ class WriteResult:
     the outcome of each check of it."""
 
     spec: TableSpec
-    received: int
+    rows_received: int
     row_count: int
     version: str
     outcomes: tuple[CheckOutcome, ...] = field(default=())
@@ -210,7 +210,7 @@ class Warehouse:
             connection.execute("begin transaction")
             try:
                 received = fill(connection)
-                outcomes = tuple(_check(connection, check) for check in spec.checks)
+                outcomes = tuple(run_check(connection, check) for check in spec.checks)
                 written = WriteResult(spec, received, self.row_count(spec.table), _version(connection, spec), outcomes)
                 connection.execute("commit" if written.accepted else "rollback")
             except BaseException:

@@ -14,7 +14,7 @@ ENDLESS = """
     import sys, time
     from pathlib import Path
     import dagster as dg
-    from dlbug_assets.lost_runs import sign_of_life
+    from dlbug_assets.automation.orphaned_runs import run_lock
 
     @dg.op
     def endless():
@@ -25,7 +25,7 @@ ENDLESS = """
     def job():
         endless()
 
-    with dg.DagsterInstance.from_config(sys.argv[1]) as instance, sign_of_life(Path(sys.argv[2]), sys.argv[3]):
+    with dg.DagsterInstance.from_config(sys.argv[1]) as instance, run_lock(Path(sys.argv[2]), sys.argv[3]):
         job.execute_in_process(instance=instance, run_id=sys.argv[3])
 """
 RUN_ID = "6a3e9c52-0000-4000-8000-000000000001"

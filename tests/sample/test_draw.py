@@ -82,7 +82,7 @@ EVERYTHING = """
     from dlbug_assets.github.sampling import bottom_k
     from dlbug_assets.labeling.items import queue
     from dlbug_assets.sample import commits, posts, raters
-    from dlbug_assets.study import load_study
+    from dlbug_assets.protocol.study import load_study
 
     study = load_study("sample")
     year = lambda column: pl.col(column).dt.year().alias("year")

@@ -260,7 +260,7 @@ WRITER = """
     import logging, sys
     from pathlib import Path
     from dlbug_assets.layout import Home
-    from dlbug_assets.warehouse import Warehouse
+    from dlbug_assets.warehouse.database import Warehouse
     from test_warehouse import SPEC, bugs
     logging.basicConfig(stream=sys.stdout, format="%(message)s", level=logging.INFO)
     with Warehouse(Home(Path(sys.argv[1]), "tiny"), sys.argv[2]) as warehouse:
@@ -338,7 +338,7 @@ ANALYST = """
     import sys
     from pathlib import Path
     from dlbug_assets.layout import Home
-    from dlbug_assets.warehouse import open_published
+    from dlbug_assets.warehouse.published import open_published
     connection = open_published(Home(Path(sys.argv[1]), "tiny"))
     print("open", flush=True)
     for line in sys.stdin:

@@ -1,7 +1,7 @@
 """GitHub's REST API: requests of one collection, searches and repositories through PyGithub.
 
 Replies land in the collection before anything reads them. PyGithub gets them through our transport, see
-:mod:`dlbug_assets.github.pygithub`.
+:mod:`dlbug_assets.github.api.pygithub`.
 """
 
 import json

@@ -23,15 +23,15 @@ import numpy as np
 import polars as pl
 
 from dlbug_assets.labeling.agreement.coefficients import (
-    _MISSING,
-    _alpha,
-    _has_one_category,
-    _Kappa,
-    _mean_of_pairs,
-    _one_against_rest,
+    MISSING,
+    Kappa,
     cohen_kappa,
+    has_one_category,
+    krippendorff_alpha,
+    mean_of_pairs,
+    one_against_rest,
 )
-from dlbug_assets.labeling.agreement.ratings import IS_BUG, _label_columns, _said
+from dlbug_assets.labeling.agreement.ratings import IS_BUG, label_columns, latest_answers
 from dlbug_assets.parallel import parallel_map
 from dlbug_assets.protocol.study import Study
 from dlbug_assets.protocol.taxonomy import DIMENSIONS, SOURCES
@@ -147,7 +147,7 @@ def _kappa_row(part: "_Part", study: Study) -> dict[str, Any]:
     )
 
 
-def _lowest(part: "_Part", of_categories: list[tuple[str, _Kappa]]) -> str | None:
+def _lowest(part: "_Part", of_categories: list[tuple[str, Kappa]]) -> str | None:
     """The categories with the lowest kappa, fewer where fewer have one; NULL for is_bug, whose two have the same."""
     if part.key["dimension"] == IS_BUG:
         return None
@@ -155,14 +155,14 @@ def _lowest(part: "_Part", of_categories: list[tuple[str, _Kappa]]) -> str | Non
     return ", ".join(f"{category} ({kappa:z.3f})" for kappa, category in defined[:_LOWEST]) or None
 
 
-def _of_categories(part: "_Part") -> Iterator[tuple[str, _Kappa]]:
+def _of_categories(part: "_Part") -> Iterator[tuple[str, Kappa]]:
     """Each category that a rater used, and its kappa against the rest."""
     tables = part.tables()
     for code in np.unique(part.codes):
-        yield part.categories[code], _mean_of_pairs([cohen_kappa(_one_against_rest(table, code)) for table in tables])
+        yield part.categories[code], mean_of_pairs([cohen_kappa(one_against_rest(table, code)) for table in tables])
 
 
-def _category_rows(part: "_Part", of_categories: list[tuple[str, _Kappa]]) -> list[dict[str, Any]]:
+def _category_rows(part: "_Part", of_categories: list[tuple[str, Kappa]]) -> list[dict[str, Any]]:
     key = {name: value for name, value in part.key.items() if name != "scope"}
     rows = []
     for category, (kappa, low, high) in of_categories:
@@ -193,7 +193,7 @@ class _Rated:
     """The ratings in a dimension at a checkpoint, unit by unit."""
 
     categories: list[str]
-    codes: np.ndarray  # unit x rater -> position in categories, or _MISSING
+    codes: np.ndarray  # unit x rater -> position in categories, or MISSING
     items: np.ndarray  # the unit's item, as a number; units are in the order of their items
     patterns: np.ndarray  # the pattern of the unit's item (see _prepared), as its place among the patterns' texts
     sources: np.ndarray
@@ -217,7 +217,7 @@ class _Part:
     @functools.cached_property
     def whole(self) -> np.ndarray:
         """The chosen units that every rater has handed in."""
-        return self.chosen & (self.rated.codes != _MISSING).all(axis=1)
+        return self.chosen & (self.rated.codes != MISSING).all(axis=1)
 
     @functools.cached_property
     def codes(self) -> np.ndarray:
@@ -240,7 +240,7 @@ class _Part:
         if not len(self.codes):
             return NO_UNITS
         for (a, b), table in zip(self.pairs, self.tables(), strict=True):
-            if _has_one_category(table):
+            if has_one_category(table):
                 return f"{ONE_CATEGORY} by {self.raters[a]} and {self.raters[b]}"
         return None
 
@@ -300,15 +300,15 @@ def _prepared(labels: pl.DataFrame, placed: pl.DataFrame, study: Study, dimensio
     of items is a multinomial draw over patterns: the same distribution, for a few dozen numbers instead of
     thousands.
     """
-    wide = _said(labels, study, dimension, checkpoint).join(placed, on="item_id", how="inner")
-    names = _label_columns(study)
+    wide = latest_answers(labels, study, dimension, checkpoint).join(placed, on="item_id", how="inner")
+    names = label_columns(study)
     categories = sorted(set().union(*(wide[name].drop_nulls().unique().to_list() for name in names)))
-    as_codes = pl.col(names).cast(pl.Enum(categories)).to_physical().cast(pl.Int64).fill_null(_MISSING)
+    as_codes = pl.col(names).cast(pl.Enum(categories)).to_physical().cast(pl.Int64).fill_null(MISSING)
     frame = wide.sort("item_id", "bug_index").with_columns(
-        pl.concat_str(names, separator="\x1f").alias("_said"),
+        pl.concat_str(names, separator="\x1f").alias("latest_answers"),
         as_codes,
     )
-    pattern = pl.col("_said").sort().str.join("\x1e").over("item_id")
+    pattern = pl.col("latest_answers").sort().str.join("\x1e").over("item_id")
     # In the order of their texts, which must not depend on the order of rows: the seeded draws are dealt out in it.
     frame = frame.with_columns(_pattern=pattern.rank("dense"), _item=pl.col("item_id").rle_id())
     return _Rated(
@@ -334,12 +334,12 @@ def _patterns(part: _Part) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 def _agreement(part: _Part, study: Study) -> dict[str, float | None]:
     """The statistics of one row; without units that every rater handed in, there is at most alpha."""
-    alpha = _alpha(part.rated.codes[part.chosen])
+    alpha = krippendorff_alpha(part.rated.codes[part.chosen])
     if not len(part.codes):
         return {"alpha": alpha}
     tables = part.tables()
     shares = [table / table.sum() for table in tables]
-    kappa, low, high = _mean_of_pairs([cohen_kappa(table) for table in tables])
+    kappa, low, high = mean_of_pairs([cohen_kappa(table) for table in tables])
     boot_low, boot_high = (None, None) if kappa is None else _bootstrap(part, study.study.seed)
     return {
         "observed_agreement": float(np.mean([np.trace(share) for share in shares])),

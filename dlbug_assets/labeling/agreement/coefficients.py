@@ -6,18 +6,18 @@ from statistics import NormalDist
 import numpy as np
 
 _Z_95 = NormalDist().inv_cdf(0.975)
-_MISSING = -1
+MISSING = -1
 
 #: Kappa with its analytic bounds.
-_Kappa = tuple[float, float, float] | tuple[None, None, None]
+Kappa = tuple[float, float, float] | tuple[None, None, None]
 
 
-def _has_one_category(table: np.ndarray) -> bool:
+def has_one_category(table: np.ndarray) -> bool:
     """Whether chance alone makes the raters agree everywhere, which leaves kappa 0/0."""
     return bool(table.max() == table.sum() and table.max() == np.diag(table).max())
 
 
-def _one_against_rest(table: np.ndarray, code: int) -> np.ndarray:
+def one_against_rest(table: np.ndarray, code: int) -> np.ndarray:
     both = table[code, code]
     first, second = table[code].sum() - both, table[:, code].sum() - both
     return np.array([[both, first], [second, table.sum() - both - first - second]])
@@ -50,7 +50,7 @@ def cohen_kappa(table: np.ndarray) -> tuple[float, float, float] | None:
     return kappa, kappa - half, kappa + half
 
 
-def _mean_of_pairs(kappas: list[tuple[float, float, float] | None]) -> _Kappa:
+def mean_of_pairs(kappas: list[tuple[float, float, float] | None]) -> Kappa:
     defined = [kappa for kappa in kappas if kappa is not None]
     if not defined or len(defined) < len(kappas):
         return None, None, None
@@ -58,12 +58,12 @@ def _mean_of_pairs(kappas: list[tuple[float, float, float] | None]) -> _Kappa:
     return float(kappa), float(low), float(high)
 
 
-def _alpha(codes: np.ndarray) -> float | None:
+def krippendorff_alpha(codes: np.ndarray) -> float | None:
     """Krippendorff's alpha, nominal, of unit x rater; None where fewer than two categories can be paired.
 
     A unit with a single label says nothing about agreement, and does not count towards chance either.
     """
-    codes = codes[(codes != _MISSING).sum(axis=1) > 1]
+    codes = codes[(codes != MISSING).sum(axis=1) > 1]
     counts = np.stack([(codes == code).sum(axis=1) for code in range(codes.max(initial=0) + 1)], axis=1)
     labels = counts.sum(axis=1)
     n, of_category = int(labels.sum()), counts.sum(axis=0)

@@ -24,15 +24,15 @@ def ratings(labels: pl.DataFrame, study: Study, dimension: str, checkpoint: int 
     a sheet (same pass, round and batch) that it was rated in. stage and antipattern: only bugs with a label of at
     least one rater, a blank being ``none``.
     """
-    said = _said(labels, study, dimension, checkpoint)
-    return said.filter(pl.all_horizontal(pl.col(_label_columns(study)).is_not_null()))
+    said = latest_answers(labels, study, dimension, checkpoint)
+    return said.filter(pl.all_horizontal(pl.col(label_columns(study)).is_not_null()))
 
 
-def _label_columns(study: Study) -> list[str]:
+def label_columns(study: Study) -> list[str]:
     return [f"label_{number}" for number in range(1, len(study.labeling.raters) + 1)]
 
 
-def _said(labels: pl.DataFrame, study: Study, dimension: str, checkpoint: int) -> pl.DataFrame:
+def latest_answers(labels: pl.DataFrame, study: Study, dimension: str, checkpoint: int) -> pl.DataFrame:
     """As :func:`ratings`, with the units that still wait for a rater: NULL for who has not handed them in."""
     raters = study.labeling.raters
     which = LIST_BUGS if dimension == IS_BUG else RATE_BUGS
@@ -54,7 +54,7 @@ def _said(labels: pl.DataFrame, study: Study, dimension: str, checkpoint: int) -
         handed_in = asked.join(sheets, on=["round", "batch"]).select("item_id", "rater").unique()
 
     wide = said.select("item_id", "bug_index").unique()
-    names = _label_columns(study)
+    names = label_columns(study)
     for name, rater in zip(names, raters, strict=True):
         is_theirs = pl.col("rater") == rater
         theirs = said.filter(is_theirs).select("item_id", "bug_index", pl.col("label").alias(name))

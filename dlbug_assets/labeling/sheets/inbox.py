@@ -13,7 +13,6 @@ from pathlib import Path
 from dlbug_assets.atomic_files import sync_folder, write_atomically
 from dlbug_assets.clock import Clock
 from dlbug_assets.errors import DlbugError
-from dlbug_assets.labeling.sheets.submissions import _unreadable
 from dlbug_assets.layout import check_folder
 
 _STAMP = "%Y%m%dT%H%M%S%f"
@@ -32,7 +31,7 @@ class Version:
         try:
             return next(self.folder.iterdir())
         except OSError as error:
-            raise _unreadable(self.folder, error) from None
+            raise unreadable(self.folder, error) from None
 
     @functools.cached_property
     def received_at(self) -> datetime:
@@ -129,3 +128,8 @@ def hand_in(paths: Sequence[Path], folder: Path, clock: Clock) -> None:
             unfinished.replace(inbox / path.name)
         except OSError as error:
             raise DlbugError(f"cannot hand in {path}: {error.strerror}") from None
+
+
+def unreadable(path: Path, error: OSError) -> DlbugError:
+    """Return the error for a submitted file that cannot be read."""
+    return DlbugError(f"cannot read {path}: {error.strerror}. Make it and its folder readable, and run again.")

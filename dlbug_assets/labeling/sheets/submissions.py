@@ -15,11 +15,10 @@ from typing import Any
 
 import polars as pl
 
-from dlbug_assets.errors import DlbugError
 from dlbug_assets.labeling.sheets import label_studio
 from dlbug_assets.labeling.sheets.assignments import COLUMNS
 from dlbug_assets.labeling.sheets.csv_format import from_csv
-from dlbug_assets.labeling.sheets.inbox import Version, versions
+from dlbug_assets.labeling.sheets.inbox import Version, unreadable, versions
 from dlbug_assets.labeling.sheets.validation import LIST_BUGS, RATE_BUGS, REJECTED, ROWS, as_json, take
 from dlbug_assets.labeling.sheets.xlsx_format import from_workbook
 from dlbug_assets.privacy import redact_emails
@@ -96,10 +95,6 @@ def without_repeated(rows: pl.DataFrame) -> pl.DataFrame:
     return rows.filter(~pl.int_range(pl.len(), dtype=pl.UInt32).is_in(repeated["_row"].implode()))
 
 
-def _unreadable(path: Path, error: OSError) -> DlbugError:
-    return DlbugError(f"cannot read {path}: {error.strerror}. Make it and its folder readable, and run again.")
-
-
 def _renamed(frame: pl.DataFrame, names: Mapping[str, str]) -> pl.DataFrame:
     return frame.with_columns(pl.col("file").replace_strict(names, default=None, return_dtype=pl.String))
 
@@ -124,7 +119,7 @@ class _Reader:
             self.refused.append((file, _WHOLE_FILE, None, str(error), version.received_at))
             return
         except OSError as error:
-            raise _unreadable(version.path, error) from None
+            raise unreadable(version.path, error) from None
         named = _NAME.fullmatch(version.path.stem)
         taken = (self._taken(version, line, record, named) for line, record in records)
         self.rows.append(pl.DataFrame([row for row in taken if row is not None], schema=ROWS, orient="row"))

@@ -14,7 +14,7 @@ import polars as pl
 
 from dlbug_assets.stackoverflow.api.paging import Question
 from dlbug_assets.stackoverflow.api.replies import Observed
-from dlbug_assets.stackoverflow.posts import _CONTENT, POST_ANSWERS, POSTS, pseudonymize_owners
+from dlbug_assets.stackoverflow.posts import CONTENT, POST_ANSWERS, POSTS, pseudonymize_owners
 
 _KEY = ["library", "post_id"]
 
@@ -90,11 +90,11 @@ def _posts(
     known: pl.DataFrame, seen: Observed, library: str, questions: Mapping[str, Question], key: bytes
 ) -> pl.DataFrame:
     """The rows of every question seen, and looked up in vain, as they are now."""
-    sighted = pseudonymize_owners(seen.questions, key).select(list(_CONTENT))
+    sighted = pseudonymize_owners(seen.questions, key).select(list(CONTENT))
     entered = sighted.filter(in_scope(questions[library])).select(pl.lit(library).alias("library"), "post_id")
     members = pl.concat([known.select(_KEY), entered]).unique(maintain_order=True)
     content = (
-        pl.concat([known.select(list(_CONTENT)), sighted])
+        pl.concat([known.select(list(CONTENT)), sighted])
         .sort("retrieved_at", maintain_order=True)
         .unique("post_id", keep="last", maintain_order=True)
     )

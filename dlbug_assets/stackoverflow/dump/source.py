@@ -1,5 +1,6 @@
 """Posts from Stack Overflow's data dump."""
 
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,8 +20,9 @@ from dlbug_assets.protocol.study import Study
 from dlbug_assets.stackoverflow.dump import extraction, on_spark
 from dlbug_assets.stackoverflow.loading import COLLECTIONS, collection_rows, irregularity_rows, replace_library
 from dlbug_assets.stackoverflow.posts import pseudonymize_owners
-from dlbug_assets.stackoverflow.sources import logger
 from dlbug_assets.warehouse.rows import PartitionRows, ReadCurrent
+
+logger = logging.getLogger(__name__)
 
 _DUMP = "dump"
 

@@ -17,7 +17,7 @@ from github.Requester import Requester
 
 import github
 from dlbug_assets.github.api.transport import Answer
-from dlbug_assets.github.pygithub import TransportRequester, get_repository, search_repositories
+from dlbug_assets.github.api.pygithub import TransportRequester, get_repository, search_repositories
 from servers.github import Fault, GitHub, world
 
 PLAIN = {"per_page": 5, "retry": None, "seconds_between_requests": None}
