@@ -12,7 +12,7 @@ FACTORS ?= 1,10,100,1000
 ON_ALL_CORES = -n $(shell $(PYTHON) -c 'import os; print(min(os.cpu_count(), 4) + 1)') --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run replicate ui test test-fast test-cluster bench bench-quick bench-growth crash concurrency audit lock clean
+.PHONY: help setup run replicate ui check test test-fast test-cluster bench bench-quick bench-growth crash concurrency audit lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)$$/make \1|\2/' | column -t -s '|'
@@ -46,8 +46,12 @@ replicate: setup ## Recompute the 2019 paper from its authors' labels
 ui: setup ## Start Dagster's UI and daemon on 127.0.0.1 (STUDY=..., PORT=...)
 	$(BIN)/dlbug ui --study $(STUDY) --port $(PORT)
 
-test: $(VENV)/.installed-dev ## Run the whole test suite
+check: $(VENV)/.installed-dev ## Run the linter, the formatter's check and the type checker
 	$(BIN)/ruff check --no-cache dlbug_assets tests benchmarks
+	$(BIN)/ruff format --no-cache --check --quiet dlbug_assets tests benchmarks
+	$(BIN)/basedpyright --pythonpath $(BIN)/python
+
+test: check ## Run the whole test suite, after the checks
 	$(BIN)/python -m pytest $(ON_ALL_CORES)
 
 test-fast: $(VENV)/.installed-dev ## Run the tests that are not marked slow, in about a minute and a half
