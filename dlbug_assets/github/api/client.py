@@ -81,7 +81,7 @@ class CollectionClient:
     def search(self, query: str, page: int, attempt: int) -> tuple[list["Repository"], int, bool]:
         """Return a page (from 1) of the repositories that match a query, most stars first, the number of all matches,
         and whether GitHub ran out of time while searching. Raises :class:`RefusedError` for an invalid query."""
-        from dlbug_assets.github import pygithub  # noqa: PLC0415 - slow to import
+        from dlbug_assets.github.api import pygithub  # noqa: PLC0415 - slow to import
 
         get = partial(self.ask, SEARCH, attempt=attempt)
         requester = pygithub.TransportRequester(self._transport.root, PAGE_SIZE, get)
@@ -89,7 +89,7 @@ class CollectionClient:
 
     def repository(self, number_or_name: int | str) -> "Repository | str":
         """Return a repository by its number or by owner/name; or its state, a value of STATES, if it is not there."""
-        from dlbug_assets.github import pygithub  # noqa: PLC0415 - slow to import
+        from dlbug_assets.github.api import pygithub  # noqa: PLC0415 - slow to import
 
         requester = pygithub.TransportRequester(self._transport.root, PAGE_SIZE, partial(self.ask, REPOSITORY))
         found = pygithub.get_repository(requester, number_or_name)
