@@ -7,10 +7,10 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from dlbug_assets.clock import Clock, shown
+from dlbug_assets.clock import Clock, format_minute
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.github.clones.git import weighed
-from dlbug_assets.ingest.quota import Ledger, described
+from dlbug_assets.ingest.quota import Ledger, format_status
 from dlbug_assets.ingest.spark import VARIABLE, lacking
 from dlbug_assets.installation import how_to_repair, unmet
 from dlbug_assets.layout import ENV_FILE, PACKAGE, Home
@@ -107,7 +107,7 @@ def _quota(home: Home) -> Iterator[Line]:
     ledger = Ledger(home.quota, Clock())
     for service in ledger.services():
         standing = ledger.quota_status(service)
-        yield Line("note" if standing.holds else "ok", "quota", f"{service}: {described(standing)}")
+        yield Line("note" if standing.holds else "ok", "quota", f"{service}: {format_status(standing)}")
 
 
 def _env_file() -> Iterator[Line]:
@@ -137,7 +137,7 @@ def _schedules(study: Study, home: Home) -> Iterator[Line]:
 
     on = schedules_on(home)
     for name, cron in (("refresh", study.schedule.refresh), ("sweep", study.schedule.sweep)):
-        due = shown(next_due(cron, Clock().now()))
+        due = format_minute(next_due(cron, Clock().now()))
         if name in on:
             yield Line("ok", "schedule", f"{name}: next at {due}, while `dlbug ui` runs")
         else:

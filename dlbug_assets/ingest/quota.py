@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from dlbug_assets.clock import Clock, shown
+from dlbug_assets.clock import Clock, format_minute
 from dlbug_assets.errors import DlbugError
 
 logger = logging.getLogger(__name__)
@@ -175,7 +175,7 @@ def wait_for_holds(ledger: Ledger, service: str, method: str, longest: float, *,
         seconds = (hold.until - ledger.clock.now()).total_seconds()
         if seconds > longest:
             raise DeferredError(
-                f"{name}: {hold.reason}; nothing is asked before {shown(hold.until)}. "
+                f"{name}: {hold.reason}; nothing is asked before {format_minute(hold.until)}. "
                 "What was collected is kept; run again after that to go on.",
                 hold.until,
             )
@@ -183,12 +183,12 @@ def wait_for_holds(ledger: Ledger, service: str, method: str, longest: float, *,
         ledger.clock.sleep(max(seconds, 0))
 
 
-def described(standing: QuotaStatus) -> str:
+def format_status(standing: QuotaStatus) -> str:
     """A standing in one line for people."""
     parts = [f"{standing.requests_of_the_day} requests in the last 24 hours"]
     if standing.quota_left is not None and standing.seen_at:
-        parts.append(f"{standing.quota_left} of {standing.quota_max} left at {shown(standing.seen_at)}")
+        parts.append(f"{standing.quota_left} of {standing.quota_max} left at {format_minute(standing.seen_at)}")
     for hold in standing.holds:
         what = "nothing" if hold.method == EVERY else f"no {hold.method}"
-        parts.append(f"{what} before {shown(hold.until)} ({hold.reason})")
+        parts.append(f"{what} before {format_minute(hold.until)} ({hold.reason})")
     return ", ".join(parts)

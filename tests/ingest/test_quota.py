@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from dlbug_assets.errors import DlbugError
-from dlbug_assets.ingest.quota import EVERY, Hold, Ledger, described
+from dlbug_assets.ingest.quota import EVERY, Hold, Ledger, format_status
 from support.clocks import TurnedClock
 
 SERVICE = "https://api.example without a key"
@@ -74,7 +74,7 @@ def test_people_can_read_it(ledger):
     ledger.hold(SERVICE, "questions", 3600, "asked to back off for 3598 seconds")
     ledger.hold(SERVICE, EVERY, 7200, "throttled")
     assert ledger.services() == [SERVICE]
-    assert described(ledger.quota_status(SERVICE)) == (
+    assert format_status(ledger.quota_status(SERVICE)) == (
         "1 requests in the last 24 hours, 251 of 300 left at 2026-03-01 12:00 UTC, "
         "no questions before 2026-03-01 13:00 UTC (asked to back off for 3598 seconds), "
         "nothing before 2026-03-01 14:00 UTC (throttled)"

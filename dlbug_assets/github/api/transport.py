@@ -15,7 +15,7 @@ from functools import cached_property
 from typing import Any
 from urllib.parse import parse_qsl, urljoin, urlsplit
 
-from dlbug_assets.clock import Clock, shown
+from dlbug_assets.clock import Clock, format_minute
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.ingest.http_client import HttpClient, MalformedError, RetryPolicy, TransientError, UnreachableError
 from dlbug_assets.ingest.json_text import read_json
@@ -152,8 +152,8 @@ class Transport:
             raise UnreachableError(f"{failed}. Is there a network? What was collected is kept; run again to go on.")
         until = self._ledger.hold(service, EVERY, _OUTAGE_SECONDS, f"failed {failures} times, with {reason} at last")
         raise DeferredError(
-            f"{failed}. Is the service up? What was collected is kept; nothing is asked before {shown(until)}; run "
-            "again after that to go on.",
+            f"{failed}. Is the service up? What was collected is kept; nothing is asked before "
+            f"{format_minute(until)}; run again after that to go on.",
             until,
         )
 

@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import Any
 from urllib.parse import quote, quote_plus, urlsplit
 
-from dlbug_assets.clock import Clock, shown
+from dlbug_assets.clock import Clock, format_minute
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.ingest.http_client import HttpClient, MalformedError, RetryPolicy, TransientError, UnreachableError
 from dlbug_assets.ingest.json_text import read_json
@@ -104,8 +104,8 @@ class Transport:
             until = self._ledger.hold(self.service, EVERY, seconds, "the day's quota is used up but for a reserve")
             raise DeferredError(
                 f"Stack Exchange: {standing.quota_left} of {standing.quota_max} requests are left for today, and "
-                f"{_RESERVE} are kept in reserve; nothing is asked before {shown(until)}. What was collected is kept; "
-                "run again after that to go on. With a STACKEXCHANGE_KEY the quota is 10,000 a day.",
+                f"{_RESERVE} are kept in reserve; nothing is asked before "
+                f"{format_minute(until)}. What was collected is kept; run again after that to go on. With a STACKEXCHANGE_KEY the quota is 10,000 a day.",
                 until,
             )
 
