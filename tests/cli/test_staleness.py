@@ -8,7 +8,7 @@ import pytest
 from dlbug_assets.cli.staleness import input_fingerprint, last_fingerprint, record_fingerprint, submitted_files
 from dlbug_assets.layout import Home
 from dlbug_assets.protocol.study import load_study
-from support.clocks import TurnedClock
+from support.clocks import ManualClock
 
 POSTS, LANDING = dg.AssetKey(["stackoverflow", "raw_posts"]), dg.AssetKey(["stackoverflow", "landing"])
 
@@ -64,7 +64,7 @@ def test_it_is_the_same_until_something_that_tables_are_made_from_changes(instan
 
 
 def test_files_of_people_are_complete_sheets_and_frozen_rounds(tmp_path):
-    home, clock = Home(tmp_path, "tiny"), TurnedClock()
+    home, clock = Home(tmp_path, "tiny"), ManualClock()
     inbox, queue = home.labels / "inbox", home.labels / "queue"
     assert submitted_files(home, clock) == []
     for folder in (inbox, queue):
@@ -76,7 +76,7 @@ def test_files_of_people_are_complete_sheets_and_frozen_rounds(tmp_path):
     # An editor's lock file, and a sheet that may still be growing: a run would leave it for later.
     (inbox / ".#100-ann.csv").symlink_to("ann@desk:1")
     assert submitted_files(home, clock) == []
-    clock.pass_(hours=1)
+    clock.advance(hours=1)
     assert submitted_files(home, clock) == [("100-ann.csv", 8, sheet.stat().st_mtime_ns)]
     frozen = queue / "round-001.parquet"
     frozen.write_bytes(b"1")

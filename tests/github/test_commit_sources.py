@@ -14,8 +14,8 @@ from dlbug_assets.ingest.landing import Landing
 from dlbug_assets.privacy import keyed_hash, secret_key
 from dlbug_assets.protocol.study import Study, load_study
 from dlbug_assets.warehouse.table_specs import load_specs
-from support.clocks import TurnedClock
-from support.repositories import Repository
+from support.clocks import ManualClock
+from support.repositories import GitRepository
 
 SPECS = load_specs()
 TABLES = ("repositories", "fix_commits", "collections")
@@ -37,7 +37,7 @@ def own_of(warehouse):
 
 @pytest.fixture
 def landing(tmp_path):
-    return Landing(tmp_path / "landing" / "github", TurnedClock(datetime(2026, 3, 1, tzinfo=UTC)))
+    return Landing(tmp_path / "landing" / "github", ManualClock(datetime(2026, 3, 1, tzinfo=UTC)))
 
 
 def source(study, landing, release=lambda: RELEASE):
@@ -61,7 +61,7 @@ def listing(*repositories, **selection):
 
 @pytest.fixture
 def remote(tmp_path):
-    made = Repository(tmp_path / "remote")
+    made = GitRepository(tmp_path / "remote")
     made.commit("Initial", {"a.py": "1\n"})
     made.commit("Fix the loss\n\nAsk jane@example.org\nSigned-off-by: Jane Doe <jane@example.org>\n", {"a.py": "2\n"})
     made.commit("prefix the names", {"a.py": "3\n"})
@@ -192,7 +192,7 @@ def test_a_rewritten_branch_keeps_what_was_there_and_says_so(remote, landing, wa
 
 
 def test_repositories_end_in_a_state_and_never_stop_the_others(remote, landing, warehouse, tmp_path):
-    empty = Repository(tmp_path / "empty")
+    empty = GitRepository(tmp_path / "empty")
     study = listing(tmp_path / "nowhere", empty.path, remote.path)
     collected(study, landing)
     states = dict(rows(study, landing, warehouse, "repositories").select("full_name", "state").rows())

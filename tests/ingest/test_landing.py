@@ -9,14 +9,14 @@ import pytest
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.ingest.json_text import read_json
 from dlbug_assets.ingest.landing import Landing
-from support.clocks import TurnedClock
+from support.clocks import ManualClock
 
 ASKED = {"method": "questions", "ids": [], "params": {"tagged": "keras"}}
 
 
 @pytest.fixture
 def clock():
-    return TurnedClock(datetime(2026, 3, 1, 12, tzinfo=UTC))
+    return ManualClock(datetime(2026, 3, 1, 12, tzinfo=UTC))
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def landing(tmp_path, clock):
 
 def test_a_reply_comes_back_as_it_was_with_what_was_asked_and_when(landing, clock):
     collection = landing.begin("Keras", "full", {"why": "first"})
-    clock.pass_(seconds=5)
+    clock.advance(seconds=5)
     collection.land(ASKED, b'{"items": []}\n\n\x00\xff')
     (reply,) = collection.replies()
     assert (reply.request, reply.body) == (ASKED, b'{"items": []}\n\n\x00\xff')
@@ -70,7 +70,7 @@ def test_parts_are_apart_but_their_moments_never_repeat(tmp_path, clock):
 
 def test_a_clock_that_is_set_back_does_not_change_the_order(tmp_path, clock):
     before = Landing(tmp_path / "landing", clock).begin("Keras", "full", {}).land(ASKED, b"1")
-    clock.pass_(days=-30)
+    clock.advance(days=-30)
     # Another process, too, goes on from what is on disk.
     after = Landing(tmp_path / "landing", clock).begin("Torch", "full", {}).land(ASKED, b"2")
     assert after.received_at > before.received_at

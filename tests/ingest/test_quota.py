@@ -6,7 +6,7 @@ import pytest
 
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.ingest.quota import EVERY, Hold, Ledger, format_status
-from support.clocks import TurnedClock
+from support.clocks import ManualClock
 
 SERVICE = "https://api.example without a key"
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -14,7 +14,7 @@ NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 @pytest.fixture
 def clock():
-    return TurnedClock(NOON)
+    return ManualClock(NOON)
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def test_the_quota_is_what_the_last_answer_said(ledger, clock):
 
 def test_after_a_day_nothing_is_known_of_the_quota(ledger, clock):
     ledger.record_response(ledger.record_request(SERVICE, "questions"), "ok", 3, 300)
-    clock.pass_(hours=24)
+    clock.advance(hours=24)
     standing = ledger.quota_status(SERVICE)
     assert (standing.quota_left, standing.requests, standing.requests_of_the_day) == (None, 1, 0)
 
@@ -51,7 +51,7 @@ def test_a_hold_binds_its_method_until_its_end(ledger, clock):
     assert ledger.held(SERVICE, "questions") == Hold("questions", until, "asked to back off")
     assert ledger.held(SERVICE, "questions/{ids}") is None
     assert ledger.held("another service", "questions") is None
-    clock.pass_(seconds=30)
+    clock.advance(seconds=30)
     assert ledger.held(SERVICE, "questions") is None
 
 

@@ -139,10 +139,10 @@ def test_a_file_handed_in_twice_changes_nothing_and_a_newer_one_supersedes_row_b
 def test_a_file_that_may_still_be_growing_waits(loop):
     path = loop.hand_in(loop.due()["50-ann"], bugs)
     path.touch()
-    loop.clock.pass_(seconds=path.stat().st_mtime - loop.clock.now().timestamp() + 3)
+    loop.clock.advance(seconds=path.stat().st_mtime - loop.clock.now().timestamp() + 3)
     loop.read()
     assert (loop.labels.height, loop.growing) == (0, [path])
-    loop.clock.pass_(seconds=30)
+    loop.clock.advance(seconds=30)
     loop.read()
     assert loop.labels.height > 0
 

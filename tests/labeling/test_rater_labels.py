@@ -11,7 +11,7 @@ from dlbug_assets.labeling.rater_labels import submissions_so_far
 from dlbug_assets.protocol.study import load_study
 from dlbug_assets.protocol.taxonomy import load_taxonomy
 from dlbug_assets.sample import commits, posts
-from support.clocks import TurnedClock
+from support.clocks import ManualClock
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def sample():
 
 def test_the_samples_raters_never_write_over_a_file_of_the_inbox(sample, tmp_path):
     study, items = sample
-    clock = TurnedClock(datetime(2026, 2, 3, tzinfo=UTC))
+    clock = ManualClock(datetime(2026, 2, 3, tzinfo=UTC))
     came = submissions_so_far(study, items, load_taxonomy(study), tmp_path, clock)
     assert came.rejected.is_empty()
     first, second, *rest = sorted((tmp_path / "inbox").iterdir())
@@ -36,7 +36,7 @@ def test_the_samples_raters_never_write_over_a_file_of_the_inbox(sample, tmp_pat
     first.write_bytes(edited)
     kept = {path: path.read_bytes() for path in rest}
     second.unlink()
-    clock.pass_(days=1)
+    clock.advance(days=1)
     submissions_so_far(study, items, load_taxonomy(study), tmp_path, clock)
     assert first.read_bytes() == edited
     assert {path: path.read_bytes() for path in rest} == kept

@@ -1,12 +1,12 @@
-"""A clock that tests turn."""
+"""A clock that tests advance by hand."""
 
 from datetime import UTC, datetime, timedelta
 
 from dlbug_assets.clock import Clock
 
 
-class TurnedClock(Clock):
-    """Time passes only when somebody sleeps, or by ``pass_``."""
+class ManualClock(Clock):
+    """A clock whose time passes only by ``sleep`` and ``advance``; ``slept`` lists the seconds of each sleep."""
 
     def __init__(self, at: datetime = datetime(2026, 1, 1, tzinfo=UTC)) -> None:
         self.at = at
@@ -17,8 +17,8 @@ class TurnedClock(Clock):
 
     def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
-        self.pass_(seconds=seconds)
+        self.advance(seconds=seconds)
 
-    def pass_(self, **duration: float) -> None:
-        """Let time pass; arguments of timedelta."""
+    def advance(self, **duration: float) -> None:
+        """Let time pass; the arguments are those of timedelta."""
         self.at += timedelta(**duration)

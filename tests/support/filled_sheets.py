@@ -22,7 +22,7 @@ from dlbug_assets.labeling.sheets.xlsx_format import workbook
 from dlbug_assets.protocol.study import Study
 from dlbug_assets.protocol.taxonomy import DIMENSIONS, Taxonomy
 from dlbug_assets.warehouse.table_specs import load_specs
-from support.clocks import TurnedClock
+from support.clocks import ManualClock
 
 SPECS = load_specs()
 #: The tables that follow from what is handed in, and one query for all the checks that they violate.
@@ -47,7 +47,7 @@ class Loop:
     file_format: str = "xlsx"
 
     def __post_init__(self):
-        self.clock = TurnedClock(WHEN)
+        self.clock = ManualClock(WHEN)
         self._take()
 
     @property

@@ -202,7 +202,7 @@ def test_files_count_in_the_order_of_their_arrival_whatever_the_clock_says(loop)
     for answer in (True, False, True):
         loop.hand_in(sheet, lambda _, answer=answer: {"is_bug": answer})
         loop.read()
-        loop.clock.pass_(hours=-1)
+        loop.clock.advance(hours=-1)
     assert set(loop.labels.filter(~pl.col("superseded"))["is_bug"]) == {True}
     assert loop.labels.filter("superseded").height == 10
 

@@ -20,7 +20,7 @@ from dlbug_assets.stackoverflow.api.merging import in_scope, merge
 from dlbug_assets.stackoverflow.api.paging import Question
 from dlbug_assets.stackoverflow.api.replies import observed
 from dlbug_assets.stackoverflow.posts import POST_ANSWERS, POSTS
-from support.clocks import TurnedClock
+from support.clocks import ManualClock
 from support.sites import Site, post
 
 pytestmark = pytest.mark.slow
@@ -57,7 +57,7 @@ class Pipeline:
     """Collecting from a site and merging into tables, as the assets do it."""
 
     def __init__(self, site, folder):
-        self.clock = TurnedClock(datetime(2026, 1, 1, tzinfo=UTC))
+        self.clock = ManualClock(datetime(2026, 1, 1, tzinfo=UTC))
         self.landing = Landing(folder / "landing", self.clock)
         api = SiteApi("http://site", None, Ledger(folder / "quota.sqlite", self.clock), self.clock)
         vars(api)["site"] = site
@@ -66,7 +66,7 @@ class Pipeline:
         self.loaded = dict.fromkeys(QUESTIONS, 0)
 
     def collect(self, library, *, sweep=False):
-        self.clock.pass_(seconds=60)
+        self.clock.advance(seconds=60)
         return self.collector.collect(library, sweep=sweep)
 
     def load(self, library):

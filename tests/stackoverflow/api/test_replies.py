@@ -7,7 +7,7 @@ import pytest
 
 from dlbug_assets.ingest.landing import Landing
 from dlbug_assets.stackoverflow.api.replies import observed
-from support.clocks import TurnedClock
+from support.clocks import ManualClock
 
 GOOD = {
     "question_id": 7,
@@ -42,7 +42,7 @@ NOON = datetime(2026, 3, 1, 12)
 
 @pytest.fixture
 def collection(tmp_path):
-    return Landing(tmp_path, TurnedClock(NOON.replace(tzinfo=UTC))).begin("Keras", "full", {})
+    return Landing(tmp_path, ManualClock(NOON.replace(tzinfo=UTC))).begin("Keras", "full", {})
 
 
 def land(collection, items, method="questions", ids=()):
