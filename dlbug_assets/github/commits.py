@@ -34,7 +34,7 @@ _FACTS = ("stars", "is_fork", "is_archived", "created_at", "pushed_at", "default
 
 
 @dataclass(frozen=True)
-class Target:
+class Repository:
     """A repository to follow: by its number where GitHub was asked for it, else by its address.
 
     ``facts`` are what the search or the look at it said (ISO moments); ``page`` is its page on the web, where it has
@@ -111,7 +111,7 @@ class FixCommitFilter:
         day = commit.authored_at and commit.authored_at.date()
         return day is not None and (self._from or day) <= day <= (self._until or day)
 
-    def rows(self, histories: Iterable[tuple[Target, Iterable[tuple[Commit, bool]]]]) -> pl.DataFrame:
+    def rows(self, histories: Iterable[tuple[Repository, Iterable[tuple[Commit, bool]]]]) -> pl.DataFrame:
         """Repositories and their commits, each with whether the head still reaches it, as the columns COMMITS; those
         that do not count are left out."""
         rows = [
@@ -124,7 +124,7 @@ class FixCommitFilter:
         return pl.DataFrame(rows, schema=COMMITS).unique(["full_name", "sha"], keep="first", maintain_order=True)
 
 
-def commit_row(library: str, target: Target, commit: Commit, *, is_reachable: bool | None) -> dict[str, Any]:
+def commit_row(library: str, target: Repository, commit: Commit, *, is_reachable: bool | None) -> dict[str, Any]:
     """A row with the columns COMMITS."""
     return {
         "library": library,
@@ -152,7 +152,9 @@ def pseudonymize_authors(commits: pl.DataFrame, key: bytes) -> pl.DataFrame:
     ).drop("author")
 
 
-def repository_rows(library: str, targets: Iterable[Target], looks: Mapping[str, Mapping[str, Any]]) -> pl.DataFrame:
+def repository_rows(
+    library: str, targets: Iterable[Repository], looks: Mapping[str, Mapping[str, Any]]
+) -> pl.DataFrame:
     """The columns REPOSITORIES, of a name the one that bears it now; ``looks`` has state, branch and head by key, where
     there was a look."""
     rows = []

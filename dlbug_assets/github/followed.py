@@ -16,7 +16,7 @@ from dlbug_assets.github.api.discovery import Discovery
 from dlbug_assets.github.api.histories import ApiHistories
 from dlbug_assets.github.clones import on_spark
 from dlbug_assets.github.clones.histories import CloneHistories, in_threads
-from dlbug_assets.github.commits import Target, pseudonymize_authors, repository_rows
+from dlbug_assets.github.commits import Repository, pseudonymize_authors, repository_rows
 from dlbug_assets.github.loading import COLLECTIONS, collection_rows, known_details, replace_library
 from dlbug_assets.ingest.collections import loaded_collections
 from dlbug_assets.ingest.http_client import UnreachableError
@@ -70,7 +70,7 @@ class Followed:
                 "collections": collection_rows(library, done),
             }
         targets = self._targets(library)
-        repositories = repository_rows(library, targets, histories.looks())
+        repositories = repository_rows(library, targets, histories.remote_states())
         commits = pseudonymize_authors(histories.commits(targets), secret_key(self.key_file))
         return replace_library(library, repositories, commits, done, done[-1].begun_at)
 
@@ -103,7 +103,7 @@ class Followed:
             return None
         return Discovery(library, self.landing, self.access)
 
-    def _targets(self, name: str) -> list[Target]:
+    def _targets(self, name: str) -> list[Repository]:
         discovery = self._discovery(name)
         if discovery is not None:
             return discovery.targets()
@@ -116,11 +116,11 @@ class Followed:
         return ApiHistories(self.study, self._library(name), self.landing, self.access)
 
 
-def listed(address: str, git_root: str) -> Target:
+def listed(address: str, git_root: str) -> Repository:
     """A repository that the study lists, as owner/name on GitHub, by another address, or by a path."""
     name = repository_name(address)
     page = f"https://github.com/{name}"
     if re.fullmatch(r"[\w.-]+/[\w.-]+", address):
-        return Target(f"{git_root}/{name}.git", name, page=page)
+        return Repository(f"{git_root}/{name}.git", name, page=page)
     is_on_github = re.match(r"\w+://([^/]*@)?github\.com/", address, re.IGNORECASE)
-    return Target(address, name, page=page if is_on_github else None)
+    return Repository(address, name, page=page if is_on_github else None)

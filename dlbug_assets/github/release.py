@@ -11,7 +11,7 @@ import polars as pl
 from dlbug_assets import releases
 from dlbug_assets.github.api.access import ApiAccess
 from dlbug_assets.github.api.lookups import CommitLookups
-from dlbug_assets.github.commits import Target, pseudonymize_authors, repository_rows
+from dlbug_assets.github.commits import Repository, pseudonymize_authors, repository_rows
 from dlbug_assets.github.loading import COLLECTIONS, known_details, replace_library
 from dlbug_assets.ingest.collections import loaded_collections, look_up_while_reachable
 from dlbug_assets.ingest.landing import Collected, Landing
@@ -51,7 +51,7 @@ class Release:
             pl.lit(None, pl.Int64).alias("repository_id"), pl.lit(None, pl.Boolean).alias("is_reachable")
         )
         names = known["full_name"].unique(maintain_order=True)
-        repositories = repository_rows(library, [Target(name, name) for name in names], {})
+        repositories = repository_rows(library, [Repository(name, name) for name in names], {})
         return replace_library(library, repositories, commits, looked_up.done, datetime.now(UTC))
 
     def details(self, library: str, shas: Sequence[str]) -> pl.DataFrame:

@@ -5,7 +5,7 @@ import pytest
 from dlbug_assets.layout import Home
 from support.commands import Ran, command
 from support.killed_runs import died
-from support.repositories import Repository
+from support.repositories import GitRepository
 
 COMMITS = "+group:github"
 STUDY = """
@@ -38,7 +38,7 @@ class CloneHistories:
 
     def __init__(self, folder):
         self.folder, self.root = folder, folder / "home"
-        self.repositories = {name: Repository(folder / name) for name in ("one", "two")}
+        self.repositories = {name: GitRepository(folder / name) for name in ("one", "two")}
         for name, made in self.repositories.items():
             for number in range(8):
                 word = "fix" if number % 2 else "add"

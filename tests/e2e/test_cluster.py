@@ -11,7 +11,7 @@ from polars.testing import assert_frame_equal
 from dlbug_assets.layout import Home
 from support.commands import DLBUG, Ran, command, environment
 from support.dumps import trapped
-from support.repositories import Repository
+from support.repositories import GitRepository
 from support.spark_cluster import Cluster, ConnectServer, needs_spark
 
 pytestmark = [
@@ -71,10 +71,10 @@ class Clustered:
         self.study.write_text(STUDY, encoding="utf-8")
         (folder / "Posts.xml").write_bytes(trapped(2_500))
         for number in range(6):
-            made = Repository(folder / f"r{number}")
+            made = GitRepository(folder / f"r{number}")
             made.commit(f"fix r{number}", {"a.py": f"{number}\n"})
             made.many(f"{'fix' if commit % 3 else 'add'} r{number} {commit}" for commit in range(60))
-        Repository(folder / "empty")
+        GitRepository(folder / "empty")
         self.here = self.run(self.home("here"), f"group:reference or {POSTS} or {COMMITS}")
 
     def home(self, name):

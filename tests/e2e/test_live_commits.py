@@ -17,7 +17,7 @@ from servers.stackexchange import StackExchange, corpus
 from support.commands import DLBUG, Ran, command, environment
 from support.counting import proves_count
 from support.killed_runs import died
-from support.repositories import Repository
+from support.repositories import GitRepository
 
 PLANTED = "ghp_pl4ntedT0ken"
 COMMITS = "+group:github"
@@ -125,12 +125,12 @@ def cloning(api, tmp_path):
 def change(api):
     """Everything that can happen to repositories between two runs."""
     grown, rewritten, renamed, gone, blocked, *_ = api.hosted.values()
-    work = Repository(grown.path)
+    work = GitRepository(grown.path)
     work.git("checkout", "-q", "-b", "late", "HEAD~3")
     work.commit("Fix from a side branch of long ago", {"late.py": "1\n"}, at=1_200_000_000)
     work.git("checkout", "-q", "main")
     work.merge("late", "Merge late fixes", at=1_700_000_000)
-    work = Repository(rewritten.path)
+    work = GitRepository(rewritten.path)
     work.git("reset", "-q", "--hard", "HEAD~4")
     work.commit("Fix it another way", {"another.py": "1\n"})
     api.rename(renamed.number, "elsewhere/renamed")

@@ -12,7 +12,7 @@ from dlbug_assets.layout import Home
 from servers.github import GitHub, world
 from servers.stackexchange import StackExchange, corpus, question
 from support.commands import Ran, command
-from support.repositories import Repository
+from support.repositories import GitRepository
 from support.ui_server import graphql, serving
 
 STUDY = """
@@ -92,7 +92,7 @@ def test_what_changed_is_followed_to_the_publication_and_where_nothing_did_nothi
     assert followed.home.published.stat().st_mtime_ns == published
 
     # The sources, each of its own library.
-    Repository(next(iter(followed.commits.hosted.values())).path).commit("Fix what came later", {"later.py": "1\n"})
+    GitRepository(next(iter(followed.commits.hosted.values())).path).commit("Fix what came later", {"later.py": "1\n"})
     assert followed.run("--libraries", "Torch") == ["refresh"]
     assert followed.run("--libraries", "Keras") == ["refresh", "downstream"]
     assert "Fix what came later" in followed.titles("github.fix_commits")

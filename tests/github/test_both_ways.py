@@ -7,7 +7,7 @@ import pytest
 
 from servers.github import GitHub
 from support.followed_repositories import PLANTED, STUDY, Following, with_sources
-from support.repositories import Repository
+from support.repositories import GitRepository
 
 pytestmark = pytest.mark.slow
 
@@ -19,7 +19,7 @@ AUTHOR = (
 
 def odd(folder):
     """A repository whose commits are as odd as git allows."""
-    made = Repository(folder)
+    made = GitRepository(folder)
     made.commit("Initial", {"a.py": "1\n2\n3\n", "b.bin": b"\0\1", 'name with "quotes" and \t tab': "1\n"})
     made.commit("Fix without a newline at the end", {"a.py": "1\n2\n3"})
     made.commit(f"fix {'x' * 10_000}\n\nbody", {"a.py": "1\n"})
@@ -54,8 +54,8 @@ def api(tmp_path):
     with GitHub() as server:
         server.token = PLANTED
         server.add(odd(tmp_path / "odd").path, "jane/odd", number=7, stars=3)
-        server.add(Repository(tmp_path / "empty").path, "jane/empty", number=8, stars=2)
-        server.add(Repository(tmp_path / "none").path, "jane/none", number=9, stars=1, topics=("torch",))
+        server.add(GitRepository(tmp_path / "empty").path, "jane/empty", number=8, stars=2)
+        server.add(GitRepository(tmp_path / "none").path, "jane/none", number=9, stars=1, topics=("torch",))
         yield server
 
 
@@ -109,7 +109,7 @@ def test_odd_histories_give_the_same_rows_both_ways(both):
 
 def test_late_merges_and_rewritten_branches_are_the_same_both_ways(both, api, tmp_path):
     refreshed(both)
-    made = Repository(tmp_path / "odd")
+    made = GitRepository(tmp_path / "odd")
     made.git("checkout", "-q", "-b", "late", "HEAD~12")
     made.commit("fix from long ago", {"late.py": "1\n"}, at=1_200_000_000)
     made.git("checkout", "-q", "-f", "main")

@@ -22,7 +22,7 @@ from dlbug_assets.ingest.http_client import MalformedError, UnreachableError
 from dlbug_assets.ingest.quota import DeferredError
 from servers.github import Fault, GitHub, world
 from support.followed_repositories import PLANTED, Following
-from support.repositories import Repository
+from support.repositories import GitRepository
 from support.small_disks import mount, unmount
 
 pytestmark = pytest.mark.slow
@@ -78,7 +78,7 @@ def proves_recovery(study, *, sweep=False):
 def grow(api, place=0, message="Fix what came later"):
     """Somebody pushes to a repository."""
     hosted = list(api.hosted.values())[place]
-    Repository(hosted.path).commit(message, {"later.py": f"{time.monotonic()}\n"})
+    GitRepository(hosted.path).commit(message, {"later.py": f"{time.monotonic()}\n"})
     return hosted
 
 
@@ -203,7 +203,7 @@ def test_row_29_a_renamed_repository_is_the_same_one(api, study):
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
 def test_row_29_a_redirect_keeps_what_was_asked(api, study, status):
     study.refresh()
-    Repository(next(iter(api.hosted.values())).path).many(f"Fix {number}" for number in range(130))
+    GitRepository(next(iter(api.hosted.values())).path).many(f"Fix {number}" for number in range(130))
     api.fail(
         Fault("redirect", times=None, status=status, bare=True, method="repositories/{id}/compare/{base}...{head}")
     )
@@ -289,7 +289,7 @@ def test_row_33_a_search_that_is_none_moves_nothing(api, study, kind):
 
 def test_row_33_a_second_page_without_a_body_is_no_end(api, study):
     hosted = next(iter(api.hosted.values()))
-    Repository(next(iter(api.hosted.values())).path).many(f"Fix {number}" for number in range(130))
+    GitRepository(next(iter(api.hosted.values())).path).many(f"Fix {number}" for number in range(130))
 
     def spoil(request):
         if request.method == LISTS and request.params.get("page") == "2":
@@ -342,7 +342,7 @@ def test_row_35_and_its_window_stays_open_where_it_stays_incomplete(api, study):
 
 
 def test_row_36_a_push_between_two_pages_changes_nothing(api, study):
-    Repository(next(iter(api.hosted.values())).path).many(f"Fix {number}" for number in range(230))
+    GitRepository(next(iter(api.hosted.values())).path).many(f"Fix {number}" for number in range(230))
     hosted = next(iter(api.hosted.values()))
 
     def push(request):
@@ -361,7 +361,7 @@ def test_row_36_a_push_between_two_pages_changes_nothing(api, study):
 
 def test_row_37_a_side_branch_merged_late_is_found_whatever_its_dates(api, study):
     study.refresh()
-    work = Repository(next(iter(api.hosted.values())).path)
+    work = GitRepository(next(iter(api.hosted.values())).path)
     work.git("checkout", "-q", "-b", "late", "HEAD~4")
     work.commit("Fix from long ago", {"side.py": "1\n"}, at=1_300_000_000)
     work.git("checkout", "-q", "main")
@@ -374,7 +374,7 @@ def test_row_37_a_side_branch_merged_late_is_found_whatever_its_dates(api, study
 def test_row_38_a_rewritten_branch_keeps_what_was_there_and_marks_it(api, study, is_forgotten):
     hosted = grow(api, message="Fix that will be lost")
     study.refresh()
-    work = Repository(hosted.path)
+    work = GitRepository(hosted.path)
     lost = work.git("rev-parse", "HEAD")
     work.git("reset", "-q", "--hard", "HEAD~1")
     work.commit("Fix that takes its place", {"other.py": "1\n"})

@@ -762,13 +762,13 @@ def world(
 ) -> list[tuple[Path, str, dict[str, Any]]]:
     """Real repositories of each topic, a third of their commits fixing something, merges among them: their path, name
     and fields."""
-    from support.repositories import Repository  # noqa: PLC0415 - lies beside, also where this is run as a program
+    from support.repositories import GitRepository  # noqa: PLC0415 - lies beside, also where this is run as a program
 
     titles = ("Fix the loss", "Add prefix", "Bugfix: shapes", "Update fixture", "Train longer", "fixes #3")
     made = []
     for place, topic in enumerate(topics):
         for number in range(repositories):
-            repository = Repository(folder / f"{topic}-{number}")
+            repository = GitRepository(folder / f"{topic}-{number}")
             for step in range(commits):
                 at = 1_450_000_000 + 10_000_000 * number + 1_000_000 * step
                 title = titles[(step + number) % len(titles)]

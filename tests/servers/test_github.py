@@ -14,7 +14,7 @@ import pytest
 import requests
 
 from servers.github import Fault, GitHub, Limit, world
-from support.repositories import Repository
+from support.repositories import GitRepository
 
 TOKEN = "ghp_pl4ntedT0ken"  # noqa: S105
 START = 1_500_000_000
@@ -26,7 +26,7 @@ CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "dlbug-
 @pytest.fixture(scope="session")
 def five_commits(tmp_path_factory):
     """A repository of five commits, a minute apart by the author and by the committer."""
-    repository = Repository(tmp_path_factory.mktemp("five") / "work")
+    repository = GitRepository(tmp_path_factory.mktemp("five") / "work")
     for number in range(5):
         repository.commit(f"Fix {number}\n", {f"{number}.py": f"{number}\n"}, at=START + 60 * number)
     return repository.path
@@ -35,7 +35,7 @@ def five_commits(tmp_path_factory):
 @pytest.fixture
 def work(five_commits, tmp_path):
     """A copy of it that the test may change."""
-    return Repository(shutil.copytree(five_commits, tmp_path / "work"))
+    return GitRepository(shutil.copytree(five_commits, tmp_path / "work"))
 
 
 @pytest.fixture
@@ -477,10 +477,10 @@ def test_a_world_has_fixes_and_others_and_merges_in_every_repository(tmp_path):
         ("torch-lovers/project-0", ("torch",)), ("torch-lovers/project-1", ("torch",)),
     ]  # fmt: skip
     for path, _, _ in made:
-        titles = Repository(path).git("log", "--format=%s").splitlines()
+        titles = GitRepository(path).git("log", "--format=%s").splitlines()
         fixing = [title for title in titles if re.search(r"(?i)\bfix(es|ed)?\b|\bbugfix", title)]
         assert 0 < len(fixing) < len(titles)
-        assert Repository(path).git("log", "--merges", "--format=%h")
+        assert GitRepository(path).git("log", "--merges", "--format=%h")
 
 
 # Whether GitHub would answer so.

@@ -30,7 +30,7 @@ def git(path: Path, *arguments: str, stdin: bytes = b"", **environment: str) -> 
     return done.stdout.decode(errors="replace").strip()
 
 
-class Repository:
+class GitRepository:
     """A repository with a work tree in ``path``, made where it is not there yet; commits have the dates that tests
     say."""
 

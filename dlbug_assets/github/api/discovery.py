@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.github.api.access import ApiAccess
 from dlbug_assets.github.api.client import PAGE_SIZE, CollectionClient, utc_naive
-from dlbug_assets.github.commits import Target
+from dlbug_assets.github.commits import Repository
 from dlbug_assets.ingest.landing import Collection, Landing
 from dlbug_assets.protocol.study import Library
 
 if TYPE_CHECKING:
-    from github.Repository import Repository
+    from github.Repository import Repository as GitHubRepository
 
 logger = logging.getLogger(__name__)
 
@@ -44,14 +44,14 @@ class Discovery:
         self._landing = landing
         self._access = access
 
-    def targets(self) -> list[Target]:
+    def targets(self) -> list[Repository]:
         """The repositories that are followed, as the last discovery left them; at the end those that were deleted and
         made again under their name, so that of a commit of both it is the new one that counts."""
         rows = self._known()
         # Whoever is there comes last, and stays.
         bearers = {row["full_name"]: row["number"] for row in sorted(rows, key=lambda row: row["state"] in _THERE)}
         targets = [
-            Target(
+            Repository(
                 f"{self._access.git_root}/{row['full_name']}.git",
                 row["full_name"],
                 row["number"],
@@ -198,7 +198,7 @@ class _Search:
         return {row["number"]: row for row in map(_row, repositories)}, total, not is_incomplete
 
 
-def _row(repository: "Repository") -> dict[str, Any]:
+def _row(repository: "GitHubRepository") -> dict[str, Any]:
     return {
         "number": repository.id,
         "full_name": repository.full_name,

@@ -27,7 +27,7 @@ from dlbug_assets.github.api.client import (
 )
 from dlbug_assets.github.api.replies import ask_for_details, change, commit_in, commits_in, landed_details
 from dlbug_assets.github.api.transport import Answer
-from dlbug_assets.github.commits import CHANGES, Commit, FixCommitFilter, Target, change_row
+from dlbug_assets.github.commits import CHANGES, Commit, FixCommitFilter, Repository, change_row
 from dlbug_assets.github.sampling import bottom_k_sample
 from dlbug_assets.ingest.http_client import MalformedError
 from dlbug_assets.ingest.landing import Collection, Landing
@@ -53,7 +53,7 @@ class ApiHistories:
         self._access = access
         self._fixes = FixCommitFilter(library, study.selection)
 
-    def collect(self, targets: Sequence[Target]) -> dict[str, Any]:
+    def collect(self, targets: Sequence[Repository]) -> dict[str, Any]:
         """Follow every repository's history and land it, and the changes of the commits that are drawn.
 
         A repository whose replies make no sense now keeps what is known of it. Raises what the transport raises; what
@@ -62,7 +62,7 @@ class ApiHistories:
         asked = self._asked(targets)
         collection = self._access.to_go_on_with(self._landing, self._library.name, self.KIND, asked)
         client = self._access.collection_client(collection)
-        before = self.looks()
+        before = self.remote_states()
         looks = {}
         for place, target in enumerate(targets, 1):
             looks[target.key] = self._look(client, target, before.get(target.key))
@@ -89,12 +89,12 @@ class ApiHistories:
         collection.finish(summary)
         return {"kind": self.KIND, **counts, "commits": mined.height, "drawn": drawn.height}
 
-    def looks(self) -> dict[str, dict[str, Any]]:
+    def remote_states(self) -> dict[str, dict[str, Any]]:
         """What the last look found, by key: state, branch, head, etag, and how it was followed."""
         last = self._last()
         return last.done["looks"] if last else {}
 
-    def commits(self, targets: Sequence[Target]) -> pl.DataFrame:
+    def commits(self, targets: Sequence[Repository]) -> pl.DataFrame:
         """The fixing commits of these repositories, as the columns COMMITS of histories."""
         return self._mined(self._done(), targets)
 
@@ -103,7 +103,7 @@ class ApiHistories:
         rows = [change_row(self._library.name, sha, change(pages)) for sha, pages in self._details().items() if pages]
         return pl.DataFrame(rows, schema=CHANGES)
 
-    def _asked(self, targets: Sequence[Target]) -> dict[str, Any]:
+    def _asked(self, targets: Sequence[Repository]) -> dict[str, Any]:
         """What a collection depends on, as it comes back from JSON."""
         asked = self._selection.model_dump(
             mode="json", include={"fix_pattern", "created_from", "created_until", "commits_per_library"}
@@ -120,7 +120,7 @@ class ApiHistories:
     def _last(self) -> Collection | None:
         return next((collection for collection, _ in reversed(self._done())), None)
 
-    def _look(self, client: CollectionClient, target: Target, before: Mapping[str, Any] | None) -> dict[str, Any]:
+    def _look(self, client: CollectionClient, target: Repository, before: Mapping[str, Any] | None) -> dict[str, Any]:
         known = {"branch": None, "head": None, "etag": None, **(before or {}), "how": _SAME}
         if target.number is None:  # it was listed, and is not there
             return {**known, "state": target.state}
@@ -151,7 +151,7 @@ class ApiHistories:
             "how": how,
         }
 
-    def _followed(self, client: CollectionClient, target: Target, old: str | None, head: str, first: Answer) -> str:
+    def _followed(self, client: CollectionClient, target: Repository, old: str | None, head: str, first: Answer) -> str:
         """Ask for what is new between two heads; returns how."""
         if old == head:
             return _SAME
@@ -167,7 +167,7 @@ class ApiHistories:
         self._list(client, target, head, first)
         return _AGAIN
 
-    def _list(self, client: CollectionClient, target: Target, head: str, first: Answer) -> None:
+    def _list(self, client: CollectionClient, target: Repository, head: str, first: Answer) -> None:
         seen = {commit["sha"] for commit in commits_in(first)}
         answer, page = first, 1
         while answer.has_next:
@@ -180,7 +180,7 @@ class ApiHistories:
             )
             seen = _progress(seen, commits_in(answer), target)
 
-    def _compared(self, client: CollectionClient, target: Target, old: str, new: str, purpose: str) -> str | None:
+    def _compared(self, client: CollectionClient, target: Repository, old: str, new: str, purpose: str) -> str | None:
         """Ask for what one head reaches and the other does not; returns how they relate, None where one is unknown."""
         seen: set[str] = set()
         page = 0
@@ -205,7 +205,7 @@ class ApiHistories:
         return str(answer.content.get("status"))
 
     def _mined(
-        self, collections: Sequence[tuple[Collection, Mapping[str, Any]]], targets: Sequence[Target]
+        self, collections: Sequence[tuple[Collection, Mapping[str, Any]]], targets: Sequence[Repository]
     ) -> pl.DataFrame:
         """What all these collections, one after the other, say of the commits."""
         known: dict[str, dict[str, tuple[Commit, bool]]] = {target.key: {} for target in targets}
@@ -246,7 +246,7 @@ def _plain(look: Mapping[str, Any] | None) -> dict[str, Any]:
     return {name: value for name, value in (look or {}).items() if name not in ("how", "etag")}
 
 
-def _progress(seen: set[str], commits: Sequence[Mapping[str, Any]], target: Target) -> set[str]:
+def _progress(seen: set[str], commits: Sequence[Mapping[str, Any]], target: Repository) -> set[str]:
     now = seen | {commit["sha"] for commit in commits}
     if now == seen:
         raise MalformedError(f"the list of commits of {target.full_name} goes on for ever")

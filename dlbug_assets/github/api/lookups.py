@@ -6,7 +6,7 @@ import polars as pl
 
 from dlbug_assets.github.api.access import ApiAccess
 from dlbug_assets.github.api.replies import ask_for_details, change, commit_in, landed_details
-from dlbug_assets.github.commits import CHANGES, COMMITS, Target, change_row, commit_row
+from dlbug_assets.github.commits import CHANGES, COMMITS, Repository, change_row, commit_row
 from dlbug_assets.ingest.landing import Collection, Landing
 
 
@@ -53,7 +53,7 @@ class CommitLookups:
         """What was looked up of these commits (full_name, sha), as the columns COMMITS of histories."""
         pages = landed_details(self.done)
         rows = [
-            commit_row(self._library, Target(name, name), commit_in(pages[sha][0]), is_reachable=None)
+            commit_row(self._library, Repository(name, name), commit_in(pages[sha][0]), is_reachable=None)
             for name, sha in known.select("full_name", "sha").rows()
             if pages.get(sha)
         ]

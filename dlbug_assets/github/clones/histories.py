@@ -22,7 +22,7 @@ from typing import Any, ClassVar, Protocol, TypeVar
 import polars as pl
 
 from dlbug_assets.github.clones.git import Clone, GitError, RemoteState, end_all, keep_to_owner, weighed
-from dlbug_assets.github.commits import CHANGES, COMMITS, Commit, FixCommitFilter, Target, change_row
+from dlbug_assets.github.commits import CHANGES, COMMITS, Commit, FixCommitFilter, Repository, change_row
 from dlbug_assets.github.sampling import bottom_k_sample
 from dlbug_assets.ingest.landing import Collection, Landing
 from dlbug_assets.protocol.study import Library, Study
@@ -90,7 +90,7 @@ class Mining:
     library: str
     fixes: FixCommitFilter
 
-    def look(self, asked: tuple[Target, dict[str, Any] | None]) -> tuple[dict[str, Any], str | None]:
+    def look(self, asked: tuple[Repository, dict[str, Any] | None]) -> tuple[dict[str, Any], str | None]:
         """What a look found, and a warning about it, if any. Where the head is as before, it costs one question."""
         target, before = asked
         clone = self._clone(target)
@@ -119,12 +119,12 @@ class Mining:
         kept = [sha for sha in rewritten if sha not in lost]
         return {"state": look.state, "branch": look.branch, "head": head, "rewritten": kept}, warning
 
-    def commits(self, looked: tuple[Target, Mapping[str, Any]]) -> pl.DataFrame:
+    def commits(self, looked: tuple[Repository, Mapping[str, Any]]) -> pl.DataFrame:
         """Its fixing commits, as the columns COMMITS of histories."""
         target, look = looked
         return self.fixes.rows([(target, self._history(target, look))])
 
-    def changes(self, drawn: tuple[Target, Sequence[str], str]) -> list[dict[str, Any]]:
+    def changes(self, drawn: tuple[Repository, Sequence[str], str]) -> list[dict[str, Any]]:
         """What these commits of it change, as the columns CHANGES of histories. Of a repository in another state than
         ok, those that can be told: files that a clone does not have are nowhere any more."""
         target, shas, state = drawn
@@ -138,7 +138,7 @@ class Mining:
                 told.append(change_row(self.library, sha, clone.change(sha)))
         return told
 
-    def _history(self, target: Target, look: Mapping[str, Any]) -> Iterator[tuple[Commit, bool]]:
+    def _history(self, target: Repository, look: Mapping[str, Any]) -> Iterator[tuple[Commit, bool]]:
         if look["head"] is None:
             return
         clone = self._clone(target)
@@ -148,7 +148,7 @@ class Mining:
             for commit in clone.commits(head, [look["head"]]):
                 yield commit, False
 
-    def _clone(self, target: Target) -> Clone:
+    def _clone(self, target: Repository) -> Clone:
         # A number outlives the names of its repository, and a clone should, too.
         name = hashlib.sha256(target.address.encode()).hexdigest()[:16] if target.number is None else target.key
         return Clone(self.clones / f"{name}.git", target.address)
@@ -169,7 +169,7 @@ class CloneHistories:
         self._mining = Mining(clones, library.name, FixCommitFilter(library, study.selection))
         self._workers = workers
 
-    def collect(self, targets: Sequence[Target]) -> dict[str, Any]:
+    def collect(self, targets: Sequence[Repository]) -> dict[str, Any]:
         """Look at every repository, fetch what has moved, and land the changes of the commits that are drawn.
 
         A repository that cannot be looked at now keeps what is known of it.
@@ -177,9 +177,9 @@ class CloneHistories:
         with self._workers(self._mining.clones) as each:
             return self._collected(targets, each)
 
-    def _collected(self, targets: Sequence[Target], each: Each) -> dict[str, Any]:
+    def _collected(self, targets: Sequence[Repository], each: Each) -> dict[str, Any]:
         keep_to_owner(self._mining.clones)
-        before = self.looks()
+        before = self.remote_states()
         looks = self._looks(targets, before, each)
         self._landing.discard_unfinished(self._library.name)
         asked = self._asked(targets)
@@ -196,21 +196,21 @@ class CloneHistories:
         _, taken = weighed(self._mining.clones)
         return {"kind": self.KIND, **counts, "drawn": drawn.height, "MiB of clones": taken >> 20}
 
-    def looks(self) -> dict[str, dict[str, Any]]:
+    def remote_states(self) -> dict[str, dict[str, Any]]:
         """What the last look found, by key: state, branch, head, and the heads that were rewritten."""
         last = self._last()
         return last.done["looks"] if last else {}
 
-    def commits(self, targets: Sequence[Target]) -> pl.DataFrame:
+    def commits(self, targets: Sequence[Repository]) -> pl.DataFrame:
         """The fixing commits of these repositories, as the columns COMMITS of histories."""
         with self._workers(self._mining.clones) as each:
-            return self._mined(targets, self.looks(), each)
+            return self._mined(targets, self.remote_states(), each)
 
     def changes(self) -> pl.DataFrame:
         """What landed of drawn commits, as the columns CHANGES of histories."""
         return pl.DataFrame(list(self._landed_changes().values()), schema=CHANGES)
 
-    def _asked(self, targets: Sequence[Target]) -> dict[str, Any]:
+    def _asked(self, targets: Sequence[Repository]) -> dict[str, Any]:
         """What a collection depends on, as it comes back from JSON."""
         asked = self._selection.model_dump(
             mode="json", include={"fix_pattern", "created_from", "created_until", "commits_per_library"}
@@ -225,7 +225,7 @@ class CloneHistories:
         return {row["sha"]: row for reply in (last.replies() if last else ()) for row in json.loads(reply.body)}
 
     def _looks(
-        self, targets: Sequence[Target], before: Mapping[str, dict[str, Any]], each: Each
+        self, targets: Sequence[Repository], before: Mapping[str, dict[str, Any]], each: Each
     ) -> dict[str, dict[str, Any]]:
         """Look at all repositories; warnings are logged in the order of the targets, whichever worker is first."""
         looks = {}
@@ -236,7 +236,7 @@ class CloneHistories:
                 logger.warning(warning)
         return looks
 
-    def _mined(self, targets: Sequence[Target], looks: Mapping[str, Mapping[str, Any]], each: Each) -> pl.DataFrame:
+    def _mined(self, targets: Sequence[Repository], looks: Mapping[str, Mapping[str, Any]], each: Each) -> pl.DataFrame:
         known = [(target, looks[target.key]) for target in targets if target.key in looks]
         mined = pl.concat([pl.DataFrame(schema=COMMITS), *each(self._mining.commits, known, 1)])
         # Of one that was deleted and made again under its name, both may have a commit.
@@ -245,7 +245,7 @@ class CloneHistories:
     def _changed(
         self,
         drawn: pl.DataFrame,
-        targets: Sequence[Target],
+        targets: Sequence[Repository],
         looks: Mapping[str, Mapping[str, Any]],
         each: Each,
     ) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ from dlbug_assets.github.api.transport import RefusedError
 from dlbug_assets.protocol.study import Library
 from servers.github import Fault, GitHub
 from support.followed_repositories import PLANTED, STUDY, Following, with_sources
-from support.repositories import Repository
+from support.repositories import GitRepository
 
 LISTED = STUDY.model_copy(update={"libraries": [STUDY.libraries[0].model_copy(update={"repositories": ["jane/r"]})]})
 
@@ -88,7 +88,7 @@ def test_what_the_search_no_longer_finds_is_looked_up(api, study):
 @pytest.mark.parametrize("way", ["api", "clone", "listed"])
 def test_one_made_again_under_its_name_takes_its_row_and_the_commits_of_both_are_kept(api, tmp_path, way, stars):
     study = Following(api, tmp_path / "home", LISTED if way == "listed" else with_sources(STUDY, commits=way))
-    first, second = Repository(tmp_path / "first"), Repository(tmp_path / "second")
+    first, second = GitRepository(tmp_path / "first"), GitRepository(tmp_path / "second")
     first.commit("Fix the first", {"a.py": "1\n"})
     second.commit("Fix the second", {"a.py": "1\n", "b.py": "1\n"})
     api.add(first.path, "jane/r", number=1, stars=5)
@@ -114,7 +114,7 @@ def test_one_made_again_under_its_name_takes_its_row_and_the_commits_of_both_are
 
 def test_one_that_is_listed_and_gone_keeps_its_commits_and_its_number(api, tmp_path):
     study = Following(api, tmp_path / "home", LISTED)
-    made = Repository(tmp_path / "made")
+    made = GitRepository(tmp_path / "made")
     head = made.commit("Fix it", {"a.py": "1\n"})
     api.add(made.path, "jane/r", number=1)
     study.refresh()
@@ -132,7 +132,7 @@ def test_one_that_is_listed_and_gone_keeps_its_commits_and_its_number(api, tmp_p
 @pytest.mark.parametrize("way", ["api", "clone"])
 def test_one_whose_old_name_another_bears_is_still_followed(api, tmp_path, way):
     study = Following(api, tmp_path / "home", with_sources(STUDY, commits=way))
-    first, second = Repository(tmp_path / "first"), Repository(tmp_path / "second")
+    first, second = GitRepository(tmp_path / "first"), GitRepository(tmp_path / "second")
     first.commit("Fix the first")
     second.commit("Fix the second")
     api.add(first.path, "jane/r", number=1)

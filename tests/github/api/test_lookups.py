@@ -8,7 +8,7 @@ from dlbug_assets.github.api.lookups import CommitLookups
 from dlbug_assets.ingest.http_client import MalformedError
 from servers.github import Fault, GitHub
 from support.followed_repositories import PLANTED, Following
-from support.repositories import Repository
+from support.repositories import GitRepository
 
 DETAILS = "repos/{name}/commits/{sha}"
 
@@ -25,7 +25,7 @@ def api(monkeypatch):
 @pytest.fixture
 def known(api, tmp_path):
     """Two commits, of one file and of five."""
-    repository = Repository(tmp_path / "r")
+    repository = GitRepository(tmp_path / "r")
     shas = [
         repository.commit("Fix one", {"a.py": "1\n"}),
         repository.commit("Fix five", {f"{number}.py": "1\n" for number in range(5)}),

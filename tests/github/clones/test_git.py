@@ -9,7 +9,7 @@ import pytest
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.github.clones import git
 from dlbug_assets.github.clones.git import Clone, GitError, RemoteState
-from support.repositories import Repository
+from support.repositories import GitRepository
 
 #: What Python takes for encodings, and no commit is written in; and names that are none.
 NO_ENCODINGS = (
@@ -20,7 +20,7 @@ NO_ENCODINGS = (
 
 @pytest.fixture
 def remote(tmp_path):
-    return Repository(tmp_path / "remote")
+    return GitRepository(tmp_path / "remote")
 
 
 @pytest.fixture

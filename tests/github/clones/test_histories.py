@@ -16,11 +16,11 @@ from dlbug_assets.errors import DlbugError
 from dlbug_assets.github.clones import git, histories
 from dlbug_assets.github.clones.git import Clone, GitError, weighed
 from dlbug_assets.github.clones.histories import CloneHistories
-from dlbug_assets.github.commits import Target
+from dlbug_assets.github.commits import Repository
 from dlbug_assets.ingest.landing import Landing
 from dlbug_assets.protocol.study import Study
 from support.followed_repositories import STUDY
-from support.repositories import Repository
+from support.repositories import GitRepository
 
 pytestmark = pytest.mark.slow
 
@@ -29,7 +29,7 @@ NAMES = [f"jane/r{number}" for number in range(6)]
 
 @pytest.fixture
 def repositories(tmp_path):
-    made = {name: Repository(tmp_path / name) for name in NAMES}
+    made = {name: GitRepository(tmp_path / name) for name in NAMES}
     for name, repository in made.items():
         repository.commit(f"fix {name}", {"a.py": f"{name}\n"})
     return made
@@ -40,15 +40,15 @@ def follow(tmp_path, repositories, caplog):
     """Follows the repositories; returns its notes, what it logged, and what it found."""
     caplog.set_level(logging.INFO)
 
-    def following(*further: Target, home: str = "home", study: Study = STUDY):
+    def following(*further: Repository, home: str = "home", study: Study = STUDY):
         root = tmp_path / home
         histories = CloneHistories(study, study.libraries[0], Landing(root / "landing", Clock()), root / "clones")
-        targets = [*further, *(Target(str(repositories[name].path), name) for name in NAMES)]
+        targets = [*further, *(Repository(str(repositories[name].path), name) for name in NAMES)]
         caplog.clear()
         notes = histories.collect(targets)
         said = caplog.messages
         following.changes = histories.changes()
-        return notes, said, histories.looks(), histories.commits(targets)["title"].to_list()
+        return notes, said, histories.remote_states(), histories.commits(targets)["title"].to_list()
 
     return following
 
@@ -119,7 +119,7 @@ def test_where_nothing_changed_each_repository_costs_one_look_and_nothing_else(f
 def test_a_refresh_of_hundreds_of_unchanged_repositories_starts_git_once_for_each(tmp_path, monkeypatch):
     """Counted by a git that writes down how it is started, also by git itself."""
     count = 200
-    first = Repository(tmp_path / "0")
+    first = GitRepository(tmp_path / "0")
     first.commit("fix it", {"a.py": "x\n"})
     for number in range(1, count):
         shutil.copytree(first.path, tmp_path / str(number))
@@ -129,7 +129,7 @@ def test_a_refresh_of_hundreds_of_unchanged_repositories_starts_git_once_for_eac
     (tools / "git").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tools}:{os.environ['PATH']}")
     histories = CloneHistories(STUDY, STUDY.libraries[0], Landing(tmp_path / "landing", Clock()), tmp_path / "clones")
-    targets = [Target(str(tmp_path / str(number)), f"jane/{number}") for number in range(count)]
+    targets = [Repository(str(tmp_path / str(number)), f"jane/{number}") for number in range(count)]
     notes = histories.collect(targets)
     assert (notes["repositories"], notes["commits"]) == (count, count)
     assert log.read_text().count(" fetch --quiet ") == count
@@ -341,7 +341,7 @@ def test_what_commits_drawn_late_change_is_unknown_where_their_repository_is_gon
 
 @pytest.mark.parametrize("workers", [1, 3])
 def test_rows_and_words_are_in_the_same_order_however_many_work(follow, monkeypatch, workers):
-    gone = [Target("http://127.0.0.1:1/none", "none")]
+    gone = [Repository("http://127.0.0.1:1/none", "none")]
     with pytest.raises(DlbugError, match="fetched by https, ssh or from a path"):
         follow(*gone)
     many = follow(home="many")
@@ -353,7 +353,7 @@ def test_rows_and_words_are_in_the_same_order_however_many_work(follow, monkeypa
 
 def test_a_remote_that_hangs_is_left_and_the_others_go_on(follow, silent, monkeypatch):
     monkeypatch.setattr(git, "_LOOK_SECONDS", 1)
-    notes, said, looks, titles = follow(Target(silent, "silent"))
+    notes, said, looks, titles = follow(Repository(silent, "silent"))
     assert said == ["silent cannot be read now: git ls-remote took longer than 1 seconds and was ended"]
     assert looks[silent] == {"state": None, "branch": None, "head": None, "rewritten": []}
     assert titles == [f"fix {name}" for name in NAMES]
@@ -383,7 +383,7 @@ def test_on_a_disk_that_is_nearly_full_nothing_is_fetched_and_what_is_known_stay
 def test_an_interruption_ends_what_hangs(follow, silent):
     """The first remote goes wrong while another one hangs: nobody waits for that."""
     with pytest.raises(DlbugError, match="fetched by https, ssh or from a path"):
-        follow(Target("http://127.0.0.1:1/none", "none"), Target(silent, "silent"))
+        follow(Repository("http://127.0.0.1:1/none", "none"), Repository(silent, "silent"))
     assert is_talked_to_by_nobody(silent)
 
 
