@@ -25,7 +25,7 @@ from dlbug_assets.github.api.access import ApiAccess
 from dlbug_assets.github.sources import commit_source
 from dlbug_assets.ingest.landing import Landing
 from dlbug_assets.ingest.spark import VARIABLE
-from dlbug_assets.layout import Home
+from dlbug_assets.layout import CHECKOUT, PACKAGE, Home
 from dlbug_assets.protocol.study import Study, load_study
 from dlbug_assets.protocol.taxonomy import load_taxonomy
 from dlbug_assets.stackoverflow.api.collector import Api
@@ -108,4 +108,15 @@ def build_defs(study: Study, environ: Mapping[str, str]) -> dg.Definitions:
 @dg.definitions
 def defs() -> dg.Definitions:
     """Return the definitions of the study that DLBUG_STUDY names, for `dagster dev`, `dg dev` and `dg launch`."""
-    return build_defs(load_study(os.environ.get("DLBUG_STUDY", "sample")), os.environ)
+    return dg.Definitions.merge(
+        build_defs(load_study(os.environ.get("DLBUG_STUDY", "sample")), os.environ), *_scaffolded()
+    )
+
+
+def _scaffolded() -> list[dg.Definitions]:
+    """Return what was scaffolded into dlbug_assets/defs of a checkout."""
+    folder = PACKAGE / "defs"
+    # Loading an empty folder takes half a second.
+    if CHECKOUT is None or not any(path.name not in ("__init__.py", "__pycache__") for path in folder.iterdir()):
+        return []
+    return [dg.load_from_defs_folder(path_within_project=folder)]

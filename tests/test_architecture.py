@@ -24,6 +24,7 @@ GROUND = {
 }
 #: Packages from bottom to top, with the definitions and the entry point: each imports from those before it.
 LAYERS = [
+    "defs",
     "protocol",
     "warehouse",
     "ingest",

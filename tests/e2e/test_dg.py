@@ -1,0 +1,48 @@
+"""Dagster's `dg` command in a copy of the checkout."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from dlbug_assets.layout import CHECKOUT
+
+
+@pytest.fixture
+def dg(tmp_path):
+    """Run `dg` in a copy of the project, whose code is imported in place of the checkout's."""
+    copy = tmp_path / "project"
+    ignored = shutil.ignore_patterns("__pycache__")
+    for name in ("dlbug_assets", "dbt_like_sql"):
+        shutil.copytree(CHECKOUT / name, copy / name, ignore=ignored)
+    for name in ("pyproject.toml", "workspace.yaml"):
+        shutil.copy(CHECKOUT / name, copy / name)
+    environ = os.environ | {"PYTHONPATH": str(copy), "DLBUG_HOME": str(tmp_path / "home"), "NO_COLOR": "1"}
+
+    def run(*arguments: str) -> str:
+        result = subprocess.run(
+            [Path(sys.executable).with_name("dg"), *arguments],
+            cwd=copy,
+            env=environ,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=200,
+        )
+        assert result.returncode == 0, result.stdout + result.stderr
+        return result.stdout
+
+    run.folder = copy
+    return run
+
+
+def test_a_scaffolded_definition_is_loaded_with_the_study(dg):
+    assert dg("list", "component-tree").strip()
+    dg("scaffold", "defs", "dagster.asset", "notes.py")
+    assert (Path(dg.folder) / "dlbug_assets" / "defs" / "notes.py").is_file()
+    assets = {asset["asset_key"] for asset in json.loads(dg("list", "defs", "--json"))["assets"]}
+    assert {"notes", "analysis/findings", "publishing/database"} <= assets
