@@ -1,4 +1,4 @@
-"""Landings as Dagster assets: store the replies of a source, library by library, without opening the database.
+"""Landings as Dagster assets: they store the replies of a source, library by library, without opening the database.
 
 A library that fails does not stop the others: they are recorded as materialized, so that downstream assets can run, and
 then the step fails.
@@ -28,9 +28,11 @@ LANDINGS = (POSTS_LANDING, COMMITS_LANDING)
 
 
 class Collect(Protocol):
-    """Bring the landing up to date; ``sweep`` repeats the full query."""
+    """A function that collects for one corpus."""
 
-    def __call__(self, libraries: Sequence[str], *, sweep: bool) -> Iterator[Collected]: ...
+    def __call__(self, libraries: Sequence[str], *, sweep: bool) -> Iterator[Collected]:
+        """Bring the landing up to date, library by library; ``sweep`` repeats the full query."""
+        ...
 
 
 class CollectionConfig(dg.Config):
@@ -77,30 +79,30 @@ def landing_asset(landing: str, collect: Collect, lock: Path, tables: TableAsset
             )
         ],
         backfill_policy=dg.BackfillPolicy.single_run(),
-        # Not opened here, but it holds the run's lock, which shows that the run is alive.
+        # Not used here, but the resource holds the run's lock, which shows that the run is alive.
         required_resource_keys={"warehouse"},
         # Before any step that writes: collecting takes long, and other runs can use the database meanwhile.
         op_tags={"dagster/priority": "1"},
     )
     def collecting(context: dg.AssetExecutionContext, config: CollectionConfig) -> Any:
-        shown: dict[str, dict[str, Any]] = {}
+        notes: dict[str, dict[str, Any]] = {}
         failures = {}
         is_unreachable = False
         with Lease(lock, f"run {context.run.run_id}", what="collector's lease"):
             for collected in collect(context.partition_keys, sweep=config.sweep):
                 if collected.failure is None:
-                    shown[collected.library] = dict(collected.notes)
+                    notes[collected.library] = dict(collected.notes)
                     logger.info("%s: %s", collected.library, _line(collected.notes))
                 else:
                     failures[collected.library] = str(collected.failure)
                     is_unreachable |= isinstance(collected.failure, UnreachableError)
-        metadata = {**_totals(shown), **library_metadata(shown, {}), **tables.protocol}
+        metadata = {**_totals(notes), **library_metadata(notes, {}), **tables.protocol}
         if is_unreachable and context.retry_number < config.retries:
             wait = config.pause * 4**context.retry_number
             logger.warning("no reply for %s: trying again in %.0f s", ", ".join(failures), wait)
             raise dg.RetryRequested(max_retries=config.retries, seconds_to_wait=wait)
         if failures:
-            for library in shown:  # these are complete, so downstream assets can use them
+            for library in notes:  # these are complete, so downstream assets can use them
                 yield dg.AssetMaterialization(asset_key(landing), metadata=metadata, partition=library)
             reasons = dict.fromkeys(failures.values())
             raise dg.Failure(
@@ -115,15 +117,15 @@ def landing_asset(landing: str, collect: Collect, lock: Path, tables: TableAsset
     return collecting
 
 
-def _totals(shown: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+def _totals(notes: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """Return the totals of a run that the UI plots: requests, quota left, newest activity (where known)."""
-    known: dict[str, list[Any]] = {}
-    for notes in shown.values():
-        for name in ("requests", "quota_left", "newest_activity"):
-            if notes.get(name) is not None:
-                known.setdefault(name, []).append(notes[name])
-    ways: dict[str, Callable[[list[Any]], Any]] = {"requests": sum, "quota_left": min, "newest_activity": max}
-    return {name: ways[name](values) for name, values in known.items()}
+    aggregates: dict[str, Callable[[list[Any]], Any]] = {"requests": sum, "quota_left": min, "newest_activity": max}
+    totals = {}
+    for name, aggregate in aggregates.items():
+        known = [of_library[name] for of_library in notes.values() if of_library.get(name) is not None]
+        if known:
+            totals[name] = aggregate(known)
+    return totals
 
 
 def _line(notes: Mapping[str, Any]) -> str:

@@ -28,7 +28,9 @@ def seed_assets(tables: TableAssets, taxonomy: Taxonomy) -> dg.AssetsDefinition:
     computed = study_tables(tables.study, taxonomy)
     missing = [spec for spec in specs if spec.table not in computed and not _seed(spec).is_file()]
     if missing:
-        raise DlbugError(f"{missing[0].source}: {missing[0].table} has a description, but no {_shown(missing[0])}")
+        raise DlbugError(
+            f"{missing[0].source}: {missing[0].table} has a description, but no {display_path(_seed(missing[0]))}"
+        )
 
     @dg.multi_asset(
         name="reference",
@@ -104,13 +106,9 @@ def _code_version(spec: TableSpec, computed: Mapping[str, pl.DataFrame]) -> str:
 
 def _reference(spec: TableSpec) -> dict[str, Any]:
     if _seed(spec).is_file():
-        return {"made_by": _shown(spec), **file_reference(_seed(spec))}
+        return {"made_by": display_path(_seed(spec)), **file_reference(_seed(spec))}
     return function_reference(study_tables)
 
 
 def _seed(spec: TableSpec) -> Path:
     return SEEDS / f"{spec.name}.csv"
-
-
-def _shown(spec: TableSpec) -> str:
-    return display_path(_seed(spec))

@@ -37,7 +37,7 @@ _DIALECT = "duckdb"
 
 @dataclass(frozen=True)
 class Model:
-    """One .sql file: its table, its query, and the tables that it reads with the line of their first mention."""
+    """One .sql file: its table, its query, and the tables that it reads, each with the line of its first mention."""
 
     table: str
     file: Path
@@ -45,15 +45,16 @@ class Model:
     reads: Mapping[str, int]
 
     @property
-    def shown(self) -> str:
+    def path(self) -> str:
+        """The path of the file as messages show it."""
         return display_path(self.file)
 
 
 def load_models(known: Mapping[str, TableSpec], folder: Path = MODELS) -> list[Model]:
     """Read every model under ``folder``, in the order of their names.
 
-    ``known`` are the tables that schema.yml files describe. Raises :class:`DlbugError` naming file and line for
-    what is no single query, an unknown or unqualified table, a missing description, or a cycle.
+    ``known`` are the tables that schema.yml files describe. Raises :class:`DlbugError`, naming file and line, for a
+    file that is not a single query, an unknown or unqualified table, a missing description, or a cycle.
     """
     models = [_read(file, known) for file in sorted(folder.glob("*/*.sql"))]
     by_table = {model.table: model for model in models}
@@ -64,7 +65,7 @@ def load_models(known: Mapping[str, TableSpec], folder: Path = MODELS) -> list[M
         cycle = list(reversed(error.args[1]))
         first = by_table[cycle[0]]
         raise DlbugError(
-            f"{first.shown}, line {first.reads[cycle[1]]}: a cycle, {' reads '.join(cycle)}; one of them has to go"
+            f"{first.path}, line {first.reads[cycle[1]]}: a cycle, {' reads '.join(cycle)}; remove one of these"
         ) from None
     return models
 
@@ -87,7 +88,7 @@ def _read(file: Path, known: Mapping[str, TableSpec]) -> Model:
         if not mention.db:
             if mention.name not in ctes:
                 raise DlbugError(
-                    f"{display_path(file)}, line {line}: {mention.name!r} is no CTE here; write tables as schema.table"
+                    f"{display_path(file)}, line {line}: {mention.name!r} is not a CTE; write tables as schema.table"
                 )
             continue
         name = f"{mention.db}.{mention.name}"
@@ -122,9 +123,10 @@ def _parse(file: Path, sql: str) -> exp.Query:
 
 
 def column_origins(model: Model, specs: Mapping[str, TableSpec]) -> dict[str, list[tuple[str, str]]]:
-    """Column -> the (table, column) pairs it is computed from, sorted; empty where it comes from no column.
+    """Return, for each column, the (table, column) pairs it is computed from, sorted.
 
-    A query that sqlglot cannot follow (PIVOT, table functions) gives nothing.
+    A column that is computed from no other has an empty list. The result is empty for a query whose lineage sqlglot
+    cannot trace (PIVOT, table functions).
     """
     schema: dict[str, dict[str, dict[str, str]]] = {}
     for table in model.reads:
@@ -166,8 +168,8 @@ def _asset(tables: TableAssets, model: Model) -> dg.AssetsDefinition:
             }
         ),
     }
-    shown = {
-        "made_by": model.shown,
+    metadata = {
+        "made_by": model.path,
         **file_reference(model.file),
         "sql": dg.MetadataValue.md(f"```sql\n{model.sql}\n```"),
         # Here as well, so that the UI shows the columns before the first materialization.
@@ -181,7 +183,7 @@ def _asset(tables: TableAssets, model: Model) -> dg.AssetsDefinition:
                 spec,
                 upstream_tables([spec], model.reads),
                 {"sql", "duckdb"},
-                shown,
+                metadata,
                 code_version=text_version(model.sql),
             )
         ],
@@ -191,8 +193,8 @@ def _asset(tables: TableAssets, model: Model) -> dg.AssetsDefinition:
     def table(context: dg.AssetExecutionContext) -> Any:
         warehouse: Warehouse = context.resources.warehouse
         written = warehouse.replace(spec, model.sql)
-        shown = {"rows": markdown_table(warehouse.read(spec.table))} if spec.preview else {}
+        preview = {"rows": markdown_table(warehouse.read(spec.table))} if spec.preview else {}
         rows_in = sum(warehouse.row_count(table) for table in model.reads)
-        yield from tables.events([(written, {**columns, **shown})], rows_in)
+        yield from tables.events([(written, {**columns, **preview})], rows_in)
 
     return table

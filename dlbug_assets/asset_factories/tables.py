@@ -31,14 +31,14 @@ OWNERS = ["team:dlbug"]
 ROWS_IN, ROWS_OUT = "rows in", "dagster/row_count"
 
 _CONDITION = dg.AutomationCondition
-#: Materialize a table again once its code or the data version of something upstream changed, when everything upstream
-#: exists (some partitions of a corpus are enough) and nothing upstream is being materialized. Where a blocking check
-#: failed, the table and everything downstream wait: bad data is not tried again, nor published beside newer tables.
+#: Materialize a table again once its code or the data version of an upstream asset changed, provided that every
+#: upstream asset exists (some partitions of a corpus are enough) and none is being materialized. If a blocking check
+#: failed, the table and everything downstream wait: bad data is neither retried nor published beside newer tables.
 FOLLOW_UPSTREAM = (
     (
         _CONDITION.any_deps_match(_CONDITION.data_version_changed() | _CONDITION.will_be_requested())
         | _CONDITION.code_version_changed()
-    ).since_last_handled()
+    ).since_last_handled()  # pyright: ignore[reportAttributeAccessIssue] - Dagster declares it for one kind of key only
     & _CONDITION.all_deps_match(~_CONDITION.missing() | _CONDITION.will_be_requested())
     & ~_CONDITION.any_deps_in_progress()
     & ~_CONDITION.in_progress()
@@ -53,33 +53,33 @@ Events = Iterator[dg.MaterializeResult | dg.AssetCheckResult]
 class _Corpus:
     """What a step wrote to one partitioned table, by library."""
 
-    shown: dict[str, dict[str, Any]] = field(default_factory=dict)
+    notes: dict[str, dict[str, Any]] = field(default_factory=dict)
     totals: dict[str, int] = field(default_factory=dict)
 
     def record(self, library: str, part: PartitionRows, written: WriteResult) -> None:
         counts = {"rows written": written.rows_received, **part.counts}
-        self.shown[library] = {**counts, **part.notes}
+        self.notes[library] = {**counts, **part.notes}
         for name, value in counts.items():
             self.totals[name] = self.totals.get(name, 0) + value
         self.last = written
 
     def has_received(self, library: str) -> bool:
         """Return whether the library that was written last had any rows."""
-        return library in self.shown and self.last.rows_received > 0
+        return library in self.notes and self.last.rows_received > 0
 
     def line(self, library: str) -> str:
         """Return the counts of a library in one line, for the log."""
-        counts = {name: value for name, value in self.shown[library].items() if name in self.totals}
+        counts = {name: value for name, value in self.notes[library].items() if name in self.totals}
         return f"{self.last.spec.name}: {', '.join(f'{value} {name}' for name, value in counts.items())}"
 
     def metadata(self) -> dict[str, Any]:
-        return library_metadata(self.shown, self.totals)
+        return library_metadata(self.notes, self.totals)
 
 
-def library_metadata(shown: Mapping[str, Mapping[str, Any]], totals: Mapping[str, int]) -> dict[str, Any]:
+def library_metadata(notes: Mapping[str, Mapping[str, Any]], totals: Mapping[str, int]) -> dict[str, Any]:
     """Return the notes per library as a table for the UI, and the totals, which the UI plots over time."""
     plotted = {name.replace(" ", "_"): value for name, value in totals.items()}
-    rows = [{"library": library, **of_library} for library, of_library in shown.items()]
+    rows = [{"library": library, **of_library} for library, of_library in notes.items()]
     return {**plotted, "by_library": markdown_table(pl.DataFrame(rows, infer_schema_length=None, strict=False))}
 
 
@@ -102,7 +102,7 @@ def asset_key(table: str) -> dg.AssetKey:
 
 
 class TableAssets:
-    """Create the assets of one study's tables; each table is registered once."""
+    """The factory of the assets of one study's tables; each table is registered once."""
 
     def __init__(self, study: Study, specs: Mapping[str, TableSpec]) -> None:
         self.study = study
@@ -216,7 +216,7 @@ class TableAssets:
                 if not _write_library(library, computed, corpora, specs, warehouse):
                     break  # the step fails; the libraries after this one keep what they have
             chosen = selected(context, specs)
-            reached = [(spec, corpora[spec.table]) for spec in specs if corpora[spec.table].shown]
+            reached = [(spec, corpora[spec.table]) for spec in specs if corpora[spec.table].notes]
             yield from self.events(
                 [
                     (corpus.last, corpus.metadata())
@@ -236,9 +236,11 @@ class TableAssets:
         rows_in: int,
         version: str | None = None,
     ) -> Events:
-        """Yield the materializations and check results of one step's writes; raises dg.Failure where a blocking check
-        failed. ``rows_in`` is the number of rows that the step read or received; ``version`` replaces the data version
-        of each table."""
+        """Yield the materializations and check results of one step's writes.
+
+        ``rows_in`` is the number of rows that the step read or received; ``version`` replaces the data version of each
+        table. Raises dg.Failure if a blocking check failed.
+        """
         rejected = []
         for result, metadata in written:
             checks = [_check_result(result.spec, outcome) for outcome in result.outcomes]
@@ -320,8 +322,10 @@ def _write_library(
 
 
 def upstream_tables(specs: Sequence[TableSpec], reads: Iterable[str]) -> list[str]:
-    """Return the tables that must exist before ``specs``, which are computed together: those that they read, and those
-    that their checks refer to."""
+    """Return the tables that must exist before ``specs``, which are computed together.
+
+    These are the tables that they read and those that their checks refer to.
+    """
     against = {table for spec in specs for table in spec.checked_against} - {spec.table for spec in specs}
     return sorted({*reads, *against})
 

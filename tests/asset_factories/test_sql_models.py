@@ -1,4 +1,4 @@
-"""SQL files as assets: dependencies and lineage are read from the query, and what is wrong in it is said at load."""
+"""SQL models as assets: dependencies and lineage are read from the query, and errors in it are reported on loading."""
 
 import textwrap
 
@@ -76,7 +76,7 @@ def load(folder):
     return {model.table: model for model in load_models(load_specs(folder), folder)}
 
 
-def refused(folder, name, text):
+def load_error(folder, name, text):
     write(folder, name, text)
     with pytest.raises(DlbugError) as caught:
         load(folder)
@@ -89,7 +89,7 @@ def test_dependencies_are_the_tables_a_query_reads(folder):
     assert dict(models["analysis.shares"].reads) == {"analysis.counts": 4}
 
 
-def test_table_functions_and_pivots_are_no_dependencies_of_their_own(folder):
+def test_table_functions_and_pivots_are_not_dependencies(folder):
     write(
         folder,
         "counts.sql",
@@ -101,7 +101,7 @@ def test_table_functions_and_pivots_are_no_dependencies_of_their_own(folder):
     assert list(load(folder)["analysis.counts"].reads) == ["analysis.bugs"]
 
 
-def test_column_lineage_goes_through_ctes_to_the_tables(folder):
+def test_column_lineage_is_traced_through_ctes(folder):
     origins = column_origins(load(folder)["analysis.shares"], load_specs(folder))
     assert origins == {
         "library": [("analysis.counts", "library")],
@@ -115,7 +115,7 @@ def test_column_lineage_goes_through_ctes_to_the_tables(folder):
         ("select 1 as library, 2 as bugs;\nselect 2", "counts.sql, line 2: a second statement"),
         ("drop table analysis.bugs", "counts.sql, line 1: a drop statement; a model is a single query"),
         ("select *\nfrom analysis.bugz", "counts.sql, line 2: unknown table analysis.bugz"),
-        ("select *\n\nfrom bugs", "counts.sql, line 3: 'bugs' is no CTE here; write tables as schema.table"),
+        ("select *\n\nfrom bugs", "counts.sql, line 3: 'bugs' is not a CTE; write tables as schema.table"),
         ("select *\nfrom analysis.counts", "counts.sql, line 2: a cycle, analysis.counts reads itself"),
         ("select library,\nfrom from", "counts.sql, line 2: not SQL"),
         ("select 'open", "counts.sql: not SQL"),
@@ -125,19 +125,19 @@ def test_column_lineage_goes_through_ctes_to_the_tables(folder):
         ),
     ],
 )
-def test_what_is_no_usable_model_is_named_with_file_and_line(folder, text, expected):
-    assert expected in refused(folder, "counts.sql", text)
+def test_errors_in_models_are_reported_with_file_and_line(folder, text, expected):
+    assert expected in load_error(folder, "counts.sql", text)
 
 
-def test_a_model_without_a_description_is_refused(folder):
-    message = refused(folder, "secrets.sql", "select 1 as x")
+def test_a_model_without_a_description_is_an_error(folder):
+    message = load_error(folder, "secrets.sql", "select 1 as x")
     assert "secrets.sql, line 1: analysis.secrets has no description; add it to " in message
     assert message.endswith("schema.yml")
 
 
 @pytest.fixture
 def materialized(folder, tmp_path):
-    """Materializes the models over given bugs; returns Dagster's result."""
+    """Return a function that materializes the models over given bugs and returns Dagster's result."""
     home = Home(tmp_path / "home", "tiny")
     specs = load_specs(folder)
 
@@ -149,12 +149,11 @@ def materialized(folder, tmp_path):
     def run(bugs):
         tables = TableAssets(load_study("sample"), specs)
 
-        @tables.whole("analysis.bugs")
-        def the_bugs():
+        def compute():
             return pl.DataFrame(bugs, schema=["bug", "library"], orient="row")
 
         return dg.materialize(
-            [the_bugs, *sql_assets(tables, load_models(specs, folder))],
+            [tables.table("analysis.bugs", compute=compute), *sql_assets(tables, load_models(specs, folder))],
             resources={"warehouse": warehouse},
             raise_on_error=False,
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
@@ -163,7 +162,7 @@ def materialized(folder, tmp_path):
     return run
 
 
-def test_models_run_in_order_and_say_what_they_made(materialized, tmp_path):
+def test_models_run_in_order_and_record_rows_columns_and_lineage(materialized, tmp_path):
     result = materialized([(1, "Keras"), (2, "Keras"), (3, "Torch"), (4, "Keras")])
     assert result.success
     with Warehouse(Home(tmp_path / "home", "tiny"), "a test") as warehouse:
@@ -177,7 +176,7 @@ def test_models_run_in_order_and_say_what_they_made(materialized, tmp_path):
     assert lineage["share"] == [dg.TableColumnDep(dg.AssetKey(["analysis", "counts"]), "bugs")]
 
 
-def test_a_violated_check_stops_the_run_and_leaves_the_tables_as_they_were(materialized, tmp_path):
+def test_a_violated_check_fails_the_run_and_keeps_the_tables(materialized, tmp_path):
     materialized([(1, "Keras")])
     result = materialized([(1, "Keras"), (2, "Cafe")])
     assert not result.success
@@ -192,7 +191,7 @@ def test_a_violated_check_stops_the_run_and_leaves_the_tables_as_they_were(mater
         assert warehouse.read("analysis.counts").rows() == [("Keras", 1)]
 
 
-def test_definitions_carry_descriptions_kinds_columns_and_the_sql(folder):
+def test_assets_have_description_group_kinds_dependencies_columns_and_sql(folder):
     specs = load_specs(folder)
     tables = TableAssets(load_study("sample"), specs)
     shares = {
