@@ -1,4 +1,7 @@
-"""Assets of the analysis that Python computes: statistics on frames. Counts and joins are SQL models."""
+"""Assets of the analysis that Python computes: statistics on frames.
+
+Counts and joins are SQL models.
+"""
 
 from functools import partial
 
@@ -24,7 +27,7 @@ _PUBLISHED = {"published": "reference.findings", "published_correlation": "refer
 
 
 def assets(tables: TableAssets) -> list[dg.AssetsDefinition]:
-    """Return the Python assets."""
+    """Return the assets of the analysis that Python computes."""
     seed = tables.study.study.seed
     return [
         tables.table(

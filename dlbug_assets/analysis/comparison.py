@@ -1,6 +1,6 @@
-"""Stack Overflow against GitHub: the paper's t-test per category (sections 3.4, 4.6, 5.4), and what is left of it.
+"""Stack Overflow against GitHub: the paper's t-test per category (sections 3.4, 4.6, 5.4).
 
-The test takes one share per library and source, so that with five libraries it compares five shares with five.
+The test compares one share per library and source: with five libraries, five shares with five.
 """
 
 import math
@@ -12,52 +12,42 @@ import polars as pl
 from dlbug_assets.analysis.statistics.multiplicity import with_corrections
 from dlbug_assets.analysis.statistics.shares import whole_percent
 from dlbug_assets.protocol.taxonomy import GITHUB, STACK_OVERFLOW
+from dlbug_assets.warehouse.rows import table_schema
 
 #: The paper's "95% significant level" (section 3.4).
 SIGNIFICANCE = 0.05
 
 _ALWAYS_COMPARED = ("bug_type", "root_cause", "effect", "stage")
 
-_SCHEMA = {
-    "dimension": pl.String,
-    "category": pl.String,
-    "mean_share_stack_overflow": pl.Float64,
-    "mean_share_github": pl.Float64,
-    "p_paper": pl.Float64,
-    "p_paper_rounded": pl.Float64,
-    "p_published": pl.Float64,
-    "rejects": pl.Boolean,
-    "undefined_reason": pl.String,
-}
-
 
 def student_t_test(first: Sequence[float], second: Sequence[float]) -> float | None:
-    """Two-sided P value of Student's t-test with pooled variance, None where neither sample varies.
+    """Return the two-sided P value of Student's t-test with pooled variance, None if neither sample varies.
 
-    The value of ``scipy.stats.ttest_ind(first, second, equal_var=True)``, a hundred times as fast; means and variances
-    are taken exactly, where scipy warns of a loss of precision if one sample is constant (Student 1908).
+    Equals ``scipy.stats.ttest_ind(first, second, equal_var=True)``, but is a hundred times as fast. Means and variances
+    are exact, so that a constant sample causes no loss of precision, of which scipy warns (Student 1908, "The probable
+    error of a mean").
     """
     from scipy.special import stdtr  # noqa: PLC0415 - slow to import
 
     if len(set(first)) == 1 and len(set(second)) == 1:
         return None
     sizes = len(first), len(second)
-    freedom = sum(sizes) - 2
-    spread = sum((len(sample) - 1) * statistics.variance(sample) for sample in (first, second)) / freedom
-    error = math.sqrt(spread * sum(1 / size for size in sizes))
-    return float(2 * stdtr(freedom, -abs(statistics.mean(first) - statistics.mean(second)) / error))
+    degrees = sum(sizes) - 2
+    variance = sum((len(sample) - 1) * statistics.variance(sample) for sample in (first, second)) / degrees
+    error = math.sqrt(variance * sum(1 / size for size in sizes))
+    return float(2 * stdtr(degrees, -abs(statistics.mean(first) - statistics.mean(second)) / error))
 
 
 def source_comparison(counts: pl.DataFrame, **published_p: pl.DataFrame) -> pl.DataFrame:
-    """The paper's test for every category of bug_type, root_cause, effect, stage (antipattern where both have any).
+    """Return analysis.source_comparison: the paper's test for every category of the compared dimensions.
 
-    ``counts``: analysis.label_counts. ``published_p``: dimension -> frame with category and p_value (the P value
-    columns of Tables 2 to 4; dimensions without a printed table are left out).
+    ``counts`` is analysis.label_counts. ``published_p`` are frames with category and p_value by dimension: the P value
+    columns of Tables 2 to 4. For the compared dimensions see :func:`compared_dimensions`.
 
-    Gives dimension, category, mean_share_stack_overflow and mean_share_github (means of the libraries' shares, 0..1),
-    p_paper (from exact shares), p_paper_rounded (from shares rounded to whole percent, halves away from zero, as the
-    printed ones), p_published, p_holm (Holm 1979, over every defined p_paper of every dimension), rejects
-    (p_paper < 0.05) and undefined_reason; what is undefined is NULL.
+    Columns: dimension, category, mean_share_stack_overflow and mean_share_github (means of the libraries' shares,
+    0..1), p_paper (from exact shares), p_paper_rounded (from shares rounded to whole percent, halves away from zero,
+    like the printed P values), p_published, p_holm (Holm 1979, over the defined p_paper of all dimensions), rejects
+    (p_paper < 0.05) and undefined_reason. Undefined values are NULL.
     """
     printed = {
         (dimension, category): p
@@ -70,17 +60,15 @@ def source_comparison(counts: pl.DataFrame, **published_p: pl.DataFrame) -> pl.D
         of_dimension = per_library.filter(pl.col("dimension") == dimension)
         missing = _missing_totals(of_dimension, dimension)
         for (category,), cells in of_dimension.group_by(["category"], maintain_order=True):
-            row = _tested(cells, missing)
+            row = _test_category(cells, missing)
             rows.append({"dimension": dimension, "category": category, **row,
                          "p_published": printed.get((dimension, category))})  # fmt: skip
-    return with_corrections(pl.DataFrame(rows, schema=_SCHEMA), "p_paper").select(
-        *(name for name in _SCHEMA if name not in ("rejects", "undefined_reason")),
-        "p_holm", "rejects", "undefined_reason",
-    )  # fmt: skip
+    tests = pl.DataFrame(rows, schema=table_schema("analysis.source_comparison", without=["p_holm"]))
+    return with_corrections(tests, "p_paper").select(*table_schema("analysis.source_comparison"))
 
 
 def compared_dimensions(counts: pl.DataFrame) -> list[str]:
-    """The dimensions in which sources are compared: antipatterns only where both have any."""
+    """Return the dimensions in which sources are compared: antipatterns only if both sources have any."""
     sources = counts.filter(
         (pl.col("dimension") == "antipattern") & (pl.col("library") == "All")
         & pl.col("source").is_in([STACK_OVERFLOW, GITHUB]) & (pl.col("total") > 0)
@@ -89,7 +77,10 @@ def compared_dimensions(counts: pl.DataFrame) -> list[str]:
 
 
 def _missing_totals(cells: pl.DataFrame, dimension: str) -> str | None:
-    """Why the shares of a dimension can't be compared: a library without labels has no share."""
+    """Return why the shares of a dimension cannot be compared, None if they can.
+
+    A library without labels in the dimension has no share.
+    """
     label = dimension.replace("_", " ")
     without = cells.filter(pl.col("total") == 0).select("source", "library").unique(maintain_order=True)
     if cells["total"].sum() == 0:
@@ -102,7 +93,7 @@ def _missing_totals(cells: pl.DataFrame, dimension: str) -> str | None:
     return None
 
 
-def _tested(cells: pl.DataFrame, missing: str | None) -> dict[str, object]:
+def _test_category(cells: pl.DataFrame, missing: str | None) -> dict[str, object]:
     if missing:
         return {"undefined_reason": missing}
     exact, rounded = {}, {}

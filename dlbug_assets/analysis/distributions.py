@@ -1,19 +1,22 @@
-"""How the bugs of a dimension are distributed over its categories, in total and by year."""
+"""The distribution of bugs over the categories of a dimension, in total and by year."""
 
 import polars as pl
 
-from dlbug_assets.analysis.statistics.clusters import with_cluster_intervals
-from dlbug_assets.analysis.statistics.intervals import with_wilson
+from dlbug_assets.analysis.statistics.clusters import CLUSTER_COLUMNS, with_cluster_intervals
+from dlbug_assets.analysis.statistics.intervals import with_wilson_intervals
 from dlbug_assets.protocol.taxonomy import DIMENSIONS
+from dlbug_assets.warehouse.rows import table_schema
 
-_COLUMNS = ("source", "library", "category", "bugs", "total", "share", "share_low", "share_high", "undefined_reason")
+# The distribution tables of all dimensions have the same columns.
+_COLUMNS = tuple(table_schema("analysis.bug_type_distribution", without=CLUSTER_COLUMNS))
 
 
 def distributions(counts: pl.DataFrame, clusters: pl.DataFrame, seed: int) -> dict[str, pl.DataFrame]:
-    """Return the rows of every table ``<dimension>_distribution``: :func:`distribution` with the intervals of
-    :func:`~dlbug_assets.analysis.statistics.clusters.with_cluster_intervals`.
+    """Return the rows of the tables ``<dimension>_distribution`` of all dimensions.
 
-    ``counts`` is analysis.label_counts, ``clusters`` analysis.cluster_counts.
+    They are those of :func:`distribution` with the columns that
+    :func:`~dlbug_assets.analysis.statistics.clusters.with_cluster_intervals` adds. ``counts`` is
+    analysis.label_counts, ``clusters`` analysis.cluster_counts.
     """
     return {
         f"{dimension}_distribution": with_cluster_intervals(distribution(counts, dimension), clusters, dimension, seed)
@@ -22,15 +25,15 @@ def distributions(counts: pl.DataFrame, clusters: pl.DataFrame, seed: int) -> di
 
 
 def distribution(counts: pl.DataFrame, dimension: str) -> pl.DataFrame:
-    """Return one dimension of ``analysis.label_counts`` with shares and Wilson 95% intervals, in the order of the
-    counts.
+    """Return one dimension of ``counts`` with shares and Wilson 95% intervals, in the same order.
 
-    ``counts``: source (incl. `both`), library (incl. `All`), dimension, category, bugs, total.
-    Returns source, library, category, bugs, total (bugs with a label in that dimension), share, share_low, share_high
+    ``counts`` is analysis.label_counts: source (incl. `both`), library (incl. `All`), dimension, category, bugs, total.
+
+    Columns: source, library, category, bugs, total (bugs with a label in the dimension), share, share_low, share_high
     (0..1; NULL where total is 0) and undefined_reason (NULL where they are defined).
     """
     return (
-        with_wilson(counts.filter(pl.col("dimension") == dimension))
+        with_wilson_intervals(counts.filter(pl.col("dimension") == dimension))
         .with_columns(
             undefined_reason=pl.when(pl.col("total") == 0).then(pl.lit(f"no bug has a label in {dimension}")),
         )
@@ -40,4 +43,4 @@ def distribution(counts: pl.DataFrame, dimension: str) -> pl.DataFrame:
 
 def yearly_evolution(counts: pl.DataFrame) -> pl.DataFrame:
     """Return ``counts`` (analysis.yearly_counts) with share, share_low and share_high (Wilson 95%), 0..1."""
-    return with_wilson(counts)
+    return with_wilson_intervals(counts)

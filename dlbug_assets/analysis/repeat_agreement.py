@@ -1,37 +1,25 @@
-"""How far two labellings of the same link agree: the release labels some links twice, which nobody planned."""
+"""Agreement of the two labels of links that the release labels twice, which was not planned."""
 
 import numpy as np
 import polars as pl
 
 from dlbug_assets.analysis.findings.verdicts import ENOUGH_BUGS
-from dlbug_assets.labeling.agreement.checkpoints import ONE_CATEGORY
 from dlbug_assets.labeling.agreement.coefficients import cohen_kappa
+from dlbug_assets.labeling.agreement.subsets import ONE_CATEGORY
 from dlbug_assets.protocol.taxonomy import DIMENSIONS, SOURCES
-
-_SCHEMA = {
-    "source": pl.String,
-    "dimension": pl.String,
-    "pairs": pl.Int64,
-    "agreements": pl.Int64,
-    "observed_agreement": pl.Float64,
-    "kappa": pl.Float64,
-    "kappa_low": pl.Float64,
-    "kappa_high": pl.Float64,
-    "underpowered": pl.Boolean,
-    "undefined_reason": pl.String,
-}
+from dlbug_assets.warehouse.rows import table_schema
 
 
 def repeat_agreement(labels: pl.DataFrame) -> pl.DataFrame:
-    """One row per source (and `both`) and dimension.
+    """Return analysis.repeat_agreement: the agreement of repeated labels per source (and `both`) and dimension.
 
-    ``labels``: labeling.labels. A pair are the two rows of a link (of one library) that has exactly two rows in the
-    authors' release, in the order of the sheet, with a label in the dimension each. Labels of raters have none: there,
-    a second row is a second bug.
+    ``labels`` is labeling.labels. A pair consists of the two rows of a link (within a library) that has exactly two
+    rows in the authors' release, in the order of the sheet, if both have a label in the dimension. Labels of raters
+    have no pairs: there, a second row is a second bug.
 
-    Gives source, dimension, pairs, agreements, observed_agreement (0..1), kappa (Cohen 1960, first against second
-    row), kappa_low and kappa_high (analytic 95%, Fleiss, Cohen and Everitt 1969), underpowered
-    (under 10 pairs) and undefined_reason.
+    Columns: source, dimension, pairs, agreements, observed_agreement (0..1), kappa (Cohen 1960, first against second
+    row), kappa_low and kappa_high (analytic 95% limits; Fleiss, Cohen and Everitt 1969), underpowered (fewer than 10
+    pairs) and undefined_reason.
     """
     released = labels.filter((pl.col("decided_by") == "artifact") & pl.col("link").is_not_null())
     twice = (
@@ -49,7 +37,7 @@ def repeat_agreement(labels: pl.DataFrame) -> pl.DataFrame:
             ).drop_nulls()  # fmt: skip
             missing = "no label is from the authors' release" if released.is_empty() else "no link has two rows"
             rows.append({"source": source, "dimension": dimension, **_agreement(pairs, missing)})
-    return pl.DataFrame(rows, schema=_SCHEMA)
+    return pl.DataFrame(rows, schema=table_schema("analysis.repeat_agreement"))
 
 
 def _agreement(pairs: pl.DataFrame, missing: str) -> dict[str, object]:
@@ -61,9 +49,9 @@ def _agreement(pairs: pl.DataFrame, missing: str) -> dict[str, object]:
         return row | {"undefined_reason": missing}
     row["observed_agreement"] = agreements / pairs.height
     categories = sorted(set(pairs["first"]) | set(pairs["second"]))
-    seen = {(first, second): number for first, second, number in pairs.group_by("first", "second").len().iter_rows()}
-    table = np.array([[seen.get((first, second), 0) for second in categories] for first in categories])
-    found = cohen_kappa(table)
-    if found is None:
+    counts = {(first, second): number for first, second, number in pairs.group_by("first", "second").len().iter_rows()}
+    table = np.array([[counts.get((first, second), 0) for second in categories] for first in categories])
+    kappa = cohen_kappa(table)
+    if kappa is None:
         return row | {"undefined_reason": ONE_CATEGORY}
-    return row | dict(zip(("kappa", "kappa_low", "kappa_high"), found, strict=True))
+    return row | dict(zip(("kappa", "kappa_low", "kappa_high"), kappa, strict=True))

@@ -1,8 +1,8 @@
-"""Why a printed cell is not the computed one, where the numbers themselves show it.
+"""Explanations of printed cells that differ from the computed ones, as far as the numbers themselves show them.
 
-Each test asks whether the printed column would be right if one thing had happened to it on its way into print. It
-knows no cell by name; what no test explains stays unexplained. Where half the cells of a column or more are not as
-printed, it is most likely of other data: then only tests are made that explain many cells at once.
+Each test checks whether the printed column would be right if one mistake had been made on the way into print. No test
+refers to a particular cell, and a difference that no test explains stays unexplained. A column of which at least half
+the cells differ was most likely computed from other data; it is subject only to tests that explain many cells at once.
 """
 
 from collections.abc import Iterator, Mapping
@@ -17,34 +17,40 @@ from dlbug_assets.protocol.taxonomy import SOURCES
 
 _WHOLE = 100
 
-#: A shift or another denominator that fewer cells speak for may be chance; in a column of other data, so many.
+# The evidence that a shift or another denominator needs: with fewer cells it may be chance. More are needed in a column
+# that was most likely computed from other data.
 _ENOUGH_CELLS, _MANY_CELLS = 2, 4
 
-#: P values are printed with four decimals.
+# P values are printed with four decimals.
 _HALF_A_DIGIT = 0.00005 + 1e-9
 
 
 def replication_diff(cells: pl.DataFrame) -> pl.DataFrame:
-    """``cells`` (analysis.replication_cells) with explanation, one sentence, NULL where none is found or needed."""
-    printed = [name for name in cells["reference"].unique(maintain_order=True) if not name.endswith("_p")]
-    found: dict[tuple[str, ...], str] = {}
-    for reference in printed:
+    """Return analysis.replication_diff: the cells of the printed tables with explanations of their differences.
+
+    ``cells`` is analysis.replication_cells. Adds explanation, one sentence, NULL if none is found or needed, and drops
+    bugs and total.
+    """
+    tables = [name for name in cells["reference"].unique(maintain_order=True) if not name.endswith("_p")]
+    explanations: dict[tuple[str, ...], str] = {}
+    for reference in tables:
         shares = cells.filter(pl.col("reference") == reference)
-        for (category, library, source), reason in _explained_shares(shares):
-            found[reference, category, library, source] = reason
-        for category, reason in _explained_p(cells.filter(pl.col("reference") == f"{reference}_p"), shares):
-            found[f"{reference}_p", category, "All", "both"] = reason
+        for (category, library, source), reason in _explain_shares(shares):
+            explanations[reference, category, library, source] = reason
+        for category, reason in _explain_p_values(cells.filter(pl.col("reference") == f"{reference}_p"), shares):
+            explanations[f"{reference}_p", category, "All", "both"] = reason
     keys = cells.select("reference", "category", "library", "source").iter_rows()
-    return cells.with_columns(explanation=pl.Series([found.get(key) for key in keys], dtype=pl.String)).drop(
-        "bugs", "total"
-    )
+    explanation = pl.Series([explanations.get(key) for key in keys], dtype=pl.String)
+    return cells.with_columns(explanation=explanation).drop("bugs", "total")
 
 
 @dataclass
 class _Column:
-    """One library and source of a printed table: its rows, what is printed, what is counted, and what explains it.
+    """The column of one library and source in a printed table.
 
-    ``expected`` is what should be printed, as far as it is understood: a test that explains cells changes it.
+    ``printed`` are the printed percents and ``bugs`` the counted bugs of ``categories``. ``expected`` are the percents
+    that should be printed, given the explanations so far: a test that explains cells changes them. ``reasons`` are the
+    explanations by row.
     """
 
     categories: list[str]
@@ -55,27 +61,28 @@ class _Column:
     reasons: dict[int, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.is_alike = 2 * len(self.differing) < len(self.printed)
+        self.is_mostly_as_printed = 2 * len(self.differing) < len(self.printed)
 
     @property
-    def enough_cells(self) -> int:
-        """How many cells that are not 0 have to bear out what would be a chance hit otherwise."""
-        return _ENOUGH_CELLS if self.is_alike else _MANY_CELLS
+    def required_cells(self) -> int:
+        """The number of nonzero cells that must support a shift or another denominator."""
+        return _ENOUGH_CELLS if self.is_mostly_as_printed else _MANY_CELLS
 
     @property
     def differing(self) -> list[int]:
+        """The rows whose printed and expected percents differ."""
         return [row for row, (a, b) in enumerate(zip(self.printed, self.expected, strict=True)) if a != b]
 
     def accept(self, rows: Mapping[int, str]) -> None:
-        """What is printed in these rows is explained."""
+        """Expect what is printed in these rows, for the reasons given."""
         for row, reason in rows.items():
             self.expected[row] = self.printed[row]
             self.reasons.setdefault(row, reason)
 
 
-def _explained_shares(cells: pl.DataFrame) -> Iterator[tuple[tuple[str, str, str], str]]:
+def _explain_shares(cells: pl.DataFrame) -> Iterator[tuple[tuple[str, str, str], str]]:
     columns: dict[str, dict[str, _Column]] = {source: {} for source in SOURCES}
-    # The tables print their rows in the order of the alphabet.
+    # The tables print their rows in alphabetical order.
     for (library, source), rows in cells.sort("category").group_by(["library", "source"], maintain_order=True):
         if rows["computed"].null_count():
             continue
@@ -84,28 +91,31 @@ def _explained_shares(cells: pl.DataFrame) -> Iterator[tuple[tuple[str, str, str
                          [whole_percent(n, total) for n in bugs])  # fmt: skip
         columns[source][library] = column
     for source, of_source in columns.items():
-        _exchanged_rows([column for column in of_source.values() if column.is_alike], source)
+        _explain_exchanged_rows([column for column in of_source.values() if column.is_mostly_as_printed], source)
         for library, column in of_source.items():
             totals = {other: columns[other][library].total for other in SOURCES if library in columns[other]}
-            _explain(column, {name: total for name, total in totals.items() if name != source})
+            _explain_column(column, {name: total for name, total in totals.items() if name != source})
             for row, reason in column.reasons.items():
                 yield (column.categories[row], library, source), reason
 
 
-def _explain(column: _Column, totals: Mapping[str, int]) -> None:
-    """The tests of a column, the plainest first; ``totals``: what other shares of the library are of."""
-    if column.is_alike:
-        _exchanged_cells(column)
-    _shifted(column)
-    _other_denominator(column, totals)
-    if column.is_alike:
-        _half(column)
-        _made_to_sum_up(column)
-        _recounted(column)
+def _explain_column(column: _Column, totals: Mapping[str, int]) -> None:
+    """Apply the tests of a column, the simplest first.
+
+    ``totals`` are the numbers of bugs of the library in the other sources.
+    """
+    if column.is_mostly_as_printed:
+        _explain_exchanged_cells(column)
+    _explain_shift(column)
+    _explain_denominator(column, totals)
+    if column.is_mostly_as_printed:
+        _explain_half(column)
+        _explain_sum(column)
+        _explain_recount(column)
 
 
-def _exchanged_rows(columns: list[_Column], source: str) -> None:
-    """Two rows of a source that are each printed in the other's place, in several libraries."""
+def _explain_exchanged_rows(columns: list[_Column], source: str) -> None:
+    """Explain two rows of a source that are printed in each other's place in several libraries."""
     for a, b in combinations(range(len(columns[0].categories) if columns else 0), 2):
         fits = all(
             column.printed[a] == column.expected[b] and column.printed[b] == column.expected[a] for column in columns
@@ -116,7 +126,7 @@ def _exchanged_rows(columns: list[_Column], source: str) -> None:
                 _exchange(column, a, b, f"the {source} rows {{}} and {{}} are printed in each other's place")
 
 
-def _exchanged_cells(column: _Column) -> None:
+def _explain_exchanged_cells(column: _Column) -> None:
     for a, b in combinations(column.differing, 2):
         crosswise = column.printed[a] == column.expected[b] and column.printed[b] == column.expected[a]
         if crosswise and column.printed[a] != column.expected[a]:
@@ -128,8 +138,8 @@ def _exchange(column: _Column, a: int, b: int, reason: str) -> None:
     column.accept(dict.fromkeys((a, b), reason.format(column.categories[a], column.categories[b])))
 
 
-def _shifted(column: _Column) -> None:
-    """Cells that are printed one row too low or too high, with the cell that this leaves empty."""
+def _explain_shift(column: _Column) -> None:
+    """Explain cells that are printed one row too low or too high, and the cell that is left empty by the shift."""
     for step, where in ((-1, "low"), (1, "high")):
         before = list(column.expected)
         run: list[int] = []
@@ -138,40 +148,43 @@ def _shifted(column: _Column) -> None:
             if row >= 0 and 0 <= source < len(before) and column.printed[row] == before[source] != before[row]:
                 run.append(row)
                 continue
-            shown = [one for one in run if column.printed[one]]
-            if len(shown) >= column.enough_cells:
+            nonzero = [one for one in run if column.printed[one]]
+            if len(nonzero) >= column.required_cells:
                 left = run[0] - 1 if step < 0 else run[-1] + 1
                 if column.printed[left] == 0 != before[left]:
                     run.append(left)
-                column.accept(dict.fromkeys(run, f"{len(shown)} cells of the column are printed one row too {where}"))
+                column.accept(dict.fromkeys(run, f"{len(nonzero)} cells of the column are printed one row too {where}"))
             run = []
 
 
-def _other_denominator(column: _Column, totals: Mapping[str, int]) -> None:
+def _explain_denominator(column: _Column, totals: Mapping[str, int]) -> None:
     candidates = {**totals, "both sources": column.total + sum(totals.values())}
     differing = column.differing
     for name, total in candidates.items():
-        shown = sum(bool(column.printed[row]) for row in differing)
-        if shown >= column.enough_cells and all(
+        nonzero = sum(bool(column.printed[row]) for row in differing)
+        if nonzero >= column.required_cells and all(
             column.printed[row] == whole_percent(column.bugs[row], total) for row in differing
         ):
             reason = f"percent of the {total} bugs of {name}, not of {column.total}"
             column.accept(dict.fromkeys(differing, reason))
 
 
-def _half(column: _Column) -> None:
+def _explain_half(column: _Column) -> None:
     for row in column.differing:
         exactly_half = (200 * column.bugs[row]) % (2 * column.total) == column.total
         if exactly_half and column.printed[row] == column.expected[row] - 1:
             column.accept({row: f"{column.bugs[row]} of {column.total} is half a percent, which is rounded down"})
 
 
-def _made_to_sum_up(column: _Column) -> None:
-    column.accept(_adjusted(column.printed, column.expected) or {})
+def _explain_sum(column: _Column) -> None:
+    column.accept(_adjusted_rows(column.printed, column.expected) or {})
 
 
-def _adjusted(printed: list[int], expected: list[int]) -> dict[int, str] | None:
-    """Rows that were changed by one so that the column sums to 100, {} where none differs, None for anything else."""
+def _adjusted_rows(printed: list[int], expected: list[int]) -> dict[int, str] | None:
+    """Return the rows that were changed by one so that the column sums to 100, with reasons.
+
+    Returns {} if no row differs, and None if rows differ in another way.
+    """
     changed = {row: a - b for row, (a, b) in enumerate(zip(printed, expected, strict=True)) if a != b}
     if not changed:
         return {}
@@ -185,21 +198,21 @@ def _adjusted(printed: list[int], expected: list[int]) -> dict[int, str] | None:
     )
 
 
-def _recounted(column: _Column) -> None:
-    """The printed column is that of one bug more or less, or of some bugs of one row counted in another.
+def _explain_recount(column: _Column) -> None:
+    """Explain a column computed with one bug more or less, or with some bugs of one row counted in another.
 
-    Two cells can always be had right this way: others have to bear it out. Of two counts that do as well, none is
-    taken.
+    Two cells can always be explained this way, so that further cells must support it. If two counts explain the column
+    equally well, neither is accepted.
     """
     differing = column.differing
     if not differing or sum(map(bool, column.printed)) <= _ENOUGH_CELLS:
         return
     fitting = []
-    for bugs, total, reason in (*_one_bug_apart(column), *_counted_elsewhere(column)):
+    for bugs, total, reason in (*_counts_with_one_bug_changed(column), *_counts_with_bugs_moved(column)):
         expected = [
             column.expected[row] if row in column.reasons else whole_percent(n, total) for row, n in enumerate(bugs)
         ]
-        adjusted = _adjusted(column.printed, expected)
+        adjusted = _adjusted_rows(column.printed, expected)
         if adjusted is not None:
             fitting.append((len(adjusted), reason, adjusted))
     fewest = min((number for number, _, _ in fitting), default=0)
@@ -209,10 +222,11 @@ def _recounted(column: _Column) -> None:
         column.accept({row: f"{reason}; {adjusted[row]}" if row in adjusted else reason for row in differing})
 
 
+# Bugs by row, their total, and the explanation that they would be.
 _Counts = Iterator[tuple[list[int], int, str]]
 
 
-def _one_bug_apart(column: _Column) -> _Counts:
+def _counts_with_one_bug_changed(column: _Column) -> _Counts:
     for row, name in enumerate(column.categories):
         for more in (1, -1):
             bugs, total = list(column.bugs), column.total + more
@@ -222,7 +236,7 @@ def _one_bug_apart(column: _Column) -> _Counts:
                 yield bugs, total, f"the column is that of {how}"
 
 
-def _counted_elsewhere(column: _Column) -> _Counts:
+def _counts_with_bugs_moved(column: _Column) -> _Counts:
     for a, b in permutations(column.differing, 2):
         for number in range(1, column.bugs[a] + 1):
             if whole_percent(column.bugs[a] - number, column.total) != column.printed[a]:
@@ -233,7 +247,7 @@ def _counted_elsewhere(column: _Column) -> _Counts:
             yield bugs, column.total, f"the column is that of {how}"
 
 
-def _explained_p(p_cells: pl.DataFrame, shares: pl.DataFrame) -> Iterator[tuple[str, str]]:
+def _explain_p_values(p_cells: pl.DataFrame, shares: pl.DataFrame) -> Iterator[tuple[str, str]]:
     for row in p_cells.filter(pl.col("same_when_rounded").eq(other=False)).iter_rows(named=True):
         cells = shares.filter(pl.col("category") == row["category"]).sort("library")
         if cells["computed"].null_count():
@@ -244,18 +258,21 @@ def _explained_p(p_cells: pl.DataFrame, shares: pl.DataFrame) -> Iterator[tuple[
 
 
 def _p_reason(cells: pl.DataFrame, published: float) -> str | None:
-    """Which shares the printed P value is of: the printed ones, or those with some cells as computed, or exact ones."""
+    """Return which shares the printed P value was computed from, None if it is unknown.
 
-    def is_that_of(values: pl.Series) -> bool:
-        samples = (values.filter(cells["source"] == source).to_list() for source in SOURCES)
-        p = student_t_test(*samples)
+    Tries exact shares, the printed shares, and printed shares of which some are replaced by computed ones.
+    """
+
+    def matches(values: pl.Series) -> bool:
+        stack_overflow, github = (values.filter(cells["source"] == source).to_list() for source in SOURCES)
+        p = student_t_test(stack_overflow, github)
         return p is not None and abs(p - published) < _HALF_A_DIGIT
 
-    if is_that_of(cells["computed"]):
+    if matches(cells["computed"]):
         return "the printed P value is that of unrounded shares"
     differing = [place for place, same in enumerate(cells["same_when_rounded"]) if not same]
     rounded = pl.Series([whole_percent(bugs, total) for bugs, total in cells.select("bugs", "total").iter_rows()])
-    # Of more cells there are so many choices that one of them fits by chance.
+    # With more cells there are so many combinations that one matches by chance.
     most = len(differing) if 2 * len(differing) <= cells.height else 1
     for number in range(most):
         fitting = []
@@ -263,7 +280,7 @@ def _p_reason(cells: pl.DataFrame, published: float) -> str | None:
             values = cells["published"].to_list()
             for place in chosen:
                 values[place] = rounded[place]
-            if is_that_of(pl.Series(values, dtype=pl.Float64)):
+            if matches(pl.Series(values, dtype=pl.Float64)):
                 fitting.append(chosen)
         if len(fitting) == 1:
             named = ", ".join(f"{cells['library'][place]} ({cells['source'][place]})" for place in fitting[0])

@@ -1,4 +1,4 @@
-"""Whether a category becomes more or less frequent over the years (section 8, Figure 9)."""
+"""Trends: whether a category becomes more or less frequent over the years (section 8, Figure 9)."""
 
 import math
 from functools import partial
@@ -9,76 +9,61 @@ import polars as pl
 
 from dlbug_assets.analysis.findings.verdicts import ENOUGH_BUGS
 from dlbug_assets.analysis.statistics.multiplicity import with_corrections
-from dlbug_assets.analysis.statistics.resampling import generator, share_as_extreme, shuffled_bugs
+from dlbug_assets.analysis.statistics.resampling import generator, monte_carlo_p, shuffled_bugs
 from dlbug_assets.parallel import parallel_map
+from dlbug_assets.warehouse.rows import table_schema
 
-#: Shuffles of the years for each series, and for those that few of these match: P values of a large family are small.
+#: Shuffles of the years of each series, and further ones if fewer than _FEW of them are as extreme as the data.
 RESAMPLES, MORE_RESAMPLES = 9_999, 90_000
 _FEW = 10
-#: Drawn at a time.
-_AT_A_TIME = 10_000
+_BATCH_SIZE = 10_000
 
-#: Under so many years (the paper has four) an order of them says little.
+#: With fewer years (the paper has four) their order has little information.
 ENOUGH_YEARS = 5
 
-#: Statistics that should be equal may differ in the last digits.
+# Statistics that should be equal may differ in the last digits.
 _ROUNDING = 1e-9
 
 _KEYS = ("source", "library", "dimension", "category")
 
-_SCHEMA = {
-    **dict.fromkeys(_KEYS, pl.String),
-    "years": pl.Int64,
-    "first_year": pl.Int32,
-    "last_year": pl.Int32,
-    "bugs": pl.Int64,
-    "total": pl.Int64,
-    "share_first": pl.Float64,
-    "share_last": pl.Float64,
-    "statistic": pl.Float64,
-    "p_asymptotic": pl.Float64,
-    "p_monte_carlo": pl.Float64,
-    "resamples": pl.Int64,
-    "direction": pl.String,
-    "underpowered": pl.Boolean,
-    "underpowered_reason": pl.String,
-    "undefined_reason": pl.String,
-}
-
 
 def trends(evolution: pl.DataFrame, seed: int) -> pl.DataFrame:
-    """One row per series of ``evolution`` (analysis.yearly_evolution): source, library, dimension, category.
+    """Return analysis.trends: a trend test per source, library, dimension and category.
 
-    Gives years (how many have bugs of the source and library), first_year, last_year, bugs, total, share_first,
-    share_last (0..1, of the first and the last year), statistic (z of the linear-by-linear association of the year
-    with the category against the rest, above 0 where it rises; Cochran 1954, Armitage 1955), p_asymptotic (two-sided,
-    from the normal distribution), p_monte_carlo (share of shuffles of the years among the bugs whose statistic is as
-    far from 0), resamples, direction (rising, falling: the sign of the statistic, significant or not), p_holm and
-    p_benjamini_hochberg over every defined p_monte_carlo (family: how many), underpowered with its reason (under
-    :data:`ENOUGH_YEARS` years or under 10 bugs of the category), undefined_reason.
+    ``evolution`` is analysis.yearly_evolution. Years are calendar years, UTC.
 
-    10,000 shuffles in all (the data counted) cannot give a P value under 0.0001, which Holm's correction of hundreds
-    of tests would not leave significant: where fewer than ten shuffles are as extreme, 90,000 more are made.
+    Columns: source, library, dimension, category, years (the number of years with bugs of the source and library),
+    first_year, last_year, bugs, total, share_first and share_last (0..1, of the first and the last year), statistic (z
+    of the linear-by-linear association of the year with the category against the rest, above 0 if it rises; Cochran
+    1954, Armitage 1955), p_asymptotic (two-sided, from the normal distribution), p_monte_carlo (share of the shuffles
+    of years among bugs whose statistic is at least as far from 0), resamples, direction (rising or falling: the sign of
+    the statistic, significant or not), underpowered (fewer than :data:`ENOUGH_YEARS` years or than 10 bugs of the
+    category), underpowered_reason, undefined_reason, p_holm and p_benjamini_hochberg over every defined p_monte_carlo,
+    and family (their number).
+
+    10,000 shuffles (including the data) cannot result in a P value below 0.0001, which Holm's correction for hundreds
+    of tests would not leave significant. If fewer than ten shuffles are as extreme as the data, 90,000 more are added.
     """
     ordered = evolution.group_by(_KEYS, maintain_order=True).agg(pl.col("year", "bugs", "total").sort_by("year"))
-    rows = parallel_map(partial(_row, seed=seed), ordered.iter_rows())
-    return with_corrections(pl.DataFrame(rows, schema=_SCHEMA), "p_monte_carlo")
+    rows = parallel_map(partial(_test_series, seed=seed), ordered.iter_rows())
+    corrections = ("p_holm", "p_benjamini_hochberg", "family")
+    tests = pl.DataFrame(rows, schema=table_schema("analysis.trends", without=corrections))
+    return with_corrections(tests, "p_monte_carlo")
 
 
-def _row(series: tuple[Any, ...], seed: int) -> dict[str, object]:
+def _test_series(series: tuple[Any, ...], seed: int) -> dict[str, object]:
     *keys, years, of_category, of_all = series
     bugs, totals = np.array(of_category), np.array(of_all)
-    row = dict(zip(_KEYS, keys, strict=True)) | {
+    row: dict[str, object] = dict(zip(_KEYS, keys, strict=True)) | {
         "years": len(years), "first_year": years[0], "last_year": years[-1],
         "bugs": int(bugs.sum()), "total": int(totals.sum()),
         "share_first": bugs[0] / totals[0], "share_last": bugs[-1] / totals[-1],
         **_power(len(bugs), int(bugs.sum())),
     }  # fmt: skip
     missing = _missing(bugs, totals)
-    return row | (
-        {"undefined_reason": missing} if missing
-        else _tested(bugs, totals, np.array(years), generator(seed, "trend", *map(str, keys)))
-    )  # fmt: skip
+    if missing:
+        return row | {"undefined_reason": missing}
+    return row | _test_trend(bugs, totals, np.array(years), generator(seed, "trend", *map(str, keys)))
 
 
 def _power(years: int, bugs: int) -> dict[str, object]:
@@ -97,31 +82,33 @@ def _missing(bugs: np.ndarray, totals: np.ndarray) -> str | None:
     return None
 
 
-def _tested(bugs: np.ndarray, totals: np.ndarray, years: np.ndarray, random: np.random.Generator) -> dict[str, object]:
+def _test_trend(
+    bugs: np.ndarray, totals: np.ndarray, years: np.ndarray, random: np.random.Generator
+) -> dict[str, object]:
     from scipy.special import ndtr  # noqa: PLC0415 - slow to import
 
     z = trend_z(bugs, totals, years)
-    extreme, resamples = _as_extreme(bugs, totals, years, RESAMPLES, random), RESAMPLES
+    extreme, resamples = _count_as_extreme(bugs, totals, years, RESAMPLES, random), RESAMPLES
     if extreme < _FEW:
-        extreme += _as_extreme(bugs, totals, years, MORE_RESAMPLES, random)
+        extreme += _count_as_extreme(bugs, totals, years, MORE_RESAMPLES, random)
         resamples += MORE_RESAMPLES
-    rising = np.sign(round(z, 9))
+    sign = np.sign(round(z, 9))
     return {
         "statistic": z,
         "p_asymptotic": float(2 * ndtr(-abs(z))),
-        "p_monte_carlo": share_as_extreme(extreme, resamples),
+        "p_monte_carlo": monte_carlo_p(extreme, resamples),
         "resamples": resamples,
-        "direction": {1: "rising", -1: "falling"}.get(rising),
+        "direction": {1: "rising", -1: "falling"}.get(sign),
     }
 
 
 def trend_z(bugs: np.ndarray, totals: np.ndarray, years: np.ndarray) -> float:
-    """Return z of the linear-by-linear association of the year with a category against the rest: the sum of the years
-    of the category's ``bugs``, less its expectation, over its standard deviation where the margins are fixed.
+    """Return z of the linear-by-linear association of the year with a category against the rest.
 
-    ``totals`` are the bugs of all categories, year by year. Cochran 1954, "Some methods for strengthening the common
-    chi-square tests"; Armitage 1955, "Tests for linear trends in proportions and frequencies"; with n - 1 as in
-    Mantel 1963, "Chi-square tests with one degree of freedom".
+    It is the sum of the years of the category's ``bugs``, minus its expectation, divided by its standard deviation
+    given the margins. ``bugs`` and ``totals`` (of all categories) are counts per year. Cochran 1954, "Some methods for
+    strengthening the common chi-square tests"; Armitage 1955, "Tests for linear trends in proportions and
+    frequencies"; with n - 1 as in Mantel 1963, "Chi-square tests with one degree of freedom".
     """
     n, of_category = float(totals.sum()), float(bugs.sum())
     of_all, of_squares = float(totals @ years), float(totals @ years**2)
@@ -129,10 +116,10 @@ def trend_z(bugs: np.ndarray, totals: np.ndarray, years: np.ndarray) -> float:
     return (float(bugs @ years) - of_category * of_all / n) / math.sqrt(variance)
 
 
-def _as_extreme(
+def _count_as_extreme(
     bugs: np.ndarray, totals: np.ndarray, years: np.ndarray, resamples: int, random: np.random.Generator
 ) -> int:
-    """How many shuffles have a mean year of the category's bugs that is as far from the mean of all."""
+    """Return the number of shuffles whose mean year of the category's bugs is at least as far from the overall mean."""
     mean = (totals @ years) / totals.sum()
 
     def distance(of_category: np.ndarray) -> np.ndarray:
@@ -140,6 +127,6 @@ def _as_extreme(
 
     bound = distance(bugs) - _ROUNDING
     return sum(
-        int((distance(shuffled_bugs(totals, bugs.sum(), min(_AT_A_TIME, resamples - done), random)) >= bound).sum())
-        for done in range(0, resamples, _AT_A_TIME)
+        int((distance(shuffled_bugs(totals, bugs.sum(), min(_BATCH_SIZE, resamples - start), random)) >= bound).sum())
+        for start in range(0, resamples, _BATCH_SIZE)
     )

@@ -1,9 +1,10 @@
-"""What the findings are judged by: the tables of this room, asked for one group at a time.
+"""The data that findings are judged by, looked up one group at a time.
 
-A question to data that is not there raises :class:`NotTestable`, so that a metric can be written as if all were.
+Looking up missing data raises :class:`NotTestable`, so that a metric can be written as if all data were there.
 """
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 import polars as pl
 
@@ -11,15 +12,25 @@ from dlbug_assets.analysis.statistics.shares import Share
 from dlbug_assets.protocol.taxonomy import GITHUB, STACK_OVERFLOW
 
 
-class NotTestable(Exception):  # noqa: N818 - it is a verdict, not a fault
-    """The data a metric needs is not there; the message says what is missing."""
+class NotTestable(Exception):  # noqa: N818 - a verdict, not an error
+    """A metric's data is missing; the message names what is missing."""
+
+
+class PValues(NamedTuple):
+    """The P values of one category: p_paper, p_paper_rounded and p_published of analysis.source_comparison."""
+
+    exact: float | None
+    rounded: float | None
+    published: float
 
 
 class Evidence:
-    """The tables analysis.label_counts, root_cause_by_bug_type, source_comparison, library_correlation and
-    yearly_evolution, and reference.fig6_correlation (library_a, library_b, correlation).
+    """The tables that findings are judged by.
 
-    The paper's sections 3 to 8 speak of Stack Overflow unless they say GitHub, and so does every question here.
+    ``counts``, ``root_causes``, ``comparison``, ``correlation`` and ``evolution`` are analysis.label_counts,
+    root_cause_by_bug_type, source_comparison, library_correlation and yearly_evolution; ``published_correlation`` is
+    reference.fig6_correlation. Like the paper's sections 3 to 8, every method is about Stack Overflow unless a source
+    is named.
     """
 
     def __init__(
@@ -59,7 +70,7 @@ class Evidence:
         }
 
     def share(self, dimension: str, category: str, library: str = "All", source: str = STACK_OVERFLOW) -> Share:
-        """One category's share of the bugs of a library."""
+        """Return one category's share of the bugs of a library."""
         if library != "All" and library not in self.libraries:
             raise NotTestable(f"the study has no {library}")
         share = self._counts.get((source, library, dimension, category))
@@ -71,25 +82,25 @@ class Evidence:
         return share
 
     def categories(self, dimension: str, library: str = "All", source: str = STACK_OVERFLOW) -> dict[str, Share]:
-        """Every category's share, in taxonomy order."""
+        """Return every category's share of the bugs of a library, in taxonomy order."""
         return {name: self.share(dimension, name, library, source) for name in self._categories.get(dimension, ())}
 
     def per_library(
         self, dimension: str, category: str, libraries: Iterable[str] | None = None, source: str = STACK_OVERFLOW
     ) -> dict[str, Share]:
-        """One category's share in each of the libraries (the study's, in its order, unless others are named)."""
+        """Return one category's share in each of the libraries, by default those of the study in its order."""
         names = self.libraries if libraries is None else libraries
         return {library: self.share(dimension, category, library, source) for library in names}
 
     def root_cause(self, bug_type: str, root_cause: str) -> Share:
-        """A root cause's share of the bugs of one type."""
+        """Return a root cause's share of the bugs of one type."""
         share = self._root_causes.get((bug_type, root_cause))
         if share is None or share.total == 0:
             raise NotTestable(f"there is no {STACK_OVERFLOW} bug of type {bug_type} with a root cause")
         return share
 
     def in_year(self, category: str, library: str, year: int) -> Share:
-        """A bug type's share of the bugs of a library in a year (UTC)."""
+        """Return a bug type's share of the bugs of a library in a year (UTC)."""
         if not self._years:
             raise NotTestable(f"no {STACK_OVERFLOW} label has a year")
         if library not in self.libraries:
@@ -99,31 +110,27 @@ class Evidence:
             raise NotTestable(f"there is no {STACK_OVERFLOW} bug of {library} from {year}")
         return share
 
-    def p_values(self, dimension: str) -> dict[str, dict[str, float | None]]:
-        """Category -> p_paper, p_paper_rounded, p_published, for the categories that the paper prints a P value of."""
+    def p_values(self, dimension: str) -> dict[str, PValues]:
+        """Return the P values by category, for categories with a printed one."""
         rows = self._comparison.filter((pl.col("dimension") == dimension) & pl.col("p_published").is_not_null())
         if not rows["p_paper"].is_not_null().any():
             reasons = rows["undefined_reason"].drop_nulls()
             raise NotTestable(reasons[0] if reasons.len() else f"nothing is tested for {dimension.replace('_', ' ')}")
-        return {
-            category: {"p_paper": exact, "p_paper_rounded": rounded, "p_published": printed}
-            for category, exact, rounded, printed in rows.select(
-                "category", "p_paper", "p_paper_rounded", "p_published"
-            ).iter_rows()
-        }
+        columns = ("category", "p_paper", "p_paper_rounded", "p_published")
+        return {category: PValues(*p_values) for category, *p_values in rows.select(columns).iter_rows()}
 
     def smallest_library(self, dimension: str, sources: Iterable[str] = (STACK_OVERFLOW, GITHUB)) -> int:
-        """The bugs of the library that has the fewest with a label in the dimension, in the source that has fewest."""
+        """Return the smallest number of bugs with a label in the dimension among all libraries and sources."""
         cells = ((source, library) for source in sources for library in self.libraries)
         category = self._categories[dimension][0]
         return min(self._counts[source, library, dimension, category].total for source, library in cells)
 
-    def likeness(
+    def similarity(
         self, dimension: str, measure: str, libraries: Iterable[str] | None = None
     ) -> dict[tuple[str, str], float]:
-        """Library pair -> pearson, spearman or jensen_shannon between their Stack Overflow shares.
+        """Return pearson, spearman or jensen_shannon between the Stack Overflow shares of each pair of libraries.
 
-        The pairs are those of ``libraries``, or all of the study's.
+        The pairs are those of ``libraries``, by default all of the study's.
         """
         names = self.libraries if libraries is None else tuple(libraries)
         for name in names:

@@ -34,33 +34,32 @@ _HALF = 50
 
 _A_P_VALUE, _A_CHANGE = "P values are compared", "years are compared"
 
-#: How Evans (1996) words correlations: strong from .6, very weak under .2.
+# Evans (1996) calls correlations strong from .6 and very weak below .2.
 _STRONG, _VERY_WEAK = 0.6, 0.2
 
 _FIRST_YEAR, _LAST_YEAR = 2015, 2018
 
 
 def _same_p(computed: float | None, published: float) -> bool:
-    """Equal as printed, with four decimals."""
+    """Return whether both are equal as printed, with four decimals."""
     return computed is not None and f"{computed:.4f}" == f"{published:.4f}"
 
 
 def _sources_alike(dimension: str, except_for: str | None, evidence: Evidence) -> Reading:
-    """No category differs between the sources, but the one named does."""
+    """Judge that no category except the named one differs between the sources."""
     p_values = evidence.p_values(dimension)
-    if except_for and (except_for not in p_values or p_values[except_for]["p_paper"] is None):
+    if except_for and (except_for not in p_values or p_values[except_for].exact is None):
         raise NotTestable(f"there is no P value for {except_for}")
-    tested = {name: p["p_paper"] for name, p in p_values.items() if p["p_paper"] is not None}
+    tested = {name: p.exact for name, p in p_values.items() if p.exact is not None}
     different = [name for name, p in tested.items() if p < SIGNIFICANCE]
-    same = [name for name, p in p_values.items() if _same_p(p["p_paper_rounded"], p["p_published"])]
-    computed = "; ".join(f"{name}={p:.4f}" for name, p in (
-        (name, p["p_paper_rounded"]) for name, p in p_values.items()) if p is not None)  # fmt: skip
-    because = (
+    same = [name for name, p in p_values.items() if _same_p(p.rounded, p.published)]
+    computed = "; ".join(f"{name}={p.rounded:.4f}" for name, p in p_values.items() if p.rounded is not None)
+    reason = (
         f"of {len(tested)} P values {', '.join(different) or 'none'} {'are' if len(different) > 1 else 'is'} "
         f"below {SIGNIFICANCE}, and {len(same)} of {len(p_values)} are as printed"
     )
     return Reading(
-        computed, different == ([except_for] if except_for else []), because, evidence.smallest_library(dimension),
+        computed, different == ([except_for] if except_for else []), reason, evidence.smallest_library(dimension),
         "Student's t-test on one share per library and source, decided with exact shares, "
         "shown with shares rounded to whole percent, as those printed are", _A_P_VALUE,
         as_printed=len(same) == len(p_values),
@@ -68,15 +67,18 @@ def _sources_alike(dimension: str, except_for: str | None, evidence: Evidence) -
 
 
 def effects_quoted_in_text(evidence: Evidence) -> Reading:
+    """Judge that the P values of Bad Performance and Crash are not significant."""
     p_values = evidence.p_values("effect")
-    quoted = {name: p_values.get(name, {}).get("p_paper") for name in ("Bad Performance", "Crash")}
-    if None in quoted.values():
+    names = ("Bad Performance", "Crash")
+    exact = {name: p.exact for name, p in p_values.items()}
+    quoted = {name: p for name in names if (p := exact.get(name)) is not None}
+    if len(quoted) < len(names):
         raise NotTestable("there is no P value for Bad Performance or Crash")
     computed = "; ".join(f"{name}={100 * p:.0f}" for name, p in quoted.items())
     holds = all(p > SIGNIFICANCE for p in quoted.values())
-    printed = "; ".join(f"{name}={p_values[name]['p_published']:.4f}" for name in quoted)
-    because = f"{'both are' if holds else 'not both are'} above {SIGNIFICANCE} (the paper's Table 4 prints {printed})"
-    return Reading(computed, holds, because, evidence.smallest_library("effect"),
+    printed = "; ".join(f"{name}={p_values[name].published:.4f}" for name in quoted)
+    reason = f"{'both are' if holds else 'not both are'} above {SIGNIFICANCE} (the paper's Table 4 prints {printed})"
+    return Reading(computed, holds, reason, evidence.smallest_library("effect"),
                    "Student's t-test on one share per library and source, exact shares", _A_P_VALUE)  # fmt: skip
 
 
@@ -90,11 +92,12 @@ def _si_and_ips(evidence: Evidence) -> dict[str, Share]:
 
 
 def model_bugs_ranges(evidence: Evidence) -> Reading:
+    """Judge that SI and IPS together cause most bugs of the model."""
     si, ips = (_causes(evidence, cause, _MODEL_BUGS).values() for cause in (SI, IPS))
     together = _si_and_ips(evidence).values()
     pooled = Share(sum(share.bugs for share in together), sum(share.total for share in together))
-    because = f"SI and IPS cause {pooled} bugs of the model ({pooled.printed}%)"
-    return Reading(f"SI={spread(si)} | IPS={spread(ips)}", pooled.percent > _HALF, because, smallest(si), _BY_TYPE,
+    reason = f"SI and IPS cause {pooled} bugs of the model ({pooled.printed}%)"
+    return Reading(f"SI={spread(si)} | IPS={spread(ips)}", pooled.percent > _HALF, reason, smallest(si), _BY_TYPE,
                    pooled, claim_n=pooled.total)  # fmt: skip
 
 
@@ -102,60 +105,65 @@ def _cause_per_model_bug(root_cause: str, evidence: Evidence) -> Reading:
     shares = _causes(evidence, root_cause, _MODEL_BUGS).values()
     together = _si_and_ips(evidence)
     fewer = [bug_type for bug_type, share in together.items() if share.percent < _HALF]
-    because = "SI and IPS together cause half or more of every such type"
-    because += f" but {', '.join(fewer)}" if fewer else ""
-    return Reading(listed(shares), not fewer, because, smallest(shares), _BY_TYPE, lowest(together.values()))
+    reason = "SI and IPS together cause half or more of every such type"
+    reason += f" but {', '.join(fewer)}" if fewer else ""
+    return Reading(listed(shares), not fewer, reason, smallest(shares), _BY_TYPE, lowest(together.values()))
 
 
 def non_model_bugs(evidence: Evidence) -> Reading:
+    """Judge that API Misuse causes most bugs outside the model."""
     shares = {}
     for bug_type in _NON_MODEL_BUGS:
         try:
             shares[bug_type] = evidence.root_cause(bug_type, "API Misuse")
         except NotTestable:
-            # A rare type may not occur; the range is over those that do, the named two must be there.
+            # A rare type may not occur; the range is over those that do, but the two named ones are required.
             if bug_type in (_NON_MODEL_BUGS[1], _NON_MODEL_BUGS[3]):
                 raise
     two = (shares[_NON_MODEL_BUGS[1]], shares[_NON_MODEL_BUGS[3]])
     pooled = Share(sum(share.bugs for share in shares.values()), sum(share.total for share in shares.values()))
-    because = f"API Misuse causes {pooled} bugs outside the model ({pooled.printed}%)"
-    return Reading(f"{spread(shares.values())} | {listed(two)}", pooled.percent > _HALF, because,
+    reason = f"API Misuse causes {pooled} bugs outside the model ({pooled.printed}%)"
+    return Reading(f"{spread(shares.values())} | {listed(two)}", pooled.percent > _HALF, reason,
                    smallest(shares.values()), _BY_TYPE, pooled, claim_n=pooled.total)  # fmt: skip
 
 
 def api_bug_causes(evidence: Evidence) -> Reading:
+    """Judge that API Change causes most API Bugs."""
     shares = {cause: evidence.root_cause("API Bug", cause) for cause in ("API Change", "API Misuse")}
     change = shares["API Change"]
     holds = change.percent > _HALF
-    because = f"API Change causes {change} API Bugs, {'more' if holds else 'not more'} than half"
-    return Reading(named(shares), holds, because, change.total, _BY_TYPE, change)
+    reason = f"API Change causes {change} API Bugs, {'more' if holds else 'not more'} than half"
+    return Reading(named(shares), holds, reason, change.total, _BY_TYPE, change)
 
 
 def input_kludge(evidence: Evidence) -> Reading:
+    """Judge that Tensorflow and Caffe have similar antipatterns, unlike Torch."""
     shares = evidence.per_library("antipattern", "Input Kludge", ("Tensorflow", "Caffe"))
-    distance = evidence.likeness("antipattern", "jensen_shannon", ("Caffe", "Tensorflow", "Torch"))
+    distance = evidence.similarity("antipattern", "jensen_shannon", ("Caffe", "Tensorflow", "Torch"))
     alike, unlike = distance["Caffe", "Tensorflow"], (distance["Caffe", "Torch"], distance["Tensorflow", "Torch"])
-    because = (
+    reason = (
         f"the distributions of Tensorflow and Caffe are {alike:.2f} apart, "
         f"of Torch and Caffe {unlike[0]:.2f}, of Torch and Tensorflow {unlike[1]:.2f}"
     )
     totals = evidence.per_library("antipattern", "Input Kludge", ("Tensorflow", "Caffe", "Torch"))
     return Reading(
-        named(shares), alike < min(unlike), because, smallest(shares.values()),
+        named(shares), alike < min(unlike), reason, smallest(shares.values()),
         "share of the library's Stack Overflow antipatterns; Jensen-Shannon distance, base 2", "distances are compared",
         as_printed=all(just_above(share, 30) for share in shares.values()), claim_n=smallest(totals.values()),
     )  # fmt: skip
 
 
 def cut_and_paste(evidence: Evidence) -> Reading:
+    """Judge that Cut and Paste Programming is the most frequent antipattern in Torch."""
     shares = evidence.per_library("antipattern", "Cut and Paste Programming", ("Torch",))
-    holds, because = leads(evidence.categories("antipattern", "Torch"), "Cut and Paste Programming")
-    return Reading(named(shares), holds, f"in Torch {because}", smallest(shares.values()),
+    holds, reason = leads(evidence.categories("antipattern", "Torch"), "Cut and Paste Programming")
+    return Reading(named(shares), holds, f"in Torch {reason}", smallest(shares.values()),
                    "share of Torch's Stack Overflow antipatterns", shares["Torch"])  # fmt: skip
 
 
 def libraries_correlate(evidence: Evidence) -> Reading:
-    pearson = evidence.likeness("bug_type", "pearson")
+    """Judge that all libraries except Torch are strongly correlated by bug type."""
+    pearson = evidence.similarity("bug_type", "pearson")
     with_torch = {pair: r for pair, r in pearson.items() if "Torch" in pair}
     without = {pair: r for pair, r in pearson.items() if "Torch" not in pair}
     if not with_torch or not without:
@@ -163,13 +171,13 @@ def libraries_correlate(evidence: Evidence) -> Reading:
     holds = min(without.values()) >= _STRONG and max(with_torch.values()) < _VERY_WEAK
     same = sum(pair in pearson and f"{pearson[pair]:.2f}" == f"{printed:.2f}"
                for pair, printed in evidence.published_correlation.items())  # fmt: skip
-    because = (
+    reason = (
         f"Torch correlates with the others by {min(with_torch.values()):.2f} to {max(with_torch.values()):.2f}, "
         f"the others by {min(without.values()):.2f} to {max(without.values()):.2f} among themselves, and "
         f"{same} of {len(evidence.published_correlation)} are as printed"
     )
     return Reading(
-        "; ".join(f"{a}-{b}={r:.2f}" for (a, b), r in pearson.items()), holds, because,
+        "; ".join(f"{a}-{b}={r:.2f}" for (a, b), r in pearson.items()), holds, reason,
         evidence.smallest_library("bug_type", ("Stack Overflow",)),
         f"Pearson over the bug types' shares on Stack Overflow, strong from {_STRONG}, "
         f"very weak under {_VERY_WEAK} (Evans 1996)",
@@ -187,23 +195,25 @@ def _course(ends: tuple[Share, Share]) -> str:
 
 
 def logic_bugs_by_year(evidence: Evidence) -> Reading:
+    """Judge that the share of Structural Logic Bugs increases in Keras, Caffe and Tensorflow."""
     years = range(_FIRST_YEAR, _LAST_YEAR + 1)
     caffe = {str(year): evidence.in_year("Structural Logic Bug", "Caffe", year) for year in years}
     ends = {library: _ends(evidence, "Structural Logic Bug", library) for library in ("Keras", "Caffe", "Tensorflow")}
     falling = [library for library, (first, last) in ends.items() if last.exact <= first.exact]
     steady = all(later.exact >= earlier.exact for earlier, later in pairwise(caffe.values()))
-    because = ", ".join(f"{library} goes {_course(pair)}" for library, pair in ends.items())
-    because += f"; in Caffe {'no' if steady else 'a'} year is below the one before"
-    return Reading(named(caffe), not falling, because, smallest(caffe.values()), _BY_YEAR, _A_CHANGE,
+    reason = ", ".join(f"{library} goes {_course(pair)}" for library, pair in ends.items())
+    reason += f"; in Caffe {'no' if steady else 'a'} year is below the one before"
+    return Reading(named(caffe), not falling, reason, smallest(caffe.values()), _BY_YEAR, _A_CHANGE,
                    claim_n=smallest(*ends.values(), caffe.values()))  # fmt: skip
 
 
 def torch_data_bugs(evidence: Evidence) -> Reading:
+    """Judge that the share of Data Bugs in Torch stays almost constant."""
     shares = [evidence.in_year("Data Bug", "Torch", year) for year in (2016, 2017, 2018)]
     pooled = Share(sum(share.bugs for share in shares), sum(share.total for share in shares))
     holds = all(close_to(share.percent, pooled.percent) for share in shares)
-    because = f"{listed(shares)} percent in 2016, 2017 and 2018, {'close' if holds else 'not all close'} to their mean"
-    return Reading(str(pooled.printed), holds, because, smallest(shares),
+    reason = f"{listed(shares)} percent in 2016, 2017 and 2018, {'close' if holds else 'not all close'} to their mean"
+    return Reading(str(pooled.printed), holds, reason, smallest(shares),
                    f"{_BY_YEAR}, the three years pooled for the value", pooled,
                    as_printed=all(close_to(share.percent, 50) for share in shares))  # fmt: skip
 
@@ -215,15 +225,16 @@ def _falling_data_bugs(library: str, evidence: Evidence) -> Reading:
 
 
 def vanishing_data_bugs(evidence: Evidence) -> Reading:
+    """Judge that the share of Data Bugs decreases in Caffe and Theano."""
     ends = {library: _ends(evidence, "Data Bug", library) for library in ("Caffe", "Theano")}
     last = {library: pair[1] for library, pair in ends.items()}
     holds = all(after.exact < before.exact for before, after in ends.values())
-    because = " and ".join(f"{library} goes {_course(pair)}" for library, pair in ends.items())
-    return Reading(named(last), holds, because, smallest(*ends.values()), _BY_YEAR, _A_CHANGE,
+    reason = " and ".join(f"{library} goes {_course(pair)}" for library, pair in ends.items())
+    return Reading(named(last), holds, reason, smallest(*ends.values()), _BY_YEAR, _A_CHANGE,
                    as_printed=all(close_to(share.percent, 0) for share in last.values()))  # fmt: skip
 
 
-#: Finding -> (metric as in findings.csv, what it shows), in the order of the rows there.
+#: The metrics of each finding: text as in findings.csv and function, in the order of findings.csv.
 RELATION_METRICS: dict[int, tuple[tuple[str, Metric], ...]] = {
     4: (
         ("t-test P value per bug type; every one above 0.05 except Non Model Structural Logic Bug",

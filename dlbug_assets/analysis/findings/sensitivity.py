@@ -1,6 +1,6 @@
-"""Which findings survive when bugs that may be one another's copies count once.
+"""Sensitivity of the findings: which survive when bugs that may be duplicates count once.
 
-The findings are judged by the very functions, and the labels counted by the very models, that make the tables.
+The same functions judge the findings, and the same models count the labels, as for the tables.
 """
 
 import hashlib
@@ -12,40 +12,41 @@ from dlbug_assets.analysis.correlation import pairwise_correlation
 from dlbug_assets.analysis.findings.findings import findings
 from dlbug_assets.layout import MODELS
 from dlbug_assets.warehouse.frames import query_frames
+from dlbug_assets.warehouse.rows import table_schema
 
 AS_LABELLED, REPEATS_ONCE, ONE_VOTE = "as labelled", "repeats counted once", "one vote per commit"
 
-_COLUMNS = ("finding", "claim", "metric", "position", "variant", "bugs", "computed", "verdict")
+_JUDGED = tuple(table_schema("analysis.finding_sensitivity", without=["survives"]))
 
 _COUNTED = ("label_counts", "root_cause_by_bug_type", "yearly_counts")
 
-#: The side that a verdict is on; the others say neither yes nor no.
-_SIDES = {"reproduced": "holds", "reproduced differently": "holds", "not reproduced": "does not hold"}
+# The outcome of a claim by verdict; other verdicts have none.
+_OUTCOMES = {"reproduced": "holds", "reproduced differently": "holds", "not reproduced": "does not hold"}
 
 
 def variants(labels: pl.DataFrame, seed: int) -> dict[str, pl.DataFrame]:
-    """Name -> the rows of labeling.labels that count in it.
+    """Return the rows of ``labels`` (labeling.labels) that count in each variant, by its name.
 
-    - as labelled: all of them.
-    - repeats counted once: of the rows of a library that repeat each other in link, bug type, root cause and effect as
-      written (exact_repeats of analysis.repeats), the first of the sheet.
-    - one vote per commit: of the bugs of an item (commit or post) one, drawn by sha256 of ``seed|bug_id``: which one
-      does not depend on the order in which they were listed.
+    - as labelled: all rows.
+    - repeats counted once: the first of the rows of a library with the same link, bug type, root cause and effect as
+      written (see exact_repeats of analysis.repeats), in the order of the sheet.
+    - one vote per commit: one bug of each item (commit or post), sampled by the SHA-256 of ``seed|bug_id``, so that it
+      does not depend on the order of the bugs.
     """
     written = ("bug_type_as_written", "root_cause_as_written", "effect_as_written")
     ordered = labels.sort("source", "library", "item_id", "bug_index")
     linked = ordered.filter(pl.col("link").is_not_null()).unique(
         ("source", "library", "link", *written), keep="first", maintain_order=True
     )
-    drawn = ordered.with_columns(
-        _draw=pl.col("bug_id").map_elements(
+    shuffled = ordered.with_columns(
+        _digest=pl.col("bug_id").map_elements(
             lambda bug_id: hashlib.sha256(f"{seed}|{bug_id}".encode()).hexdigest(), return_dtype=pl.String
         )
-    ).sort("_draw")
+    ).sort("_digest")
     return {
         AS_LABELLED: ordered,
         REPEATS_ONCE: pl.concat([linked, ordered.filter(pl.col("link").is_null())]),
-        ONE_VOTE: drawn.unique("item_id", keep="first", maintain_order=True).drop("_draw"),
+        ONE_VOTE: shuffled.unique("item_id", keep="first", maintain_order=True).drop("_digest"),
     }
 
 
@@ -59,12 +60,13 @@ def finding_sensitivity(
     seed: int,
     **published_p: pl.DataFrame,
 ) -> pl.DataFrame:
-    """Every row of analysis.findings under each of the :func:`variants`.
+    """Return analysis.finding_sensitivity: every row of analysis.findings under each of the :func:`variants`.
 
-    ``labels``: labeling.labels; ``libraries``, ``taxonomy``, ``published``, ``published_correlation``:
-    reference.libraries, taxonomy, findings and fig6_correlation; ``published_p`` as in :func:`source_comparison`.
-    Gives finding, claim, metric, position, variant, bugs (that count), computed, verdict and survives: whether the
-    verdict is on the same side (the claim holds, does not hold) as with all labels, NULL where those say neither.
+    ``labels`` is labeling.labels; ``libraries``, ``taxonomy``, ``published`` and ``published_correlation`` are
+    reference.libraries, taxonomy, findings and fig6_correlation; for ``published_p`` see :func:`source_comparison`.
+
+    Columns: finding, claim, metric, position, variant, bugs (the number that count), computed, verdict and survives
+    (whether the claim has the same outcome, that it holds or does not, as with all labels; NULL if it has none there).
     """
     parts = []
     for variant, counted in variants(labels, seed).items():
@@ -82,17 +84,19 @@ def finding_sensitivity(
             evolution=years,
             published_correlation=published_correlation,
         )
-        sided = judged.with_columns(
+        rows = judged.with_columns(
             variant=pl.lit(variant),
             bugs=pl.lit(counted.height, dtype=pl.Int64),
-            _side=pl.col("verdict").replace_strict(_SIDES, default=None, return_dtype=pl.String),
+            _outcome=pl.col("verdict").replace_strict(_OUTCOMES, default=None, return_dtype=pl.String),
         )
-        parts.append(sided.select(*_COLUMNS, "_side"))
+        parts.append(rows.select(*_JUDGED, "_outcome"))
     return (
         pl.concat(parts)
         .sort("position", maintain_order=True)
-        # The first of each position is the one with all labels.
-        .with_columns(_base=pl.col("_side").first().over("position"))
-        .with_columns(survives=pl.when(pl.col("_base").is_not_null()).then(pl.col("_side").eq_missing(pl.col("_base"))))
-        .drop("_side", "_base")
+        # The first row of each position is that with all labels.
+        .with_columns(_base=pl.col("_outcome").first().over("position"))
+        .with_columns(
+            survives=pl.when(pl.col("_base").is_not_null()).then(pl.col("_outcome").eq_missing(pl.col("_base")))
+        )
+        .drop("_outcome", "_base")
     )

@@ -1,4 +1,4 @@
-"""From what a metric shows to a verdict, and the notation both sides are written in (that of findings.csv)."""
+"""Verdicts on the values of metrics, and the notation of computed and printed values (that of findings.csv)."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from dlbug_assets.analysis.findings.evidence import Evidence
 from dlbug_assets.analysis.statistics.shares import Share
 
-#: Under this many bugs a group says too little about a share.
+#: A group with fewer bugs is too small to judge a share by.
 ENOUGH_BUGS = 10
 
 #: Percentage points within which "close to", "more than" and "at least" count as printed.
@@ -15,19 +15,22 @@ CLOSE = 5
 
 @dataclass(frozen=True)
 class Reading:
-    """What one metric shows in this study.
+    """The value of one metric in this study, and whether it supports the claim.
 
-    ``computed``: in the notation of the printed values; ``holds``: whether the data supports the claim; ``because``:
-    that in words; ``n``: bugs in the smallest group whose share is printed; ``estimator``: how the paper's words were
-    read, with the other reading's value where there is one; ``decisive``: the share on which it hangs whether the claim
-    holds (of several that have to be large, the smallest), or why there is none; ``as_printed``: for words such as
-    "more than", where equal text is not what counts; ``claim_n``: bugs in the smallest group the claim rests on, where
-    not n.
+    - ``computed``: the value in the notation of the printed values.
+    - ``holds``: whether the data support the claim.
+    - ``reason``: the same in words.
+    - ``n``: the number of bugs in the smallest group whose share is printed.
+    - ``estimator``: how the paper's words were interpreted, with the value of the other interpretation if there is one.
+    - ``decisive``: the share that decides whether the claim holds (the smallest of several that have to be large), or
+      why there is none.
+    - ``as_printed``: whether the value is as printed, for words such as "more than" that do not require equal text.
+    - ``claim_n``: the number of bugs in the smallest group that the claim rests on, if it is not ``n``.
     """
 
     computed: str
     holds: bool
-    because: str
+    reason: str
     n: int
     estimator: str
     decisive: Share | str
@@ -39,12 +42,12 @@ Metric = Callable[[Evidence], Reading]
 
 
 def verdict_of(reading: Reading, published: str) -> tuple[str, str]:
-    """The verdict, and in words what it rests on, without a full stop."""
+    """Return the verdict and its reason, a sentence without a full stop."""
     claim_n = reading.n if reading.claim_n is None else reading.claim_n
-    reason = f"{reading.because[0].upper()}{reading.because[1:]}"
+    reason = f"{reading.reason[0].upper()}{reading.reason[1:]}"
     if claim_n < ENOUGH_BUGS:
         return "underpowered", f"{reason}; {_too_few(claim_n)}"
-    # A claim that enough bugs speak against is not saved by a small group beside it.
+    # If enough bugs contradict a claim, a small group among those printed does not make it underpowered.
     if not reading.holds:
         return "not reproduced", reason
     if reading.n < ENOUGH_BUGS:
@@ -58,36 +61,36 @@ def _too_few(n: int) -> str:
 
 
 def listed(shares: Iterable[Share]) -> str:
-    """``31; 3; 10``: whole percents."""
+    """Return whole percents as in ``31; 3; 10``."""
     return "; ".join(str(share.printed) for share in shares)
 
 
 def named(shares: Mapping[str, Share]) -> str:
-    """``Torch=16; Keras=11``: whole percents by name."""
+    """Return whole percents by name as in ``Torch=16; Keras=11``."""
     return "; ".join(f"{name}={share.printed}" for name, share in shares.items())
 
 
 def spread(shares: Iterable[Share]) -> str:
-    """``40; 77``: the smallest and the largest, in whole percent."""
+    """Return the smallest and the largest share in whole percent as in ``40; 77``."""
     ordered = sorted(shares, key=lambda share: share.exact)
     return listed((ordered[0], ordered[-1]))
 
 
 def lowest(shares: Iterable[Share]) -> Share:
-    """The smallest share, of those that tie the first."""
+    """Return the smallest share, the first of equal ones."""
     return min(shares, key=lambda share: share.exact)
 
 
 def smallest(*groups: Iterable[Share]) -> int:
-    """The bugs of the smallest group among all shares."""
+    """Return the number of bugs in the smallest group of all shares."""
     return min(share.total for group in groups for share in group)
 
 
 def just_above(share: Share, bound: int) -> bool:
-    """Whether "more than" or "at least" is met as printed: within rounding not below, and not far above."""
+    """Return whether "more than" or "at least" holds as printed: not below after rounding, and not far above."""
     return bound <= share.printed <= bound + CLOSE
 
 
 def close_to(percent: float, value: float) -> bool:
-    """Whether "close to" is met."""
+    """Return whether "close to" holds."""
     return abs(percent - value) <= CLOSE

@@ -1,1 +1,1 @@
-"""Statistics that several tables share."""
+"""Statistics that several tables of the analysis use."""

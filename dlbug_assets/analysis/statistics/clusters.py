@@ -1,4 +1,4 @@
-"""How far shares can be trusted when several bugs come from one repository: the cluster bootstrap."""
+"""Confidence intervals of shares when several bugs come from one repository: the cluster bootstrap."""
 
 from typing import Any
 
@@ -8,43 +8,44 @@ import polars as pl
 from dlbug_assets.analysis.statistics.resampling import (
     bootstrap_counts,
     cluster_table,
+    filter_clusters,
     generator,
-    in_scope,
     percentile_limits,
 )
 from dlbug_assets.parallel import parallel_map
+from dlbug_assets.warehouse.rows import table_schema
 
-_COLUMNS = {
-    "clusters": pl.Int64,
-    "cluster_low": pl.Float64,
-    "cluster_high": pl.Float64,
-    "design_effect": pl.Float64,
-    "cluster_undefined_reason": pl.String,
-}
+#: Columns that this module computes. The distribution tables of all dimensions have the same columns.
+CLUSTER_COLUMNS = table_schema(
+    "analysis.bug_type_distribution",
+    only=("clusters", "cluster_low", "cluster_high", "design_effect", "cluster_undefined_reason"),
+)
 
 ONE_CLUSTER = "the bugs are all of one cluster"
 
 
 def with_cluster_intervals(rows: pl.DataFrame, clusters: pl.DataFrame, dimension: str, seed: int) -> pl.DataFrame:
-    """The distribution of one dimension with what the clustering of its bugs does to it.
+    """Return the distribution of one dimension with cluster bootstrap intervals and design effects.
 
-    ``rows``: source, library, category in the order of analysis.label_counts; ``clusters``:
-    analysis.cluster_counts. Adds clusters (how many have a label), cluster_low and cluster_high (percentile bootstrap
-    95% limits of the share, 0..1, :data:`resampling.RESAMPLES` resamples of clusters), design_effect (variance of the
-    share over the resamples, divided by the binomial one, share * (1 - share) / total; Kish 1965) and
-    cluster_undefined_reason. A share of 0 or 1 has neither: every resample gives the same.
+    ``rows`` has source, library and category, in the order of analysis.label_counts; ``clusters`` is
+    analysis.cluster_counts. Adds clusters (the number of clusters with a label), cluster_low and cluster_high
+    (percentile bootstrap 95% limits of the share, 0..1, over :data:`resampling.RESAMPLES` resamples of clusters),
+    design_effect (variance of the share over the resamples, divided by the binomial variance
+    share * (1 - share) / total; Kish 1965) and cluster_undefined_reason. Limits and design effect are NULL for fewer
+    than two clusters, and for a share of 0 or 1, which is the same in every resample.
     """
 
-    def with_limits(part: tuple[tuple[Any, ...], pl.DataFrame]) -> pl.DataFrame:
-        (source, library), of_library = part
-        table = cluster_table(in_scope(clusters, source, library, dimension), of_library["category"])
-        found = _limits(table, dimension, generator(seed, "shares", source, library, dimension))
-        return of_library.hstack(pl.DataFrame(found, schema=_COLUMNS, orient="row"))
+    def with_limits(group: tuple[tuple[Any, ...], pl.DataFrame]) -> pl.DataFrame:
+        (source, library), of_library = group
+        table = cluster_table(filter_clusters(clusters, source, library, dimension), of_library["category"])
+        limits = _limits(table, dimension, generator(seed, "shares", source, library, dimension))
+        return of_library.hstack(pl.DataFrame(limits, schema=CLUSTER_COLUMNS, orient="row"))
 
     return pl.concat(parallel_map(with_limits, rows.group_by(["source", "library"], maintain_order=True)))
 
 
 def _limits(table: np.ndarray, dimension: str, random: np.random.Generator) -> list[tuple[object, ...]]:
+    """Return a row of :data:`CLUSTER_COLUMNS` per category, from bugs by cluster and category."""
     clusters, categories = table.shape
     if clusters < 2:  # noqa: PLR2004
         reason = ONE_CLUSTER if clusters else f"no bug has a label in {dimension}"

@@ -9,9 +9,11 @@ from dlbug_assets.analysis.statistics.shares import Share
 ALPHA = 0.05
 
 
-def with_wilson(rows: pl.DataFrame) -> pl.DataFrame:
-    """Return ``rows`` (bugs, total) with share, share_low and share_high: Wilson 95% limits, 0..1, NULL where total
-    is 0."""
+def with_wilson_intervals(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return ``rows`` (bugs, total) with their shares and Wilson 95% limits.
+
+    Adds share, share_low and share_high, 0..1, NULL where total is 0.
+    """
     defined = rows.filter(pl.col("total") > 0).select("bugs", "total").unique(maintain_order=True)
     low, high = wilson_limits(defined["bugs"].to_numpy(), defined["total"].to_numpy())
     limits = defined.with_columns(
@@ -19,7 +21,7 @@ def with_wilson(rows: pl.DataFrame) -> pl.DataFrame:
         share_low=pl.Series(low, dtype=pl.Float64),
         share_high=pl.Series(high, dtype=pl.Float64),
     ).with_columns(
-        # At 0 of n and n of n the formula gives 0 and 1, but for rounding errors that may reach beyond.
+        # For 0 of n and n of n the limits are 0 and 1; rounding errors may exceed them.
         share_low=pl.when(pl.col("bugs") > 0).then("share_low").otherwise(0.0),
         share_high=pl.when(pl.col("bugs") < pl.col("total")).then("share_high").otherwise(1.0),
     )
@@ -27,8 +29,9 @@ def with_wilson(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def wilson_limits(bugs: np.ndarray, total: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the lower and upper Wilson 95% limits of the shares ``bugs / total``, which lie in 0..1 except for
-    rounding errors. ``total`` is above 0.
+    """Return the lower and upper Wilson 95% limits of the shares ``bugs / total``.
+
+    ``total`` is above 0. The limits are within 0..1 except for rounding errors.
 
     Wilson 1927, "Probable inference, the law of succession, and statistical inference"; recommended for small samples
     by Brown, Cai and DasGupta 2001, "Interval estimation for a binomial proportion" (their formula 4).
@@ -43,7 +46,7 @@ def wilson_limits(bugs: np.ndarray, total: np.ndarray) -> tuple[np.ndarray, np.n
     return center - half, center + half
 
 
-def wilson(share: Share) -> tuple[float, float]:
-    """The Wilson 95% limits of one share, 0..1."""
-    limits = with_wilson(pl.DataFrame({"bugs": [share.bugs], "total": [share.total]}))
+def wilson_interval(share: Share) -> tuple[float, float]:
+    """Return the Wilson 95% limits of one share, 0..1."""
+    limits = with_wilson_intervals(pl.DataFrame({"bugs": [share.bugs], "total": [share.total]}))
     return limits["share_low"][0], limits["share_high"][0]

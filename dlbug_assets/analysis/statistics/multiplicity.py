@@ -1,4 +1,4 @@
-"""Many tests at once: P values corrected over the family they were made in."""
+"""Correction of P values for multiple testing."""
 
 import numpy as np
 import polars as pl
@@ -14,7 +14,7 @@ def with_corrections(rows: pl.DataFrame, p_value: str) -> pl.DataFrame:
         {"p_holm": holm(defined), "p_benjamini_hochberg": benjamini_hochberg(defined)},
         schema={"p_holm": pl.Float64, "p_benjamini_hochberg": pl.Float64},
     ).with_row_index("_test")
-    # Each defined P value by its place among the defined ones.
+    # Join each defined P value by its position among the defined ones.
     return (
         rows.with_columns(
             _test=pl.when(pl.col(p_value).is_not_null())

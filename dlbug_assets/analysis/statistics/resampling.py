@@ -1,6 +1,6 @@
-"""Seeded random draws: clusters with replacement (bootstrap), and bugs without it (permutation).
+"""Seeded resampling: clusters with replacement (bootstrap), and bugs without replacement (permutation).
 
-NumPy leaves Python to others while it draws, so that draws for several things can be made side by side.
+NumPy releases the GIL while it samples, so that samples can be taken in parallel.
 """
 
 import hashlib
@@ -10,30 +10,33 @@ import polars as pl
 
 from dlbug_assets.protocol.taxonomy import SOURCES
 
-#: Of each bootstrap.
+#: The number of resamples of each bootstrap.
 RESAMPLES = 2000
-#: Drawn at a time: with hundreds of thousands of clusters all draws together would not fit into memory.
-_AT_A_TIME = 100
+# Sample in batches: with hundreds of thousands of clusters, the weights of all resamples would not fit into memory.
+_BATCH_SIZE = 100
 
 
-def generator(seed: int, *what: str) -> np.random.Generator:
-    """A generator of its own for each thing that is drawn for: what is added beside it changes nothing."""
-    entropy = int.from_bytes(hashlib.sha256("|".join([str(seed), *what]).encode()).digest())
+def generator(seed: int, *purpose: str) -> np.random.Generator:
+    """Return a generator whose numbers depend on the seed and the purpose only.
+
+    With one generator per purpose, adding a library or a dimension leaves the results of the others unchanged.
+    """
+    entropy = int.from_bytes(hashlib.sha256("|".join([str(seed), *purpose]).encode()).digest())
     return np.random.Generator(np.random.PCG64(entropy))
 
 
-def in_scope(clusters: pl.DataFrame, source: str, library: str, dimension: str) -> pl.DataFrame:
-    """The rows of analysis.cluster_counts that a source (or `both`) and library (or `All`) are made of."""
+def filter_clusters(clusters: pl.DataFrame, source: str, library: str, dimension: str) -> pl.DataFrame:
+    """Return the rows of analysis.cluster_counts for a source (or `both`), a library (or `All`) and a dimension."""
     sources = SOURCES if source == "both" else (source,)
     of_library = pl.lit(value=True) if library == "All" else pl.col("library") == library
     return clusters.filter(pl.col("source").is_in(sources) & of_library & (pl.col("dimension") == dimension))
 
 
 def cluster_table(clusters: pl.DataFrame, categories: pl.Series) -> np.ndarray:
-    """Bugs by cluster (rows) and category (columns, in the order of ``categories``).
+    """Return the number of bugs by cluster (rows) and category (columns, in the order of ``categories``).
 
-    ``clusters``: rows of analysis.cluster_counts of one dimension. A repository that has bugs of two libraries is one
-    cluster where both are asked for.
+    ``clusters`` are rows of analysis.cluster_counts of one dimension. A repository with bugs of two libraries is one
+    cluster if rows of both are passed.
     """
     places = pl.DataFrame({"category": categories, "_column": range(len(categories))})
     found = clusters.join(places, on="category", how="inner").with_columns(
@@ -45,23 +48,24 @@ def cluster_table(clusters: pl.DataFrame, categories: pl.Series) -> np.ndarray:
 
 
 def bootstrap_counts(table: np.ndarray, random: np.random.Generator, resamples: int = RESAMPLES) -> np.ndarray:
-    """Bugs by resample and category: of each resample as many clusters as there are, drawn with replacement.
+    """Return the number of bugs by resample (rows) and category (columns).
 
-    A cluster comes with all that is in it: drawing within it once more would count the variation in it twice (Davison
-    and Hinkley 1997, section 3.8; Field and Welsh 2007). Clusters with the same bugs are drawn together, as so many of
-    a multinomial, so that time and memory go with the number of different clusters.
+    Each resample has as many clusters as ``table`` has rows, sampled with replacement. Clusters are sampled whole:
+    resampling within them as well would count the variation within them twice (Davison and Hinkley 1997, section 3.8;
+    Field and Welsh 2007). Clusters with equal rows are sampled together from a multinomial distribution, so that time
+    and memory depend on the number of different rows.
     """
-    patterns, seen = np.unique(table, axis=0, return_counts=True)
-    size = int(seen.sum())
-    drawn = []
-    for done in range(0, resamples, _AT_A_TIME):
-        weights = random.multinomial(size, seen / size, size=min(_AT_A_TIME, resamples - done))
-        drawn.append(weights @ patterns)
-    return np.vstack(drawn)
+    patterns, frequencies = np.unique(table, axis=0, return_counts=True)
+    size = int(frequencies.sum())
+    batches = []
+    for start in range(0, resamples, _BATCH_SIZE):
+        weights = random.multinomial(size, frequencies / size, size=min(_BATCH_SIZE, resamples - start))
+        batches.append(weights @ patterns)
+    return np.vstack(batches)
 
 
 def percentile_limits(values: np.ndarray) -> tuple[float, float] | tuple[None, None]:
-    """The 2.5% and 97.5% percentiles of what is defined (Efron 1979), None where nothing is."""
+    """Return the 2.5% and 97.5% percentiles of the values that are not NaN (Efron 1979), None if there are none."""
     defined = values[~np.isnan(values)]
     if not len(defined):
         return None, None
@@ -70,30 +74,33 @@ def percentile_limits(values: np.ndarray) -> tuple[float, float] | tuple[None, N
 
 
 def shuffled_bugs(both: np.ndarray, second: int, resamples: int, random: np.random.Generator) -> np.ndarray:
-    """Bugs by resample and category of the second of two groups, as they come about when bugs are shuffled among both.
+    """Return the bugs of the second of two groups by resample (rows) and category, with bugs shuffled among both.
 
-    ``both``: bugs by category, of which ``second`` are in the second group. The sizes of categories and groups stay as
-    they are: what is drawn without replacement is multivariate hypergeometric.
+    ``both`` is the number of bugs by category, of which ``second`` are in the second group. The sizes of categories
+    and groups are fixed, so that the counts have a multivariate hypergeometric distribution.
     """
     return random.multivariate_hypergeometric(both, second, resamples, method="marginals")
 
 
 def shuffled_clusters(first: np.ndarray, second: np.ndarray, resamples: int, random: np.random.Generator) -> np.ndarray:
-    """Bugs by resample and category of as many clusters as ``second`` has, drawn from both without replacement.
+    """Return the bugs of the second of two groups by resample (rows) and category, with clusters shuffled among both.
 
-    ``first``, ``second``: bugs by cluster and category. Clusters with the same bugs are drawn together.
+    ``first`` and ``second`` are bugs by cluster (rows) and category. Each resample has as many clusters as ``second``,
+    sampled without replacement. Clusters with equal rows are sampled together.
     """
-    patterns, seen = np.unique(np.vstack([first, second]), axis=0, return_counts=True)
-    drawn = []
-    for done in range(0, resamples, _AT_A_TIME):
-        size = min(_AT_A_TIME, resamples - done)
-        drawn.append(random.multivariate_hypergeometric(seen, len(second), size, method="marginals") @ patterns)
-    return np.vstack(drawn)
+    patterns, frequencies = np.unique(np.vstack([first, second]), axis=0, return_counts=True)
+    batches = []
+    for start in range(0, resamples, _BATCH_SIZE):
+        size = min(_BATCH_SIZE, resamples - start)
+        batches.append(
+            random.multivariate_hypergeometric(frequencies, len(second), size, method="marginals") @ patterns
+        )
+    return np.vstack(batches)
 
 
-def share_as_extreme(extreme: int, resamples: int) -> float:
-    """The P value of so many resamples that are as extreme as what was seen, which counts as one of them.
+def monte_carlo_p(extreme: int, resamples: int) -> float:
+    """Return the P value when ``extreme`` of the resamples are at least as extreme as the data.
 
-    Phipson and Smyth 2010: a P value of 0 can't be had by sampling.
+    The data count as one more resample, so that the P value is never 0 (Phipson and Smyth 2010).
     """
     return (extreme + 1) / (resamples + 1)

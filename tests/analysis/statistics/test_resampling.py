@@ -11,7 +11,7 @@ from dlbug_assets.analysis.statistics.resampling import (
     bootstrap_counts,
     cluster_table,
     generator,
-    in_scope,
+    filter_clusters,
     percentile_limits,
     shuffled_bugs,
 )
@@ -42,7 +42,7 @@ def test_a_repository_with_bugs_of_two_libraries_is_one_cluster_where_both_count
     categories = pl.Series(["Crash", "Hang", "Unknown"])
 
     def table(source, library):
-        return cluster_table(in_scope(rows, source, library, "effect"), categories).tolist()
+        return cluster_table(filter_clusters(rows, source, library, "effect"), categories).tolist()
 
     assert table(GH, "Keras") == [[2, 0, 0], [4, 0, 0]]
     assert table(GH, "All") == [[2, 1, 0], [4, 0, 0]]
