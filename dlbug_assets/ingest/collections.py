@@ -1,11 +1,11 @@
-"""What the sources of both corpora share: the table of collections, and collecting library by library."""
+"""Tables of collections, and collecting library by library, as the sources of both corpora do it."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import datetime
 from typing import Any
 
 import polars as pl
 
+from dlbug_assets.clock import parse_timestamp
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.ingest.http_client import UnreachableError
 from dlbug_assets.ingest.landing import Collected, Collection, Landing
@@ -16,7 +16,7 @@ from dlbug_assets.warehouse.rows import PartitionRows, ReadCurrent, table_schema
 def loaded_collections(table: str, landing: Landing, library: str, read_current: ReadCurrent) -> list[str]:
     """Return the names of the collections that a library's tables were loaded from; ``table`` lists them.
 
-    Raises :class:`DlbugError` where landing lost one: loaded from the rest, the tables would lose its rows.
+    Raises :class:`DlbugError` where one is missing from landing: tables loaded from the rest would lose its rows.
     """
     loaded = read_current(table, "library = ?", [library])["collection"].sort().to_list()
     landing.require(library, loaded)
@@ -26,15 +26,17 @@ def loaded_collections(table: str, landing: Landing, library: str, read_current:
 def collection_rows(
     table: str, library: str, done: Sequence[Collection], columns: Callable[[Mapping[str, Any]], Mapping[str, Any]]
 ) -> PartitionRows:
-    """Return the rows of a table of collections; ``columns`` are those that its corpus adds, from the summary of a
-    collection."""
+    """Return the rows of a table of collections.
+
+    ``columns`` returns the columns that the corpus adds, given the summary of a collection.
+    """
     rows = [
         {
             "library": library,
             "collection": collection.name,
             "kind": collection.kind,
             "begun_at": collection.begun_at,
-            "finished_at": datetime.fromisoformat(collection.done["finished_at"]),
+            "finished_at": parse_timestamp(collection.done["finished_at"]),
             "requests": collection.done.get("requests", 0),
             "quota_left": collection.done.get("quota_left"),
             **columns(collection.done),

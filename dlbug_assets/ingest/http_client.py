@@ -1,5 +1,7 @@
-"""One HTTP request and its reply, whole or not at all: deadlines, decoding, and nothing of the address in any log or
-error. What a reply means is for the rooms that ask."""
+"""Send an HTTP request and return its reply, or fail: with deadlines, and without the address in any log or error.
+
+The transport of each API interprets the replies.
+"""
 
 import logging
 import socket
@@ -22,11 +24,15 @@ _LARGEST_REPLY = 64 << 20
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """Seconds to wait for a connection, between two bytes, for a whole reply, for a hold, and after a limit that does
-    not say how long it lasts; and how often to try."""
+    """How long to wait, in seconds, and how often to try.
+
+    ``connect`` is the time for a connection, ``read`` the time between two bytes, and ``reply`` the time for a whole
+    reply. ``hold`` is the longest hold to wait for, ``limited`` the first wait after a rate limit without an end, and
+    ``pause`` the first wait after another failure; both double with each of the ``attempts``.
+    """
 
     connect: float = 5
-    silence: float = 20
+    read: float = 20
     reply: float = 60
     hold: float = 120
     limited: float = 60
@@ -35,59 +41,62 @@ class RetryPolicy:
 
 
 class MalformedError(DlbugError):
-    """A reply that is none: taking it for an empty one would lose what is there."""
+    """A malformed reply; treating it as empty would lose data."""
 
 
 class UnreachableError(DlbugError):
-    """No reply, however often it was tried."""
+    """No reply after all attempts."""
 
 
 class TransientError(Exception):
-    """A failure that another try may mend."""
+    """A failure that another attempt may not have."""
 
 
 class HttpClient:
-    """A connection that a deadline can cut, even while headers or bytes drip in one by one.
+    """A client whose deadlines hold even while headers or bytes arrive one by one.
 
-    ``redacted`` takes secrets out of the lines that the libraries underneath log.
+    ``redact`` removes secrets from the lines that the libraries underneath log.
     """
 
-    def __init__(self, redacted: Callable[[str], str]) -> None:
+    def __init__(self, redact: Callable[[str], str]) -> None:
         self._sockets: list[socket.socket] = []
         self._session = _Session()
-        # Else a .netrc of this machine would take the place of what a request says of itself.
+        # Otherwise credentials in a .netrc of this machine would replace those of a request.
         self._session.auth = lambda request: request
         adapter = _Adapter(self._sockets)
         self._session.mount("http://", adapter)
         self._session.mount("https://", adapter)
-        # urllib3's debug lines have the whole address in them.
-        logging.getLogger("urllib3.connectionpool").addFilter(_RedactSecrets(redacted))
+        # urllib3's debug lines contain the whole address.
+        logging.getLogger("urllib3.connectionpool").addFilter(_RedactSecrets(redact))
 
     def get(
-        self, url: str, params: Mapping[str, Any], headers: Mapping[str, str], patience: RetryPolicy
+        self, url: str, params: Mapping[str, Any], headers: Mapping[str, str], retry_policy: RetryPolicy
     ) -> tuple[int, Mapping[str, str], bytes]:
-        """Status, headers and decoded body; raises :class:`TransientError` for a reply that does not arrive whole."""
-        watchdog = threading.Timer(patience.reply, self._cut)
+        """Return the status, headers and decoded body of a reply; redirects are not followed.
+
+        Raises :class:`TransientError` where the reply does not arrive as a whole or in time.
+        """
+        watchdog = threading.Timer(retry_policy.reply, self._close_sockets)
         watchdog.daemon = True
         watchdog.start()
         try:
-            return self._got(url, params, headers, patience)
+            return self._get(url, params, headers, retry_policy)
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, zlib.error) as error:
-            # Their texts and their causes hold the whole address: only the kind of failure leaves this place.
+            # Their messages and causes contain the whole address, so only the name of the error is passed on.
             reason = f"no whole reply ({type(error).__name__})"
         finally:
             watchdog.cancel()
         raise TransientError(reason)
 
-    def _got(
-        self, url: str, params: Mapping[str, Any], headers: Mapping[str, str], patience: RetryPolicy
+    def _get(
+        self, url: str, params: Mapping[str, Any], headers: Mapping[str, str], retry_policy: RetryPolicy
     ) -> tuple[int, Mapping[str, str], bytes]:
-        # A redirect would take secrets along to wherever it leads.
+        # A redirect would send secrets to wherever it leads.
         with self._session.get(
             url,
             params=params,
             headers=headers,
-            timeout=(patience.connect, patience.silence),
+            timeout=(retry_policy.connect, retry_policy.read),
             stream=True,
             allow_redirects=False,
         ) as response:
@@ -96,27 +105,27 @@ class HttpClient:
                 body += chunk
                 if len(body) > _LARGEST_REPLY:
                     raise OSError("the reply is too large")
-            return response.status_code, response.headers, _decoded(bytes(body), response.headers)
+            return response.status_code, response.headers, _decode(bytes(body), response.headers)
 
-    def _cut(self) -> None:
+    def _close_sockets(self) -> None:
         while self._sockets:
             try:
                 self._sockets.pop().shutdown(socket.SHUT_RDWR)
-            except OSError:  # closed by itself
+            except OSError:  # it is closed already
                 continue
 
 
 class _Session(requests.Session):
-    """Leaves redirects alone: else requests would look where they lead, and read their bodies away."""
+    """A session without redirects: requests would otherwise consume the bodies of replies that redirect."""
 
-    def get_redirect_target(self, _response: requests.Response) -> None:
+    def get_redirect_target(self, resp: requests.Response) -> None:  # noqa: ARG002 - as requests names it
         return None
 
 
-def _decoded(body: bytes, headers: Mapping[str, str]) -> bytes:
+def _decode(body: bytes, headers: Mapping[str, str]) -> bytes:
     if headers.get("Content-Encoding", "identity").lower() == "identity":
         return body
-    decoder = zlib.decompressobj(zlib.MAX_WBITS | 32)  # gzip or zlib, as the header of the data says
+    decoder = zlib.decompressobj(zlib.MAX_WBITS | 32)  # gzip or zlib, by the header of the data
     content = decoder.decompress(body, _LARGEST_REPLY)
     if not decoder.eof:
         raise zlib.error("the compressed data is cut short, or too large")
@@ -124,7 +133,7 @@ def _decoded(body: bytes, headers: Mapping[str, str]) -> bytes:
 
 
 class _Adapter(HTTPAdapter):
-    """Connections whose sockets are put down in a list."""
+    """An adapter that appends the sockets of its connections to a list."""
 
     def __init__(self, sockets: list[socket.socket]) -> None:
         class Http(HTTPConnection):
@@ -154,11 +163,11 @@ class _Adapter(HTTPAdapter):
 
 @dataclass
 class _RedactSecrets(logging.Filter):
-    """Takes secrets out of log lines."""
+    """A filter that removes secrets from log lines."""
 
-    redacted: Callable[[str], str]
+    redact: Callable[[str], str]
     name: str = field(default="")
 
     def filter(self, record: logging.LogRecord) -> bool:
-        record.msg, record.args = self.redacted(record.getMessage()), ()
+        record.msg, record.args = self.redact(record.getMessage()), ()
         return True

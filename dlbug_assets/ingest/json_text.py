@@ -1,13 +1,15 @@
-"""Read JSON that comes from outside."""
+"""Read JSON from outside sources."""
 
 import json
 from typing import Any
 
 
 def read_json(content: bytes) -> Any:
-    """A JSON value, with U+FFFD in the place of every half of a surrogate pair that stands alone in its texts: JSON can
-    write such halves, but no table and no file can hold them. Raises ValueError for what is no JSON, and RecursionError
-    for what is nested too deeply."""
+    """Return a JSON value, with U+FFFD in place of unpaired surrogates in its strings.
+
+    JSON can contain such surrogates, but tables and files cannot. Raises ValueError where the content is not JSON, and
+    RecursionError where it is nested too deeply.
+    """
     text = content.decode(json.detect_encoding(content), "surrogatepass")
     value = json.loads(text)
     if _has_surrogates(text):
@@ -17,7 +19,7 @@ def read_json(content: bytes) -> Any:
 
 
 def _has_surrogates(text: str) -> bool:
-    """Whether surrogates stand in JSON, as escapes (which may well be pairs) or by themselves."""
+    """Return whether JSON contains surrogates, encoded or as escapes, which may be valid pairs."""
     try:
         text.encode()
     except UnicodeEncodeError:

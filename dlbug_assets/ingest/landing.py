@@ -1,13 +1,13 @@
-"""Landing: the raw replies of an API, on disk before anything else happens to them.
+"""Store the raw replies of an API on disk before anything else happens to them.
 
-A *collection* is one conversation with an API that answers one question as a whole, such as "which questions of Keras
-changed since the last time". It is a folder: ``begun.json`` (what was asked for), one file per reply, and, once every
-reply is there, ``done.json`` (what it came to, and the cursor for the next one). Only collections that are done count;
-the last one that is not is taken up again, and its replies are not asked for a second time, unless ``abandoned.json``
-says that they make no sense. Nothing is ever changed.
+A *collection* is a series of requests that together answer one question, such as "which questions of Keras changed
+since the last collection". It is a folder: ``begun.json`` (the parameters), one file per reply, and, once every reply
+is there, ``done.json`` (a summary, and the cursor for the next collection). Only finished collections are loaded. The
+latest one that is not finished is resumed, without repeating its requests, unless ``abandoned.json`` says that its
+replies are inconsistent. Files are never changed.
 
-Folders and replies are named by the moment of their arrival, which never repeats and never runs backwards, whatever
-the machine's clock does: their order is the order of their names.
+Folders and replies are named by the time of their arrival. These times never repeat and never run backwards, even when
+the machine's clock does: the order of the names is the order of arrival.
 """
 
 import gzip
@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from dlbug_assets.atomic_files import write_atomically
-from dlbug_assets.clock import Clock
+from dlbug_assets.clock import Clock, utc_naive
 from dlbug_assets.errors import DlbugError
 
 _STAMP = "%Y%m%dT%H%M%S%f"
@@ -35,7 +35,7 @@ _UNFINISHED = ".unfinished-"
 
 @dataclass(frozen=True)
 class Collected:
-    """How collecting went for one library: what there is to show, or why it failed."""
+    """The outcome of collecting for one library: notes for the UI, or the failure."""
 
     library: str
     notes: Mapping[str, Any]
@@ -44,7 +44,7 @@ class Collected:
 
 @dataclass(frozen=True)
 class Reply:
-    """A landed reply: what was asked, when the answer came (UTC, without zone), and its bytes."""
+    """A landed reply: its request, the time of its arrival (UTC, without time zone), and its bytes."""
 
     file: str
     request: Mapping[str, Any]
@@ -54,46 +54,51 @@ class Reply:
 
 @dataclass(frozen=True)
 class Collection:
-    """One conversation; ``name`` begins with the moment at which it began."""
+    """A collection; its name is the time at which it began and its kind."""
 
     folder: Path
     stamps: "_Stamps"
 
     @property
     def name(self) -> str:
+        """The name of its folder."""
         return self.folder.name
 
     @property
     def kind(self) -> str:
-        """The kind it was begun as."""
+        """What is collected, such as ``full`` or ``refresh``."""
         return self.name.split("-", 1)[1]
 
     @property
     def begun(self) -> dict[str, Any]:
-        """What it was begun for."""
+        """The parameters with which it began."""
         return _load(self.folder / _BEGUN)
 
     @property
     def begun_at(self) -> datetime:
-        """UTC, without zone."""
-        return _moment(self.name)
+        """When it began, in UTC without time zone."""
+        return _arrival(self.name)
 
     @property
     def is_done(self) -> bool:
+        """Whether it is finished."""
         return (self.folder / _DONE).exists()
 
     @property
     def is_open(self) -> bool:
-        """Whether it may be gone on with."""
+        """Whether it can be resumed."""
         return not self.is_done and not (self.folder / _ABANDONED).exists()
 
     @property
     def done(self) -> dict[str, Any]:
-        """What it came to."""
+        """The summary with which it finished."""
         return _load(self.folder / _DONE)
 
     def land(self, request: Mapping[str, Any], body: bytes) -> Reply:
-        """Write a reply down, durably; ``request`` has no secrets. Raises :class:`DlbugError` for a full disk."""
+        """Write a reply durably; ``request`` must not contain secrets.
+
+        Raises :class:`DlbugError` where it cannot be written.
+        """
         received_at = self.stamps.next()
         name = f"{received_at:{_STAMP}}{_REPLY}"
         header = json.dumps({"request": dict(request)}, sort_keys=True).encode()
@@ -101,60 +106,59 @@ class Collection:
         return Reply(name, request, received_at, body)
 
     def replies(self) -> Iterator[Reply]:
-        """Its replies in the order of their arrival. Raises :class:`DlbugError` for a damaged file."""
+        """Yield the replies in the order of their arrival. Raises :class:`DlbugError` for a damaged file."""
         for path in sorted(self.folder.glob(f"[0-9]*{_REPLY}")):
             try:
                 header, body = gzip.decompress(path.read_bytes()).split(b"\n", 1)
                 request = json.loads(header)["request"]
             except (OSError, EOFError, zlib.error, ValueError, KeyError) as error:
                 raise DlbugError(f"{path} is damaged: {error}. Restore it from a backup.") from None
-            yield Reply(path.name, request, _moment(path.name), body)
+            yield Reply(path.name, request, _arrival(path.name), body)
 
     def finish(self, summary: Mapping[str, Any]) -> None:
-        """Mark it as done: from now on it counts."""
+        """Mark the collection as finished, so that it is loaded."""
         _write(self.folder / _DONE, json.dumps(dict(summary), indent=1, sort_keys=True).encode())
 
     def abandon(self, reason: str) -> None:
-        """Mark it as never to be gone on with: what landed in it makes no sense."""
+        """Mark the collection as one that is never resumed, since its replies are inconsistent."""
         _write(self.folder / _ABANDONED, json.dumps({"reason": reason}, indent=1).encode())
 
 
 class Landing:
-    """The collections of a corpus, per part (a library); ``root`` is the corpus's folder."""
+    """The collections of a corpus, by part (a library); ``root`` is the folder of the corpus."""
 
     def __init__(self, root: Path, clock: Clock) -> None:
         self.root = root
         self._stamps = _Stamps(root, clock)
 
     def done(self, part: str, kinds: Container[str]) -> list[Collection]:
-        """The collections of a part that are done and of these kinds, oldest first."""
+        """Return the finished collections of a part that are of these kinds, oldest first."""
         return [collection for collection in self._all(part) if collection.kind in kinds and collection.is_done]
 
     def require(self, part: str, names: Iterable[str]) -> None:
-        """Raise :class:`DlbugError` where one of these collections is not there: tables that are made of it would lose
-        it, too."""
+        """Raise :class:`DlbugError` where one of these collections is missing, since tables would lose its rows."""
         known = {collection.name for collection in self._all(part)}
-        lost = [name for name in names if name not in known]
-        if lost:
+        missing = [name for name in names if name not in known]
+        if missing:
             raise DlbugError(
-                f"{self.root / part} lacks {lost[0]}{f' and {len(lost) - 1} more' * (len(lost) > 1)}, which the "
-                "tables are made of. Restore it from a backup; or, to go on with what is there, delete working.duckdb "
-                "beside landing: the tables are made anew."
+                f"{self.root / part} lacks {missing[0]}{f' and {len(missing) - 1} more' * (len(missing) > 1)}, which "
+                "the tables were loaded from. Restore it from a backup; or delete working.duckdb beside landing, and "
+                "the tables are built from what is left."
             )
 
     def unfinished(self, part: str) -> Collection | None:
-        """The collection of a part that was begun last, where it may be gone on with."""
+        """Return the latest collection of a part where it can be resumed."""
         last = next(reversed(self._all(part)), None)
         return last if last and last.is_open else None
 
     def discard_unfinished(self, part: str) -> None:
-        """Remove a collection that never counted: where it can be made again, it would only fill the disk."""
+        """Remove the collection that could be resumed, for sources that always start from the beginning."""
         last = self.unfinished(part)
         if last is not None:
             shutil.rmtree(last.folder)
 
     def begin(self, part: str, kind: str, begun: Mapping[str, Any]) -> Collection:
-        """Begin a collection; one that was unfinished stays as it is and never counts."""
+        """Begin a collection; an unfinished one before it stays as it is and is never loaded."""
         name = f"{self._stamps.next():{_STAMP}}-{kind}"
         unfinished = self.root / part / f"{_UNFINISHED}{name}"
         try:
@@ -170,7 +174,7 @@ class Landing:
 
 
 class _Stamps:
-    """Moments that only ever rise, over all the parts of a corpus."""
+    """Times of arrival, which strictly increase over all parts of a corpus."""
 
     def __init__(self, root: Path, clock: Clock) -> None:
         self._root = root
@@ -178,9 +182,9 @@ class _Stamps:
         self._last: datetime | None = None
 
     def next(self) -> datetime:
-        """Now, or a microsecond after the last one, whichever is later; UTC, without zone."""
+        """Return the current time, or a microsecond after the last one if that is later; UTC, without time zone."""
         last = self._last or self._newest_on_disk()
-        self._last = max(self._clock.now().replace(tzinfo=None), last + timedelta(microseconds=1))
+        self._last = max(utc_naive(self._clock.now()), last + timedelta(microseconds=1))
         return self._last
 
     def _newest_on_disk(self) -> datetime:
@@ -189,10 +193,11 @@ class _Stamps:
             newest = max(part.glob("[0-9]*"), default=None)
             if newest is not None:
                 names += [newest.name, *(reply.name for reply in newest.glob(f"[0-9]*{_REPLY}"))]
-        return max(map(_moment, names), default=datetime.min)
+        return max(map(_arrival, names), default=datetime.min)
 
 
-def _moment(name: str) -> datetime:
+def _arrival(name: str) -> datetime:
+    """Return the time in the name of a collection or reply."""
     return datetime.strptime(re.split("[-.]", name)[0], _STAMP)
 
 
@@ -204,7 +209,7 @@ def _load(path: Path) -> dict[str, Any]:
 
 
 def _write(path: Path, content: bytes) -> None:
-    """All of a file or none of it, readable by its owner alone, on the disk when this returns."""
+    """Write a file atomically and durably, readable only by its owner."""
     try:
         write_atomically(path, content, mode=0o600)
     except OSError as error:

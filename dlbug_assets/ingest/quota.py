@@ -1,8 +1,8 @@
-"""The quota ledger: every request to an API, what is left of its quota, and what must not be asked before when.
+"""Record every request to an API, the quota that is left, and the times before which no request may be sent.
 
-It outlives the process, so that a second run neither asks too early nor touches the reserve, and it is shared by all
-studies of a home, because the services count by address or credential, not by study. A service is named by the root
-of its API and whether a credential is used; the credential itself never gets here.
+The ledger outlives the process, so that the next run neither sends a request too early nor uses up the reserve. All
+studies of a home share it, because services count by IP address or credential, not by study. A service is identified by
+the root of its API and whether a credential is used; the credential itself is never stored.
 """
 
 import logging
@@ -29,13 +29,13 @@ create table if not exists holds (
 create table if not exists facts (
     service text not null, name text not null, value text not null, primary key (service, name));
 """
-#: Holds that bind every method of a service.
+#: The method of holds that apply to every method of a service.
 EVERY = "*"
 _DAY = timedelta(days=1)
 
 
 class DeferredError(DlbugError):
-    """A request that must wait longer than a worker should; nothing was asked. ``until`` says when it may be."""
+    """A request that was not sent because it would have to wait for too long, ``until`` then (UTC)."""
 
     def __init__(self, message: str, until: datetime) -> None:
         super().__init__(message)
@@ -44,7 +44,7 @@ class DeferredError(DlbugError):
 
 @dataclass(frozen=True)
 class Hold:
-    """Nothing of this method may be asked before ``until`` (UTC)."""
+    """A time (UTC) before which no request of a method may be sent."""
 
     method: str
     until: datetime
@@ -53,11 +53,11 @@ class Hold:
 
 @dataclass(frozen=True)
 class QuotaStatus:
-    """How things stand with a service: requests ever and in the last 24 hours, quota when last seen, holds."""
+    """The use of a service: requests ever and in the last 24 hours, quota of its last reply and when, and holds."""
 
     service: str
     requests: int
-    requests_of_the_day: int
+    requests_last_24_hours: int
     quota_left: int | None
     quota_max: int | None
     seen_at: datetime | None
@@ -65,14 +65,14 @@ class QuotaStatus:
 
 
 class Ledger:
-    """The ledger of a home, an SQLite file; several processes may use it at once."""
+    """The ledger of a home, an SQLite file that several processes may use in parallel."""
 
     def __init__(self, path: Path, clock: Clock) -> None:
         self.path = path
         self.clock = clock
 
     @contextmanager
-    def _opened(self) -> Iterator[sqlite3.Connection]:
+    def _connection(self) -> Iterator[sqlite3.Connection]:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with closing(sqlite3.connect(self.path, timeout=60)) as connection, connection:
@@ -81,12 +81,12 @@ class Ledger:
         except (sqlite3.Error, OSError) as error:
             raise DlbugError(
                 f"cannot use the quota ledger {self.path}: {error}. Free some disk space or make the folder writable, "
-                "and run again; nothing is asked of an API without it."
+                "and run again; no request is sent to an API without it."
             ) from None
 
     def record_request(self, service: str, method: str) -> int:
-        """Write down a request before it is sent; returns its number."""
-        with self._opened() as connection:
+        """Record a request before it is sent; return its number."""
+        with self._connection() as connection:
             cursor = connection.execute(
                 "insert into requests (service, method, asked_at) values (?, ?, ?)",
                 [service, method, self.clock.now().isoformat()],
@@ -96,17 +96,17 @@ class Ledger:
     def record_response(
         self, number: int, outcome: str, quota_left: int | None = None, quota_max: int | None = None
     ) -> None:
-        """Write down how a request ended and what it said of the quota."""
-        with self._opened() as connection:
+        """Record the outcome of a request, and the quota that the reply reported."""
+        with self._connection() as connection:
             connection.execute(
                 "update requests set outcome = ?, quota_left = ?, quota_max = ?, answered_at = ? where id = ?",
                 [outcome, quota_left, quota_max, self.clock.now().isoformat(), number],
             )
 
     def hold(self, service: str, method: str, seconds: float, reason: str) -> datetime:
-        """Let nothing of a method (or EVERY) be asked for some seconds; a longer hold stays. Returns its end."""
+        """Send no request of a method (or EVERY) for some seconds; a longer hold stays. Return when these seconds end."""
         until = self.clock.now() + timedelta(seconds=seconds)
-        with self._opened() as connection:
+        with self._connection() as connection:
             connection.execute(
                 "insert into holds values (?, ?, ?, ?) on conflict do update "
                 "set until = excluded.until, reason = excluded.reason where excluded.until > until",
@@ -114,18 +114,18 @@ class Ledger:
             )
         return until
 
-    def held(self, service: str, method: str) -> Hold | None:
-        """The hold that binds a method longest, where one does now."""
-        binding = [hold for hold in self.quota_status(service).holds if hold.method in (method, EVERY)]
-        return max(binding, key=lambda hold: hold.until, default=None)
+    def active_hold(self, service: str, method: str) -> Hold | None:
+        """Return the hold of a method that ends last, if there is any now."""
+        active = [hold for hold in self.quota_status(service).holds if hold.method in (method, EVERY)]
+        return max(active, key=lambda hold: hold.until, default=None)
 
     def quota_status(self, service: str) -> QuotaStatus:
-        """How things stand now; quota as seen within the last 24 hours, since every quota is new after a day."""
+        """Return the status of a service; the quota is None after 24 hours, when every quota has been renewed."""
         now = self.clock.now()
         day_ago = (now - _DAY).isoformat()
-        with self._opened() as connection:
+        with self._connection() as connection:
             (total,) = connection.execute("select count(*) from requests where service = ?", [service]).fetchone()
-            (of_day,) = connection.execute(
+            (recent,) = connection.execute(
                 "select count(*) from requests where service = ? and asked_at > ?", [service, day_ago]
             ).fetchone()
             seen = connection.execute(
@@ -141,7 +141,7 @@ class Ledger:
         return QuotaStatus(
             service,
             total,
-            of_day,
+            recent,
             left,
             most,
             datetime.fromisoformat(at) if at else None,
@@ -149,46 +149,48 @@ class Ledger:
         )
 
     def services(self) -> list[str]:
-        """Every service that was ever asked."""
+        """Return every service to which a request was ever sent."""
         if not self.path.exists():
             return []
-        with self._opened() as connection:
+        with self._connection() as connection:
             return [row[0] for row in connection.execute("select distinct service from requests order by service")]
 
     def remember(self, service: str, name: str, value: str) -> None:
-        """Keep something that a service said once and for all."""
-        with self._opened() as connection:
+        """Store a permanent fact that a service reported."""
+        with self._connection() as connection:
             connection.execute("insert or replace into facts values (?, ?, ?)", [service, name, value])
 
     def recall(self, service: str, name: str) -> str | None:
-        """What was remembered."""
-        with self._opened() as connection:
+        """Return a fact that was stored, if any."""
+        with self._connection() as connection:
             row = connection.execute("select value from facts where service = ? and name = ?", [service, name])
             found = row.fetchone()
         return found[0] if found else None
 
 
 def wait_for_holds(ledger: Ledger, service: str, method: str, longest: float, *, name: str) -> None:
-    """Wait for the holds that bind a method; raises :class:`DeferredError` for one of more than ``longest`` seconds.
-    ``name`` is how people call the service."""
-    while hold := ledger.held(service, method):
+    """Wait until no hold applies to a method; ``name`` is the name of the service in messages.
+
+    Raises :class:`DeferredError` for a hold of more than ``longest`` seconds.
+    """
+    while hold := ledger.active_hold(service, method):
         seconds = (hold.until - ledger.clock.now()).total_seconds()
         if seconds > longest:
             raise DeferredError(
                 f"{name}: {hold.reason}; nothing is asked before {format_minute(hold.until)}. "
-                "What was collected is kept; run again after that to go on.",
+                "Collected data is kept; run again after that to continue.",
                 hold.until,
             )
         logger.info("%s: waiting %.0f s (%s)", method, seconds, hold.reason)
         ledger.clock.sleep(max(seconds, 0))
 
 
-def format_status(standing: QuotaStatus) -> str:
-    """A standing in one line for people."""
-    parts = [f"{standing.requests_of_the_day} requests in the last 24 hours"]
-    if standing.quota_left is not None and standing.seen_at:
-        parts.append(f"{standing.quota_left} of {standing.quota_max} left at {format_minute(standing.seen_at)}")
-    for hold in standing.holds:
+def format_status(status: QuotaStatus) -> str:
+    """Return a status as one line of text for users."""
+    parts = [f"{status.requests_last_24_hours} requests in the last 24 hours"]
+    if status.quota_left is not None and status.seen_at:
+        parts.append(f"{status.quota_left} of {status.quota_max} left at {format_minute(status.seen_at)}")
+    for hold in status.holds:
         what = "nothing" if hold.method == EVERY else f"no {hold.method}"
         parts.append(f"{what} before {format_minute(hold.until)} ({hold.reason})")
     return ", ".join(parts)

@@ -407,7 +407,7 @@ def test_silence_and_dripping_end_at_the_deadline(api, study, fault):
     study.refresh()
     before = study.cursors()
     grow(api)
-    patient, study.patience = study.patience, replace(study.patience, silence=0.5, reply=1, attempts=2)
+    patient, study.patience = study.patience, replace(study.patience, read=0.5, reply=1, attempts=2)
     api.fail(Fault(**fault, method=LISTS, times=4))
     start = time.monotonic()
     failures = study.collect()

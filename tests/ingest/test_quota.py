@@ -1,4 +1,4 @@
-"""The quota ledger: what was asked, what is left, and what may not be asked before when, across processes."""
+"""The quota ledger keeps requests, quotas and holds across processes."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -22,54 +22,54 @@ def ledger(tmp_path, clock):
     return Ledger(tmp_path / "home" / "quota.sqlite", clock)
 
 
-def test_a_request_counts_from_the_moment_it_is_asked(ledger, clock):
+def test_a_request_counts_before_its_reply_arrives(ledger, clock):
     ledger.record_request(SERVICE, "questions")
-    # Another process sees it, though no answer ever came.
-    standing = Ledger(ledger.path, clock).quota_status(SERVICE)
-    assert (standing.requests, standing.quota_left, standing.holds) == (1, None, ())
+    # Another process counts it, even without a reply.
+    status = Ledger(ledger.path, clock).quota_status(SERVICE)
+    assert (status.requests, status.quota_left, status.holds) == (1, None, ())
 
 
-def test_the_quota_is_what_the_last_answer_said(ledger, clock):
+def test_the_quota_is_that_of_the_last_reply_that_reported_one(ledger, clock):
     for left in (300, 299):
         ledger.record_response(ledger.record_request(SERVICE, "questions"), "ok", left, 300)
     ledger.record_response(ledger.record_request(SERVICE, "questions"), "HTTP 500")
-    standing = ledger.quota_status(SERVICE)
-    assert (standing.quota_left, standing.quota_max, standing.seen_at) == (299, 300, NOON)
-    assert (standing.requests, standing.requests_of_the_day) == (3, 3)
+    status = ledger.quota_status(SERVICE)
+    assert (status.quota_left, status.quota_max, status.seen_at) == (299, 300, NOON)
+    assert (status.requests, status.requests_last_24_hours) == (3, 3)
 
 
-def test_after_a_day_nothing_is_known_of_the_quota(ledger, clock):
+def test_the_quota_is_unknown_after_24_hours(ledger, clock):
     ledger.record_response(ledger.record_request(SERVICE, "questions"), "ok", 3, 300)
     clock.advance(hours=24)
-    standing = ledger.quota_status(SERVICE)
-    assert (standing.quota_left, standing.requests, standing.requests_of_the_day) == (None, 1, 0)
+    status = ledger.quota_status(SERVICE)
+    assert (status.quota_left, status.requests, status.requests_last_24_hours) == (None, 1, 0)
 
 
-def test_a_hold_binds_its_method_until_its_end(ledger, clock):
+def test_a_hold_applies_to_its_method_until_it_ends(ledger, clock):
     until = ledger.hold(SERVICE, "questions", 30, "asked to back off")
     assert until == NOON + timedelta(seconds=30)
-    assert ledger.held(SERVICE, "questions") == Hold("questions", until, "asked to back off")
-    assert ledger.held(SERVICE, "questions/{ids}") is None
-    assert ledger.held("another service", "questions") is None
+    assert ledger.active_hold(SERVICE, "questions") == Hold("questions", until, "asked to back off")
+    assert ledger.active_hold(SERVICE, "questions/{ids}") is None
+    assert ledger.active_hold("another service", "questions") is None
     clock.advance(seconds=30)
-    assert ledger.held(SERVICE, "questions") is None
+    assert ledger.active_hold(SERVICE, "questions") is None
 
 
-def test_a_hold_of_everything_binds_every_method_and_the_longest_counts(ledger):
+def test_a_hold_of_every_method_applies_to_each_and_the_longest_counts(ledger):
     ledger.hold(SERVICE, EVERY, 60, "throttled")
     ledger.hold(SERVICE, "questions", 10, "asked to back off")
-    assert ledger.held(SERVICE, "questions").reason == "throttled"
+    assert ledger.active_hold(SERVICE, "questions").reason == "throttled"
     ledger.hold(SERVICE, EVERY, 5, "shorter")
-    assert ledger.held(SERVICE, "filters/create").until == NOON + timedelta(seconds=60)
+    assert ledger.active_hold(SERVICE, "filters/create").until == NOON + timedelta(seconds=60)
 
 
-def test_what_a_service_said_once_is_remembered(ledger, clock):
+def test_facts_about_a_service_are_stored(ledger, clock):
     assert ledger.recall(SERVICE, "filter") is None
     ledger.remember(SERVICE, "filter", "!abc")
     assert Ledger(ledger.path, clock).recall(SERVICE, "filter") == "!abc"
 
 
-def test_people_can_read_it(ledger):
+def test_a_status_is_formatted_as_one_line(ledger):
     ledger.record_response(ledger.record_request(SERVICE, "questions"), "ok", 251, 300)
     ledger.hold(SERVICE, "questions", 3600, "asked to back off for 3598 seconds")
     ledger.hold(SERVICE, EVERY, 7200, "throttled")
@@ -81,12 +81,12 @@ def test_people_can_read_it(ledger):
     )
 
 
-def test_a_ledger_that_was_never_used_knows_nothing(ledger):
+def test_an_unused_ledger_has_no_services_and_no_file(ledger):
     assert ledger.services() == []
     assert not ledger.path.exists()
 
 
-def test_a_ledger_that_cannot_be_used_stops_everything(tmp_path, clock):
+def test_a_damaged_ledger_is_an_error(tmp_path, clock):
     (tmp_path / "quota.sqlite").write_bytes(b"this is not a database, it is some text of a hundred bytes" * 3)
     with pytest.raises(DlbugError, match=r"cannot use the quota ledger .*quota\.sqlite: file is not a database"):
         Ledger(tmp_path / "quota.sqlite", clock).record_request(SERVICE, "questions")

@@ -242,7 +242,7 @@ def test_row_14_silence_and_dripping_end_at_the_deadline(api, study, fault):
     study.refresh()
     before = study.cursors()
     change(api, 5)
-    patient, study.patience = study.patience, replace(study.patience, silence=0.5, reply=1, attempts=2)
+    patient, study.patience = study.patience, replace(study.patience, read=0.5, reply=1, attempts=2)
     api.fail(Fault(**fault, method="questions", times=4))
     start = time.monotonic()
     failures = study.collect()

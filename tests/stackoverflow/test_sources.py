@@ -227,7 +227,7 @@ def test_a_dump_is_read_once_for_all_libraries_and_not_again_until_it_changes(du
 def test_a_dump_that_cannot_be_read_fails_every_library_and_leaves_nothing_that_counts(dump):
     dump.study.sources.dump_path.write_text("no dump", encoding="utf-8")
     outcomes = collect(dump)
-    assert all("is no Posts.xml" in str(outcome.failure) for outcome in outcomes.values())
+    assert all("is not a Posts.xml" in str(outcome.failure) for outcome in outcomes.values())
     assert dump.landing.done("Keras", {"dump"}) == []
     dump.study.sources.dump_path.write_text(POSTS, encoding="utf-8")
     assert collect(dump)["Keras"].failure is None
@@ -279,7 +279,7 @@ def test_tables_are_not_made_of_half_a_landing(api, reached, warehouse):
     for folder in (first, second):
         shutil.rmtree(folder)
     with pytest.raises(
-        DlbugError, match=rf"Keras lacks {first.name} and 1 more, which the tables are made of\. Restore"
+        DlbugError, match=rf"Keras lacks {first.name} and 1 more, which the tables were loaded from\. Restore"
     ):
         reached.source().load("Keras", own_of(warehouse))
     assert warehouse.read("from stackoverflow.raw_posts").equals(before["raw_posts"])

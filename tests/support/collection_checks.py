@@ -74,7 +74,7 @@ class Collecting:
     study: Study = STUDY
     key: str | None = KEY
     patience: RetryPolicy = field(
-        default_factory=lambda: RetryPolicy(connect=60, silence=60, hold=10, attempts=3, pause=0.02)
+        default_factory=lambda: RetryPolicy(connect=60, read=60, hold=10, attempts=3, pause=0.02)
     )
 
     def __post_init__(self):

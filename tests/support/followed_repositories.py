@@ -67,7 +67,7 @@ class Following:
     study: Study = STUDY
     token: str | None = PLANTED
     patience: RetryPolicy = field(
-        default_factory=lambda: RetryPolicy(connect=60, silence=60, hold=10, limited=0.3, attempts=3, pause=0.02)
+        default_factory=lambda: RetryPolicy(connect=60, read=60, hold=10, limited=0.3, attempts=3, pause=0.02)
     )
 
     def __post_init__(self):
