@@ -64,7 +64,7 @@ def dump_lxml(dump: str) -> dict[str, Any]:
     import polars as pl  # noqa: PLC0415
     from lxml import etree  # noqa: PLC0415
 
-    from dlbug_assets.stackoverflow.dump.extraction import ANSWERS, QUESTIONS  # noqa: PLC0415
+    from dlbug_assets.stackoverflow.dump.extraction import DUMP_ANSWERS, DUMP_QUESTIONS  # noqa: PLC0415
 
     def number(row: Any, name: str) -> int | None:
         return int(row.get(name)) if row.get(name) else None
@@ -113,8 +113,8 @@ def dump_lxml(dump: str) -> dict[str, Any]:
             place(answer)
         for tag in TAGS:
             Path(folder, tag).mkdir()
-            pl.DataFrame(questions[tag], schema=QUESTIONS).write_parquet(Path(folder, tag, "questions-1.parquet"))
-            pl.DataFrame(answers[tag], schema=ANSWERS).write_parquet(Path(folder, tag, "answers-1.parquet"))
+            pl.DataFrame(questions[tag], schema=DUMP_QUESTIONS).write_parquet(Path(folder, tag, "questions-1.parquet"))
+            pl.DataFrame(answers[tag], schema=DUMP_ANSWERS).write_parquet(Path(folder, tag, "answers-1.parquet"))
         seconds = time.perf_counter() - began
         return {"seconds": seconds, **_posts(Path(folder))}
 

@@ -99,7 +99,7 @@ def test_the_archive_goes_through_to_candidates_and_is_read_once(study, tmp_path
     ("name", "said"),
     [
         ("nowhere.xml", "nowhere.xml does not exist. Name the Posts.xml of Stack Overflow's data dump"),
-        ("dumped.toml", "dumped.toml is no Posts.xml: it does not begin with <posts>"),
+        ("dumped.toml", "dumped.toml is not a Posts.xml: it does not begin with <posts>"),
     ],
 )
 def test_what_is_no_dump_is_named(study, name, said):

@@ -50,8 +50,8 @@ def test_what_is_packed_is_refused_before_anything_is_started(name):
     with pytest.raises(DlbugError) as error:
         dump_on_spark.extract(name, {}, {}, address="spark://127.0.0.1:1", **SCOPE)
     assert str(error.value) == (
-        f"{name} is packed, and what is packed cannot be shared out. Unpack it to where Spark reads it (7z x) and name "
-        "the Posts.xml; or unset DLBUG_SPARK to have it unpacked and read by this machine."
+        f"{name} is compressed, so Spark cannot split it. Unpack it where Spark reads it (7z x) and name the "
+        "Posts.xml; or unset DLBUG_SPARK to have it unpacked and read by this machine."
     )
 
 
@@ -62,7 +62,7 @@ def test_an_address_of_a_dump_is_kept_as_it_is_and_refused_without_spark(tmp_pat
     assert study.sources.dump_path == "s3a://bucket/Posts.xml"
     (collected,) = Dump(study, Landing(tmp_path / "landing", Clock()), tmp_path / "key").collect(["Keras"], sweep=False)
     assert str(collected.failure) == (
-        "s3a://bucket/Posts.xml is an address, which Spark alone reads: set DLBUG_SPARK, or name a file."
+        "s3a://bucket/Posts.xml is an address, which only Spark can read: set DLBUG_SPARK, or name a file."
     )
 
 
@@ -103,7 +103,7 @@ def test_one_of_several_masters_is_enough():
 
 IMPATIENT = """
 import sys
-from dlbug_assets import spark
+from dlbug_assets.ingest import spark
 
 spark._SECONDS = 10
 try:
@@ -167,5 +167,5 @@ def test_our_errors_come_back_in_their_place(opened):
 @pytest.mark.slow
 def test_workers_that_do_not_see_the_clones_say_so(opened, tmp_path):
     with pytest.raises(DlbugError) as error:
-        list(spark.each(opened, clones_on_spark._insist_on, [tmp_path / "clones" / "mark"]))
+        list(spark.each(opened, clones_on_spark._require, [tmp_path / "clones" / "mark"]))
     assert str(error.value).startswith(f"the worker {socket.gethostname()} does not see {tmp_path / 'clones'}. Set DLB")

@@ -1,10 +1,10 @@
-"""Reading Stack Overflow's data dump: from its rows, a study's questions and their answers are taken.
+"""Extract a study's questions and their answers from the rows of Stack Overflow's data dump.
 
-What belongs here: what a row of `Posts.xml` says, which rows a library gets, and what in them was not as it should be.
-What doesn't: hiding who wrote them, and what becomes of the files.
+In scope: the meaning of a row of `Posts.xml`, the libraries that it belongs to, and problems in it. Out of scope:
+pseudonyms of authors, and the further use of the files.
 
-A row by itself cannot declare entities, so parsing one cannot blow up. The parser does as XML says: raw tabs and line
-ends in a value become spaces (those of bodies are written as references, and stay).
+A single row cannot declare entities, so parsing it cannot blow up. As XML requires, the parser replaces raw tabs and
+line ends in a value by spaces; those of bodies are character references and are kept.
 """
 
 import io
@@ -22,68 +22,42 @@ from xml.parsers.expat import ExpatError, ParserCreate
 
 import polars as pl
 
+from dlbug_assets.clock import parse_timestamp
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.stackoverflow.dump.parallel_rows import SharedRows
-from dlbug_assets.stackoverflow.dump.rows import Note, Row, Rows
+from dlbug_assets.stackoverflow.dump.rows import ReportProblem, Row, Rows
+from dlbug_assets.warehouse.rows import table_schema
 
 logger = logging.getLogger(__name__)
 
 _BATCH_ROWS = 2_500
 _BATCH_BYTES = 16 << 20
 _EXCERPT = 200
-#: Answers before their question are kept in memory until that is read: so many bytes of them at most.
-_WAITING_BYTES = 32 << 20
+#: Answers before their question are kept in memory until it is read, up to this number of bytes.
+_EARLY_ANSWER_BYTES = 32 << 20
 _TAGS = re.compile(r"(<[^<>|]+>)+|\|([^<>|]+\|)+")
 _NUMBER = re.compile(r"-?[0-9]{1,18}")
-_MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?")
+_TIMESTAMP = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?")
 _LEFT_OUT = "; the row is left out"
 
-#: Columns of questions and answers: accounts by number, addresses still in the texts, times in UTC.
-QUESTIONS: dict[str, Any] = {
-    "post_id": pl.Int64,
-    "title": pl.String,
-    "body_html": pl.String,
-    "tags": pl.List(pl.String),
-    "score": pl.Int64,
-    "view_count": pl.Int64,
-    "answer_count": pl.Int64,
-    "accepted_answer_id": pl.Int64,
-    "created_at": pl.Datetime("us"),
-    "last_activity_at": pl.Datetime("us"),
-    "owner_id": pl.String,
-    "content_license": pl.String,
-}
-ANSWERS: dict[str, Any] = {
-    "answer_id": pl.Int64,
-    "post_id": pl.Int64,
-    "score": pl.Int64,
-    "is_accepted": pl.Boolean,
-    "body_html": pl.String,
-    "created_at": pl.Datetime("us"),
-    "last_activity_at": pl.Datetime("us"),
-    "owner_id": pl.String,
-    "content_license": pl.String,
-}
-#: ``position`` counts the rows of the file from 1; ``field`` is an attribute, NULL for the row as a whole.
-IRREGULARITIES: dict[str, Any] = {
-    "position": pl.Int64,
-    "post_id": pl.Int64,
-    "field": pl.String,
-    "reason": pl.String,
-    "content": pl.String,
-}
+
+def _with_owner_id(schema: pl.Schema) -> pl.Schema:
+    """Return the columns with owner_id, the number of an account, in place of its hash."""
+    return pl.Schema({"owner_id" if name == "owner_hash" else name: kind for name, kind in schema.items()})
 
 
-@dataclass(frozen=True)
-class Wanted:
-    """What to take for one library: questions with any of these tags."""
-
-    tags: tuple[str, ...]
+#: Columns of the files: owners are account numbers, e-mail addresses are still in the texts, times are in UTC.
+DUMP_QUESTIONS = _with_owner_id(
+    table_schema("stackoverflow.raw_posts", without=("library", "link", "retrieved_at", "in_scope", "deleted_at"))
+)
+DUMP_ANSWERS = _with_owner_id(table_schema("stackoverflow.raw_answers", without=("retrieved_at",)))
+#: ``position`` is the number of a row in the file from 1; ``field`` is an attribute, NULL for the row as a whole.
+ROW_PROBLEMS = table_schema("stackoverflow.irregularities", only=("position", "post_id", "field", "reason", "content"))
 
 
 @dataclass(frozen=True)
 class Scope:
-    """Which questions count: those of this score or more, created on these UTC days or between them."""
+    """The questions in scope: those with at least this score, created from the first to the last UTC day."""
 
     min_score: int
     first: date
@@ -93,15 +67,17 @@ class Scope:
         return question["score"] >= self.min_score and self.first <= question["created_at"].date() <= self.last
 
 
-#: Opens the rows of a dump: from its path, the tags, the questions taken so far, and the function that notes
-#: irregularities.
-Opened = Callable[[Path, Collection[str], Container[int], Note], Rows]
+#: Open the rows of a dump, from its path, the tags, the questions selected so far, and what to do with problems.
+OpenRows = Callable[[Path, Collection[str], Container[int], ReportProblem], Rows]
 
 
 @dataclass(frozen=True)
 class DumpReading:
-    """What a reading found: rows in the file, planted ones among them, irregularities (each counted once), questions
-    and answers per library, how tags are written (or "none seen"), and whether the file goes on to its end."""
+    """The result of reading a dump.
+
+    Numbers of rows in the file, of planted posts among them, and of irregularities (each counted once); questions and
+    answers per library; the notation of tags (or "none seen"); whether the file is complete.
+    """
 
     rows: int
     planted: int
@@ -120,47 +96,48 @@ def extract(
     min_score: int,
     created_from: date | None,
     created_until: date | None,
-    opened: Opened = SharedRows,
+    open_rows: OpenRows = SharedRows,
 ) -> DumpReading:
-    """Take each library's questions and all their answers from a dump.
+    """Extract each library's questions and all their answers from a dump.
 
-    ``path`` is a Posts.xml, or a .7z that contains one; it is streamed once, and once more where its Ids do not ascend
-    or too many answers stand before their questions. ``libraries`` maps a name to tags, ``folders`` the same name to an
-    empty folder. That gets ``questions-00001.parquet`` and so on with the columns of :data:`QUESTIONS`, in the same way
-    ``answers`` and ``irregularities``, each at least once. Taken are questions with one of the tags, of ``min_score``
-    or more, created on a UTC day from ``created_from`` to ``created_until``, both included. Their order is that of the
-    file, but for answers that stand before their questions: these come last. In memory there are two batches of each
-    kind, one of which is being written, and some 300 bytes per question or answer.
+    ``path`` is a Posts.xml, or a .7z that contains one. It is streamed once, and a second time if its Ids don't ascend
+    or too many answers precede their questions. ``libraries`` maps a name to tags, ``folders`` the same name to an
+    empty folder. This function writes questions-00001.parquet and so on there, with the columns of
+    :data:`DUMP_QUESTIONS`, as well as answers (:data:`DUMP_ANSWERS`) and irregularities (:data:`ROW_PROBLEMS`), at
+    least one file of each. It selects questions with one of the tags and at least ``min_score``, created on a UTC day
+    from ``created_from`` to ``created_until``, both included. They keep the order of the file, except for answers that
+    precede their questions: these are last. Memory holds two batches of each kind, one of which is being written, and
+    some 300 bytes per question or answer.
 
-    A question without a readable Id, Score or CreationDate is left out, and so is a second post with an Id; any other
-    field that cannot be read is NULL. All this is noted, for every library where it cannot be told which one it is.
-    Raises :class:`DlbugError` for a file that is no such dump or cannot be read to its end, and for a folder that
-    cannot be written; the files are of no use then.
+    A question without a readable Id, Score or CreationDate is left out, and so is a second post with the same Id; any
+    other field that cannot be read is NULL. All of this is recorded among the irregularities, for every library if the
+    library is unknown. Raises :class:`DlbugError` for a file that is not a dump or cannot be read to its end, and for a
+    folder that cannot be written; the files are then unusable.
     """
     with ThreadPoolExecutor(thread_name_prefix="dump") as writers:
-        shelves = {name: _Shelf(Wanted(tuple(tags)), folders[name], writers) for name, tags in libraries.items()}
-        reader = _Reader(path, list(shelves.values()), opened)
-        rows = reader.read(Scope(min_score, created_from or date.min, created_until or date.max))
-        kinds = [kind for shelf in shelves.values() for kind in (shelf.questions, shelf.answers, shelf.irregularities)]
-        for batches in kinds:
-            batches.write_rest()
-        for batches in kinds:
-            batches.wait()
+        selections = {name: _Library(frozenset(tags), folders[name], writers) for name, tags in libraries.items()}
+        extraction = _Extraction(path, list(selections.values()), open_rows)
+        rows = extraction.read(Scope(min_score, created_from or date.min, created_until or date.max))
+        outputs = [output for own in selections.values() for output in (own.questions, own.answers, own.irregularities)]
+        for output in outputs:
+            output.write_rest()
+        for output in outputs:
+            output.wait()
     return DumpReading(
         rows=rows.count,
         planted=rows.planted,
-        irregular=reader.irregular,
-        questions={name: shelf.questions.count for name, shelf in shelves.items()},
-        answers={name: shelf.answers.count for name, shelf in shelves.items()},
+        irregular=extraction.irregular,
+        questions={name: library.questions.count for name, library in selections.items()},
+        answers={name: library.answers.count for name, library in selections.items()},
         notation=" and ".join(sorted(rows.notations)) or "none seen",
         complete=rows.is_complete,
     )
 
 
-class _Batches:
-    """Rows of one kind on their way into numbered files, each of which is written while the next is collected."""
+class _BatchWriter:
+    """Writes rows of one kind to numbered files, each of them while the next batch is collected."""
 
-    def __init__(self, folder: Path, kind: str, schema: dict[str, Any], writers: Executor) -> None:
+    def __init__(self, folder: Path, kind: str, schema: pl.Schema, writers: Executor) -> None:
         self.count = 0
         self._folder, self._kind, self._schema, self._writers = folder, kind, schema, writers
         self._rows: list[dict[str, Any]] = []
@@ -169,7 +146,7 @@ class _Batches:
         self._written: Future[None] | None = None
 
     def add(self, row: dict[str, Any], size: int) -> None:
-        """One more, of so many bytes in the file."""
+        """Add a row, whose size in the dump is in bytes."""
         self.count += 1
         self._rows.append(row)
         self._bytes += size
@@ -177,12 +154,12 @@ class _Batches:
             self._write()
 
     def write_rest(self) -> None:
-        """Write what is left; where there was nothing at all, a file without rows, so that readers find the schema."""
+        """Write the remaining rows; if there were none at all, an empty file, from which readers get the schema."""
         if self._rows or not self._files:
             self._write()
 
     def wait(self) -> None:
-        """Until everything is written; raises :class:`DlbugError` where it cannot be."""
+        """Wait until everything is written; raises :class:`DlbugError` if it cannot be written."""
         if self._written:
             self._written.result()
 
@@ -194,7 +171,7 @@ class _Batches:
         self._rows, self._bytes = [], 0
 
 
-def _write_parquet(path: Path, rows: list[dict[str, Any]], schema: dict[str, Any]) -> None:
+def _write_parquet(path: Path, rows: list[dict[str, Any]], schema: pl.Schema) -> None:
     content = io.BytesIO()
     pl.DataFrame(rows, schema=schema).write_parquet(content)
     try:
@@ -208,81 +185,84 @@ def _write_parquet(path: Path, rows: list[dict[str, Any]], schema: dict[str, Any
         ) from None
 
 
-class _Shelf:
-    """What is taken for one library, and where it goes."""
+class _Library:
+    """The posts of one library: its tags, what was selected, and the writers of its files."""
 
-    def __init__(self, wanted: Wanted, folder: Path, writers: Executor) -> None:
-        self.wanted = wanted
-        self.accepted: dict[int, int | None] = {}  # each question taken, and its accepted answer
-        self.questions = _Batches(folder, "questions", QUESTIONS, writers)
-        self.answers = _Batches(folder, "answers", ANSWERS, writers)
-        self.irregularities = _Batches(folder, "irregularities", IRREGULARITIES, writers)
+    def __init__(self, tags: frozenset[str], folder: Path, writers: Executor) -> None:
+        self.tags = tags
+        self.accepted_answers: dict[int, int | None] = {}  # by selected question
+        self.questions = _BatchWriter(folder, "questions", DUMP_QUESTIONS, writers)
+        self.answers = _BatchWriter(folder, "answers", DUMP_ANSWERS, writers)
+        self.irregularities = _BatchWriter(folder, "irregularities", ROW_PROBLEMS, writers)
 
 
-def _number(value: str) -> int:
+def _parse_number(value: str) -> int:
     if not _NUMBER.fullmatch(value):
         raise ValueError(value)
     return int(value)
 
 
-def _moment(value: str) -> datetime:
-    if not _MOMENT.fullmatch(value):
+def _parse_time(value: str) -> datetime:
+    if not _TIMESTAMP.fullmatch(value):
         raise ValueError(value)
-    return datetime.fromisoformat(value)
+    return parse_timestamp(value)
 
 
-def _tags(value: str) -> list[str]:
+def _parse_tags(value: str) -> list[str]:
     if not _TAGS.fullmatch(value):
         raise ValueError(value)
     return re.findall(r"[^<>|]+", value)
 
 
 @dataclass(frozen=True)
-class _Kind:
-    """A kind of post: its PostTypeId, the attribute and the reader of each column, whether such a record belongs to a
-    library, and the columns without which it is of no use (the first of them has its own number)."""
+class _PostType:
+    """A type of post and how to read it.
+
+    Its PostTypeId; each column's attribute and parser; whether a post belongs to a library; the columns that a post
+    must have to be usable, its own Id first.
+    """
 
     type: int
     columns: dict[str, tuple[str, Callable[[str], Any]]]
-    belongs: Callable[[dict[str, Any], _Shelf], bool]
-    needed: tuple[str, ...]
+    belongs_to: Callable[[dict[str, Any], _Library], bool]
+    required: tuple[str, ...]
 
 
-#: A missing one of these is noted; a missing other one has a meaning (a deleted account, no accepted answer).
-_ALWAYS_THERE = {"Id", "PostTypeId", "ParentId", "Score", "CreationDate"}
+#: A post without one of these is irregular; other attributes may be missing (a deleted account, no accepted answer).
+_ALWAYS_PRESENT = {"Id", "PostTypeId", "ParentId", "Score", "CreationDate"}
 _SHARED = {
-    "type": ("PostTypeId", _number),
+    "type": ("PostTypeId", _parse_number),
     "body_html": ("Body", str),
-    "score": ("Score", _number),
-    "created_at": ("CreationDate", _moment),
-    "last_activity_at": ("LastActivityDate", _moment),
-    "owner_id": ("OwnerUserId", lambda value: str(_number(value))),
+    "score": ("Score", _parse_number),
+    "created_at": ("CreationDate", _parse_time),
+    "last_activity_at": ("LastActivityDate", _parse_time),
+    "owner_id": ("OwnerUserId", lambda value: str(_parse_number(value))),
     "content_license": ("ContentLicense", str),
 }
-_QUESTION = _Kind(
+_QUESTION = _PostType(
     1,
     {
-        "post_id": ("Id", _number),
+        "post_id": ("Id", _parse_number),
         "title": ("Title", str),
-        "tags": ("Tags", _tags),
-        "view_count": ("ViewCount", _number),
-        "answer_count": ("AnswerCount", _number),
-        "accepted_answer_id": ("AcceptedAnswerId", _number),
+        "tags": ("Tags", _parse_tags),
+        "view_count": ("ViewCount", _parse_number),
+        "answer_count": ("AnswerCount", _parse_number),
+        "accepted_answer_id": ("AcceptedAnswerId", _parse_number),
         **_SHARED,
     },
-    lambda question, shelf: question["tags"] is None or not set(question["tags"]).isdisjoint(shelf.wanted.tags),
+    lambda question, library: question["tags"] is None or not library.tags.isdisjoint(question["tags"]),
     ("post_id", "type", "tags", "score", "created_at"),
 )
-_ANSWER = _Kind(
+_ANSWER = _PostType(
     2,
-    {"answer_id": ("Id", _number), "post_id": ("ParentId", _number), **_SHARED},
-    lambda answer, shelf: answer["post_id"] in shelf.accepted,
+    {"answer_id": ("Id", _parse_number), "post_id": ("ParentId", _parse_number), **_SHARED},
+    lambda answer, library: answer["post_id"] in library.accepted_answers,
     ("answer_id", "type"),
 )
 
 
 def _attributes(row: bytes) -> dict[str, str]:
-    """Name -> value of a row's attributes; raises :class:`ExpatError` for what is no XML."""
+    """Return a row's attributes by name; raises :class:`ExpatError` if it is not well-formed."""
     found: list[dict[str, str]] = []
     parser = ParserCreate()
     parser.StartElementHandler = lambda _, attributes: found.append(attributes)
@@ -290,122 +270,125 @@ def _attributes(row: bytes) -> dict[str, str]:
     return found[0]
 
 
-def _record(row: Row, kind: _Kind) -> tuple[dict[str, Any], list[tuple[str, str, str | None]]]:
-    """A row as a record, and what is wrong with it: attribute, reason, content."""
-    written = _attributes(row.content)
-    record: dict[str, Any] = dict.fromkeys(kind.columns)
+def _parse(row: Row, post_type: _PostType) -> tuple[dict[str, Any], list[tuple[str, str, str | None]]]:
+    """Return a row as a post, and its problems as attribute, reason and content."""
+    attributes = _attributes(row.content)
+    post: dict[str, Any] = dict.fromkeys(post_type.columns)
     problems: list[tuple[str, str, str | None]] = []
-    for column, (attribute, read) in kind.columns.items():
-        value = written.get(attribute)
+    for column, (attribute, parse) in post_type.columns.items():
+        value = attributes.get(attribute)
         try:
             if value is not None:
-                record[column] = read(value)
-            elif attribute in _ALWAYS_THERE:
+                post[column] = parse(value)
+            elif attribute in _ALWAYS_PRESENT:
                 problems.append((attribute, "is missing", None))
         except ValueError:
             problems.append((attribute, "cannot be read", value))
-    return record, problems
+    return post, problems
 
 
-def question_number(row: Row, tags: Collection[str], scope: Scope) -> int | None:
-    """The number of the question that a row by itself is, if it has one of the tags and is in scope."""
+def question_id(row: Row, tags: Collection[str], scope: Scope) -> int | None:
+    """Return the Id of a row if it is a usable question with one of the tags and in scope, otherwise None."""
     try:
-        question, _ = _record(row, _QUESTION)
+        question, _ = _parse(row, _QUESTION)
     except ExpatError:
         return None
-    if any(question[column] is None for column in _QUESTION.needed) or question["type"] != _QUESTION.type:
+    if any(question[column] is None for column in _QUESTION.required) or question["type"] != _QUESTION.type:
         return None
     return question["post_id"] if not set(tags).isdisjoint(question["tags"]) and question in scope else None
 
 
-class _Reader:
-    """Fills the shelves."""
+class _Extraction:
+    """Adds the posts of a dump to the libraries that they belong to."""
 
-    def __init__(self, path: Path, shelves: list[_Shelf], opened: Opened) -> None:
+    def __init__(self, path: Path, libraries: list[_Library], open_rows: OpenRows) -> None:
         self.irregular = 0
-        self._path, self._shelves, self._opened = path, shelves, opened
-        self._places: dict[int, int] = {}  # of each question taken, its position in the file
-        self._questions: set[int] = set()  # every number that was seen
-        self._answers: set[int] = set()
+        self._path, self._libraries, self._open_rows = path, libraries, open_rows
+        self._positions: dict[int, int] = {}  # in the file, by selected question
+        self._question_ids: set[int] = set()  # of all usable questions so far
+        self._answer_ids: set[int] = set()
 
     def read(self, scope: Scope) -> Rows:
-        """Read the dump; returns the rows, all of them given."""
+        """Read the dump; return its rows, all of which have been read."""
 
-        def note(row: Row, reason: str, content: bytes) -> None:
-            self._note(self._shelves, row, None, reason, content)
+        def report(row: Row, reason: str, content: bytes) -> None:
+            self._report(self._libraries, row, None, reason, content)
 
-        tags = {tag for shelf in self._shelves for tag in shelf.wanted.tags}
-        rows = self._opened(self._path, tags, self._places, note)
-        waiting: list[Row] = []
-        room = _WAITING_BYTES
+        tags = {tag for library in self._libraries for tag in library.tags}
+        rows = self._open_rows(self._path, tags, self._positions, report)
+        early_answers: list[Row] = []
+        bytes_left = _EARLY_ANSWER_BYTES
         with closing(iter(rows)) as found:
             for row in found:
-                kind, parent = row.written(b"PostTypeId"), row.number(b"ParentId")
-                if kind != b"2" and row.written(b"Tags"):
-                    self._take_question(row, scope)
-                if parent in self._places:
-                    self._take_answer(row)
+                kind, parent = row.raw_value(b"PostTypeId"), row.number(b"ParentId")
+                if kind != b"2" and row.raw_value(b"Tags"):
+                    self._add_question(row, scope)
+                if parent in self._positions:
+                    self._add_answer(row)
                 elif parent is not None:
-                    room -= len(row.content)
-                    if room >= 0:
-                        waiting.append(row)
+                    bytes_left -= len(row.content)
+                    if bytes_left >= 0:
+                        early_answers.append(row)
                 elif kind == b"2":
-                    written = row.written(b"ParentId")
-                    reason = "is missing" if written is None else "cannot be read"
-                    self._note(self._shelves, row, "ParentId", reason + _LEFT_OUT, written)
-        if rows.is_ascending and room >= 0:
-            self._take_late(waiting)
+                    value = row.raw_value(b"ParentId")
+                    reason = "is missing" if value is None else "cannot be read"
+                    self._report(self._libraries, row, "ParentId", reason + _LEFT_OUT, value)
+        if rows.is_ascending and bytes_left >= 0:
+            self._add_early_answers(early_answers)
         else:
             logger.info("%s: reading again for answers that precede their questions", self._path.name)
-            with closing(iter(rows.again())) as found:
-                self._take_late(found)
+            with closing(iter(rows.reread())) as found:
+                self._add_early_answers(found)
         return rows
 
-    def _take_question(self, row: Row, scope: Scope) -> None:
-        question, homes = self._post(row, _QUESTION, self._questions)
+    def _add_question(self, row: Row, scope: Scope) -> None:
+        question, homes = self._post(row, _QUESTION, self._question_ids)
         if homes and question in scope:
-            self._places[question["post_id"]] = row.position
-            for shelf in homes:
-                shelf.accepted[question["post_id"]] = question["accepted_answer_id"]
-                shelf.questions.add(question, len(row.content))
+            self._positions[question["post_id"]] = row.position
+            for library in homes:
+                library.accepted_answers[question["post_id"]] = question["accepted_answer_id"]
+                library.questions.add(question, len(row.content))
 
-    def _take_answer(self, row: Row) -> None:
-        answer, homes = self._post(row, _ANSWER, self._answers)
-        for shelf in homes:
-            answer["is_accepted"] = answer["answer_id"] == shelf.accepted[answer["post_id"]]
-            shelf.answers.add(answer, len(row.content))
+    def _add_answer(self, row: Row) -> None:
+        answer, homes = self._post(row, _ANSWER, self._answer_ids)
+        for library in homes:
+            answer["is_accepted"] = answer["answer_id"] == library.accepted_answers[answer["post_id"]]
+            library.answers.add(answer, len(row.content))
 
-    def _take_late(self, rows: Iterable[Row]) -> None:
-        """Of these, the answers that stand before their questions: the others have been taken."""
+    def _add_early_answers(self, rows: Iterable[Row]) -> None:
+        """Add the answers among these rows that precede their questions; the others have been added before."""
         for row in rows:
-            if row.position < self._places.get(row.number(b"ParentId"), 0):
-                self._take_answer(row)
+            parent = row.number(b"ParentId")
+            if parent is not None and row.position < self._positions.get(parent, 0):
+                self._add_answer(row)
 
-    def _post(self, row: Row, kind: _Kind, seen: set[int]) -> tuple[dict[str, Any], list[_Shelf]]:
-        """A row as a record, and where it goes: nowhere if it is no such post, or of no use, which is noted."""
+    def _post(self, row: Row, post_type: _PostType, seen: set[int]) -> tuple[dict[str, Any], list[_Library]]:
+        """Return a row as a post and its libraries; none if it is of another type, or unusable, which is recorded."""
         try:
-            record, problems = _record(row, kind)
+            post, problems = _parse(row, post_type)
         except ExpatError as error:
-            self._note(self._shelves, row, None, f"cannot be parsed ({error}){_LEFT_OUT}", row.content)
+            self._report(self._libraries, row, None, f"cannot be parsed ({error}){_LEFT_OUT}", row.content)
             return {}, []
-        homes = [shelf for shelf in self._shelves if kind.belongs(record, shelf)]
-        if record["type"] not in (kind.type, None) or not homes:
+        homes = [library for library in self._libraries if post_type.belongs_to(post, library)]
+        if post["type"] not in (post_type.type, None) or not homes:
             return {}, []
-        number = record[kind.needed[0]]
-        is_usable = all(record[column] is not None for column in kind.needed)
-        if is_usable and number in seen:
-            is_usable, problems = False, [("Id", "is that of an earlier row", str(number))]
+        own_id = post[post_type.required[0]]
+        is_usable = all(post[column] is not None for column in post_type.required)
+        if is_usable and own_id in seen:
+            is_usable, problems = False, [("Id", "is that of an earlier row", str(own_id))]
         for attribute, reason, value in problems:
-            self._note(homes, row, attribute, reason if is_usable else reason + _LEFT_OUT, value)
+            self._report(homes, row, attribute, reason if is_usable else reason + _LEFT_OUT, value)
         if not is_usable:
             return {}, []
-        seen.add(number)
-        return record, homes
+        seen.add(own_id)
+        return post, homes
 
-    def _note(self, shelves: list[_Shelf], row: Row, attribute: str | None, reason: str, content: Any) -> None:
+    def _report(
+        self, libraries: list[_Library], row: Row, attribute: str | None, reason: str, content: str | bytes | None
+    ) -> None:
         self.irregular += 1
         if isinstance(content, bytes):
             content = content[: 4 * _EXCERPT].decode(errors="replace")
-        entry = {"position": row.position, "post_id": row.number(b"Id"), "field": attribute, "reason": reason}
-        for shelf in shelves:
-            shelf.irregularities.add({**entry, "content": content and content[:_EXCERPT]}, _EXCERPT)
+        problem = {"position": row.position, "post_id": row.number(b"Id"), "field": attribute, "reason": reason}
+        for library in libraries:
+            library.irregularities.add({**problem, "content": content and content[:_EXCERPT]}, _EXCERPT)

@@ -1,23 +1,24 @@
-"""Reading the data dump on Spark: the same posts, irregularities and order as on one machine, whatever its size.
+"""Read the data dump on Spark: the same posts, irregularities and order as on one machine, whatever the dump's size.
 
-What belongs here: how the bytes of a Posts.xml are shared out, and how what the executors find becomes a stream of rows
-again. What doesn't: what a row says and which rows a library gets; that is dump.py's, here and there.
+In scope: how the bytes of a Posts.xml are distributed, and how the executors' findings become a stream of rows again.
+Out of scope: the meaning of a row and the libraries that it belongs to; both are in extraction.py, with and without
+Spark.
 
-Spark splits the file at `<row `, as dump_file.py does, so that an executor sees whole pieces with the block of the file
-they stand in. There they are looked at by the very Rows that a file is read with. Two passes: the first finds what may
-be a question, what nobody can place, what is wrong, and how many rows each block has; the second finds the answers to
-the questions in scope, whose numbers go to every executor. Both are sorted by their place in the file and read on this
-machine by extraction.extract, the only judge of what is taken, of Ids that come twice, and of order. The count of the rows
-before a block gives each row its position; the bytes that came are held against the file's length, so that nothing is
-lost in silence.
+Spark splits the file at `<row `, as rows.py does, so that an executor gets whole rows and the block of the file that
+they are in. Executors test them with the same class Rows that reads a file. There are two passes. The first one finds
+rows that may be questions, rows without a readable parent, problems, and the number of rows in each block. The second
+one finds the answers to the questions in scope, whose Ids are sent to every executor. Both are sorted by their position
+in the file and read on this machine by extraction.extract, which alone decides on selection, repeated Ids and order.
+The number of rows in earlier blocks gives each row its position. The number of bytes read is compared with the length
+of the file, so that nothing is lost silently.
 
-Not to be had: progress in bytes; a bound on the memory that a damaged row takes (an executor holds a piece as a whole,
-up to Spark's 2 GB); archives, which cannot be split.
+Not supported: progress in bytes; a limit on the memory for a damaged row (an executor holds a row as a whole, up to
+Spark's 2 GB); archives, which cannot be split.
 """
 
 import json
 import logging
-from collections.abc import Callable, Collection, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import date
 from itertools import accumulate, chain, groupby, islice
@@ -29,22 +30,22 @@ from dlbug_assets.errors import DlbugError
 from dlbug_assets.ingest.spark import session
 from dlbug_assets.stackoverflow.dump import extraction
 from dlbug_assets.stackoverflow.dump.extraction import DumpReading, Scope
-from dlbug_assets.stackoverflow.dump.rows import Note, Row, Rows, note_nothing
+from dlbug_assets.stackoverflow.dump.rows import ReportProblem, Row, Rows, ignore_problem
 
 logger = logging.getLogger(__name__)
 
 _ROW = b"<row "
-#: What is at the beginning of some files, and what Spark leaves out of the first piece.
+#: Bytes at the beginning of some files, which Spark removes from the first piece.
 _BYTE_ORDER_MARK = 3
 _PACKED = (".7z", ".xz", ".gz", ".bz2", ".zst", ".lz4", ".snappy", ".deflate", ".zip")
-#: Pieces that are looked at together, and bytes of rows that go back together.
+#: Pieces that are tested together, and bytes of rows in a record batch of the result.
 _PIECES = 256
 _BATCH_BYTES = 8 << 20
 _HEAD = 4 << 10
-_NAME_IT = "Name the Posts.xml of Stack Overflow's data dump, unpacked, where Spark reads it."
-#: A kind (row, note, block, refused), its place (block, and number of the row in it), and what there is to it: the row,
-#: why it was noted and the bytes this is about, and the number of a question in scope.
-_FOUND = "kind string, block long, number long, content binary, reason string, about binary, question long"
+_ADVICE = "Name the Posts.xml of Stack Overflow's data dump, unpacked, where Spark reads it."
+#: Columns of the findings: the kind (row, problem, block or rejected); the block, and the number of the row in it; the
+#: row; the reason of a problem and the bytes that it concerns; the Id of a question in scope.
+_FINDING = "kind string, block long, number long, content binary, reason string, about binary, question long"
 
 
 def extract(
@@ -57,11 +58,12 @@ def extract(
     created_from: date | None,
     created_until: date | None,
 ) -> DumpReading:
-    """What :func:`extraction.extract` does, with Spark at ``address``; ``path`` may be any address that Spark reads.
+    """Extract as :func:`extraction.extract` does, on Spark at ``address``.
 
-    Raises :class:`DlbugError`, also for what :func:`dlbug_assets.ingest.spark.session` does.
+    ``path`` may be any address that Spark reads. Raises :class:`DlbugError` for the same reasons, and for those of
+    :func:`dlbug_assets.ingest.spark.session`.
     """
-    _insist_on_plain(str(path))
+    _require_unpacked(str(path))
     with session(address) as spark:
         return extract_in(
             spark,
@@ -84,12 +86,12 @@ def extract_in(
     created_from: date | None,
     created_until: date | None,
 ) -> DumpReading:
-    """The same in a session that is open."""
+    """Extract in an open session; see :func:`extract`."""
     name = str(path)
     tags = {tag for own in libraries.values() for tag in own}
     scope = Scope(min_score, created_from or date.min, created_until or date.max)
-    with ExitStack() as kept:
-        found = _Found(spark, name, tags, scope, kept=kept)
+    with ExitStack() as persisted:
+        findings = _Findings(spark, name, tags, scope, persisted=persisted)
         return extraction.extract(
             Path(name),
             libraries,
@@ -97,226 +99,230 @@ def extract_in(
             min_score=min_score,
             created_from=created_from,
             created_until=created_until,
-            opened=found.opened,
+            open_rows=findings.open_rows,
         )
 
 
-class _Found:
-    """What the executors found in a dump; it can be gone through as often as needed, as long as it is ``kept``."""
+class _Findings:
+    """The executors' findings in a dump, to be read any number of times until ``persisted`` is closed."""
 
-    def __init__(self, spark: Any, name: str, tags: Collection[str], scope: Scope, *, kept: ExitStack) -> None:
-        where = _as_spark_names(name)
-        length = _length(spark, name, where)
-        _insist_on_a_dump(spark, name, where)
-        pieces = spark.read.text(where, lineSep=_ROW.decode()).selectExpr(
+    def __init__(self, spark: Any, name: str, tags: Collection[str], scope: Scope, *, persisted: ExitStack) -> None:
+        escaped = _escape(name)
+        length = _length(spark, name, escaped)
+        _require_dump(spark, name, escaped)
+        pieces = spark.read.text(escaped, lineSep=_ROW.decode()).selectExpr(
             "cast(value as binary) as piece", "_metadata.file_block_start as block"
         )
         logger.info("%s: Spark reads %.1f GB", name, length / 1e9)
-        first = pieces.mapInArrow(lambda batches: _questions(batches, name, tags, scope), _FOUND).persist()
-        kept.callback(first.unpersist)
+        first = pieces.mapInArrow(lambda batches: _find_questions(batches, name, tags, scope), _FINDING).persist()
+        persisted.callback(first.unpersist)
         self.blocks = [
             (row.block, json.loads(row.content))
             for row in first.where("kind = 'block'").select("block", "content").orderBy("block").collect()
         ]
-        for refused in first.where("kind = 'refused'").select("reason").collect():
-            raise DlbugError(refused.reason)
+        for rejected in first.where("kind = 'rejected'").select("reason").collect():
+            raise DlbugError(rejected.reason)
         numbers = first.where("question is not null").select("question").distinct().collect()
-        taken = frozenset(row.question for row in numbers)
-        logger.info("%s: %d questions in scope; reading their answers", name, len(taken))
-        second = pieces.mapInArrow(lambda batches: _answers(batches, name, taken), _FOUND)
-        everything = first.where("kind in ('row', 'note')").unionByName(second).persist()
-        kept.callback(everything.unpersist)
-        self.stream = everything.orderBy("block", "number", "kind")  # what is noted of a row stands before it
+        questions = frozenset(row.question for row in numbers)
+        logger.info("%s: %d questions in scope; reading their answers", name, len(questions))
+        second = pieces.mapInArrow(lambda batches: _find_answers(batches, name, questions), _FINDING)
+        everything = first.where("kind in ('row', 'problem')").unionByName(second).persist()
+        persisted.callback(everything.unpersist)
+        self.stream = everything.orderBy("block", "number", "kind")  # a row's problems precede it
         self.count = sum(block["rows"] for _, block in self.blocks)
-        self.is_begun_at_the_end = self._is_begun_at_the_end(name, length)
-        if not self.count and not self.is_begun_at_the_end:
-            raise DlbugError(f"{name} has no rows. {_NAME_IT}")
+        self.ends_with_row_start = self._ends_with_row_start(name, length)
+        if not self.count and not self.ends_with_row_start:
+            raise DlbugError(f"{name} has no rows. {_ADVICE}")
 
-    def opened(self, _path: Path, _tags: Collection[str], _parents: Container[int], note: Note) -> Rows:
-        """The rows in the order of the file, as extraction.extract asks for them."""
-        return _Gone(self, note)
+    def open_rows(self, _path: Path, _tags: Collection[str], _parents: Container[int], report: ReportProblem) -> Rows:
+        """Return the rows in the order of the file, for extraction.extract."""
+        return _FoundRows(self, report)
 
-    def _is_begun_at_the_end(self, name: str, length: int) -> bool:
-        """Whether the file ends with a `<row `: of what is behind it, nothing, Spark makes no piece."""
+    def _ends_with_row_start(self, name: str, length: int) -> bool:
+        """Return whether the file ends with a `<row `: Spark makes no piece of the nothing after it."""
         pieces = sum(block["pieces"] for _, block in self.blocks)
         missing = length - sum(block["bytes"] for _, block in self.blocks) - len(_ROW) * (pieces - 1)
         if missing not in (0, _BYTE_ORDER_MARK, len(_ROW), len(_ROW) + _BYTE_ORDER_MARK):
-            raise DlbugError(f"{name} was not read as a whole: {missing} of {length} bytes are missing. Did it change?")
+            raise DlbugError(
+                f"{name} was not read completely: {missing} of {length} bytes are missing. Did the file change?"
+            )
         return missing >= len(_ROW)
 
 
-class _Gone(Rows):
-    """Going through what was found once; what is known of the file as a whole is known before."""
+class _FoundRows(Rows):
+    """One reading of the findings; the properties of the file as a whole are known from the start."""
 
-    def __init__(self, found: _Found, note: Note) -> None:
-        super().__init__(Path(), (), (), note)
-        self._found = found
-        self.count = found.count
-        self.planted = sum(block["planted"] for _, block in found.blocks)
-        self.notations = {notation for _, block in found.blocks for notation in block["notations"]}
-        self.is_complete = found.blocks[-1][1]["complete"] and not found.is_begun_at_the_end
+    def __init__(self, findings: _Findings, report: ReportProblem) -> None:
+        super().__init__(Path(), (), (), report)
+        self._findings = findings
+        self.count = findings.count
+        self.planted = sum(block["planted"] for _, block in findings.blocks)
+        self.notations = {notation for _, block in findings.blocks for notation in block["notations"]}
+        self.is_complete = findings.blocks[-1][1]["complete"] and not findings.ends_with_row_start
 
-    def again(self) -> Rows:
-        return _Gone(self._found, note_nothing)
+    def reread(self) -> Rows:
+        return _FoundRows(self._findings, ignore_problem)
 
-    def __iter__(self) -> Iterator[Row]:
-        counts = [block["rows"] for _, block in self._found.blocks]
-        before = dict(zip((start for start, _ in self._found.blocks), accumulate(counts, initial=0), strict=False))
-        for found in self._found.stream.toLocalIterator():
-            row = Row(before[found.block] + found.number, bytes(found.content))
-            if found.kind == "note":
-                self._note(row, found.reason, bytes(found.about))
+    def __iter__(self) -> Generator[Row, None, None]:
+        counts = [block["rows"] for _, block in self._findings.blocks]
+        starts = (start for start, _ in self._findings.blocks)
+        rows_before = dict(zip(starts, accumulate(counts, initial=0), strict=False))
+        for finding in self._findings.stream.toLocalIterator():
+            row = Row(rows_before[finding.block] + finding.number, bytes(finding.content))
+            if finding.kind == "problem":
+                self._report(row, finding.reason, bytes(finding.about))
             else:
                 yield row
-        if self._found.is_begun_at_the_end:
+        if self._findings.ends_with_row_start:
             yield from self.row(b"", 0)
 
 
 class _Block(Rows):
-    """The rows of a block of a dump, of its pieces; positions are counted within it."""
+    """The rows of a block of a dump, from its pieces; positions count within the block."""
 
     def __init__(
-        self, pieces: Iterator[bytes], name: str, tags: Collection[str], parents: Container[int], note: Note
+        self, pieces: Iterator[bytes], name: str, tags: Collection[str], parents: Container[int], report: ReportProblem
     ) -> None:
-        super().__init__(Path(name), tags, parents, note)
+        super().__init__(Path(name), tags, parents, report)
         self._pieces = pieces
         self.pieces = self.bytes = 0
 
-    def __iter__(self) -> Iterator[Row]:
-        first = next(self._weighed(), None)
+    def __iter__(self) -> Generator[Row, None, None]:
+        first = next(self._counted(), None)
         if first is not None:
             chunks = self._chunks(first)
             head = next(chunks)
             yield from self._rows(chain([head], chunks), 0, head)
 
     def skip_head(self) -> None:
-        """Leave out what stands before the first row of the file."""
-        next(self._weighed())
+        """Skip the bytes before the first row of the file."""
+        next(self._counted())
 
-    def _weighed(self) -> Iterator[bytes]:
+    def _counted(self) -> Iterator[bytes]:
         for piece in self._pieces:
             self.pieces += 1
             self.bytes += len(piece)
             yield piece
 
     def _chunks(self, first: bytes) -> Iterator[bytes]:
-        pieces = chain([first], self._weighed())
-        while some := list(islice(pieces, _PIECES)):
-            yield _ROW + _ROW.join(some)
+        pieces = chain([first], self._counted())
+        while batch := list(islice(pieces, _PIECES)):
+            yield _ROW + _ROW.join(batch)
 
 
-def _questions(batches: Iterator[Any], name: str, tags: Collection[str], scope: Scope) -> Iterator[Any]:
-    """On an executor, of each block: what may be a question or cannot be placed, what is wrong, and what it holds."""
+def _find_questions(batches: Iterator[Any], name: str, tags: Collection[str], scope: Scope) -> Iterator[Any]:
+    """Find, on an executor, possible questions, answers without a readable parent, problems and each block's counts."""
 
-    def found(block: int, pieces: Iterator[bytes]) -> Iterator[dict[str, Any]]:
-        noted: list[dict[str, Any]] = []
+    def find(block: int, pieces: Iterator[bytes]) -> Iterator[dict[str, Any]]:
+        findings: list[dict[str, Any]] = []
 
-        def note(row: Row, reason: str, about: bytes) -> None:
-            noted.append(_entry("note", block, row, reason=reason, about=about[:_HEAD]))
+        def report(row: Row, reason: str, about: bytes) -> None:
+            findings.append(_finding("problem", block, row, reason=reason, about=about[:_HEAD]))
 
-        rows = _Block(pieces, name, tags, (), note)
+        rows = _Block(pieces, name, tags, (), report)
         if block == 0:
             rows.skip_head()
         try:
             for row in rows:
-                if _is_question(row):
-                    noted.append(_entry("row", block, row, question=extraction.question_number(row, tags, scope)))
+                if _may_be_question(row):
+                    question = extraction.question_id(row, tags, scope)
+                    findings.append(_finding("row", block, row, question=question))
                 elif row.number(b"ParentId") is None:
-                    noted.append(_entry("row", block, row))
-                yield from noted
-                noted.clear()
+                    findings.append(_finding("row", block, row))
+                yield from findings
+                findings.clear()
         except DlbugError as error:
-            yield _entry("refused", block, reason=str(error))
-        yield from noted
+            yield _finding("rejected", block, reason=str(error))
+        yield from findings
         summary = {
             "rows": rows.count, "planted": rows.planted, "notations": sorted(rows.notations),
             "complete": rows.is_complete, "pieces": rows.pieces, "bytes": rows.bytes,
         }  # fmt: skip
-        yield _entry("block", block, Row(0, json.dumps(summary).encode()))
+        yield _finding("block", block, Row(0, json.dumps(summary).encode()))
 
-    return _per_block(batches, found)
+    return _by_block(batches, find)
 
 
-def _answers(batches: Iterator[Any], name: str, taken: frozenset[int]) -> Iterator[Any]:
-    """On an executor, of each block: the answers to these questions, but for what may be a question itself."""
+def _find_answers(batches: Iterator[Any], name: str, questions: frozenset[int]) -> Iterator[Any]:
+    """Find, on an executor, the answers to these questions, except rows that may be questions themselves."""
 
-    def found(block: int, pieces: Iterator[bytes]) -> Iterator[dict[str, Any]]:
-        rows = _Block(pieces, name, (), taken, note_nothing)
+    def find(block: int, pieces: Iterator[bytes]) -> Iterator[dict[str, Any]]:
+        rows = _Block(pieces, name, (), questions, ignore_problem)
         if block == 0:
             rows.skip_head()
         for row in rows:
-            if row.number(b"ParentId") in taken and not _is_question(row):
-                yield _entry("row", block, row)
+            if row.number(b"ParentId") in questions and not _may_be_question(row):
+                yield _finding("row", block, row)
 
-    return _per_block(batches, found)
-
-
-def _is_question(row: Row) -> bool:
-    return row.written(b"PostTypeId") != b"2" and bool(row.written(b"Tags"))
+    return _by_block(batches, find)
 
 
-def _per_block(
-    batches: Iterator[Any], found: Callable[[int, Iterator[bytes]], Iterator[dict[str, Any]]]
+def _may_be_question(row: Row) -> bool:
+    return row.raw_value(b"PostTypeId") != b"2" and bool(row.raw_value(b"Tags"))
+
+
+def _by_block(
+    batches: Iterator[Any], find: Callable[[int, Iterator[bytes]], Iterator[dict[str, Any]]]
 ) -> Iterator[Any]:
-    """What is found in each block, as record batches of some megabytes."""
+    """Yield the findings of each block as record batches of some megabytes."""
     import pyarrow as pa  # noqa: PLC0415 - on the executor
 
     types = {"string": pa.string(), "long": pa.int64(), "binary": pa.binary()}
-    schema = pa.schema([(name, types[type_]) for name, type_ in (column.split() for column in _FOUND.split(", "))])
+    schema = pa.schema([(name, types[type_]) for name, type_ in (column.split() for column in _FINDING.split(", "))])
     columns = ((batch.column("block").to_pylist(), batch.column("piece").to_pylist()) for batch in batches)
     pieces = chain.from_iterable(zip(blocks, own, strict=True) for blocks, own in columns)
-    entries: list[dict[str, Any]] = []
-    weight = 0
+    findings: list[dict[str, Any]] = []
+    size = 0
     for block, pairs in groupby(pieces, itemgetter(0)):
-        for entry in found(block, (piece for _, piece in pairs)):
-            entries.append(entry)
-            weight += len(entry["content"] or b"")
-            if weight >= _BATCH_BYTES:
-                yield pa.RecordBatch.from_pylist(entries, schema)
-                entries, weight = [], 0
-    yield pa.RecordBatch.from_pylist(entries, schema)
+        for finding in find(block, (piece for _, piece in pairs)):
+            findings.append(finding)
+            size += len(finding["content"] or b"")
+            if size >= _BATCH_BYTES:
+                yield pa.RecordBatch.from_pylist(findings, schema)
+                findings, size = [], 0
+    yield pa.RecordBatch.from_pylist(findings, schema)
 
 
-def _entry(kind: str, block: int, row: Row | None = None, **more: Any) -> dict[str, Any]:
+def _finding(kind: str, block: int, row: Row | None = None, **more: Any) -> dict[str, Any]:
     number, content = row[:2] if row else (None, None)
     return {"kind": kind, "block": block, "number": number, "content": content, **more}
 
 
-def _insist_on_plain(name: str) -> None:
+def _require_unpacked(name: str) -> None:
     if name.lower().endswith(_PACKED):
         raise DlbugError(
-            f"{name} is packed, and what is packed cannot be shared out. Unpack it to where Spark reads it (7z x) and "
-            "name the Posts.xml; or unset DLBUG_SPARK to have it unpacked and read by this machine."
+            f"{name} is compressed, so Spark cannot split it. Unpack it where Spark reads it (7z x) and name the "
+            "Posts.xml; or unset DLBUG_SPARK to have it unpacked and read by this machine."
         )
 
 
-def _as_spark_names(name: str) -> str:
-    """A name that Spark takes as it stands: signs that make it a pattern are marked as none."""
+def _escape(name: str) -> str:
+    """Return a path or address that Spark reads literally, with the characters of patterns escaped."""
     escaped = "".join(f"\\{sign}" if sign in "*?[]{}\\" else sign for sign in name)
     return escaped if "://" in name else f"file://{escaped}"
 
 
-def _length(spark: Any, name: str, where: str) -> int:
-    """The length of the file, in bytes."""
+def _length(spark: Any, name: str, escaped: str) -> int:
+    """Return the length of the file in bytes."""
     from pyspark.errors import AnalysisException  # noqa: PLC0415
 
     try:
-        files = spark.read.format("binaryFile").load(where).select("path", "length").collect()
+        files = spark.read.format("binaryFile").load(escaped).select("path", "length").collect()
     except AnalysisException as error:
         if "PATH_NOT_FOUND" in str(error):
-            raise DlbugError(f"{name} does not exist (where Spark looks for it). {_NAME_IT}") from None
+            raise DlbugError(f"{name} does not exist (where Spark looks for it). {_ADVICE}") from None
         raise
-    if not files:  # Spark passes over a file without bytes
-        raise DlbugError(f"{name} is empty. {_NAME_IT}")
+    if not files:  # Spark skips an empty file
+        raise DlbugError(f"{name} is empty. {_ADVICE}")
     if [Path(file.path).name for file in files] != [Path(name).name]:
-        raise DlbugError(f"{name} is no file. {_NAME_IT}")
+        raise DlbugError(f"{name} is not a file. {_ADVICE}")
     return files[0].length
 
 
-def _insist_on_a_dump(spark: Any, name: str, where: str) -> None:
-    """Look at the beginning of the file: one that is no dump may be one piece, however large."""
+def _require_dump(spark: Any, name: str, escaped: str) -> None:
+    """Raise :class:`DlbugError` unless the file begins like a dump: any other could be one huge piece."""
     options = {"mapreduce.input.linerecordreader.line.maxlength": str(_HEAD)}
-    tags = spark.read.options(**options).text(where, lineSep=">").selectExpr("cast(value as binary) as value")
+    tags = spark.read.options(**options).text(escaped, lineSep=">").selectExpr("cast(value as binary) as value")
     head = b">".join(bytes(row.value) for row in tags.limit(_HEAD // 16).collect()) + b">"
     if b"<posts>" not in head[:_HEAD]:
-        raise DlbugError(f"{name} is no Posts.xml: it does not begin with <posts>. {_NAME_IT}")
+        raise DlbugError(f"{name} is not a Posts.xml: it does not begin with <posts>. {_ADVICE}")

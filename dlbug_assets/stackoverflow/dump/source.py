@@ -1,4 +1,4 @@
-"""Posts from Stack Overflow's data dump."""
+"""The source of posts that reads Stack Overflow's data dump."""
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -11,6 +11,7 @@ from typing import Any
 
 import polars as pl
 
+from dlbug_assets.clock import utc_naive
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.ingest.collections import loaded_collections
 from dlbug_assets.ingest.landing import Collected, Collection, Landing
@@ -29,7 +30,7 @@ _DUMP = "dump"
 
 @dataclass(frozen=True)
 class Dump:
-    """Stack Overflow's data dump, of which what the study selects is kept in landing."""
+    """Stack Overflow's data dump; the posts that the study selects are kept in landing."""
 
     study: Study
     landing: Landing
@@ -37,11 +38,11 @@ class Dump:
     spark: str | None = None
 
     def collect(self, libraries: Sequence[str], *, sweep: bool) -> Iterator[Collected]:
-        """Read the dump once for all libraries that have not been read from it yet."""
+        """Read the dump once for all libraries that have not been read from it yet; yield an outcome per library."""
         path = self._path
         tags = {library.name: library.tags for library in self.study.libraries}
-        asked = {library: self._asked(path, tags[library]) for library in libraries}
-        due = [library for library in libraries if sweep or not self._is_read(library, asked[library])]
+        requests = {library: self._request(path, tags[library]) for library in libraries}
+        due = [library for library in libraries if sweep or not self._is_read(library, requests[library])]
         for library in libraries:
             if library not in due:
                 yield Collected(library, {"kind": _DUMP, "note": "this dump has been read before"})
@@ -49,7 +50,7 @@ class Dump:
             return
         for library in due:
             self.landing.discard_unfinished(library)
-        begun = {library: self.landing.begin(library, _DUMP, asked[library]) for library in due}
+        begun = {library: self.landing.begin(library, _DUMP, requests[library]) for library in due}
         selection = self.study.selection
         try:
             reading = self._extract()(
@@ -65,7 +66,7 @@ class Dump:
                 yield Collected(library, {}, error)
             return
         if not reading.complete:
-            logger.warning("%s is truncated: the rows before the break are used. Get it anew to have all of it.", path)
+            logger.warning("%s is truncated: only the rows before the break are used. Download it again.", path)
         for library, collection in begun.items():
             notes = {
                 "rows read": reading.rows,
@@ -75,11 +76,14 @@ class Dump:
                 "answers": reading.answers[library],
                 "complete": reading.complete,
             }
-            collection.finish({"finished_at": datetime.now(UTC).replace(tzinfo=None).isoformat(), "reading": notes})
+            collection.finish({"finished_at": utc_naive(datetime.now(UTC)).isoformat(), "reading": notes})
             yield Collected(library, {"kind": _DUMP, **notes})
 
     def load(self, library: str, read_current: ReadCurrent) -> dict[str, PartitionRows]:
-        """All rows of the library, in batches; nothing where they are in the tables already."""
+        """Return all rows of the library, in batches, or nothing if the tables have them already.
+
+        Raises :class:`DlbugError` if no dump has been read for it.
+        """
         done = self.landing.done(library, {_DUMP})[-1:]
         if not done:
             raise DlbugError(f"nothing of {library} has landed yet: materialize stackoverflow/landing first")
@@ -93,14 +97,14 @@ class Dump:
             }
         key = secret_key(self.key_file)
         at = pl.lit(done[0].begun_at).alias("retrieved_at")
-        numbered = pl.concat([_read(file) for file in _parquet(done[0], "irregularities")]).with_columns(
+        numbered = pl.concat([pl.read_parquet(file) for file in _parquet(done[0], "irregularities")]).with_columns(
             pl.lit(done[0].name).alias("collection"),
             pl.int_range(1, pl.len() + 1).alias("number"),
             pl.lit(Path(self._path).name).alias("file"),
             pl.col("field").fill_null("(the row)"),
         )
-        questions_ = (
-            pseudonymize_owners(_read(file), key).select(
+        questions = (
+            pseudonymize_owners(pl.read_parquet(file), key).select(
                 pl.lit(library).alias("library"),
                 pl.exclude("library"),
                 at,
@@ -110,46 +114,44 @@ class Dump:
             )
             for file in _parquet(done[0], "questions")
         )
-        answers = (pseudonymize_owners(_read(file), key).with_columns(at) for file in _parquet(done[0], "answers"))
-        return replace_library(library, questions_, answers, done, irregularity_rows(library, [numbered]))
+        answers = (
+            pseudonymize_owners(pl.read_parquet(file), key).with_columns(at) for file in _parquet(done[0], "answers")
+        )
+        return replace_library(library, questions, answers, done, irregularity_rows(library, [numbered]))
 
     @property
     def _path(self) -> Path | str:
         return self.study.sources.dump_path or Path()  # a study with this source has one
 
     def _extract(self) -> Callable[..., extraction.DumpReading]:
-        """How the dump is read: here, or where Spark is."""
+        """Return the function that reads the dump, on this machine or on Spark."""
         if self.spark is not None:
             return partial(on_spark.extract, address=self.spark)
         if is_address(self._path):
-            raise DlbugError(f"{self._path} is an address, which Spark alone reads: set DLBUG_SPARK, or name a file.")
+            raise DlbugError(f"{self._path} is an address, which only Spark can read: set DLBUG_SPARK, or name a file.")
         return extraction.extract
 
-    def _asked(self, path: Path | str, tags: Sequence[str]) -> dict[str, Any]:
-        """What a reading depends on, as it comes back from JSON. What stands at an address is taken to stay."""
+    def _request(self, path: Path | str, tags: Sequence[str]) -> dict[str, Any]:
+        """Return what a reading depends on, as JSON values. The file at an address is assumed not to change."""
         selection = self.study.selection
-        dated: list[str | int] = [Path(path).name]
+        version: list[str | int] = [Path(path).name]
         if is_address(path):
-            dated = [str(path)]
+            version = [str(path)]
         else:
-            with suppress(OSError):  # reading it will say what is wrong
+            with suppress(OSError):  # reading it will raise the error
                 status = Path(path).stat()
-                dated += [status.st_size, status.st_mtime_ns]
+                version += [status.st_size, status.st_mtime_ns]
         return {
-            "dump": dated,
+            "dump": version,
             "tags": list(tags),
             "min_score": selection.min_score,
             "created": [str(selection.created_from), str(selection.created_until)],
         }
 
-    def _is_read(self, library: str, asked: Mapping[str, Any]) -> bool:
+    def _is_read(self, library: str, request: Mapping[str, Any]) -> bool:
         done = self.landing.done(library, {_DUMP})
-        return bool(done) and done[-1].begun == asked
+        return bool(done) and done[-1].begun == request
 
 
 def _parquet(collection: Collection, kind: str) -> list[Path]:
     return sorted(collection.folder.glob(f"{kind}-*.parquet"))
-
-
-def _read(file: Path) -> pl.DataFrame:
-    return pl.read_parquet(file)

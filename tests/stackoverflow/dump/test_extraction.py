@@ -25,7 +25,8 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from dlbug_assets.errors import DlbugError
-from dlbug_assets.stackoverflow.dump import extraction, parallel_rows, rows
+from dlbug_assets.stackoverflow.dump import extraction, parallel_rows
+from dlbug_assets.stackoverflow.dump import rows as dump_rows
 from support.small_disks import mount, unmount
 
 LIBRARIES = {"Keras": ["keras"], "Torch": ["torch", "pytorch"]}
@@ -105,7 +106,7 @@ class Helper(parallel_rows._Helper):
         self._begin = self._end = 0
         self._process = mock.Mock()
         with suppress(DlbugError):
-            parallel_rows.look(path, parts, tags, self._findings, self._summaries)
+            parallel_rows.scan(path, parts, tags, self._findings, self._summaries)
         self._summaries.seek(0)
 
 
@@ -135,7 +136,7 @@ def test_a_question_has_all_its_attributes_and_times_are_utc(extract):
         )
     )  # fmt: skip
     frame = extract.frame("questions")
-    assert frame.schema == pl.Schema(extraction.QUESTIONS)
+    assert frame.schema == pl.Schema(extraction.DUMP_QUESTIONS)
     assert frame.rows() == [
         (5, '"Why" & how', "<p>é</p>\n", ["keras", "python"], 7, 8, 1, 6, ASKED,
          datetime(2018, 1, 2, 3, 4, 5, 60_000), "9", "CC BY-SA 3.0"),
@@ -149,7 +150,7 @@ def test_an_answer_knows_its_question_and_whether_it_is_the_accepted_one(extract
         answer(7, 5, Score=-2),
     )
     frame = extract.frame("answers")
-    assert frame.schema == pl.Schema(extraction.ANSWERS)
+    assert frame.schema == pl.Schema(extraction.DUMP_ANSWERS)
     assert frame.rows() == [
         (6, 5, 1, False, "re 5", ASKED, datetime(2018, 1, 2, 3, 4, 5), "9", "CC BY-SA 4.0"),
         (7, 5, -2, True, "re 5", ASKED, None, None, None),
@@ -195,7 +196,7 @@ def test_answers_before_their_question_that_do_not_fit_into_memory_are_read_agai
     rows = [answer(4, 8), answer(5, 9), answer(6, None), question(8), question(9, "torch"), answer(10, 8)]
     once = extract(*rows).reading
     found = [sorted(extract.answers(library)) for library in LIBRARIES]
-    monkeypatch.setattr(extraction, "_WAITING_BYTES", 150)
+    monkeypatch.setattr(extraction, "_EARLY_ANSWER_BYTES", 150)
     assert caplog.messages == []
     again = extract.read().reading
     assert [sorted(extract.answers(library)) for library in LIBRARIES] == found == [[4, 10], [5]]
@@ -370,8 +371,8 @@ def oracle(path: Path, tags: set[str], first: date, last: date) -> tuple[pl.Data
                  element.get("ContentLicense"))
             )  # fmt: skip
     return (
-        pl.DataFrame(questions, schema=extraction.QUESTIONS, orient="row"),
-        pl.DataFrame(answers, schema=extraction.ANSWERS, orient="row"),
+        pl.DataFrame(questions, schema=extraction.DUMP_QUESTIONS, orient="row"),
+        pl.DataFrame(answers, schema=extraction.DUMP_ANSWERS, orient="row"),
     )
 
 
@@ -407,7 +408,7 @@ def test_every_dump_gives_what_a_parser_of_the_whole_file_finds(posts, notation,
     content = f'<?xml version="1.0"?>{line}<posts>{line}{line.join(rows)}{line}</posts>{line}'
     # A literal > may stand in a value; the older notation of tags is always written with references.
     content = re.sub(r'(Body|Title)="([^"]*)"', lambda hit: hit[0].replace("&gt;", greater), content)
-    with tempfile.TemporaryDirectory() as folder, mock.patch.object(rows, "_CHUNK", chunk), in_parts(part):
+    with tempfile.TemporaryDirectory() as folder, mock.patch.object(dump_rows, "_CHUNK", chunk), in_parts(part):
         extract = Extract(Path(folder))
         extract.of(mark + content.encode(), created_from=FIRST, created_until=LAST)
         agrees_with_the_parser(extract)
@@ -439,7 +440,7 @@ def test_rows_in_the_usual_layout_are_read_at_a_glance_with_the_same_result(post
     # The second one tells what stands between rows; it is one of the planted ones.
     rows = [row(Id=0, PostTypeId=4), row(Id=1000000001, PostTypeId=4), *rows, *filter(None, [odd])]
     content = f"<posts>{line}{line.join(rows)}{line}</posts>"
-    glance = mock.patch.multiple(rows, _CHUNK=chunk, _HEAD=200)
+    glance = mock.patch.multiple(dump_rows, _CHUNK=chunk, _HEAD=200)
     with tempfile.TemporaryDirectory() as folder, glance, in_parts(part):
         extract = Extract(Path(folder))
         extract.of(content, created_from=FIRST, created_until=LAST)
@@ -597,8 +598,8 @@ def test_of_what_is_irregular_at_most_200_characters_are_kept(extract):
 
 @pytest.mark.parametrize("chunk", range(300, 311))
 def test_a_row_that_is_longer_than_any_post_is_noted_and_the_next_one_is_read(extract, monkeypatch, chunk):
-    monkeypatch.setattr(rows, "LONGEST_ROW", 1000)
-    monkeypatch.setattr(rows, "_CHUNK", chunk)
+    monkeypatch.setattr(dump_rows, "LONGEST_ROW", 1000)
+    monkeypatch.setattr(dump_rows, "_CHUNK", chunk)
     extract(question(1), question(2, Body="b" * 9_000), question(3), question(4, Body="b" * 5_000))
     assert extract.questions() == [1, 3]
     assert [entry[:4] for entry in extract.irregularities()] == [
@@ -648,7 +649,7 @@ def test_line_ends_and_a_byte_order_mark_make_no_difference(extract, mark, line)
 
 @pytest.mark.parametrize("chunk", [*range(1, 12), 97, 4096])
 def test_it_makes_no_difference_where_the_chunks_end(extract, monkeypatch, chunk):
-    monkeypatch.setattr(rows, "_CHUNK", chunk)
+    monkeypatch.setattr(dump_rows, "_CHUNK", chunk)
     extract(question(1, Body="日本 😀"), answer(2, 1), question(3)[:-30], question(4, notation=OLDER))
     assert extract.frame("questions")["body_html"].to_list() == ["日本 😀", "body 4"]
     assert (extract.answers(), extract.reading.irregular, extract.reading.complete) == ([2], 1, True)
@@ -656,8 +657,8 @@ def test_it_makes_no_difference_where_the_chunks_end(extract, monkeypatch, chunk
 
 def test_progress_is_logged_now_and_then(extract, monkeypatch, caplog):
     caplog.set_level(logging.INFO)
-    monkeypatch.setattr(rows, "_CHUNK", 500_000)
-    monkeypatch.setattr(rows, "_LOG_EVERY", 1_000_000)
+    monkeypatch.setattr(dump_rows, "_CHUNK", 500_000)
+    monkeypatch.setattr(dump_rows, "_LOG_EVERY", 1_000_000)
     extract.of(HEAD + question(1, Body="b" * 2_400_000))
     assert caplog.messages == [
         "Posts.xml: 0.0 GB read",
@@ -688,9 +689,9 @@ def test_a_library_without_posts_has_files_without_rows(extract):
     extract(question(1))
     found = {path.name: pl.read_parquet(path) for path in (extract.out / "Torch").iterdir()}
     schemas = {
-        "questions-00001.parquet": extraction.QUESTIONS,
-        "answers-00001.parquet": extraction.ANSWERS,
-        "irregularities-00001.parquet": extraction.IRREGULARITIES,
+        "questions-00001.parquet": extraction.DUMP_QUESTIONS,
+        "answers-00001.parquet": extraction.DUMP_ANSWERS,
+        "irregularities-00001.parquet": extraction.ROW_PROBLEMS,
     }
     assert {name: frame.schema for name, frame in found.items()} == {n: pl.Schema(s) for n, s in schemas.items()}
     assert {frame.height for frame in found.values()} == {0}
@@ -710,9 +711,9 @@ class Real(parallel_rows._Helper):
         self.relied_on: list[tuple[int, int]] = []
         self.made.append(self)
 
-    def is_done(self) -> bool:
+    def finishes_part(self) -> bool:
         self.asked += 1
-        return super().is_done()
+        return super().finishes_part()
 
     def findings(self):
         self.relied_on.append(self.parts[self.asked - 1])
@@ -841,10 +842,10 @@ def message(extract: Extract) -> str:
     ("content", "complaint"),
     [
         (b"", "is empty, or an archive without a Posts.xml"),
-        (b"hello", "is no Posts.xml: it does not begin with <posts>"),
-        (b'<?xml version="1.0"?><users><row Id="1" /></users>', "is no Posts.xml: it does not begin with <posts>"),
-        ("<posts><row /></posts>".encode("utf-16"), "is no Posts.xml: it does not begin with <posts>"),
-        (b" " * 4090 + b"<posts><row />", "is no Posts.xml: it does not begin with <posts>"),
+        (b"hello", "is not a Posts.xml: it does not begin with <posts>"),
+        (b'<?xml version="1.0"?><users><row Id="1" /></users>', "is not a Posts.xml: it does not begin with <posts>"),
+        ("<posts><row /></posts>".encode("utf-16"), "is not a Posts.xml: it does not begin with <posts>"),
+        (b" " * 4090 + b"<posts><row />", "is not a Posts.xml: it does not begin with <posts>"),
         (b"<posts></posts>", "has no rows"),
     ],
 )
@@ -866,7 +867,7 @@ def test_a_file_that_is_not_there_is_named(extract):
 def test_a_folder_is_no_file(extract, name):
     extract.path = extract.folder / name
     extract.path.mkdir()
-    assert message(extract) == f"{extract.path} is no file. {NAME_IT}"
+    assert message(extract) == f"{extract.path} is not a file. {NAME_IT}"
 
 
 def test_a_file_that_cannot_be_read_is_named(extract):
@@ -939,7 +940,7 @@ def processes(monkeypatch):
             if self.args[1] == "e":
                 started.append(self)
 
-    monkeypatch.setattr(rows.subprocess, "Popen", Noted)
+    monkeypatch.setattr(dump_rows.subprocess, "Popen", Noted)
     return started
 
 
@@ -1043,13 +1044,13 @@ def test_a_damaged_archive_is_refused_in_the_words_of_7z(extract, packed, proces
     said = message(extract)
     assert said.startswith(f"{path} cannot be unpacked: ")
     assert words in said
-    assert said.endswith(". Get it anew.")
+    assert said.endswith(". Download it again.")
     assert [process.returncode for process in processes] == [2]
 
 
 @needs_7z
 def test_no_process_is_left_when_reading_fails_in_the_middle(extract, packed, processes, monkeypatch):
-    monkeypatch.setattr(rows, "_CHUNK", 1000)
+    monkeypatch.setattr(dump_rows, "_CHUNK", 1000)
     monkeypatch.setattr(extraction, "_BATCH_ROWS", 20)
     # More than a pipe holds: 7z is still writing when the reader gives up.
     packed({"Posts.xml": HEAD + LINE.join(question(number, Body="b" * 1000) for number in range(1, 2000)) + "</posts>"})
@@ -1086,7 +1087,7 @@ def test_whichever_program_is_there_is_taken(extract, packed, monkeypatch, name)
 READ_AND_WEIGH = """
 import sys
 from pathlib import Path
-from dlbug_assets.stackoverflow import dump, dump_file
+from dlbug_assets.stackoverflow.dump import extraction
 
 path, folder = map(Path, sys.argv[1:])
 reading = extraction.extract(

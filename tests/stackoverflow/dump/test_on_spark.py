@@ -97,7 +97,7 @@ def test_it_makes_no_difference_where_the_splits_end(both):
 
 
 def test_answers_before_their_question_that_do_not_fit_into_memory_are_gone_through_again(both, monkeypatch):
-    monkeypatch.setattr(extraction, "_WAITING_BYTES", 100)
+    monkeypatch.setattr(extraction, "_EARLY_ANSWER_BYTES", 100)
     content = BEGIN + "".join([answer(1, 8), answer(2, 8), question(8, "|keras|"), answer(9, 8)]) + "</posts>"
     assert both.are_the_same(content.encode(), 1 << 20).answers["Keras"] == 3
 
@@ -111,8 +111,8 @@ def test_a_name_that_looks_like_a_pattern_is_a_name(both):
     ("content", "complaint"),
     [
         (b"", "is empty"),
-        (b"hello", "is no Posts.xml: it does not begin with <posts>"),
-        (b'<?xml version="1.0"?><users><row Id="1" /></users>', "is no Posts.xml: it does not begin with <posts>"),
+        (b"hello", "is not a Posts.xml: it does not begin with <posts>"),
+        (b'<?xml version="1.0"?><users><row Id="1" /></users>', "is not a Posts.xml: it does not begin with <posts>"),
         (b"<posts></posts>", "has no rows"),
         (2 * (BEGIN + question(1, "|keras|") + "</posts>").encode(), "contains several dumps"),
     ],
@@ -132,4 +132,4 @@ def test_what_is_not_there_or_a_folder_is_named(both):
     (both.path / "inside.xml").write_text("<posts>")
     with pytest.raises(DlbugError) as error:
         both.there(1 << 20)
-    assert str(error.value).startswith(f"{both.path} is no file. Name ")
+    assert str(error.value).startswith(f"{both.path} is not a file. Name ")
