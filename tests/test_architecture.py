@@ -15,6 +15,7 @@ GROUND = {
     "errors",
     "clock",
     "layout",
+    "kappa",
     "privacy",
     "atomic_files",
     "parallel",

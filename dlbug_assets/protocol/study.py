@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from cronsim import CronSimError
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, Field, ValidationError, field_validator, model_validator
 
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.layout import SCHEMAS, STUDIES
@@ -37,11 +37,11 @@ def _names_files(name: str) -> str:
 Person = Annotated[str, AfterValidator(_names_files)]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
+class _Section(BaseModel, extra="forbid", frozen=True, str_strip_whitespace=True):
+    """A table of the TOML file."""
 
 
-class Identity(_Section):
+class Identity(_Section, frozen=True):
     """[study]: what the study is called, and the seed of everything drawn at random in it."""
 
     name: str
@@ -58,7 +58,7 @@ class Identity(_Section):
         return name
 
 
-class Selection(_Section):
+class Selection(_Section, frozen=True):
     """[selection]: which posts and commits are candidates. Dates are UTC days, both inclusive."""
 
     created_from: date | None = None
@@ -84,7 +84,7 @@ class Selection(_Section):
         return self
 
 
-class Library(_Section):
+class Library(_Section, frozen=True):
     """[[libraries]]: one library under study and how to find it in both sources.
 
     ``repositories`` are qualifiers of GitHub's search, or a list of repositories (owner/name, addresses, paths).
@@ -143,7 +143,7 @@ class Library(_Section):
         return name
 
 
-class Sources(_Section):
+class Sources(_Section, frozen=True):
     """[sources]: where posts, commits and labels come from, with the paths some sources need. What the sample source
     makes up is ``sample_size`` times as much as the paper read."""
 
@@ -174,7 +174,7 @@ class Sources(_Section):
         return self
 
 
-class Labeling(_Section):
+class Labeling(_Section, frozen=True):
     """[labeling]: who labels, when agreement is measured (percent of the queue) and what is aimed at."""
 
     raters: tuple[Person, ...] = ()
@@ -204,13 +204,13 @@ class Labeling(_Section):
         return self
 
 
-class TaxonomyOptions(_Section):
+class TaxonomyOptions(_Section, frozen=True):
     """[taxonomy]: categories beyond the paper's, found while labelling (open coding)."""
 
     extra: Path | None = None
 
 
-class Schedule(_Section):
+class Schedule(_Section, frozen=True):
     """[schedule]: cron expressions, UTC."""
 
     refresh: str = "0 3 * * *"
@@ -226,7 +226,7 @@ class Schedule(_Section):
         return cron
 
 
-class Study(_Section):
+class Study(_Section, frozen=True):
     """One study, as its TOML file says. Read it with :func:`load_study`."""
 
     study: Identity

@@ -1,88 +1,60 @@
-"""Synthetic repositories and commits that fix something."""
+"""Synthetic repositories and bug-fix commits."""
 
 import functools
 import re
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
+from typing import Any
 
 import polars as pl
 
 from dlbug_assets.protocol.study import Library, Study
 from dlbug_assets.sample import texts
 from dlbug_assets.sample.draw import Draw, digest
-from dlbug_assets.sample.posts import moment_within, span
+from dlbug_assets.sample.posts import span, time_within
+from dlbug_assets.warehouse.rows import table_schema
 
-_REPOSITORIES = 50
+_REPOSITORIES_PER_PART = 50
 _COMMITS = (4, 26)
 _FORKS = 0.08
 _STATES = {"ok": 0.88, "renamed": 0.06, "gone": 0.03, "empty": 0.03}
 _WORDS = ("net", "vision", "speech", "text", "gan", "segment", "detect", "caption", "rank", "pose", "style", "track")
 _SHA_LENGTH = 40
 
-_REPOSITORY_COLUMNS = {
-    "library": pl.String,
-    "repository_id": pl.Int64,
-    "full_name": pl.String,
-    "stars": pl.Int64,
-    "is_fork": pl.Boolean,
-    "is_archived": pl.Boolean,
-    "created_at": pl.Datetime("us"),
-    "pushed_at": pl.Datetime("us"),
-    "default_branch": pl.String,
-    "state": pl.String,
-    "head_sha": pl.String,
-}
-_COMMIT_COLUMNS = {
-    "library": pl.String,
-    "repository_id": pl.Int64,
-    "full_name": pl.String,
-    "sha": pl.String,
-    "title": pl.String,
-    "message": pl.String,
-    "authored_at": pl.Datetime("us"),
-    "committed_at": pl.Datetime("us"),
-    "is_merge": pl.Boolean,
-    "author_hash": pl.String,
-    "is_reachable": pl.Boolean,
-    "url": pl.String,
-}
-_DETAIL_COLUMNS = {
-    "library": pl.String,
-    "sha": pl.String,
-    "files_changed": pl.Int64,
-    "additions": pl.Int64,
-    "deletions": pl.Int64,
-    "patch_excerpt": pl.String,
-}
+_REPOSITORIES = table_schema("github.repositories", without=("retrieved_at",))
+_FIX_COMMITS = table_schema("github.fix_commits", without=("year",))
+_DETAILS = table_schema(
+    "github.sampled_commits", only=("library", "sha", "files_changed", "additions", "deletions", "patch_excerpt")
+)
 
 
 @dataclass(frozen=True)
 class _Corpus:
-    """Repositories of one library and the commits in them: a part of what there is."""
+    """The repositories of one library in one part of the sample, and the commits in them."""
 
-    repositories: tuple[dict[str, object], ...]
-    commits: tuple[dict[str, object], ...]
+    repositories: tuple[dict[str, Any], ...]
+    commits: tuple[dict[str, Any], ...]
 
 
 def repositories(study: Study, library: str, part: int = 0) -> pl.DataFrame:
-    """One library's repositories: the columns of github.repositories but for retrieved_at, times in UTC.
+    """Return the repositories of one library: github.repositories without retrieved_at, times in UTC.
 
-    A larger sample has ``sample_size`` parts, of which this is number ``part`` (0..), as far as the library's
-    max_repositories goes.
+    A larger sample has ``sample_size`` parts, of which this is number ``part`` (0..), up to the library's
+    max_repositories.
     """
-    return pl.DataFrame(_corpus(study, library, part).repositories, schema=_REPOSITORY_COLUMNS)
+    return pl.DataFrame(_corpus(study, library, part).repositories, schema=_REPOSITORIES)
 
 
 def fix_commits(study: Study, library: str, part: int = 0) -> pl.DataFrame:
-    """The commits of a part whose title matches the study's fix_pattern: github.fix_commits but for year, UTC.
+    """Return the commits of a part whose title matches fix_pattern: github.fix_commits without year, times in UTC.
 
-    Forks hold the first commits of the repository they come from: those stand here once for each.
+    A fork has the first commits of the repository it was forked from; those are listed once for each repository.
     """
-    return pl.DataFrame(_corpus(study, library, part).commits, schema=_COMMIT_COLUMNS)
+    return pl.DataFrame(_corpus(study, library, part).commits, schema=_FIX_COMMITS)
 
 
 def commit_details(study: Study, library: str, shas: list[str]) -> pl.DataFrame:
-    """library, sha, files_changed, additions, deletions, patch_excerpt: one row for each of these commits."""
+    """Return one row per commit: library, sha, files_changed, additions, deletions, patch_excerpt."""
     rows = []
     for sha in shas:
         draw = Draw(study.study.seed, "details", library, sha)
@@ -93,13 +65,13 @@ def commit_details(study: Study, library: str, shas: list[str]) -> pl.DataFrame:
                 "library": library,
                 "sha": sha,
                 "files_changed": len(files),
-                # At least the line that each file's patch replaces.
+                # At least the line that is replaced in each file.
                 "additions": len(files) * draw.between(1, 40),
                 "deletions": len(files) * draw.between(1, 20),
                 "patch_excerpt": "".join(patches),
             }
         )
-    return pl.DataFrame(rows, schema=_DETAIL_COLUMNS)
+    return pl.DataFrame(rows, schema=_DETAILS)
 
 
 @functools.lru_cache(maxsize=8)
@@ -109,13 +81,15 @@ def _corpus(study: Study, library: str, part: int) -> _Corpus:
     first, last = span(study, library)
     if first > last:
         return _Corpus((), ())
-    found: list[dict[str, object]] = []
-    commits: list[dict[str, object]] = []
-    for number in range(part * _REPOSITORIES, min((part + 1) * _REPOSITORIES, known.max_repositories)):
+    found: list[dict[str, Any]] = []
+    commits: list[dict[str, Any]] = []
+    for number in range(
+        part * _REPOSITORIES_PER_PART, min((part + 1) * _REPOSITORIES_PER_PART, known.max_repositories)
+    ):
         draw = Draw(study.study.seed, "repository", library, number)
         repository = _repository(draw, study, known, 1_000_000 * (place + 1) + number)
-        its_commits: list[dict[str, object]] = []
-        # A repository that is gone or empty has no history to read.
+        its_commits: list[dict[str, Any]] = []
+        # A deleted or empty repository has no commits.
         if repository["state"] in ("ok", "renamed"):
             if commits and draw.chance(_FORKS):
                 repository["is_fork"] = True
@@ -130,13 +104,13 @@ def _corpus(study: Study, library: str, part: int) -> _Corpus:
     return _Corpus(tuple(found), tuple(commits))
 
 
-def _repository(draw: Draw, study: Study, library: Library, number: int) -> dict[str, object]:
+def _repository(draw: Draw, study: Study, library: Library, number: int) -> dict[str, Any]:
     first, last = span(study, library.name)
-    created_at = moment_within(draw, first, max(first, last - timedelta(days=200)))
+    created_at = time_within(draw, first, max(first, last - timedelta(days=200)))
     return {
         "library": library.name,
         "repository_id": number,
-        # An owner that no account can have by accident: nobody real is named.
+        # An invented owner, so that no real account is named.
         "full_name": f"synthetic-{number}/{draw.one(_WORDS)}-{draw.one(_WORDS)}-{library.tags[0]}",
         "stars": int(3 * (1 / (1 - draw.share()) - 1)),
         "is_fork": False,
@@ -149,15 +123,13 @@ def _repository(draw: Draw, study: Study, library: Library, number: int) -> dict
     }
 
 
-def _own_commits(draw: Draw, study: Study, library: str, repository: dict[str, object]) -> list[dict[str, object]]:
+def _own_commits(draw: Draw, study: Study, library: str, repository: dict[str, Any]) -> list[dict[str, Any]]:
     pattern = re.compile(study.selection.fix_pattern)
     last = span(study, library)[1]
     end = datetime.combine(last, time(23, 59, 59))
-    created_at = repository["created_at"]
-    assert isinstance(created_at, datetime)  # noqa: S101 - tells the type checker what _repository made
-    moments = sorted(moment_within(draw, created_at.date(), last) for _ in range(draw.between(*_COMMITS)))
+    times = sorted(time_within(draw, repository["created_at"].date(), last) for _ in range(draw.between(*_COMMITS)))
     rows = []
-    for number, authored_at in enumerate(moments):
+    for number, authored_at in enumerate(times):
         title = texts.fix_title(draw, library)
         if not pattern.search(title):
             continue
@@ -181,8 +153,8 @@ def _own_commits(draw: Draw, study: Study, library: str, repository: dict[str, o
     return rows
 
 
-def _inherited(draw: Draw, repository: dict[str, object], commits: list[dict[str, object]]) -> list[dict[str, object]]:
-    """The first half of another repository's commits, as a fork has them."""
+def _inherited(draw: Draw, repository: dict[str, Any], commits: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the first half of another repository's commits, as commits of a fork."""
     origin = draw.one(commits)["repository_id"]
     history = [row for row in commits if row["repository_id"] == origin]
     return [

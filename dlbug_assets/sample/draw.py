@@ -1,4 +1,4 @@
-"""Drawing at random, the same on every machine."""
+"""Reproducible random draws: the same on every machine."""
 
 import bisect
 import hashlib
@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 class Draw:
-    """Draws that depend on nothing but the texts and numbers they are begun with.
+    """Random draws that depend only on the key (texts and numbers) they are seeded with.
 
     Only ``Random.random()`` is used: its sequence for a seed is the same in every version of Python.
     """
@@ -20,30 +20,32 @@ class Draw:
         self._random = random.Random("|".join(map(str, key)))  # noqa: S311 - a sample, not a secret
 
     def share(self) -> float:
-        """A number from 0 up to 1."""
+        """Return a number from 0 (included) to 1 (excluded)."""
         return self._random.random()
 
     def chance(self, probability: float) -> bool:
+        """Return True with this probability."""
         return self._random.random() < probability
 
     def between(self, lowest: int, highest: int) -> int:
-        """A whole number, both ends included."""
+        """Return a whole number within both limits, which are included."""
         return lowest + int(self._random.random() * (highest - lowest + 1))
 
     def one(self, choices: Sequence[T]) -> T:
+        """Return one of the choices."""
         return choices[int(self._random.random() * len(choices))]
 
     def some(self, choices: Sequence[T], count: int) -> list[T]:
-        """``count`` different ones, in the order drawn."""
+        """Return ``count`` different choices, or all where there are fewer, in random order."""
         left = list(choices)
         return [left.pop(int(self._random.random() * len(left))) for _ in range(min(count, len(left)))]
 
     def weighted(self, weights: Mapping[str, float]) -> str:
-        """A key, with a chance in proportion to its weight (the weights must not all be zero)."""
+        """Return a key with a probability proportional to its weight; at least one weight is above zero."""
         steps = list(itertools.accumulate(weights.values()))
         return list(weights)[bisect.bisect_right(steps, self._random.random() * steps[-1])]
 
 
 def digest(*key: object) -> str:
-    """A sha256 in hexadecimal of the texts and numbers given: an order, or a made-up hash."""
+    """Return the sha256 (64 hexadecimal digits) of a key: to sort by, or as an invented hash."""
     return hashlib.sha256("|".join(map(str, key)).encode()).hexdigest()

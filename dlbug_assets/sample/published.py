@@ -1,4 +1,4 @@
-"""The paper's sizes and shares as weights to draw with; libraries that the paper lacks get the mean of its own."""
+"""The paper's sizes and shares as sampling weights; other libraries get the mean of the paper's libraries."""
 
 import csv
 import functools
@@ -18,14 +18,14 @@ def _rows(name: str) -> tuple[Mapping[str, str], ...]:
 
 @functools.cache
 def size(library: str, column: str) -> float:
-    """A column of Table 1 for a library: so_posts, so_bugs, gh_commits or gh_bugs."""
+    """Return a column of Table 1 for a library: so_posts, so_bugs, gh_commits or gh_bugs."""
     sizes = {row["library"]: float(row[column]) for row in _rows("table1")}
     return sizes.get(library, sum(sizes.values()) / len(sizes))
 
 
 @functools.cache
 def label_weights(dimension: str, library: str, source: str) -> Mapping[str, float]:
-    """Category -> share in Table 2, 3 or 4."""
+    """Return category -> percent in Table 2, 3 or 4, summed over libraries where the paper lacks this one."""
     rows = [row for row in _rows(_TABLES[dimension]) if row["source"] == source]
     of_library = [row for row in rows if row["library"] == library]
     return _weights((row["category"], row["percent"]) for row in of_library or rows)
@@ -33,7 +33,7 @@ def label_weights(dimension: str, library: str, source: str) -> Mapping[str, flo
 
 @functools.cache
 def bug_type_weights(library: str, source: str, year: int) -> Mapping[str, float]:
-    """Category -> share: Figure 9 where it has the library and year (Stack Overflow), else Table 2."""
+    """Return category -> percent in Figure 9 where it has the library and year (Stack Overflow), else in Table 2."""
     if source == STACK_OVERFLOW:
         rows = [row for row in _rows("fig9_evolution") if (row["library"], row["year"]) == (library, str(year))]
         if rows:
@@ -43,7 +43,7 @@ def bug_type_weights(library: str, source: str, year: int) -> Mapping[str, float
 
 @functools.cache
 def root_cause_weights(library: str, source: str, bug_type: str) -> Mapping[str, float]:
-    """Category -> share: Figure 3 for the bug type (Stack Overflow), else Table 3."""
+    """Return category -> percent in Figure 3 for the bug type (Stack Overflow), else in Table 3."""
     weights = _weights(
         (row["root_cause"], row["percent"]) for row in _rows("fig3_bugtype_rootcause") if row["bug_type"] == bug_type
     )
@@ -52,13 +52,13 @@ def root_cause_weights(library: str, source: str, bug_type: str) -> Mapping[str,
 
 @functools.cache
 def stage_weights() -> Mapping[str, float]:
-    """Stage -> share in Figure 5."""
+    """Return stage -> percent in Figure 5."""
     return _weights((row["stage"], row["percent"]) for row in _rows("fig5_stages"))
 
 
 @functools.cache
 def antipattern_weights(library: str) -> Mapping[str, float]:
-    """Antipattern -> share in Figure 7."""
+    """Return antipattern -> percent in Figure 7, summed over libraries where the paper lacks this one."""
     rows = _rows("fig7_antipatterns")
     of_library = [row for row in rows if row["library"] == library]
     return _weights((row["antipattern"], row["percent"]) for row in of_library or rows)

@@ -1,57 +1,56 @@
-"""Simulated raters, whose agreement moves as section 2.3 of the paper tells.
+"""Simulated raters, whose agreement develops as section 2.3 of the paper describes.
 
-At the first checkpoint they are untrained and agree no more than by chance. After a training they label those items
-again with the second batch; what they still differ on is discussed and labelled again with the third; from then on
-they agree. Who errs where is allotted until kappa is where it should be, not left to chance: small numbers of bugs
-would scatter too far otherwise.
+At the first checkpoint they are untrained and agree only by chance. After a training they label those items again with
+the second batch. Items on which they still differ are discussed and labelled again with the third batch; from then on
+they agree. Errors are assigned until kappa reaches its target, instead of at random: with few bugs, kappa would vary
+too much otherwise.
 """
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
+from typing import TypeVar
 
 import numpy as np
 import polars as pl
 
+from dlbug_assets.kappa import kappa_ratio
 from dlbug_assets.protocol.study import Study
 from dlbug_assets.protocol.taxonomy import DIMENSIONS, load_taxonomy
 from dlbug_assets.sample.draw import Draw, digest
 from dlbug_assets.sample.truth import Bug, true_bugs
+from dlbug_assets.warehouse.rows import table_schema
 
 _TRAINED, _PRACTISED = 0.82, 0.96
 
-_COLUMNS = {
-    "item_id": pl.String,
-    "rater": pl.String,
-    "batch": pl.Int32,
-    "pass": pl.String,
-    "bug_index": pl.Int32,
-    "is_bug": pl.Boolean,
-    **dict.fromkeys(DIMENSIONS, pl.String),
-    "place": pl.String,
-    "comment": pl.String,
-}
+_COLUMNS = table_schema(
+    "labeling.rater_labels",
+    only=("item_id", "rater", "batch", "pass", "bug_index", "is_bug", *DIMENSIONS, "place", "comment"),
+)
 
 Unit = tuple[str, int]
-#: Per rater, the label of each key (an item or a unit).
-Ratings = list[dict[object, str]]
+Key = TypeVar("Key", str, Unit)
+#: Labels by item or unit, one mapping per rater.
+Ratings = list[dict[Key, str]]
 
 
 @dataclass
-class _Handed:
-    """What was handed in so far: rows in order of arrival (those of former batches as frames, which take a tenth of the
-    memory), and the state that decides what comes next."""
+class _Submitted:
+    """Everything submitted so far, and the state that decides what follows.
+
+    Rows are in order of submission; those of former batches are frames, which take a tenth of the memory.
+    """
 
     study: Study
     batches: list[pl.DataFrame] = field(default_factory=lambda: [pl.DataFrame(schema=_COLUMNS)])
     rows: list[dict[str, object]] = field(default_factory=list)
     frozen: set[str] = field(default_factory=set)
-    latest: dict[str, Ratings] = field(default_factory=dict)
+    latest: dict[str, Ratings[Unit]] = field(default_factory=dict)
     last_batch: dict[Unit, int] = field(default_factory=dict)
 
-    def add(self, rater: str, batch: int, which: str, **values: object) -> None:
-        self.rows.append({"rater": rater, "batch": batch, "pass": which, **values})
+    def add(self, rater: str, batch: int, pass_name: str, **values: object) -> None:
+        self.rows.append({"rater": rater, "batch": batch, "pass": pass_name, **values})
 
     def end_batch(self) -> None:
         self.batches.append(pl.DataFrame(self.rows, schema=_COLUMNS))
@@ -59,17 +58,17 @@ class _Handed:
 
 
 def rater_rows(study: Study, items: pl.DataFrame) -> pl.DataFrame:
-    """What raters and adjudicator hand in for all items: both passes of every batch, in order of arrival.
+    """Return what raters and adjudicator submit for all items: both passes of every batch, in order of submission.
 
-    ``items`` needs item_id, source, library, year and checkpoint. Columns: item_id, rater, batch (the checkpoint it
-    is handed in for), pass (units, dimensions), bug_index, is_bug, the five dimensions, place, comment. The adjudicator
-    lists the bugs of items on whose single bug the raters do not agree, and labels the bugs on whose labels they differ
-    in the end.
+    ``items`` has the columns item_id, source, library, year and checkpoint. Returned columns: item_id, rater, batch
+    (the checkpoint it is submitted for), pass (units, dimensions), bug_index, is_bug, the five dimensions, place,
+    comment. The adjudicator lists the bugs of an item unless all raters list none, or the same single one,
+    and labels the bugs on whose last labels the raters differ.
     """
     bugs = true_bugs(study, items)
     ids = sorted(items["item_id"], key=lambda item_id: digest(study.study.seed, "raters", item_id))
     checkpoint_of = dict(items.select("item_id", "checkpoint").iter_rows())
-    handed = _Handed(study, latest={dimension: [{} for _ in study.labeling.raters] for dimension in DIMENSIONS})
+    submitted = _Submitted(study, latest={dimension: [{} for _ in study.labeling.raters] for dimension in DIMENSIONS})
     differing: set[str] = set()
     for number, checkpoint in enumerate(study.labeling.checkpoints):
         batch = [item_id for item_id in ids if checkpoint_of[item_id] == checkpoint]
@@ -78,81 +77,82 @@ def rater_rows(study: Study, items: pl.DataFrame) -> pl.DataFrame:
             batch = [item_id for item_id in ids if checkpoint_of[item_id] in (first, checkpoint)]
         elif number == 2:  # noqa: PLR2004 - the batch after the second discussion
             batch = [item_id for item_id in ids if item_id in differing or checkpoint_of[item_id] == checkpoint]
-        differing = _hand_in(handed, checkpoint, number, batch, bugs)
-        handed.end_batch()
-    _adjudicate(handed, bugs)
-    handed.end_batch()
-    return pl.concat(handed.batches)
+        differing = _submit_batch(submitted, checkpoint, number, batch, bugs)
+        submitted.end_batch()
+    _adjudicate(submitted, bugs)
+    submitted.end_batch()
+    return pl.concat(submitted.batches)
 
 
-def _hand_in(
-    handed: _Handed, checkpoint: int, number: int, batch: Sequence[str], bugs: Mapping[str, list[Bug]]
+def _submit_batch(
+    submitted: _Submitted, checkpoint: int, number: int, batch: Sequence[str], bugs: Mapping[str, list[Bug]]
 ) -> set[str]:
-    """Both passes of one batch; returns the items on which the raters differ."""
-    study = handed.study
-    rate = _rating(study, number)
-    found = rate("is_bug", {item_id: str(bool(bugs[item_id])) for item_id in batch}, _other_answer)
+    """Submit both passes of one batch; return the items on which the raters differ."""
+    study = submitted.study
+    adjudicator = str(study.labeling.adjudicator)
+    truth = {item_id: str(bool(bugs[item_id])) for item_id in batch}
+    answers = _rate(study, number, "is_bug", truth, _other_answer)
     for item_id in batch:
-        lists = [_listed(answers[item_id], bugs[item_id]) for answers in found]
+        lists = [_listed_places(of_rater[item_id], bugs[item_id]) for of_rater in answers]
         for rater, places in zip(study.labeling.raters, lists, strict=True):
-            _add_units(handed, rater, checkpoint, item_id, places)
+            _add_units(submitted, rater, checkpoint, item_id, places)
         alike = all(places == lists[0] for places in lists)
-        if item_id not in handed.frozen and not (alike and len(lists[0]) <= 1):
-            _add_units(handed, str(study.labeling.adjudicator), checkpoint, item_id, [b.place for b in bugs[item_id]])
-            handed.frozen.add(item_id)
+        if item_id not in submitted.frozen and not (alike and len(lists[0]) <= 1):
+            _add_units(submitted, adjudicator, checkpoint, item_id, [bug.place for bug in bugs[item_id]])
+            submitted.frozen.add(item_id)
         elif alike and len(lists[0]) == 1:
-            handed.frozen.add(item_id)
+            submitted.frozen.add(item_id)
     units = {
         (item_id, index): bug
         for item_id in batch
-        if item_id in handed.frozen
+        if item_id in submitted.frozen
         for index, bug in enumerate(bugs[item_id], start=1)
     }
     for dimension in DIMENSIONS:
         truth = {unit: bug.labels[dimension] for unit, bug in units.items() if dimension in bug.labels}
-        names = load_taxonomy(study).names(dimension)
-        for known, labels in zip(handed.latest[dimension], rate(dimension, truth, _other_name(names)), strict=True):
-            known.update(labels)
-    for place, rater in enumerate(study.labeling.raters):
+        other = _other_name(load_taxonomy(study).names(dimension))
+        ratings = _rate(study, number, dimension, truth, other)
+        for latest, labels in zip(submitted.latest[dimension], ratings, strict=True):
+            latest.update(labels)
+    for position, rater in enumerate(study.labeling.raters):
         for unit in units:
-            labels = {dimension: handed.latest[dimension][place].get(unit) for dimension in DIMENSIONS}
-            handed.add(rater, checkpoint, "dimensions", item_id=unit[0], bug_index=unit[1], is_bug=True, **labels)
-            handed.last_batch[unit] = checkpoint
-    unclear = {unit[0] for unit in units if _differs(handed, unit)}
-    return unclear | {item_id for item_id in batch if len({answers[item_id] for answers in found}) > 1}
+            labels = {dimension: submitted.latest[dimension][position].get(unit) for dimension in DIMENSIONS}
+            submitted.add(rater, checkpoint, "dimensions", item_id=unit[0], bug_index=unit[1], is_bug=True, **labels)
+            submitted.last_batch[unit] = checkpoint
+    differing = {item_id for item_id, index in units if _differs(submitted, (item_id, index))}
+    return differing | {item_id for item_id in batch if len({of_rater[item_id] for of_rater in answers}) > 1}
 
 
-def _listed(answer: str, bugs: Sequence[Bug]) -> list[str]:
-    """The places a rater lists: those of the bugs, or one of their own making where there is none."""
+def _listed_places(answer: str, bugs: Sequence[Bug]) -> list[str]:
+    """Return the places a rater lists: those of the bugs, or an invented one where there is no bug."""
     if answer == str(False):
         return []
     return [bug.place for bug in bugs] or ["the whole item"]
 
 
-def _add_units(handed: _Handed, rater: str, batch: int, item_id: str, places: Sequence[str]) -> None:
+def _add_units(submitted: _Submitted, rater: str, batch: int, item_id: str, places: Sequence[str]) -> None:
     if not places:
-        handed.add(rater, batch, "units", item_id=item_id, bug_index=0, is_bug=False)
+        submitted.add(rater, batch, "units", item_id=item_id, bug_index=0, is_bug=False)
     for index, place in enumerate(places, start=1):
-        handed.add(rater, batch, "units", item_id=item_id, bug_index=index, is_bug=True, place=place)
+        submitted.add(rater, batch, "units", item_id=item_id, bug_index=index, is_bug=True, place=place)
 
 
-def _differs(handed: _Handed, unit: Unit) -> bool:
-    return any(len({labels.get(unit) for labels in handed.latest[dimension]}) > 1 for dimension in DIMENSIONS)
+def _differs(submitted: _Submitted, unit: Unit) -> bool:
+    return any(len({labels.get(unit) for labels in submitted.latest[dimension]}) > 1 for dimension in DIMENSIONS)
 
 
-def _adjudicate(handed: _Handed, bugs: Mapping[str, list[Bug]]) -> None:
-    """The adjudicator's labels for the bugs on which the raters' last labels differ."""
-    for unit, batch in handed.last_batch.items():
-        if _differs(handed, unit):
-            bug = bugs[unit[0]][unit[1] - 1]
-            handed.add(
-                str(handed.study.labeling.adjudicator),
+def _adjudicate(submitted: _Submitted, bugs: Mapping[str, list[Bug]]) -> None:
+    """Submit the adjudicator's labels for the bugs on which the raters' last labels differ."""
+    for (item_id, index), batch in submitted.last_batch.items():
+        if _differs(submitted, (item_id, index)):
+            submitted.add(
+                str(submitted.study.labeling.adjudicator),
                 batch,
                 "dimensions",
-                item_id=unit[0],
-                bug_index=unit[1],
+                item_id=item_id,
+                bug_index=index,
                 is_bug=True,
-                **bug.labels,
+                **bugs[item_id][index - 1].labels,
             )
 
 
@@ -167,22 +167,18 @@ def _other_name(names: Sequence[str]) -> Other:
     return lambda draw, name: draw.one([other for other in names if other != name])
 
 
-def _rating(study: Study, number: int) -> Callable[[str, Mapping[object, str], Other], Ratings]:
-    """How the raters of a batch rate: by chance in the first one, near a kappa afterwards."""
-
-    def rate(dimension: str, truth: Mapping[object, str], other: Other) -> Ratings:
-        ordered = dict(sorted(truth.items(), key=lambda pair: digest(study.study.seed, number, dimension, pair[0])))
-        raters = len(study.labeling.raters)
-        if number == 0:
-            return _untrained(ordered, raters)
-        draw = Draw(study.study.seed, "rating", number, dimension)
-        return _near(ordered, raters, _TRAINED if number == 1 else _PRACTISED, draw, other)
-
-    return rate
+def _rate(study: Study, number: int, dimension: str, truth: Mapping[Key, str], other: Other) -> Ratings[Key]:
+    """Rate one dimension in the batch of this number (0..): by chance in the first one, near a target kappa later."""
+    ordered = dict(sorted(truth.items(), key=lambda pair: digest(study.study.seed, number, dimension, pair[0])))
+    raters = len(study.labeling.raters)
+    if number == 0:
+        return _untrained(ordered, raters)
+    draw = Draw(study.study.seed, "rating", number, dimension)
+    return _near(ordered, raters, _TRAINED if number == 1 else _PRACTISED, draw, other)
 
 
-def _untrained(truth: Mapping[object, str], raters: int) -> Ratings:
-    """The first rater is right; each other one gives the same labels to other keys, so that they match by chance."""
+def _untrained(truth: Mapping[Key, str], raters: int) -> Ratings[Key]:
+    """Let the first rater be right, and each other one assign the same labels to other keys, to match by chance."""
     keys, labels = list(truth), list(truth.values())
     counts = Counter(labels)
     kappas = [_kappa(agreed, counts, counts) for agreed in _agreeing_when_shifted(labels)]
@@ -192,10 +188,10 @@ def _untrained(truth: Mapping[object, str], raters: int) -> Ratings:
 
 
 def _agreeing_when_shifted(labels: Sequence[str]) -> list[int]:
-    """How many labels meet their like when they are shifted in a circle by 0, 1, .. places.
+    """Return how many labels equal those 0, 1, .. places further on in the circle of all labels.
 
-    The circular autocorrelation of each category's places, through Fourier's transform: one by one, the shifts of
-    many labels would take the square of their number.
+    This is the circular autocorrelation of each category's places, computed by Fourier transform: comparing every
+    shift would take quadratic time.
     """
     if not labels:
         return []
@@ -206,27 +202,24 @@ def _agreeing_when_shifted(labels: Sequence[str]) -> list[int]:
     return np.rint(agreed).astype(int).tolist()
 
 
-def _near(truth: Mapping[object, str], raters: int, target: float, draw: Draw, other: Other) -> Ratings:
-    """The raters err in turn, as often as keeps their mean kappa at ``target`` or above."""
+def _near(truth: Mapping[Key, str], raters: int, target: float, draw: Draw, other: Other) -> Ratings[Key]:
+    """Let the raters err in turn, as often as keeps their mean kappa at ``target`` or above."""
     ratings = [dict(truth) for _ in range(raters)]
     counts = [Counter(truth.values()) for _ in ratings]
     agreed = dict.fromkeys(combinations(range(raters), 2), len(truth))
     for turn, (key, label) in enumerate(truth.items()):
-        erring, said = turn % raters, other(draw, label)
-        counts[erring].update({label: -1, said: 1})
-        # The others say what is true of this key.
+        erring, wrong = turn % raters, other(draw, label)
+        counts[erring].update({label: -1, wrong: 1})
+        # The others give this key its true label.
         agreed = {pair: number - (erring in pair) for pair, number in agreed.items()}
         kappas = [_kappa(number, counts[a], counts[b]) for (a, b), number in agreed.items()]
         if any(kappa is None for kappa in kappas) or sum(kappa or 0 for kappa in kappas) / len(kappas) < target:
             break
-        ratings[erring][key] = said
+        ratings[erring][key] = wrong
     return ratings
 
 
 def _kappa(agreed: int, first: Counter[str], second: Counter[str]) -> float | None:
-    """Cohen's kappa (Cohen 1960) of two raters by how often each uses a label, None where it is undefined. The
-    pipeline computes its own from the rows."""
-    total = first.total()
-    observed = agreed / total
-    expected = sum(count * second[label] for label, count in first.items()) / total**2
-    return None if expected == 1 else (observed - expected) / (1 - expected)
+    """Return Cohen's kappa of two raters by how often each uses a label; None where it is undefined."""
+    numerator, denominator = kappa_ratio(agreed, list(first.values()), [second[label] for label in first])
+    return numerator / denominator if denominator else None

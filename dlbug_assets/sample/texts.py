@@ -1,4 +1,4 @@
-"""Made-up words: titles, explanations and programs such as people write about deep learning."""
+"""Invented texts: titles, explanations and programs such as people write about deep learning."""
 
 import html
 
@@ -102,7 +102,7 @@ def _filled(draw: Draw, template: str, library: str) -> str:
 
 
 def title(draw: Draw, library: str) -> str:
-    """The title of a question."""
+    """Return the title of a question."""
     text = _filled(draw, draw.one(_TITLES), library)
     return text[0].upper() + text[1:]
 
@@ -114,7 +114,7 @@ def _code(draw: Draw, library: str) -> str:
 
 
 def question(draw: Draw, library: str, code_blocks: int) -> str:
-    """The body of a question as HTML with that many code blocks; without any, code may still stand inline."""
+    """Return the body of a question as HTML with this number of code blocks; without any, it may have inline code."""
     parts = [f"<p>{_filled(draw, sentence, library)}</p>" for sentence in draw.some(_SENTENCES, draw.between(4, 8))]
     if code_blocks == 0 and draw.chance(0.5):
         parts.append(f"<p>I call <code>model.fit(x, y, epochs={draw.between(2, 50)})</code> and nothing happens.</p>")
@@ -124,7 +124,7 @@ def question(draw: Draw, library: str, code_blocks: int) -> str:
 
 
 def answer(draw: Draw, library: str) -> str:
-    """The body of an answer as HTML."""
+    """Return the body of an answer as HTML."""
     parts = [f"<p>{_filled(draw, sentence, library)}</p>" for sentence in draw.some(_ANSWERS, draw.between(1, 2))]
     if draw.chance(0.7):
         parts.append(_code(draw, library))
@@ -132,17 +132,17 @@ def answer(draw: Draw, library: str) -> str:
 
 
 def fix_title(draw: Draw, library: str) -> str:
-    """The title of a commit that fixes something."""
+    """Return the title of a commit that fixes something."""
     return _filled(draw, draw.one(_FIXES).replace("{what}", draw.one(_WHATS)), library)
 
 
 def changed_files(draw: Draw, count: int) -> list[str]:
-    """The paths of the files that a commit touches, each once."""
+    """Return the paths of the files that a commit changes, each once."""
     return draw.some(_FILES, count)
 
 
 def patch(draw: Draw, library: str, path: str) -> str:
-    """A unified diff of one hunk."""
+    """Return a unified diff with one hunk."""
     before = _filled(draw, draw.one(_PROGRAMS), library).splitlines()
     line = draw.between(0, len(before) - 1)
     after = f"{before[line]}  # fixed"

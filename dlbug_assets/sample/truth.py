@@ -1,4 +1,4 @@
-"""What is really wrong with a synthetic item: the bugs that raters are to find in it."""
+"""Ground truth of the synthetic items: the bugs that raters should find in them."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -22,32 +22,32 @@ _SECOND_BUG_IN_A_POST = 0.04
 
 @dataclass(frozen=True)
 class Bug:
-    """A bug of an item: where it shows, and its label in each dimension (antipattern where it is asked for)."""
+    """A bug of an item: its place, and its label in each dimension (antipattern only in posts sampled for it)."""
 
     place: str
     labels: Mapping[str, str]
 
 
 def true_bugs(study: Study, items: pl.DataFrame) -> dict[str, list[Bug]]:
-    """item_id -> its bugs, for items with item_id, source, library and year."""
+    """Return item_id -> its bugs, for items with the columns item_id, source, library and year."""
     bugs = {row["item_id"]: _bugs(study, row) for row in items.iter_rows(named=True)}
-    asked = _asked_for_antipatterns(study, (row for row in items.iter_rows(named=True) if bugs[row["item_id"]]))
-    for item_id, library in asked.items():
+    sampled = _sampled_for_antipatterns(study, (row for row in items.iter_rows(named=True) if bugs[row["item_id"]]))
+    for item_id, library in sampled.items():
         draw = Draw(study.study.seed, "antipattern", item_id)
         weights = antipattern_weights(library)
         bugs[item_id] = [Bug(bug.place, {**bug.labels, "antipattern": draw.weighted(weights)}) for bug in bugs[item_id]]
     return bugs
 
 
-def _asked_for_antipatterns(study: Study, buggy: Iterable[Mapping[str, str]]) -> dict[str, str]:
-    """item_id -> library of the posts with bugs that are drawn for the antipattern study (section 7 of the paper)."""
-    asked: dict[str, str] = {}
+def _sampled_for_antipatterns(study: Study, buggy: Iterable[Mapping[str, str]]) -> dict[str, str]:
+    """Return item_id -> library of the posts with bugs sampled for the antipattern study (section 7 of the paper)."""
+    sampled: dict[str, str] = {}
     posts = [row for row in buggy if row["source"] == STACK_OVERFLOW]
     for library in study.library_names:
         ids = [row["item_id"] for row in posts if row["library"] == library]
         ids.sort(key=lambda item_id: digest(study.study.seed, "antipattern", item_id))
-        asked |= dict.fromkeys(ids[: study.labeling.antipattern_posts_per_library], library)
-    return asked
+        sampled |= dict.fromkeys(ids[: study.labeling.antipattern_posts_per_library], library)
+    return sampled
 
 
 def _bugs(study: Study, item: Mapping[str, object]) -> list[Bug]:
@@ -68,12 +68,15 @@ def _bugs(study: Study, item: Mapping[str, object]) -> list[Bug]:
 
 
 def _count(draw: Draw, library: str, source: str) -> int:
-    """Bugs of an item: a post has one at most as a rule, a commit any number with the library's mean of Table 1."""
+    """Return the number of bugs of an item.
+
+    A post seldom has more than one. A commit has a geometrically distributed number with the library's mean in Table 1.
+    """
     if source == STACK_OVERFLOW:
         has_bug = draw.chance(size(library, "so_bugs") / size(library, "so_posts"))
         return has_bug + (has_bug and draw.chance(_SECOND_BUG_IN_A_POST))
     mean = size(library, "gh_bugs") / size(library, "gh_commits")
     count = 0
-    while draw.chance(mean / (1 + mean)):  # a geometric number with that mean
+    while draw.chance(mean / (1 + mean)):
         count += 1
     return count

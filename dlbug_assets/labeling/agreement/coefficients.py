@@ -1,56 +1,70 @@
-"""Agreement coefficients: Cohen's kappa, Krippendorff's alpha, AC1 and PABAK."""
+"""Agreement coefficients: Cohen's kappa and Krippendorff's alpha.
+
+They are computed from integers, so that values that are 0, 1 or undefined are exactly that. The tests compare them
+with statsmodels, scikit-learn and krippendorff.
+"""
 
 import math
 from statistics import NormalDist
 
 import numpy as np
 
+from dlbug_assets.kappa import kappa_ratio
+
 _Z_95 = NormalDist().inv_cdf(0.975)
+#: The code of a label that was not submitted.
 MISSING = -1
 
-#: Kappa with its analytic bounds.
+#: Kappa with its analytic 95% limits; None where undefined.
 Kappa = tuple[float, float, float] | tuple[None, None, None]
 
 
 def has_one_category(table: np.ndarray) -> bool:
-    """Whether chance alone makes the raters agree everywhere, which leaves kappa 0/0."""
+    """Return whether both raters used the same single category in a contingency table, which leaves kappa 0/0."""
     return bool(table.max() == table.sum() and table.max() == np.diag(table).max())
 
 
 def one_against_rest(table: np.ndarray, code: int) -> np.ndarray:
+    """Return the 2 x 2 table of one category against all others (Fleiss 1971)."""
     both = table[code, code]
     first, second = table[code].sum() - both, table[:, code].sum() - both
     return np.array([[both, first], [second, table.sum() - both - first - second]])
 
 
 def cohen_kappa(table: np.ndarray) -> tuple[float, float, float] | None:
-    """Return Cohen's kappa (1960) of a square contingency table with its analytic 95% bounds (Fleiss, Cohen & Everitt
-    1969, formula 13); None where it is undefined, because both raters used the same single category.
+    """Return Cohen's kappa of a square contingency table with its analytic 95% limits.
 
-    Their shares are multiplied out to whole numbers of any size: rounding in the difference of two nearly equal
-    terms would give a variance that is 0 a width.
+    Sources: Cohen 1960 ("A coefficient of agreement for nominal scales"); Fleiss, Cohen & Everitt 1969, formula 13.
+    Returns None where kappa is undefined, because both raters used the same single category.
+
+    Shares are multiplied out to integers of any size: rounding in the difference of two nearly equal terms would
+    widen intervals whose variance is 0.
     """
     first, second = table.sum(axis=1).tolist(), table.sum(axis=0).tolist()
     n = sum(first)
-    chance = sum(a * b for a, b in zip(first, second, strict=True))  # expected agreement, times n squared
-    left = n * n - chance  # what chance leaves to agree on
-    missed = n * (n - int(np.trace(table)))  # kappa is 1 - missed / left
+    numerator, left = kappa_ratio(int(np.trace(table)), first, second)
     if not left:
         return None
+    missed = left - numerator  # the observed disagreement, and left is the expected one, both times n squared
     total = 0
-    for row, column in zip(*(places.tolist() for places in np.nonzero(table)), strict=True):
+    for row, column in zip(*(indices.tolist() for indices in np.nonzero(table)), strict=True):
         if row == column:
             weight = n * left - (first[row] + second[row]) * missed
         else:
             weight = (second[row] + first[column]) * missed
         total += int(table[row, column]) * weight * weight
-    mean = n * n * (left - missed) - chance * missed
+    mean = n * n * numerator - (n * n - left) * missed
     half = _Z_95 * math.sqrt((n * total - mean * mean) / (n * left**4))
-    kappa = (left - missed) / left
+    kappa = numerator / left
     return kappa, kappa - half, kappa + half
 
 
 def mean_of_pairs(kappas: list[tuple[float, float, float] | None]) -> Kappa:
+    """Return the means of kappa and its limits over the pairs of raters; None where the kappa of a pair is undefined.
+
+    The interval is rather too wide than too narrow: the standard error of a mean is at most the mean of the standard
+    errors.
+    """
     defined = [kappa for kappa in kappas if kappa is not None]
     if not defined or len(defined) < len(kappas):
         return None, None, None
@@ -59,9 +73,10 @@ def mean_of_pairs(kappas: list[tuple[float, float, float] | None]) -> Kappa:
 
 
 def krippendorff_alpha(codes: np.ndarray) -> float | None:
-    """Krippendorff's alpha, nominal, of unit x rater; None where fewer than two categories can be paired.
+    """Return Krippendorff's alpha for nominal data, of an array of codes with the shape units x raters.
 
-    A unit with a single label says nothing about agreement, and does not count towards chance either.
+    Source: Krippendorff 2004 ("Content Analysis", chapter 11). Units with a single label do not count, neither for
+    the observed nor for the expected disagreement. Returns None if the others contain fewer than two categories.
     """
     codes = codes[(codes != MISSING).sum(axis=1) > 1]
     counts = np.stack([(codes == code).sum(axis=1) for code in range(codes.max(initial=0) + 1)], axis=1)
