@@ -1,4 +1,4 @@
-"""`dlbug doctor`: what this machine lacks, what that breaks and how to mend it."""
+"""`dlbug doctor`: what is missing on this machine, what that breaks, and how to fix it."""
 
 import os
 import shutil
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from dlbug_assets.clock import Clock, format_minute
 from dlbug_assets.errors import DlbugError
-from dlbug_assets.github.clones.git import weighed
+from dlbug_assets.github.clones.git import count_and_size
 from dlbug_assets.ingest.quota import Ledger, format_status
 from dlbug_assets.ingest.spark import VARIABLE, lacking
 from dlbug_assets.installation import how_to_repair, unmet
@@ -24,7 +24,7 @@ _DISK_BYTES = 1 << 30
 
 @dataclass(frozen=True)
 class Line:
-    """One line of the report: 'ok', 'note' (something optional is missing) or 'FAIL', with the cure."""
+    """One line of the report; the status is 'ok', 'note' (something optional is missing) or 'FAIL' (with the fix)."""
 
     status: str
     subject: str
@@ -32,7 +32,7 @@ class Line:
 
 
 def examine(study: Study, home: Home, environ: Mapping[str, str]) -> Iterator[Line]:
-    """Check Python, packages, clock, tokens and Spark; and of the home its disk, clones, lock, quotas and schedules."""
+    """Check Python, packages, clock, tokens and Spark, and the home: disk, clones, lease, quotas and schedules."""
     yield _python()
     yield _packages()
     yield _clock()
@@ -61,7 +61,7 @@ def examine(study: Study, home: Home, environ: Mapping[str, str]) -> Iterator[Li
 def _python() -> Line:
     found = ".".join(map(str, sys.version_info[:3]))
     if sys.version_info < _OLDEST_PYTHON:
-        return Line("FAIL", "Python", f"{found} is too old: nothing runs. Install Python 3.11 or newer.")
+        return Line("FAIL", "Python", f"{found} is too old: dlbug does not run. Install Python 3.11 or newer.")
     return Line("ok", "Python", found)
 
 
@@ -69,13 +69,13 @@ def _packages() -> Line:
     problems = unmet()
     if problems:
         return Line("FAIL", "packages", f"{'; '.join(problems)}. {how_to_repair()}")
-    return Line("ok", "packages", "as pyproject.toml asks")
+    return Line("ok", "packages", "as pyproject.toml requires")
 
 
 def _disk(home: Home) -> Iterator[Line]:
     folder = next(folder for folder in (home.root, *home.root.parents) if folder.exists())
     if not os.access(folder, os.W_OK):
-        yield Line("FAIL", "folder", f"{folder} is not writable: no run can write. Change it or set DLBUG_HOME.")
+        yield Line("FAIL", "folder", f"{folder} is not writable: every run fails. Make it writable or set DLBUG_HOME.")
     free = shutil.disk_usage(folder).free
     if free < _DISK_BYTES:
         yield Line("FAIL", "disk", f"{free >> 20} MiB free at {folder}: runs may fail to write. Free 1 GiB.")
@@ -84,30 +84,32 @@ def _disk(home: Home) -> Iterator[Line]:
 
 
 def _clones(home: Home) -> Iterator[Line]:
-    count, size = weighed(home.clones)
+    count, size = count_and_size(home.clones)
     if count:
-        deleted = "what is deleted there is fetched again, but for commits that its remote does not have any more"
+        deleted = "deleted clones are fetched again, except for commits that the remote no longer has"
         yield Line("ok", "clones", f"{count} repositories, {size >> 20} MiB in {home.clones}; {deleted}")
 
 
 def _lock(home: Home) -> Line:
     if lease.is_held(home.lock):
-        return Line("note", "lease", f"held by {lease.holder_of(home.lock)}: a run now waits until that one has ended")
-    return Line("ok", "lease", f"nobody is writing the study {home.study}")
+        return Line("note", "lease", f"held by {lease.holder_of(home.lock)}: a run that starts now waits for it")
+    return Line("ok", "lease", f"no run is writing the study {home.study}")
 
 
 def _clock() -> Line:
     newest = max(path.stat().st_mtime for path in PACKAGE.glob("*.py"))
     if time.time() < newest - 86_400:
-        return Line("FAIL", "clock", f"{time.ctime()} lies before the program's own files: set the clock (UTC).")
+        return Line(
+            "FAIL", "clock", f"{time.ctime()} is before the date of the program's own files: set the clock (UTC)."
+        )
     return Line("ok", "clock", time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()))
 
 
 def _quota(home: Home) -> Iterator[Line]:
     ledger = Ledger(home.quota, Clock())
     for service in ledger.services():
-        standing = ledger.quota_status(service)
-        yield Line("note" if standing.holds else "ok", "quota", f"{service}: {format_status(standing)}")
+        status = ledger.quota_status(service)
+        yield Line("note" if status.holds else "ok", "quota", f"{service}: {format_status(status)}")
 
 
 def _env_file() -> Iterator[Line]:
@@ -117,28 +119,28 @@ def _env_file() -> Iterator[Line]:
 
 def _spark(environ: Mapping[str, str]) -> Iterator[Line]:
     address = environ.get(VARIABLE)
-    lacks = dict(lacking(address or "local"))
+    missing = dict(lacking(address or "local"))
     if not address:
-        without = f" Not there: {', '.join(lacks)}." if lacks else ""
-        yield Line("note" if lacks else "ok", "Spark", f"{VARIABLE} is not set: this machine does it all.{without}")
+        not_found = f" Not found: {', '.join(missing)}." if missing else ""
+        yield Line("note" if missing else "ok", "Spark", f"{VARIABLE} is not set: no cluster is used.{not_found}")
         return
-    for what, cure in lacks.items():
-        yield Line("FAIL", what, f"{cure}.")
-    if not lacks:
-        yield Line("ok", "Spark", f"what this machine needs for {address} is there")
+    for what, fix in missing.items():
+        yield Line("FAIL", what, f"{fix}.")
+    if not missing:
+        yield Line("ok", "Spark", f"this machine has all that {address} needs")
 
 
 def _schedules(study: Study, home: Home) -> Iterator[Line]:
     if not study.follows_a_source:
-        yield Line("ok", "schedules", f"none: nothing that {study.name} is made of changes by itself")
+        yield Line("ok", "schedules", f"none: no source of {study.name} changes over time")
         return
     # Dagster takes a second to import: only studies with schedules need it.
-    from dlbug_assets.cli.instance import schedules_on  # noqa: PLC0415
+    from dlbug_assets.cli.instance import running_schedules  # noqa: PLC0415
 
-    on = schedules_on(home)
+    running = running_schedules(home)
     for name, cron in (("refresh", study.schedule.refresh), ("sweep", study.schedule.sweep)):
         due = format_minute(next_due(cron, Clock().now()))
-        if name in on:
+        if name in running:
             yield Line("ok", "schedule", f"{name}: next at {due}, while `dlbug ui` runs")
         else:
-            yield Line("note", "schedule", f"{name}: off; it would run at {due}. Switch it on in the UI (Automation).")
+            yield Line("note", "schedule", f"{name}: off; it would run at {due}. Start it in the UI (Automation).")

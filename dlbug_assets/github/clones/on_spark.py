@@ -1,9 +1,9 @@
-"""Executors of Spark as the workers that look at repositories, fetch them and mine them.
+"""Executors of Spark as the workers that fetch clones and read them.
 
-The clones stay what they are: the landing of histories, in the folder of clones. So that nothing else has to change,
-the workers must see that folder where this machine sees it, on a file system that they share; each task asks whether it
-does. Each repository is a task with the limits and errors that it has here. A task whose executor dies is done again by
-another one, which takes up what was fetched. What is known, drawn and landed stays with this process.
+The clones stay in their folder, which the executors must see at the same path, on a shared file system; each task
+checks this. Each repository is a task, with the same time limits and errors as in a thread. When an executor dies,
+another one repeats the task and continues with what was fetched. This process keeps all other state: what is known of
+the repositories, which commits are sampled, and what is landed.
 """
 
 import socket
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from dlbug_assets.errors import DlbugError
-from dlbug_assets.github.clones.histories import Each
+from dlbug_assets.github.clones.workers import WorkerMap
 from dlbug_assets.ingest.spark import each as each_on_spark
 from dlbug_assets.ingest.spark import session
 
@@ -23,35 +23,35 @@ R = TypeVar("R")
 
 
 @contextmanager
-def workers(address: str, clones: Path) -> Iterator[Each]:
-    """Workers at a Spark master or Connect server; how many work at a time is up to Spark.
+def workers(address: str, clones: Path) -> Iterator[WorkerMap]:
+    """Start workers at a Spark master or Connect server; Spark decides how many work in parallel.
 
-    Raises :class:`DlbugError` where one of them does not see the folder, and for what
-    :func:`dlbug_assets.ingest.spark.session` does.
+    Raises :class:`DlbugError` where a worker does not see the folder, and whatever
+    :func:`dlbug_assets.ingest.spark.session` raises.
     """
-    mark = clones / f".seen-{uuid.uuid4().hex}"
+    marker = clones / f".seen-{uuid.uuid4().hex}"
     clones.mkdir(parents=True, exist_ok=True)
-    mark.touch()
+    marker.touch()
     try:
         with session(address) as spark:
 
-            def each(function: Callable[[T], R], items: Sequence[T], at_a_time: int) -> Iterator[R]:
+            def worker_map(function: Callable[[T], R], items: Sequence[T], at_a_time: int) -> Iterator[R]:
                 del at_a_time
 
-                def seeing(item: T) -> R:
-                    _insist_on(mark)
+                def checked(item: T) -> R:
+                    _require(marker)
                     return function(item)
 
-                return each_on_spark(spark, seeing, items)
+                return each_on_spark(spark, checked, items)
 
-            yield each
+            yield worker_map
     finally:
-        mark.unlink(missing_ok=True)
+        marker.unlink(missing_ok=True)
 
 
-def _insist_on(mark: Path) -> None:
-    if not mark.exists():
+def _require(marker: Path) -> None:
+    if not marker.exists():
         raise DlbugError(
-            f"the worker {socket.gethostname()} does not see {mark.parent}. Set DLBUG_HOME to a folder that this "
+            f"the worker {socket.gethostname()} does not see {marker.parent}. Set DLBUG_HOME to a folder that this "
             "machine and all workers have at the same place, on a file system that they share; or unset DLBUG_SPARK."
         )
