@@ -28,7 +28,7 @@ from dlbug_assets.ingest.spark import VARIABLE
 from dlbug_assets.layout import CHECKOUT, PACKAGE, Home
 from dlbug_assets.protocol.study import Study, load_study
 from dlbug_assets.protocol.taxonomy import load_taxonomy
-from dlbug_assets.stackoverflow.api.collector import Api
+from dlbug_assets.stackoverflow.api.access import StackExchangeAccess
 from dlbug_assets.stackoverflow.sources import post_source
 from dlbug_assets.warehouse.database import Warehouse
 from dlbug_assets.warehouse.table_specs import load_specs
@@ -66,7 +66,7 @@ def build_defs(study: Study, environ: Mapping[str, str]) -> dg.Definitions:
                 study,
                 home.landing / "stackoverflow",
                 home.secret_key,
-                Api.of(environ, home.quota),
+                StackExchangeAccess.of(environ, home.quota),
                 release,
                 spark=spark,
             ),

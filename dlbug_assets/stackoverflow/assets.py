@@ -1,4 +1,4 @@
-"""Assets of the Stack Overflow corpus: its landing, and the tables that are loaded from it, partitioned by library.
+"""Assets of the Stack Overflow corpus: its landing, and the tables loaded from it, partitioned by library.
 
 Screening, candidate posts and the funnel are SQL models.
 """
@@ -13,7 +13,7 @@ from dlbug_assets.stackoverflow.sources import PostSource
 
 
 def assets(source: PostSource, lock: Path, tables: TableAssets) -> list[dg.AssetsDefinition]:
-    """Return the Python assets; ``lock`` lets one process at a time collect for a study."""
+    """Return the Python assets; the file ``lock`` lets one process at a time collect."""
     return [
         landing_asset(POSTS_LANDING, source.collect, lock, tables),
         tables.partitioned_table(

@@ -14,7 +14,7 @@ from dlbug_assets.stackoverflow.posts import IRREGULARITIES
 from dlbug_assets.warehouse.rows import PartitionRows
 
 COLLECTIONS = "stackoverflow.collections"
-#: An answer belongs to a question, whatever the libraries that the question is filed under.
+#: Answers whose question is in no library.
 ORPHANS = "post_id not in (select post_id from stackoverflow.raw_posts)"
 _ANSWERS_OF_LIBRARY = f"post_id in (select post_id from stackoverflow.raw_posts where library = ?) or {ORPHANS}"
 
@@ -26,7 +26,7 @@ def replace_library(
     done: Sequence[Collection],
     irregularities: pl.DataFrame,
 ) -> dict[str, PartitionRows]:
-    """Return these as the only rows of a library in every table of the corpus."""
+    """Make these the only rows of a library in every table of the corpus."""
     return {
         "raw_posts": PartitionRows.replacing(posts, library),
         "raw_answers": PartitionRows(answers, _ANSWERS_OF_LIBRARY, [library]),
@@ -49,7 +49,10 @@ def collection_rows(library: str, done: Sequence[Collection]) -> PartitionRows:
     return collections.collection_rows(COLLECTIONS, library, done, columns)
 
 
-def irregularity_rows(library: str, found: Sequence[pl.DataFrame]) -> pl.DataFrame:
-    """Return the rows of stackoverflow.irregularities of one library."""
-    rows = pl.concat([pl.DataFrame(schema=IRREGULARITIES), *(frame.select(list(IRREGULARITIES)) for frame in found)])
+def irregularity_rows(library: str, frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    """Return the rows of stackoverflow.irregularities of one library, e-mail addresses redacted.
+
+    The ``frames`` have at least the columns of IRREGULARITIES.
+    """
+    rows = pl.concat([pl.DataFrame(schema=IRREGULARITIES), *(frame.select(list(IRREGULARITIES)) for frame in frames)])
     return rows.select(pl.lit(library).alias("library"), pl.exclude("content"), redact_emails(pl.col("content")))

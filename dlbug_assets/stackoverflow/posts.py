@@ -1,68 +1,31 @@
 """Columns of questions and answers, and the pseudonyms of their owners."""
 
-from typing import Any
-
 import polars as pl
 
 from dlbug_assets.privacy import pseudonymize, redact_emails
+from dlbug_assets.warehouse.rows import table_schema
 
-_MOMENT = pl.Datetime("us")
+RAW_POSTS = table_schema("stackoverflow.raw_posts")
+RAW_ANSWERS = table_schema("stackoverflow.raw_answers")
+IRREGULARITIES = table_schema("stackoverflow.irregularities", without=("library",))
 
-#: Columns of questions and answers as a source gives them: accounts by number, addresses still in the texts.
-QUESTIONS: dict[str, Any] = {
-    "post_id": pl.Int64,
-    "title": pl.String,
-    "body_html": pl.String,
-    "tags": pl.List(pl.String),
-    "score": pl.Int64,
-    "view_count": pl.Int64,
-    "answer_count": pl.Int64,
-    "accepted_answer_id": pl.Int64,
-    "created_at": _MOMENT,
-    "last_activity_at": _MOMENT,
-    "owner_id": pl.String,
-    "link": pl.String,
-    "content_license": pl.String,
-    "retrieved_at": _MOMENT,
-}
-ANSWERS: dict[str, Any] = {
-    "answer_id": pl.Int64,
-    "post_id": pl.Int64,
-    "score": pl.Int64,
-    "is_accepted": pl.Boolean,
-    "body_html": pl.String,
-    "created_at": _MOMENT,
-    "last_activity_at": _MOMENT,
-    "owner_id": pl.String,
-    "content_license": pl.String,
-    "retrieved_at": _MOMENT,
-}
-ABSENCES: dict[str, Any] = {"post_id": pl.Int64, "retrieved_at": _MOMENT}
-IRREGULARITIES: dict[str, Any] = {
-    "collection": pl.String,
-    "number": pl.Int64,
-    "file": pl.String,
-    "position": pl.Int64,
-    "post_id": pl.Int64,
-    "field": pl.String,
-    "reason": pl.String,
-    "content": pl.String,
-}
+#: Columns of raw_posts that are the same in every library of a question.
+CONTENT = tuple(table_schema("stackoverflow.raw_posts", without=("library", "in_scope", "deleted_at")))
 
-CONTENT = tuple("owner_hash" if name == "owner_id" else name for name in QUESTIONS)
-
-#: stackoverflow.raw_posts and raw_answers as frames.
-POSTS = {
-    "library": pl.String,
-    **{name: pl.String if name == "owner_hash" else QUESTIONS[name] for name in CONTENT},
-    "in_scope": pl.Boolean,
-    "deleted_at": pl.Datetime("us"),
-}
-POST_ANSWERS = {("owner_hash" if name == "owner_id" else name): kind for name, kind in ANSWERS.items()}
+#: Questions and answers as a source returns them: accounts by ID, e-mail addresses still in the texts.
+QUESTIONS = table_schema(
+    "stackoverflow.raw_posts", without=("library", "owner_hash", "in_scope", "deleted_at"), owner_id=pl.String
+)
+ANSWERS = table_schema("stackoverflow.raw_answers", without=("owner_hash",), owner_id=pl.String)
+#: Questions that a source did not return although they were requested by ID.
+ABSENCES = table_schema("stackoverflow.raw_posts", only=("post_id", "retrieved_at"))
 
 
 def pseudonymize_owners(rows: pl.DataFrame, key: bytes) -> pl.DataFrame:
-    """Rows of a source without persons: owner_id becomes owner_hash, addresses in titles and bodies `<e-mail>`."""
+    """Replace owner_id by owner_hash, and e-mail addresses in titles and bodies by `<e-mail>`.
+
+    ``rows`` are questions or answers with the column owner_id; ``key`` is the study's secret key.
+    """
     texts = [name for name in ("title", "body_html") if name in rows.columns]
     return rows.with_columns(
         pseudonymize(key, rows["owner_id"]).alias("owner_hash"), *(redact_emails(pl.col(name)) for name in texts)

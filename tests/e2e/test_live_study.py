@@ -14,7 +14,7 @@ from dlbug_assets.definitions import build_defs
 from dlbug_assets.ingest.quota import Ledger
 from dlbug_assets.layout import Home
 from dlbug_assets.protocol.study import load_study
-from dlbug_assets.stackoverflow.api.collector import questions
+from dlbug_assets.stackoverflow.api.collector import queries
 from dlbug_assets.warehouse import lease
 from servers.stackexchange import Fault, StackExchange, corpus, question
 from support.commands import DLBUG, NEXT, Ran, command, environment
@@ -70,9 +70,9 @@ class Live:
             library: {
                 number: (item.score, item.title, sorted(answer.answer_id for answer in item.answers))
                 for number, item in self.api.truth.items()
-                if asked.is_answered_by(vars(item))
+                if asked.matches(vars(item))
             }
-            for library, asked in questions(LIVE).items()
+            for library, asked in queries(LIVE).items()
         }
 
     def tables(self):

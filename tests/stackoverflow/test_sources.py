@@ -86,8 +86,8 @@ def test_every_source_gives_the_columns_of_the_tables(name, reached, warehouse, 
 def test_the_sample_is_not_collected(api, reached):
     collected = list(Sample(load_study("sample")).collect(["Keras", "Torch"], sweep=False))
     assert [(outcome.library, outcome.notes["kind"]) for outcome in collected] == [
-        ("Keras", "made up on loading"),
-        ("Torch", "made up on loading"),
+        ("Keras", "generated on loading"),
+        ("Torch", "generated on loading"),
     ]
     assert api.log == []
 

@@ -17,7 +17,8 @@ from dlbug_assets.ingest.landing import Landing
 from dlbug_assets.ingest.quota import Ledger
 from dlbug_assets.layout import Home
 from dlbug_assets.protocol.study import Study
-from dlbug_assets.stackoverflow.api.collector import FOLLOWING, Api, questions
+from dlbug_assets.stackoverflow.api.access import StackExchangeAccess
+from dlbug_assets.stackoverflow.api.collector import LIBRARY_KINDS, queries
 from dlbug_assets.stackoverflow.api.source import Live
 from dlbug_assets.warehouse.database import Warehouse
 from dlbug_assets.warehouse.table_specs import load_specs
@@ -73,7 +74,7 @@ class Collecting:
     root: Path
     study: Study = STUDY
     key: str | None = KEY
-    patience: RetryPolicy = field(
+    retry_policy: RetryPolicy = field(
         default_factory=lambda: RetryPolicy(connect=60, read=60, hold=10, attempts=3, pause=0.02)
     )
 
@@ -94,7 +95,7 @@ class Collecting:
 
     @property
     def api_access(self):
-        return Api(self.api.url, self.key, self.ledger, self.clock, self.patience)
+        return StackExchangeAccess(self.api.url, self.key, self.ledger, self.clock, self.retry_policy)
 
     def source(self):
         """A source as a new process makes it: what it knows is on disk."""
@@ -127,7 +128,7 @@ class Collecting:
 
     def cursors(self):
         """Per library, how many collections count and where the next one begins."""
-        done = {library: self.landing.done(library, FOLLOWING) for library in self.study.library_names}
+        done = {library: self.landing.done(library, LIBRARY_KINDS) for library in self.study.library_names}
         return {library: (len(found), found[-1].done["cursors"] if found else None) for library, found in done.items()}
 
     # The proofs, by the letters of the fault matrix.
@@ -137,11 +138,11 @@ class Collecting:
         tables = self.tables("raw_posts", "raw_answers")
         rows = tables["raw_posts"].filter(pl.col("in_scope"))
         answers = dict(tables["raw_answers"].group_by("post_id").agg(pl.col("answer_id").sort()).iter_rows())
-        for library, question in questions(self.study).items():
+        for library, query in queries(self.study).items():
             expected = {
                 number: (item.score, item.title, item.last_activity_date, sorted(a.answer_id for a in item.answers))
                 for number, item in self.api.truth.items()
-                if question.is_answered_by(vars(item))
+                if query.matches(vars(item))
             }
             found = {
                 row["post_id"]: (
@@ -168,7 +169,7 @@ class Collecting:
         elsewhere.secret_key.parent.mkdir(parents=True, exist_ok=True)
         elsewhere.secret_key.write_bytes(self.home.secret_key.read_bytes())
         asked = len(self.api.log)
-        anew = Collecting(self.api, self.root, self.study, self.key, self.patience)
+        anew = Collecting(self.api, self.root, self.study, self.key, self.retry_policy)
         with Warehouse(elsewhere, "a test") as warehouse:
             warehouse.connection.execute("drop table if exists stackoverflow.raw_posts")
             for table in TABLES:

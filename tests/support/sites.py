@@ -36,7 +36,7 @@ class Site:
         self.now = now
         self.before: Callable[[], None] = lambda: None
         self.asked: list[tuple[str, dict[str, Any]]] = []
-        self.patience = 2000
+        self.max_requests = 2000
 
     def change(self, number: int, **fields: Any) -> None:
         """Edit a post: it becomes the one that was active last."""
@@ -65,7 +65,7 @@ class Site:
         """What the API answers, as bytes."""
         self.before()
         self.asked.append((method, params))
-        assert len(self.asked) < self.patience, "asked without end"
+        assert len(self.asked) < self.max_requests, "asked without end"
         key = _SORTS[params["sort"]]
         items = list(self.posts.values())
         if ids:

@@ -1,4 +1,4 @@
-"""Stack Exchange's API: a stackapi client whose requests go through our transport.
+"""A client of Stack Exchange's API: stackapi's, with requests sent by our transport.
 
 stackapi's own ``fetch`` would lose posts and leak the key: it silently stops after five pages, drops what it has when a
 later page fails, treats an empty object as an empty answer, sleeps before its caller can save the page, forgets a
@@ -18,7 +18,7 @@ from stackapi import StackAPI
 from dlbug_assets.ingest.http_client import MalformedError
 from dlbug_assets.ingest.landing import Collection
 from dlbug_assets.ingest.quota import Ledger
-from dlbug_assets.stackoverflow.api.transport import VERSION, RefusedError, Transport, parsed
+from dlbug_assets.stackoverflow.api.transport import VERSION, RefusedError, Transport, parse_reply
 
 PAGE_SIZE = 100
 _FILTER = "filter"
@@ -78,7 +78,7 @@ class StackExchangeClient(StackAPI):
 
     def fetch(
         self,
-        endpoint: str = "",
+        endpoint: str | None = None,
         page: int = 1,
         key: None = None,  # noqa: ARG002 - stackapi's parameter, which no caller here uses
         filter: str = "default",
@@ -94,7 +94,7 @@ class StackExchangeClient(StackAPI):
         if endpoint == "sites":  # stackapi's constructor looks its site up among all sites of the network
             return {"items": [_SITE]}
         params = {"pagesize": self.page_size, "page": page, "filter": filter, **kwargs, "site": self._api_key}
-        path = endpoint.replace("{ids}", ";".join(map(str, ids)))
+        path = (endpoint or "").replace("{ids}", ";".join(map(str, ids)))
         return self._transport.get(path, params, land)
 
     def page(self, method: str, ids: Sequence[int], params: Mapping[str, Any], land: Callable[[bytes], None]) -> Page:
@@ -137,7 +137,7 @@ class CollectionClient:
         self.requests = 0
         for reply in collection.replies():
             try:
-                parsed(reply.body)
+                parse_reply(reply.body)
             except MalformedError:  # rejected when it arrived, too
                 continue
             self._landed[json.dumps(reply.request, sort_keys=True)] = reply.body
@@ -151,7 +151,7 @@ class CollectionClient:
         request = {"method": method, "ids": list(ids), "params": given}
         landed = self._landed.get(json.dumps(request, sort_keys=True))
         if landed is not None:
-            return Page.of(parsed(landed))
+            return Page.of(parse_reply(landed))
         self.requests += 1
         return self._client.page(method, ids, given, partial(self._land, request))
 

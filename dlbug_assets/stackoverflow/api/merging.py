@@ -1,9 +1,9 @@
-"""From sightings to rows: one row per library and question, as it was last seen.
+"""Merge replies into rows: one row per library and question, with the values last observed.
 
-The same rows come out whether collections are merged one by one as they arrive or all at once from landing: what is
-newest counts, by the moment at which it was received. A question enters a library when it is seen in scope there, and
-never leaves: it goes out of scope, or is deleted. What one library's collection sees of a question counts for every
-library that has it.
+The rows are the same whether collections are merged one by one as they arrive or all at once from landing: the latest
+observation counts, by the time at which it was received. A question enters a library when it is observed in scope
+there, and never leaves: it goes out of scope or is deleted. What one library's collection observes of a question
+counts for every library that has the question.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -12,95 +12,106 @@ from datetime import UTC, datetime
 
 import polars as pl
 
-from dlbug_assets.stackoverflow.api.paging import Question
-from dlbug_assets.stackoverflow.api.replies import Observed
-from dlbug_assets.stackoverflow.posts import CONTENT, POST_ANSWERS, POSTS, pseudonymize_owners
+from dlbug_assets.clock import utc_naive
+from dlbug_assets.stackoverflow.api.paging import Query
+from dlbug_assets.stackoverflow.api.replies import Observations
+from dlbug_assets.stackoverflow.posts import CONTENT, RAW_ANSWERS, RAW_POSTS, pseudonymize_owners
 
 _KEY = ["library", "post_id"]
 
-#: The rows of raw_posts with one of these numbers, in whatever library.
-Known = Callable[[Sequence[int]], pl.DataFrame]
+#: Return the current rows of raw_posts with these IDs, in every library.
+CurrentRows = Callable[[Sequence[int]], pl.DataFrame]
 
 
 @dataclass
 class Merged:
-    """What is to be written: rows of raw_posts and raw_answers, and the questions whose answers these are (all of
-    them); and for people how many of the library's questions are new, changed, gone."""
+    """Rows of raw_posts and raw_answers to write, and the irregularities of the replies, a frame per collection.
 
-    posts: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=POSTS))
-    answers: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=POST_ANSWERS))
-    answered: list[int] = field(default_factory=list)
+    ``answers_of`` are the questions whose answers are, all of them, in ``answers``. ``new``, ``changed`` and
+    ``deleted`` count the library's questions.
+    """
+
+    posts: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=RAW_POSTS))
+    answers: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=RAW_ANSWERS))
+    answers_of: list[int] = field(default_factory=list)
+    irregularities: list[pl.DataFrame] = field(default_factory=list)
     new: int = 0
     changed: int = 0
-    gone: int = 0
+    deleted: int = 0
 
 
 def merge(
-    known: Known, sightings: Iterable[Observed], library: str, questions: Mapping[str, Question], key: bytes
+    current_rows: CurrentRows,
+    collections: Iterable[Observations],
+    library: str,
+    queries: Mapping[str, Query],
+    key: bytes,
 ) -> Merged:
-    """Merge what a library's collections saw, in their order, into the rows that are ``known``.
+    """Merge the observations of a library's collections, oldest first, into the current rows.
 
-    ``questions`` says for every library of the study what is in scope there; ``key`` is that of the hashes.
+    ``collections`` may be lazy: one is in memory at a time. ``queries`` are those of every library of the study;
+    ``key`` is the secret key of the hashes.
     """
     merged = Merged()
-    before = pl.DataFrame(schema=POSTS)
-    for seen in sightings:
-        ids = {*seen.questions["post_id"], *seen.absences["post_id"]}
-        fetched = known(sorted(ids - set(merged.posts["post_id"])))
-        before = pl.concat([before, fetched.select(list(POSTS))])
-        rows = pl.concat([merged.posts.filter(pl.col("post_id").is_in(list(ids))), fetched.select(list(POSTS))])
-        posts = _posts(rows, seen, library, questions, key)
-        # A question's answers are those of its newest sighting, unless another library has seen it later.
-        current = seen.questions.join(
+    before = pl.DataFrame(schema=RAW_POSTS)
+    for observed in collections:
+        merged.irregularities.append(observed.irregularities)
+        post_ids = {*observed.questions["post_id"], *observed.absences["post_id"]}
+        fetched = current_rows(sorted(post_ids - set(merged.posts["post_id"]))).select(list(RAW_POSTS))
+        before = pl.concat([before, fetched])
+        current = pl.concat([merged.posts.filter(pl.col("post_id").is_in(list(post_ids))), fetched])
+        posts = _posts(current, observed, library, queries, key)
+        # A question's answers are those of its latest observation, unless another library has observed it later.
+        latest = observed.questions.join(
             posts.select("post_id", "retrieved_at").unique(), on=["post_id", "retrieved_at"]
-        ).select("post_id", pl.col("retrieved_at").alias("asked_at"))
+        ).select("post_id", pl.col("retrieved_at").alias("question_retrieved_at"))
         answers = (
-            pseudonymize_owners(seen.answers, key)
-            .join(current, on="post_id")
-            .filter(pl.col("retrieved_at") >= pl.col("asked_at"))
+            pseudonymize_owners(observed.answers, key)
+            .join(latest, on="post_id")
+            .filter(pl.col("retrieved_at") >= pl.col("question_retrieved_at"))
             .sort("retrieved_at", maintain_order=True)
             .unique("answer_id", keep="last", maintain_order=True)
-            .select(list(POST_ANSWERS))
+            .select(list(RAW_ANSWERS))
         )
         merged.posts = pl.concat([merged.posts.join(posts, on=_KEY, how="anti"), posts])
-        replaced = current["post_id"].to_list()
+        replaced = latest["post_id"].to_list()
         merged.answers = pl.concat([merged.answers.filter(~pl.col("post_id").is_in(replaced)), answers])
-        merged.answered = sorted({*merged.answered, *replaced})
+        merged.answers_of = sorted({*merged.answers_of, *replaced})
     _count(merged, before, library)
     merged.posts = merged.posts.sort(_KEY)
     merged.answers = merged.answers.sort("answer_id")
     return merged
 
 
-def in_scope(question: Question) -> pl.Expr:
-    """Whether a row with tags, score and created_at is what a library asks for; false where one is missing."""
+def in_scope(query: Query) -> pl.Expr:
+    """Return whether a row with tags, score and created_at is in scope of a query; false if one of them is NULL."""
     conditions = [
-        pl.col("score") >= question.min_score,
-        pl.col("tags").list.set_intersection(list(question.tags)).list.len() > 0,
+        pl.col("score") >= query.min_score,
+        pl.col("tags").list.set_intersection(list(query.tags)).list.len() > 0,
         pl.col("created_at").is_not_null(),
     ]
-    if question.created_from is not None:
-        conditions.append(pl.col("created_at") >= _moment(question.created_from))
-    if question.created_until is not None:
-        conditions.append(pl.col("created_at") <= _moment(question.created_until))
+    if query.created_from is not None:
+        conditions.append(pl.col("created_at") >= utc_naive(datetime.fromtimestamp(query.created_from, UTC)))
+    if query.created_until is not None:
+        conditions.append(pl.col("created_at") <= utc_naive(datetime.fromtimestamp(query.created_until, UTC)))
     return pl.all_horizontal(condition.fill_null(value=False) for condition in conditions)
 
 
 def _posts(
-    known: pl.DataFrame, seen: Observed, library: str, questions: Mapping[str, Question], key: bytes
+    current: pl.DataFrame, observed: Observations, library: str, queries: Mapping[str, Query], key: bytes
 ) -> pl.DataFrame:
-    """The rows of every question seen, and looked up in vain, as they are now."""
-    sighted = pseudonymize_owners(seen.questions, key).select(list(CONTENT))
-    entered = sighted.filter(in_scope(questions[library])).select(pl.lit(library).alias("library"), "post_id")
-    members = pl.concat([known.select(_KEY), entered]).unique(maintain_order=True)
+    """Return the rows of raw_posts of every question that was observed, or requested by ID and absent."""
+    questions = pseudonymize_owners(observed.questions, key).select(list(CONTENT))
+    entered = questions.filter(in_scope(queries[library])).select(pl.lit(library).alias("library"), "post_id")
+    members = pl.concat([current.select(_KEY), entered]).unique(maintain_order=True)
     content = (
-        pl.concat([known.select(list(CONTENT)), sighted])
+        pl.concat([current.select(list(CONTENT)), questions])
         .sort("retrieved_at", maintain_order=True)
         .unique("post_id", keep="last", maintain_order=True)
     )
-    absent = pl.concat([seen.absences, known.select("post_id", pl.col("deleted_at").alias("retrieved_at"))]).select(
-        "post_id", pl.col("retrieved_at").alias("absent_at")
-    )
+    absent = pl.concat(
+        [observed.absences, current.select("post_id", pl.col("deleted_at").alias("retrieved_at"))]
+    ).select("post_id", pl.col("retrieved_at").alias("absent_at"))
     deleted = (
         absent.join(content, on="post_id")
         .filter(pl.col("absent_at") > pl.col("retrieved_at"))
@@ -108,21 +119,16 @@ def _posts(
         .agg(pl.col("absent_at").min().alias("deleted_at"))
     )
     rows = members.join(content, on="post_id").join(deleted, on="post_id", how="left")
-    scope = pl.coalesce(
-        pl.when(pl.col("library") == name).then(in_scope(question)) for name, question in questions.items()
-    )
-    return rows.with_columns(in_scope=scope & pl.col("deleted_at").is_null()).select(list(POSTS)).cast(POSTS)
+    scope = pl.coalesce(pl.when(pl.col("library") == name).then(in_scope(query)) for name, query in queries.items())
+    return rows.with_columns(in_scope=scope & pl.col("deleted_at").is_null()).select(list(RAW_POSTS)).cast(RAW_POSTS)
 
 
 def _count(merged: Merged, before: pl.DataFrame, library: str) -> None:
-    told = [pl.col("tags").list.join("|"), *(name for name in POSTS if name not in ("tags", "retrieved_at"))]
-    old, now = (rows.filter(pl.col("library") == library).select(told) for rows in (before, merged.posts))
+    """Set the counts of new, changed and deleted questions."""
+    compared = [pl.col("tags").list.join("|"), *(name for name in RAW_POSTS if name not in ("tags", "retrieved_at"))]
+    old, now = (rows.filter(pl.col("library") == library).select(compared) for rows in (before, merged.posts))
     merged.new = now.join(old, on=_KEY, how="anti").height
-    is_gone = pl.col("deleted_at").is_not_null()
-    merged.gone = now.filter(is_gone).join(old.filter(is_gone), on=_KEY, how="anti").height
-    same = now.join(old, on=now.columns, how="semi", nulls_equal=True).height
-    merged.changed = now.height - merged.new - same
-
-
-def _moment(seconds: int) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None)
+    is_deleted = pl.col("deleted_at").is_not_null()
+    merged.deleted = now.filter(is_deleted).join(old.filter(is_deleted), on=_KEY, how="anti").height
+    unchanged = now.join(old, on=now.columns, how="semi", nulls_equal=True).height
+    merged.changed = now.height - merged.new - unchanged

@@ -1,11 +1,11 @@
-"""What to ask the Stack Exchange API so that no post is lost and none comes twice, while the site changes.
+"""Query the Stack Exchange API such that no post is lost or duplicated while the site changes.
 
-Two kinds of collection. A *full* one asks for every question of a library by score, in windows of creation time small
-enough to be answered in one page each: ranks may drift, nothing moves between windows. A *refresh* asks for what was
-active since the last time, by a key that only rises: always the first page, from the last moment seen. A refresh cannot
-see a score that changed by votes alone, nor a deletion; the next full collection can.
+There are two kinds of collections. A *full* collection requests every question of a library by score, in windows of
+creation time that are small enough for one page each: ranks may drift, but nothing moves between windows. A *refresh*
+requests the questions active since the last collection, by a key that only rises: always the first page, from the last
+value seen. A refresh cannot see deletions, nor scores that changed by votes alone; the next full collection can.
 
-Nothing here knows how a request is made: ``ask`` takes a method, ids and parameters and gives a page.
+Nothing here depends on how a request is sent: ``ask`` takes a method, ids and parameters and returns a page.
 """
 
 import bisect
@@ -22,28 +22,31 @@ from dlbug_assets.stackoverflow.api.client import PAGE_SIZE, Page
 Ask = Callable[..., Page]
 Item = Mapping[str, Any]
 
-#: Replies may come from a cache, and clocks of servers differ: so much is asked for twice.
+#: Replies may come from a cache, and clocks of servers differ: a refresh repeats this much of the last collection.
 OVERLAP_SECONDS = 600
-#: Nothing on Stack Overflow is older.
+#: Stack Overflow opened on this day.
 _OPENED = int(datetime(2008, 7, 31, tzinfo=UTC).timestamp())
-#: Questions that a window should hold: close to a page, with room for guesses that are too low.
-_AIM = 80
-#: So many items in a window say enough of the density after it.
+#: Number of questions that a window should hold: less than a page, since estimates may be too low.
+_TARGET = 80
+#: Number of items in a window from which the density after it can be estimated.
 _ENOUGH = 30
-#: Taken where the API does not say how many there are: about two pages.
-_GUESSED_TOTAL = 250
+#: Assumed number of items where the API does not report it: about two pages.
+_ASSUMED_TOTAL = 250
 #: Without a key, page 26 is an error.
 _LAST_PAGE = 25
+_RETRY_LATER = "Nothing of this collection is used; run again later."
 
 
 class InconsistentReplyError(MalformedError):
-    """Replies that are not to what was asked: together they make no sense, however sound each of them looks."""
+    """Replies that are well-formed but do not match the request."""
 
 
 @dataclass(frozen=True)
-class Question:
-    """What is asked of the site for one library: any of the tags, a score, and moments of creation (UTC seconds,
-    both inclusive, NULL for open)."""
+class Query:
+    """The criteria of a library: any of the tags, a minimum score, and bounds of the creation time.
+
+    The bounds are Unix times in seconds, inclusive; None is unbounded.
+    """
 
     tags: tuple[str, ...]
     min_score: int
@@ -51,7 +54,8 @@ class Question:
     created_until: int | None
 
     @classmethod
-    def of(cls, library: Library, selection: Selection) -> "Question":
+    def of(cls, library: Library, selection: Selection) -> "Query":
+        """Return the query of a library of a study."""
         return cls(
             library.tags,
             selection.min_score,
@@ -61,11 +65,11 @@ class Question:
 
     @property
     def start(self) -> int:
-        """The first moment that anything can be from."""
+        """The earliest possible creation time, as Unix time."""
         return _OPENED if self.created_from is None else self.created_from
 
-    def is_answered_by(self, item: Item) -> bool:
-        """Whether a question of the site is in scope; false where it lacks what that takes."""
+    def matches(self, item: Item) -> bool:
+        """Return whether a question of the API is in scope; false if a field for that is missing or malformed."""
         created, score, tags = item.get("creation_date"), item.get("score"), item.get("tags")
         return (
             isinstance(score, int)
@@ -80,67 +84,71 @@ class Question:
 
 @dataclass
 class Tally:
-    """What a collection has seen so far."""
+    """The questions that a collection has seen.
 
-    question: Question
+    ``in_scope`` are the IDs of those in scope, ``newest`` the latest activity per tag (Unix time), ``lacking_answers``
+    the IDs of those that came with fewer answers than they have, ``items`` the number of questions, repeats included.
+    """
+
+    query: Query
     in_scope: set[int]
     newest: dict[str, int] = field(default_factory=dict)
     lacking_answers: set[int] = field(default_factory=set)
     items: int = 0
 
     def count(self, page: Page, tag: str | None = None) -> None:
-        """Take a page of questions into account."""
+        """Add the questions of a page; ``tag`` is the one that was requested."""
         for item in page.items:
             self.items += 1
-            number, active = item.get("question_id"), item.get("last_activity_date")
-            if not isinstance(number, int):
+            post_id, active = item.get("question_id"), item.get("last_activity_date")
+            if not isinstance(post_id, int):
                 continue
             if tag is not None and isinstance(active, int):
                 self.newest[tag] = max(active, self.newest.get(tag, active))
-            was_known = number in self.in_scope
-            if self.question.is_answered_by(item):
-                self.in_scope.add(number)
+            was_in_scope = post_id in self.in_scope
+            if self.query.matches(item):
+                self.in_scope.add(post_id)
             else:
-                self.in_scope.discard(number)
-            self.lacking_answers.discard(number)
+                self.in_scope.discard(post_id)
+            self.lacking_answers.discard(post_id)
             expected = item.get("answer_count")
-            is_wanted = was_known or number in self.in_scope
-            if is_wanted and isinstance(expected, int) and len(item.get("answers") or ()) < expected:
-                self.lacking_answers.add(number)
+            is_relevant = was_in_scope or post_id in self.in_scope
+            if is_relevant and isinstance(expected, int) and len(item.get("answers") or ()) < expected:
+                self.lacking_answers.add(post_id)
 
 
-def full(ask: Ask, question: Question, known: Iterable[int], now: int) -> Tally:
-    """Ask for everything in scope; look up by number what was ``known`` and did not come. ``now`` is in UTC seconds,
-    and need not be exact.
+def full(ask: Ask, query: Query, known: Iterable[int], now: int) -> Tally:
+    """Request all questions in scope, and by ID the ``known`` ones that are not among them.
 
-    The tally's in_scope are the questions in scope now. Raises :class:`InconsistentReplyError` for replies that make no sense.
+    ``now`` is in Unix time and need not be exact. Raises :class:`InconsistentReplyError` for replies that do not match
+    the requests.
     """
-    tally = Tally(question, set())
-    for tag in question.tags:
-        by_score = partial(ask, "questions", tagged=tag, sort="votes", order="desc", min=question.min_score)
-        for page in windows(by_score, question.start, question.created_until, now):
+    tally = Tally(query, set())
+    for tag in query.tags:
+        by_score = partial(ask, "questions", tagged=tag, sort="votes", order="desc", min=query.min_score)
+        for page in windows(by_score, query.start, query.created_until, now):
             tally.count(page, tag)
     look_up(ask, tally, sorted(set(known) - tally.in_scope), now)
     return tally
 
 
-def refresh(ask: Ask, question: Question, known: Iterable[int], cursors: Mapping[str, int], now: int) -> Tally:
-    """Ask for what was active since the ``cursors`` (per tag, UTC seconds)."""
-    tally = Tally(question, set(known), dict(cursors))
-    for tag in question.tags:
+def refresh(ask: Ask, query: Query, known: Iterable[int], cursors: Mapping[str, int], now: int) -> Tally:
+    """Request the questions active since the ``cursors`` (Unix time per tag); raises as :func:`full`."""
+    tally = Tally(query, set(known), dict(cursors))
+    for tag in query.tags:
         active = partial(
             ask, "questions", tagged=tag, sort="activity", order="asc",
-            fromdate=question.created_from, todate=question.created_until,
+            fromdate=query.created_from, todate=query.created_until,
         )  # fmt: skip
-        for page in rising(active, "last_activity_date", cursors[tag] - OVERLAP_SECONDS, question, now):
+        for page in rising(active, "last_activity_date", cursors[tag] - OVERLAP_SECONDS, query, now):
             tally.count(page, tag)
     _fetch_lacking_answers(ask, tally, now)
     return tally
 
 
-def look_up(ask: Ask, tally: Tally, numbers: Sequence[int], now: int) -> None:
-    """Ask for questions by their numbers (those that were deleted do not come) and for answers that are lacking."""
-    for chunk in _batched(numbers):
+def look_up(ask: Ask, tally: Tally, post_ids: Sequence[int], now: int) -> None:
+    """Request questions by ID, and the answers that are lacking; the API omits questions that were deleted."""
+    for chunk in _batched(post_ids):
         tally.count(ask("questions/{ids}", ids=list(chunk), sort="creation", order="asc"))
     _fetch_lacking_answers(ask, tally, now)
 
@@ -148,25 +156,26 @@ def look_up(ask: Ask, tally: Tally, numbers: Sequence[int], now: int) -> None:
 def _fetch_lacking_answers(ask: Ask, tally: Tally, now: int) -> None:
     for chunk in _batched(sorted(tally.lacking_answers)):
         answers = partial(ask, "questions/{ids}/answers", ids=list(chunk), sort="creation", order="asc")
-        for _page in rising(answers, "creation_date", _OPENED, tally.question, now):
-            pass  # landed: that is all there is to do
+        for _page in rising(answers, "creation_date", _OPENED, tally.query, now):
+            pass  # the page has landed
 
 
 def windows(ask: Ask, start: int, end: int | None, now: int) -> Iterator[Page]:
-    """Pages that together hold every item created from ``start`` to ``end`` (None: ever after), each of them the only
-    page of its window.
+    """Yield pages that together hold every item created from ``start`` to ``end``, each the only page of its window.
 
-    The first window is all of it. Where one has more, its page is a sample of when items were created: by that sample,
-    and once a window had enough items by the density of the last one, the next window ends where a page may be full.
+    The times are Unix times, both inclusive; an ``end`` of None is unbounded. The first window is all of it. The page
+    of a window with more than one page is a sample of the creation times. The end of the next window is estimated by
+    that sample or, after a window with enough items, by the density of that window. Raises
+    :class:`InconsistentReplyError` for items outside of the window.
     """
     left, right = start, end
     samples: list[_Sample] = []
     while True:
         page = ask(fromdate=left, todate=right)
-        created = sorted(_insist(page, "creation_date", left, right))
+        created = sorted(_values_within(page, "creation_date", left, right))
         if page.has_more and right != left:
-            samples.append(_Sample(created, PAGE_SIZE / (page.total or _GUESSED_TOTAL)))
-            # Where the site's clock is ahead of ours, an open window holds what is younger than now.
+            samples.append(_Sample(created, PAGE_SIZE / (page.total or _ASSUMED_TOTAL)))
+            # If the site's clock is ahead of ours, an unbounded window holds items younger than now.
             right = _shorter(samples[-1], left, max(now, left, *created) if right is None else right)
             continue
         yield page
@@ -174,7 +183,7 @@ def windows(ask: Ask, start: int, end: int | None, now: int) -> Iterator[Page]:
             yield from _further_pages(partial(ask, fromdate=left, todate=right), page)
         if right is None or right == end:
             return
-        length = (right - left + 1) * _AIM // max(len(created), 1)
+        length = (right - left + 1) * _TARGET // max(len(created), 1)
         left = right + 1
         samples = [later for sample in samples if (later := sample.after(right)).created]
         if not samples:
@@ -182,14 +191,14 @@ def windows(ask: Ask, start: int, end: int | None, now: int) -> Iterator[Page]:
         elif len(created) >= _ENOUGH:
             right = left + length
         else:
-            right = max(left, samples[-1].window())
+            right = max(left, samples[-1].window_end())
         if right is not None and right >= (now if end is None else end):
             right = end
 
 
 @dataclass(frozen=True)
 class _Sample:
-    """Creation times of some items of a stretch, in order, and which share of the stretch's items they are."""
+    """Sorted creation times of some items of an interval, and their share of all items of the interval."""
 
     created: list[int]
     share: float
@@ -197,30 +206,33 @@ class _Sample:
     def after(self, moment: int) -> "_Sample":
         return _Sample(self.created[bisect.bisect_right(self.created, moment) :], self.share)
 
-    def window(self) -> int:
-        """The moment up to which as many items are expected as a window should hold."""
-        return self.created[min(round(_AIM * self.share), len(self.created) - 1)]
+    def window_end(self) -> int:
+        """Return the time until which as many items are expected as a window should hold."""
+        return self.created[min(round(_TARGET * self.share), len(self.created) - 1)]
 
 
 def _shorter(sample: _Sample, left: int, right: int) -> int:
-    """The end of a window that began at ``left`` and held too much: from ``left`` on, and earlier than ``right`` unless
-    that is ``left`` itself."""
-    guess = sample.window() if sample.created else right
-    return guess if left <= guess < right else (left + right) // 2
+    """Return an earlier end for the window from ``left`` to ``right``, which held too many items.
+
+    It is at least ``left``, and less than ``right`` unless they are equal.
+    """
+    estimate = sample.window_end() if sample.created else right
+    return estimate if left <= estimate < right else (left + right) // 2
 
 
-def rising(ask: Ask, key: str, low: int, question: Question, now: int) -> Iterator[Page]:
-    """Pages of everything whose ``key`` is at least ``low``, in rising order: always the first page from the last
-    value seen, so that what moves to the end meanwhile comes again there, and nothing slips between two pages.
+def rising(ask: Ask, key: str, low: int, query: Query, now: int) -> Iterator[Page]:
+    """Yield pages of all items whose ``key`` is at least ``low``, in rising order.
 
-    Items on the border come twice. A second that fills more than a page is cut by creation times.
+    Every request is for the first page from the last value seen. Items that move to the end meanwhile are therefore
+    repeated there, and none is lost between two pages. Items at the border are repeated. A second with more than a page
+    is split by creation time. Raises :class:`InconsistentReplyError` for items below the border or in another order.
     """
     while True:
         page = ask(min=low)
-        seen = _insist(page, key, low, None)
+        seen = _values_within(page, key, low, None)
         if seen != sorted(seen):
             raise InconsistentReplyError(
-                f"the API was asked for a rising {key} and sent another order. Nothing of this is used."
+                f"the API returned items that are not in rising order of {key}, as requested. {_RETRY_LATER}"
             )
         yield page
         if not page.has_more:
@@ -229,39 +241,38 @@ def rising(ask: Ask, key: str, low: int, question: Question, now: int) -> Iterat
         if last > low:
             low = last
         else:
-            yield from windows(partial(ask, min=low, max=low), question.start, question.created_until, now)
+            yield from windows(partial(ask, min=low, max=low), query.start, query.created_until, now)
             low += 1
 
 
 def _further_pages(ask: Ask, first: Page) -> Iterator[Page]:
+    """Yield the second and later pages of a request."""
     seen = {_identity(item) for item in first.items}
     for number in range(2, _LAST_PAGE + 1):
         page = ask(page=number)
-        fresh = {_identity(item) for item in page.items} - seen
-        if page.has_more and not fresh:
+        new = {_identity(item) for item in page.items} - seen
+        if page.has_more and not new:
             break
-        seen |= fresh
+        seen |= new
         yield page
         if not page.has_more:
             return
-    raise InconsistentReplyError(
-        "the API says there is ever more, but shows the same: it does not heed what it is asked. Nothing of this "
-        "collection is used; run again later."
-    )
+    raise InconsistentReplyError(f"the API keeps reporting more pages but repeats the same items. {_RETRY_LATER}")
 
 
 def _identity(item: Item) -> Any:
     return item.get("answer_id", item.get("question_id"))
 
 
-def _insist(page: Page, key: str, low: int, high: int | None) -> list[int]:
-    """The values of a key, which must be what was asked for: an API that ignores the question would be asked for
-    ever, and what it sends would be taken for something else."""
+def _values_within(page: Page, key: str, low: int, high: int | None) -> list[int]:
+    """Return the values of a key, which must be within the requested bounds.
+
+    An API that ignores the bounds would be queried endlessly, and its items mistaken for others.
+    """
     values = [item[key] for item in page.items if isinstance(item.get(key), int)]
     if any(value < low or (high is not None and value > high) for value in values):
         raise InconsistentReplyError(
-            f"the API was asked for {key} from {low} to {high or 'now'} and sent others: it does not heed what it is "
-            "asked. Nothing of this collection is used; run again later."
+            f"the API returned items outside of the requested {key} from {low} to {high or 'now'}. {_RETRY_LATER}"
         )
     return values
 

@@ -1,32 +1,37 @@
-"""Landed replies as rows: what they say of questions and answers, and what in them was not as it should be.
+"""Read landed replies as rows of questions and answers, and note irregularities.
 
-A field of the wrong type never stops a row: it is read as far as that is safe, else NULL, and noted. An item without a
-number cannot be a row; it is left out and noted.
+A field of another type does not exclude a row: its value is converted if that is safe, otherwise NULL, and noted. An
+item without an ID cannot be a row; it is left out and noted.
 """
 
 import html
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 import polars as pl
 
+from dlbug_assets.clock import utc_naive
 from dlbug_assets.ingest.http_client import MalformedError
 from dlbug_assets.ingest.landing import Collection
-from dlbug_assets.stackoverflow.api.transport import parsed
+from dlbug_assets.stackoverflow.api.transport import parse_reply
 from dlbug_assets.stackoverflow.posts import ABSENCES, ANSWERS, IRREGULARITIES, QUESTIONS
 
-_WHOLE = "(all of it)"
-_EXCERPT = 200
+_WHOLE_REPLY = "(all of it)"
+_EXCERPT_CHARS = 200
 _DIGITS = re.compile(r"\s*-?\d{1,19}\s*")
 
 
 @dataclass(frozen=True)
-class Observed:
-    """What collections saw: questions (one row per sighting), answers (with post_id; those of the sighting at
-    ``retrieved_at``), questions that were looked up in vain, and irregularities."""
+class Observations:
+    """What the replies of a collection contain.
+
+    ``questions`` (columns QUESTIONS) has one row per observation, ``answers`` (ANSWERS) those of the question observed
+    at ``retrieved_at``, ``absences`` (ABSENCES) the questions that were requested by ID and not returned, and
+    ``irregularities`` (IRREGULARITIES) the deviations from the documented format.
+    """
 
     questions: pl.DataFrame
     answers: pl.DataFrame
@@ -34,52 +39,56 @@ class Observed:
     irregularities: pl.DataFrame
 
 
-def observed(collection: Collection) -> Observed:
-    """Everything in the replies of a collection, in the order in which it came."""
+def read_replies(collection: Collection) -> Observations:
+    """Return the contents of a collection's replies, in the order of their arrival."""
     reader = _Reader(collection.name)
     for reply in collection.replies():
-        reader.at(reply.file, reply.received_at)
+        reader.begin(reply.file, reply.received_at)
         try:
-            items = parsed(reply.body)["items"]
+            items = parse_reply(reply.body)["items"]
         except MalformedError as error:
-            reader.note(0, None, _WHOLE, str(error), reply.body[:_EXCERPT].decode("utf-8", "replace"))
+            reader.note(0, None, _WHOLE_REPLY, str(error), reply.body[:_EXCERPT_CHARS].decode("utf-8", "replace"))
             continue
         if reply.request["method"] == "questions/{ids}/answers":
             for position, item in enumerate(items, start=1):
-                reader.answer(position, item, None)
+                reader.add_answer(position, item, None)
         else:
-            came = {reader.question(position, item) for position, item in enumerate(items, start=1)}
+            returned = {reader.add_question(position, item) for position, item in enumerate(items, start=1)}
             reader.absences += [
-                {"post_id": number, "retrieved_at": reply.received_at}
-                for number in reply.request["ids"]
-                if number not in came
+                {"post_id": post_id, "retrieved_at": reply.received_at}
+                for post_id in reply.request["ids"]
+                if post_id not in returned
             ]
-    return reader.frames()
+    return reader.observations()
 
 
 class _Reader:
-    """Gathers rows; knows which reply it is at."""
+    """Collects rows from one reply after the other."""
 
     def __init__(self, collection: str) -> None:
         self._collection = collection
+        self._file = ""
+        self._received_at = datetime.min
         self._questions: list[dict[str, Any]] = []
         self._answers: list[dict[str, Any]] = []
         self.absences: list[dict[str, Any]] = []
         self._irregularities: list[dict[str, Any]] = []
         self._unknown: set[str] = set()
 
-    def frames(self) -> Observed:
-        return Observed(
+    def observations(self) -> Observations:
+        return Observations(
             pl.DataFrame(self._questions, schema=QUESTIONS),
             pl.DataFrame(self._answers, schema=ANSWERS),
             pl.DataFrame(self.absences, schema=ABSENCES),
             pl.DataFrame(self._irregularities, schema=IRREGULARITIES),
         )
 
-    def at(self, file: str, received_at: datetime) -> None:
+    def begin(self, file: str, received_at: datetime) -> None:
+        """Set the reply that the next items are from."""
         self._file, self._received_at = file, received_at
 
     def note(self, position: int, post_id: int | None, field: str, reason: str, content: Any) -> None:
+        """Add an irregularity."""
         self._irregularities.append(
             {
                 "collection": self._collection,
@@ -93,8 +102,8 @@ class _Reader:
             }
         )
 
-    def question(self, position: int, item: Mapping[str, Any]) -> int | None:
-        """Take an item of a list of questions; returns its number."""
+    def add_question(self, position: int, item: Mapping[str, Any]) -> int | None:
+        """Add a question with its answers; return its ID."""
         row = self._row(position, item, _QUESTION_FIELDS, "question_id", known={"answers"})
         if row is None:
             return None
@@ -104,14 +113,13 @@ class _Reader:
         if isinstance(nested, list):
             for answer in nested:
                 if isinstance(answer, dict):
-                    self.answer(position, answer, row["post_id"])
+                    self.add_answer(position, answer, row["post_id"])
         else:
             self.note(position, row["post_id"], "answers", "is no list", nested)
-        number: int = row["post_id"]
-        return number
+        return row["post_id"]
 
-    def answer(self, position: int, item: Mapping[str, Any], post_id: int | None) -> None:
-        """Take an answer; nested ones belong to the question they stand in."""
+    def add_answer(self, position: int, item: Mapping[str, Any], post_id: int | None) -> None:
+        """Add an answer; ``post_id`` is the question that contains it, if any."""
         row = self._row(position, item, _ANSWER_FIELDS, "answer_id")
         if row is None:
             return
@@ -128,10 +136,11 @@ class _Reader:
         item: Mapping[str, Any],
         fields: Mapping[str, "_Field"],
         identity: str,
-        known: frozenset[str] | set[str] = frozenset(),
+        known: Iterable[str] = (),
     ) -> dict[str, Any] | None:
-        number, is_sound = _number(item.get(identity))
-        if not is_sound:
+        """Return the row of an item, or None if its ID is not a number; ``known`` are further fields that are read."""
+        number, is_valid = _number(item.get(identity))
+        if not is_valid:
             self.note(position, None, identity, "is no number: the item is left out", item)
             return None
         post_id = number if identity == "question_id" else None
@@ -140,15 +149,15 @@ class _Reader:
             value = item.get(name)
             if value is None:
                 row[spec.column] = None
-                if spec.is_needed:
+                if spec.is_required:
                     self.note(position, post_id, name, "is missing", number)
                 continue
-            row[spec.column], is_sound = spec.read(value)
-            if not is_sound:
-                # Whatever stands in the place of an account may name a person.
-                shown = f"a {type(value).__name__}" if name == "owner" else value
-                self.note(position, post_id, name, f"is not as described; read as {row[spec.column]!r}", shown)
-        for name in item.keys() - fields.keys() - known - {"is_accepted"}:
+            row[spec.column], is_valid = spec.read(value)
+            if not is_valid:
+                # The value of an account may name a person.
+                content = f"a {type(value).__name__}" if name == "owner" else value
+                self.note(position, post_id, name, f"is not as described; read as {row[spec.column]!r}", content)
+        for name in item.keys() - fields.keys() - {*known, "is_accepted"}:
             if name not in self._unknown:
                 self._unknown.add(name)
                 self.note(position, post_id, name, "was not asked for; it is kept in landing alone", item[name])
@@ -156,23 +165,23 @@ class _Reader:
 
 
 def _excerpt(content: Any) -> str:
-    """The beginning of a value; of a structure its keys only, since whatever is in it may name a person."""
+    """Return the beginning of a value; of an object only its keys, since its values may name a person."""
     if isinstance(content, dict):
-        return f"an object with {', '.join(sorted(content))}"[:_EXCERPT]
-    return f"a list of {len(content)}" if isinstance(content, list) else str(content)[:_EXCERPT]
+        return f"an object with {', '.join(sorted(content))}"[:_EXCERPT_CHARS]
+    return f"a list of {len(content)}" if isinstance(content, list) else str(content)[:_EXCERPT_CHARS]
 
 
 @dataclass(frozen=True)
 class _Field:
-    """How a field of the API becomes a column: ``read`` gives the value and whether it was sound."""
+    """A field of the API and its column; ``read`` returns the value and whether it had the documented type."""
 
     column: str
     read: Callable[[Any], tuple[Any, bool]]
-    is_needed: bool = True
+    is_required: bool = True
 
 
 def _number(value: Any) -> tuple[int | None, bool]:
-    """A whole number of 64 bits, which is what a table holds."""
+    """Return an integer of 64 bits, as tables hold."""
     number = int(value) if isinstance(value, str) and _DIGITS.fullmatch(value) else value
     if not isinstance(number, int) or isinstance(number, bool) or not -(2**63) <= number < 2**63:
         return None, False
@@ -185,10 +194,10 @@ def _text(value: Any) -> tuple[str | None, bool]:
     return (str(value), False) if isinstance(value, int | float) else (None, False)
 
 
-def _moment(value: Any) -> tuple[datetime | None, bool]:
-    seconds, is_sound = _number(value)
+def _time(value: Any) -> tuple[datetime | None, bool]:
+    seconds, is_valid = _number(value)
     try:
-        return (None if seconds is None else datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None)), is_sound
+        return (None if seconds is None else utc_naive(datetime.fromtimestamp(seconds, UTC))), is_valid
     except (OverflowError, ValueError, OSError):
         return None, False
 
@@ -202,17 +211,17 @@ def _texts(value: Any) -> tuple[list[str] | None, bool]:
 def _account(value: Any) -> tuple[str | None, bool]:
     if not isinstance(value, dict):
         return None, False
-    number = value.get("user_id")  # accounts that were deleted have none
-    return (str(number), True) if isinstance(number, int) else (None, number is None)
+    user_id = value.get("user_id")  # deleted accounts have none
+    return (str(user_id), True) if isinstance(user_id, int) else (None, user_id is None)
 
 
 _SHARED_FIELDS = {
     "body": _Field("body_html", _text),
     "score": _Field("score", _number),
-    "creation_date": _Field("created_at", _moment),
-    "last_activity_date": _Field("last_activity_at", _moment),
+    "creation_date": _Field("created_at", _time),
+    "last_activity_date": _Field("last_activity_at", _time),
     "owner": _Field("owner_id", _account),
-    "content_license": _Field("content_license", _text, is_needed=False),
+    "content_license": _Field("content_license", _text, is_required=False),
 }
 _QUESTION_FIELDS = _SHARED_FIELDS | {
     "question_id": _Field("post_id", _number),
@@ -220,10 +229,10 @@ _QUESTION_FIELDS = _SHARED_FIELDS | {
     "tags": _Field("tags", _texts),
     "view_count": _Field("view_count", _number),
     "answer_count": _Field("answer_count", _number),
-    "accepted_answer_id": _Field("accepted_answer_id", _number, is_needed=False),
+    "accepted_answer_id": _Field("accepted_answer_id", _number, is_required=False),
     "link": _Field("link", _text),
 }
 _ANSWER_FIELDS = _SHARED_FIELDS | {
     "answer_id": _Field("answer_id", _number),
-    "question_id": _Field("post_id", _number, is_needed=False),
+    "question_id": _Field("post_id", _number, is_required=False),
 }

@@ -1,7 +1,7 @@
-"""One request to the Stack Exchange API, whole or not at all.
+"""Send one request to the Stack Exchange API and return its whole reply, or fail.
 
-What belongs here: connecting, deadlines, retries, waits, quota, and telling a reply from a failure. The key is added
-here and nowhere else, so that no address, error or record that leaves this module can hold it.
+Connections, deadlines, retries, waits, the quota and error replies are handled here. The key is added here and nowhere
+else, so that no address, error or record that leaves this module contains it.
 """
 
 import logging
@@ -22,11 +22,11 @@ logger = logging.getLogger(__name__)
 
 VERSION = "2.3"
 
-#: A backoff that was waited out to the second has been punished; so much longer is safe.
+#: The API has punished requests sent exactly at the end of a backoff.
 _MARGIN_SECONDS = 2
-#: Kept for whoever needs the API by hand on the same day.
+#: Requests left for manual use of the API on the same day.
 _RESERVE = 10
-#: Holds for refusals that do not say how long they last.
+#: Holds for errors that do not state how long they last.
 _THROTTLED_SECONDS = 600
 _BLOCKED_SECONDS = 1800
 _OK, _SERVER_ERROR = 200, 500
@@ -35,7 +35,7 @@ _INTERNAL_ERROR, _THROTTLED, _UNAVAILABLE = 500, 502, 503
 
 
 class RefusedError(DlbugError):
-    """What the API will not do, whatever is tried: a wrong parameter, a wrong key, an unknown method."""
+    """A permanent error of the API: a wrong parameter, a wrong key or an unknown method."""
 
     def __init__(self, message: str, error_id: int) -> None:
         super().__init__(message)
@@ -43,22 +43,9 @@ class RefusedError(DlbugError):
 
 
 class Transport:
-    """Asks one API root. Serial: one request at a time.
+    """Sends requests to one API root, one at a time; waits and failed attempts are logged."""
 
-    Waits and failed attempts are logged. Raises :class:`DeferredError` for what must wait longer
-    than ``patience.hold``, :class:`MalformedError` for replies that are none, :class:`RefusedError` for what the API
-    will not do, :class:`UnreachableError` where no reply comes.
-    """
-
-    def __init__(
-        self,
-        root: str,
-        key: str | None,
-        ledger: Ledger,
-        clock: Clock,
-        *,
-        patience: RetryPolicy,
-    ) -> None:
+    def __init__(self, root: str, key: str | None, ledger: Ledger, clock: Clock, *, retry_policy: RetryPolicy) -> None:
         parts = urlsplit(root)
         if parts.scheme not in ("http", "https") or not parts.netloc:
             raise DlbugError(f"DLBUG_STACKEXCHANGE_URL is {root!r}: give the API's root, as in https://host")
@@ -67,55 +54,60 @@ class Transport:
         self._key = key
         self._ledger = ledger
         self._clock = clock
-        self._patience = patience
-        self._wire = HttpClient(self._redacted)
+        self._retry_policy = retry_policy
+        self._http_client = HttpClient(self._redact)
 
     def get(self, path: str, params: Mapping[str, Any], land: Callable[[bytes], None]) -> dict[str, Any]:
-        """The JSON object that the API answers; ``land`` gets its bytes before anything looks into them."""
+        """Return the JSON object of the reply; ``land`` gets its bytes before they are parsed.
+
+        Raises :class:`DeferredError` for a wait of more than the policy's ``hold``, :class:`MalformedError` for a
+        malformed reply, :class:`RefusedError` for a permanent error, and :class:`UnreachableError` without a reply.
+        """
         method = re.sub(r"(?<=/)[\d;]+", "{ids}", path)
         failure = ""
-        for attempt in range(self._patience.attempts):
-            self._pass_holds(method)
+        for attempt in range(self._retry_policy.attempts):
+            self._wait_for_quota(method)
             number = self._ledger.record_request(self.service, method)
             try:
-                status, headers, body = self._exchange(path, params)
+                status, headers, body = self._send(path, params)
                 if status == _OK:
                     land(body)
-                    return self._reply(number, method, body)
-                failure = self._refusal(number, method, status, headers, body)
+                    return self._content(number, method, body)
+                failure = self._hold_after_error(number, method, status, headers, body)
             except TransientError as error:
                 failure = str(error)
                 self._ledger.record_response(number, failure)
                 logger.warning("%s: %s", method, failure)
-                if attempt + 1 < self._patience.attempts:
-                    # Jittered, so that several who met the same outage do not come back together.
-                    self._clock.sleep(self._patience.pause * 2**attempt * random.uniform(1, 1.5))  # noqa: S311
+                if attempt + 1 < self._retry_policy.attempts:
+                    # Jittered, so that clients that met the same outage do not all return at the same time.
+                    self._clock.sleep(self._retry_policy.pause * 2**attempt * random.uniform(1, 1.5))  # noqa: S311
         raise UnreachableError(
-            f"{self.root}/{VERSION}/{method} failed {self._patience.attempts} times, the last time with: {failure}. "
-            "Is there a network, and is the service up? What was collected is kept; run again to go on."
+            f"{self.root}/{VERSION}/{method} failed {self._retry_policy.attempts} times, the last time with: "
+            f"{failure}. Check the network and the service. Collected data is kept; run again to continue."
         )
 
-    def _pass_holds(self, method: str) -> None:
-        """Wait for a short hold; raise DeferredError for a long one, or where only the reserve is left."""
-        wait_for_holds(self._ledger, self.service, method, self._patience.hold, name="Stack Exchange")
-        standing = self._ledger.quota_status(self.service)
-        if standing.quota_left is not None and standing.seen_at and standing.quota_left <= _RESERVE:
-            seconds = (standing.seen_at + timedelta(days=1) - self._clock.now()).total_seconds()
-            until = self._ledger.hold(self.service, EVERY, seconds, "the day's quota is used up but for a reserve")
+    def _wait_for_quota(self, method: str) -> None:
+        """Wait for a short hold; raise DeferredError for a long one, or if only the reserve is left."""
+        wait_for_holds(self._ledger, self.service, method, self._retry_policy.hold, name="Stack Exchange")
+        quota = self._ledger.quota_status(self.service)
+        if quota.quota_left is not None and quota.seen_at and quota.quota_left <= _RESERVE:
+            seconds = (quota.seen_at + timedelta(days=1) - self._clock.now()).total_seconds()
+            until = self._ledger.hold(self.service, EVERY, seconds, "the daily quota is used up except for a reserve")
             raise DeferredError(
-                f"Stack Exchange: {standing.quota_left} of {standing.quota_max} requests are left for today, and "
-                f"{_RESERVE} are kept in reserve; nothing is asked before "
-                f"{format_minute(until)}. What was collected is kept; run again after that to go on. With a STACKEXCHANGE_KEY the quota is 10,000 a day.",
+                f"Stack Exchange: {quota.quota_left} of {quota.quota_max} requests are left for today, and {_RESERVE} "
+                f"are kept in reserve; nothing is asked before {format_minute(until)}. Collected data is kept; run "
+                "again after that to continue. With a STACKEXCHANGE_KEY the quota is 10,000 a day.",
                 until,
             )
 
-    def _exchange(self, path: str, params: Mapping[str, Any]) -> tuple[int, Mapping[str, str], bytes]:
+    def _send(self, path: str, params: Mapping[str, Any]) -> tuple[int, Mapping[str, str], bytes]:
         secret = {"key": self._key} if self._key else {}
-        return self._wire.get(f"{self.root}/{VERSION}/{path}", {**params, **secret}, {}, self._patience)
+        return self._http_client.get(f"{self.root}/{VERSION}/{path}", {**params, **secret}, {}, self._retry_policy)
 
-    def _reply(self, number: int, method: str, body: bytes) -> dict[str, Any]:
+    def _content(self, number: int, method: str, body: bytes) -> dict[str, Any]:
+        """Return the wrapper object of a reply, after recording the request's outcome and the backoff."""
         try:
-            content = parsed(body)
+            content = parse_reply(body)
         except MalformedError as error:
             self._ledger.record_response(number, "malformed reply")
             raise MalformedError(f"{self.root}/{VERSION}/{method}: {error}") from None
@@ -123,18 +115,18 @@ class Transport:
         self._ledger.record_response(
             number, "ok", left if isinstance(left, int) else None, most if isinstance(most, int) else None
         )
-        self._heed_backoff(method, content)
+        self._hold_for_backoff(method, content)
         return content
 
-    def _heed_backoff(self, method: str, content: Mapping[str, Any]) -> None:
+    def _hold_for_backoff(self, method: str, content: Mapping[str, Any]) -> None:
         seconds = content.get("backoff")
         if isinstance(seconds, int | float):
             self._ledger.hold(
-                self.service, method, seconds + _MARGIN_SECONDS, f"asked to back off for {seconds} seconds"
+                self.service, method, seconds + _MARGIN_SECONDS, f"the API requested a backoff of {seconds} seconds"
             )
 
-    def _refusal(self, number: int, method: str, status: int, headers: Mapping[str, str], body: bytes) -> str:
-        """Raise for what another try cannot mend; else note how long to wait before one, and say why."""
+    def _hold_after_error(self, number: int, method: str, status: int, headers: Mapping[str, str], body: bytes) -> str:
+        """Record how long to wait before the next attempt and return the error; raise for a permanent error."""
         try:
             content = read_json(body)
         except ValueError:
@@ -149,36 +141,36 @@ class Transport:
             if status >= _SERVER_ERROR:
                 raise TransientError(f"HTTP {status}")
             self._ledger.record_response(number, f"HTTP {status}")
-            raise MalformedError(f"{self.root}/{VERSION}/{method} answered HTTP {status} without an error of the API")
-        self._heed_backoff(method, content)
+            raise MalformedError(f"{self.root}/{VERSION}/{method} returned HTTP {status} without an error of the API")
+        self._hold_for_backoff(method, content)
         error_id, name = content["error_id"], content.get("error_name")
-        text = self._redacted(str(content.get("error_message"))[:300])
+        text = self._redact(str(content.get("error_message"))[:300])
         if error_id in (_INTERNAL_ERROR, _UNAVAILABLE):
             raise TransientError(f"error {error_id} {name}: {text}")
         self._ledger.record_response(number, f"error {error_id} {name}")
         if error_id == _THROTTLED:
-            told = re.search(r"(\d+) seconds", text)
-            seconds = int(told.group(1)) if told else _THROTTLED_SECONDS
+            stated = re.search(r"(\d+) seconds", text)
+            seconds = int(stated.group(1)) if stated else _THROTTLED_SECONDS
             self._ledger.hold(self.service, EVERY, seconds + _MARGIN_SECONDS, f"throttled: {text}")
             return f"error {error_id} {name}"
-        cure = (
+        fix = (
             "Check STACKEXCHANGE_KEY." if "key" in f"{name} {text}" else "Check the study's tags, dates and min_score."
         )
-        raise RefusedError(f"Stack Exchange refused {method}: error {error_id} {name}: {text}. {cure}", error_id)
+        raise RefusedError(f"Stack Exchange refused {method}: error {error_id} {name}: {text}. {fix}", error_id)
 
-    def _redacted(self, text: str) -> str:
+    def _redact(self, text: str) -> str:
         for form in {self._key, quote(self._key), quote_plus(self._key)} if self._key else set():
             text = text.replace(form, "<key>")
         return text
 
 
 def service_name(root: str, key: str | None) -> str:
-    """How the ledger calls an API root: quotas with and without a key are counted apart."""
+    """Return the name of an API root in the ledger; quotas with and without a key are counted separately."""
     return f"{root.rstrip('/').removesuffix(f'/{VERSION}')} {'with' if key else 'without'} a key"
 
 
-def parsed(body: bytes) -> dict[str, Any]:
-    """The wrapper object of a reply; raises :class:`MalformedError` for anything that is not one."""
+def parse_reply(body: bytes) -> dict[str, Any]:
+    """Return the wrapper object of a reply; raise :class:`MalformedError` for anything else."""
     try:
         content = read_json(body)
     except ValueError:
@@ -186,9 +178,9 @@ def parsed(body: bytes) -> dict[str, Any]:
     if isinstance(content, dict) and "error_id" in content:
         raise MalformedError(f"the reply has status 200, but reports error {content['error_id']}")
     if not isinstance(content, dict) or not isinstance(content.get("items"), list):
-        raise MalformedError("the reply holds no list of items; an empty answer would hold an empty one")
+        raise MalformedError("the reply has no list of items; without results the list would be empty")
     if not all(isinstance(item, dict) for item in content["items"]):
-        raise MalformedError("the reply holds items that are no objects")
+        raise MalformedError("the reply has items that are not objects")
     if not isinstance(content.get("has_more"), bool):
-        raise MalformedError("the reply does not say whether there is more")
+        raise MalformedError("the reply does not state whether there are more pages")
     return content

@@ -7,7 +7,7 @@ import pytest
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.ingest.http_client import MalformedError
 from dlbug_assets.stackoverflow.api.client import FIELDS, CollectionClient
-from dlbug_assets.stackoverflow.api.transport import parsed, service_name
+from dlbug_assets.stackoverflow.api.transport import parse_reply, service_name
 from servers.stackexchange import StackExchange, question
 from support.collection_checks import KEY, Collecting
 
@@ -75,7 +75,7 @@ def test_creating_a_client_sends_no_request_and_gives_stackapi_no_key(api, study
 def test_an_error_with_status_200_is_malformed():
     body = b'{"items": [], "has_more": false, "error_id": 503, "error_name": "temporarily_unavailable"}'
     with pytest.raises(MalformedError, match="^the reply has status 200, but reports error 503$"):
-        parsed(body)
+        parse_reply(body)
 
 
 def test_addresses_end_without_a_slash(api, client):

@@ -15,11 +15,12 @@ from dlbug_assets.ingest.quota import Ledger
 from dlbug_assets.privacy import keyed_hash
 from dlbug_assets.protocol.study import Study
 from dlbug_assets.stackoverflow.api.client import Page
-from dlbug_assets.stackoverflow.api.collector import FOLLOWING, Api, Collector, questions
+from dlbug_assets.stackoverflow.api.access import StackExchangeAccess
+from dlbug_assets.stackoverflow.api.collector import LIBRARY_KINDS, Collector, queries
 from dlbug_assets.stackoverflow.api.merging import in_scope, merge
-from dlbug_assets.stackoverflow.api.paging import Question
-from dlbug_assets.stackoverflow.api.replies import observed
-from dlbug_assets.stackoverflow.posts import POST_ANSWERS, POSTS
+from dlbug_assets.stackoverflow.api.paging import Query
+from dlbug_assets.stackoverflow.api.replies import read_replies
+from dlbug_assets.stackoverflow.posts import RAW_ANSWERS, RAW_POSTS
 from support.clocks import ManualClock
 from support.sites import Site, post
 
@@ -38,10 +39,10 @@ STUDY = Study.model_validate(
         "labeling": {"raters": ["a", "b"], "adjudicator": "c"},
     }
 )
-QUESTIONS = questions(STUDY)
+QUERIES = queries(STUDY)
 
 
-class SiteApi(Api):
+class SiteAccess(StackExchangeAccess):
     """The API of a site in memory, in place of one behind a network."""
 
     def client(self):
@@ -59,18 +60,18 @@ class Pipeline:
     def __init__(self, site, folder):
         self.clock = ManualClock(datetime(2026, 1, 1, tzinfo=UTC))
         self.landing = Landing(folder / "landing", self.clock)
-        api = SiteApi("http://site", None, Ledger(folder / "quota.sqlite", self.clock), self.clock)
+        api = SiteAccess("http://site", None, Ledger(folder / "quota.sqlite", self.clock), self.clock)
         vars(api)["site"] = site
         self.collector = Collector(STUDY, self.landing, api)
-        self.posts, self.answers = pl.DataFrame(schema=POSTS), pl.DataFrame(schema=POST_ANSWERS)
-        self.loaded = dict.fromkeys(QUESTIONS, 0)
+        self.posts, self.answers = pl.DataFrame(schema=RAW_POSTS), pl.DataFrame(schema=RAW_ANSWERS)
+        self.loaded = dict.fromkeys(QUERIES, 0)
 
     def collect(self, library, *, sweep=False):
         self.clock.advance(seconds=60)
         return self.collector.collect(library, sweep=sweep)
 
     def load(self, library):
-        done = self.landing.done(library, FOLLOWING)
+        done = self.landing.done(library, LIBRARY_KINDS)
         merged = self.merge(library, done[self.loaded[library] :])
         self.loaded[library] = len(done)
         return merged
@@ -78,14 +79,14 @@ class Pipeline:
     def merge(self, library, collections):
         merged = merge(
             lambda numbers: self.posts.filter(pl.col("post_id").is_in(numbers)),
-            (observed(collection) for collection in collections),
+            map(read_replies, collections),
             library,
-            QUESTIONS,
+            QUERIES,
             KEY,
         )
         key = ["library", "post_id"]
         self.posts = pl.concat([self.posts.join(merged.posts, on=key, how="anti"), merged.posts]).sort(key)
-        old = pl.col("post_id").is_in(merged.record_response) | pl.col("answer_id").is_in(
+        old = pl.col("post_id").is_in(merged.answers_of) | pl.col("answer_id").is_in(
             merged.answers["answer_id"].to_list()
         )
         self.answers = pl.concat([self.answers.filter(~old), merged.answers]).sort("answer_id")
@@ -94,8 +95,8 @@ class Pipeline:
     def anew(self):
         """The tables from landing alone, all at once."""
         self.posts, self.answers = self.posts.clear(), self.answers.clear()
-        for library in QUESTIONS:
-            self.merge(library, self.landing.done(library, FOLLOWING))
+        for library in QUERIES:
+            self.merge(library, self.landing.done(library, LIBRARY_KINDS))
         return self.posts, self.answers
 
 
@@ -104,7 +105,7 @@ def truth(site, library):
     return {
         number: (item["score"], item["title"], sorted(answer["answer_id"] for answer in item["answers"]))
         for number, item in site.posts.items()
-        if QUESTIONS[library].is_answered_by(item)
+        if QUERIES[library].matches(item)
     }
 
 
@@ -130,7 +131,7 @@ def pipeline(site, tmp_path):
 def test_a_first_collection_brings_everything_in_scope(site, pipeline):
     assert pipeline.collect("Keras")["kind"] == "full"
     merged = pipeline.load("Keras")
-    assert (merged.new, merged.changed, merged.gone) == (31, 0, 0)
+    assert (merged.new, merged.changed, merged.deleted) == (31, 0, 0)
     assert told(pipeline, "Keras") == truth(site, "Keras")
 
 
@@ -142,7 +143,7 @@ def test_a_refresh_brings_what_changed_and_counts_it(site, pipeline):
     site.answer(4)
     assert pipeline.collect("Keras")["kind"] == "refresh"
     merged = pipeline.load("Keras")
-    assert (merged.new, merged.changed, merged.gone) == (1, 2, 0)
+    assert (merged.new, merged.changed, merged.deleted) == (1, 2, 0)
     assert told(pipeline, "Keras") == truth(site, "Keras")
 
 
@@ -164,7 +165,7 @@ def test_what_fell_below_stays_out_of_scope_and_what_was_deleted_is_marked(site,
     del site.posts[6]
     pipeline.collect("Keras", sweep=True)
     merged = pipeline.load("Keras")
-    assert (merged.new, merged.changed, merged.gone) == (0, 2, 1)
+    assert (merged.new, merged.changed, merged.deleted) == (0, 2, 1)
     rows = {row["post_id"]: row for row in pipeline.posts.to_dicts()}
     assert (rows[5]["in_scope"], rows[5]["score"], rows[5]["deleted_at"]) == (False, 2, None)
     assert (rows[6]["in_scope"], rows[6]["title"]) == (False, "Question 6")
@@ -183,7 +184,7 @@ def test_what_comes_back_is_no_longer_deleted(site, pipeline):
 
 
 def test_what_one_library_sees_of_a_shared_question_counts_for_the_other(site, pipeline):
-    for library in QUESTIONS:
+    for library in QUERIES:
         pipeline.collect(library)
         pipeline.load(library)
     site.change(31, title="Edited")
@@ -220,15 +221,15 @@ def test_loading_the_same_collections_again_changes_nothing(site, pipeline):
     pipeline.collect("Keras")
     pipeline.load("Keras")
     before = pipeline.posts.clone(), pipeline.answers.clone()
-    merged = pipeline.merge("Keras", pipeline.landing.done("Keras", FOLLOWING))
-    assert (merged.new, merged.changed, merged.gone) == (0, 0, 0)
+    merged = pipeline.merge("Keras", pipeline.landing.done("Keras", LIBRARY_KINDS))
+    assert (merged.new, merged.changed, merged.deleted) == (0, 0, 0)
     assert (pipeline.posts.equals(before[0]), pipeline.answers.equals(before[1])) == (True, True)
 
 
 def test_another_selection_is_asked_in_full(site, pipeline, tmp_path):
     pipeline.collect("Keras")
     stricter = STUDY.model_copy(update={"selection": STUDY.selection.model_copy(update={"min_score": 8})})
-    other = Collector(stricter, pipeline.landing, pipeline.collector._api)
+    other = Collector(stricter, pipeline.landing, pipeline.collector._access)
     assert other.collect("Keras", sweep=False)["kind"] == "full"
     assert other.collect("Keras", sweep=False)["kind"] == "refresh"
 
@@ -286,13 +287,13 @@ def test_whatever_happens_a_sweep_ends_in_the_truth_and_landing_alone_gives_the_
                 act(site, pipeline, change)
 
         site.before = change_something
-        for library in QUESTIONS:
+        for library in QUERIES:
             pipeline.collect(library, sweep=True)
         site.before = lambda: None
-        for library in QUESTIONS:
+        for library in QUERIES:
             pipeline.collect(library)
             pipeline.load(library)
-        for library in QUESTIONS:
+        for library in QUERIES:
             assert told(pipeline, library) == truth(site, library)
         posts, answers = pipeline.posts, pipeline.answers
         assert not posts.select("library", "post_id").is_duplicated().any()
@@ -315,7 +316,7 @@ def test_whatever_happens_a_sweep_ends_in_the_truth_and_landing_alone_gives_the_
     ],
 )
 def test_rows_are_in_scope_as_items_are(fields, expected):
-    question = Question(("keras",), 6, 1_500_000_000, 1_500_086_400)
+    query = Query(("keras",), 6, 1_500_000_000, 1_500_086_400)
     row = {"score": 6, "tags": ["keras", "x"], "created_at": datetime(2017, 7, 14, 2, 40)} | fields
-    schema = {name: POSTS[name] for name in row}
-    assert pl.DataFrame([row], schema=schema).select(in_scope(question)).item() is expected
+    schema = {name: RAW_POSTS[name] for name in row}
+    assert pl.DataFrame([row], schema=schema).select(in_scope(query)).item() is expected

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from dlbug_assets.ingest.landing import Landing
-from dlbug_assets.stackoverflow.api.replies import observed
+from dlbug_assets.stackoverflow.api.replies import read_replies
 from support.clocks import ManualClock
 
 GOOD = {
@@ -48,7 +48,7 @@ def collection(tmp_path):
 def land(collection, items, method="questions", ids=()):
     body = items if isinstance(items, bytes) else json.dumps({"items": items, "has_more": False}).encode()
     collection.land({"method": method, "ids": list(ids), "params": {}}, body)
-    return observed(collection)
+    return read_replies(collection)
 
 
 def without(*names):
