@@ -1,1 +1,1 @@
-"""GitHub: repositories that use the libraries, their fixing commits, and the sample of commits that is read."""
+"""GitHub: repositories that use the libraries, their fix commits, and the sample of commits that raters read."""

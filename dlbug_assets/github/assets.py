@@ -1,4 +1,4 @@
-"""Assets of the GitHub corpus: its landing, and the tables that are loaded from it, partitioned by library."""
+"""Assets of the GitHub corpus: its landing, and the tables loaded from it, partitioned by library."""
 
 from functools import partial
 from pathlib import Path
@@ -19,7 +19,7 @@ def assets(study: Study, source: CommitSource, lock: Path, tables: TableAssets) 
         tables.partitioned_table(
             "github.repositories",
             "github.fix_commits",
-            "github.collections",  # the last one: its rows mark collections as loaded
+            "github.collections",  # written last: its rows mark collections as loaded
             compute=source.load,
             after=[COMMITS_LANDING],
         ),

@@ -1,4 +1,4 @@
-"""What commits and repositories are, whichever way they come: the shapes of their rows, and which commits count."""
+"""Repositories and commits of every source: the columns of their rows, and the filter for fix commits."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -8,37 +8,30 @@ from typing import Any
 
 import polars as pl
 
+from dlbug_assets.clock import parse_timestamp
 from dlbug_assets.privacy import pseudonymize, redact_emails
 from dlbug_assets.protocol.study import Library, Selection
+from dlbug_assets.warehouse.rows import table_schema
 
-_MOMENT = pl.Datetime("us")
-#: github.repositories without retrieved_at.
-REPOSITORIES = {
-    "library": pl.String, "repository_id": pl.Int64, "full_name": pl.String, "stars": pl.Int64, "is_fork": pl.Boolean,
-    "is_archived": pl.Boolean, "created_at": _MOMENT, "pushed_at": _MOMENT, "default_branch": pl.String,
-    "state": pl.String, "head_sha": pl.String,
-}  # fmt: skip
-#: github.fix_commits without year, and with the author's address instead of its hash.
-COMMITS = {
-    "library": pl.String, "repository_id": pl.Int64, "full_name": pl.String, "sha": pl.String, "title": pl.String,
-    "message": pl.String, "authored_at": _MOMENT, "committed_at": _MOMENT, "is_merge": pl.Boolean,
-    "author": pl.String, "url": pl.String, "is_reachable": pl.Boolean,
-}  # fmt: skip
-#: What is known of drawn commits beyond that.
-CHANGES = {
-    "library": pl.String, "sha": pl.String, "files_changed": pl.Int64, "additions": pl.Int64, "deletions": pl.Int64,
-    "patch_excerpt": pl.String,
-}  # fmt: skip
+REPOSITORIES = table_schema("github.repositories", without=["retrieved_at"])
+#: ``author`` is the author's e-mail address, which the table holds as a keyed hash only.
+COMMITS = table_schema("github.fix_commits", without=["year", "author_hash"], author=pl.String)
+#: What a source adds to the sampled commits.
+CHANGES = table_schema(
+    "github.sampled_commits",
+    only=["library", "sha", "files_changed", "additions", "deletions", "patch_excerpt"],
+)
 _LONGEST_EXCERPT = 20_000
 _FACTS = ("stars", "is_fork", "is_archived", "created_at", "pushed_at", "default_branch")
 
 
 @dataclass(frozen=True)
 class Repository:
-    """A repository to follow: by its number where GitHub was asked for it, else by its address.
+    """A repository to follow, identified by its ID where GitHub's API returned one, else by its address.
 
-    ``facts`` are what the search or the look at it said (ISO moments); ``page`` is its page on the web, where it has
-    one; ``state`` what the search made of it; ``is_replaced`` says that another one bears its name now.
+    ``number`` is the ID, ``address`` what git clones, ``page`` the web page if there is one. Discovery fills in
+    ``state`` and ``facts``, the metadata that GitHub returns (times as ISO 8601 text in UTC), and sets ``is_replaced``
+    where another repository has the name now.
     """
 
     address: str
@@ -51,13 +44,13 @@ class Repository:
 
     @property
     def key(self) -> str:
-        """What stays the same when it is renamed."""
+        """The key of the repository in landed data, which a new name does not change."""
         return self.address if self.number is None else str(self.number)
 
 
 @dataclass(frozen=True)
 class Commit:
-    """A commit; times in UTC, without zone; ``author`` is its author's e-mail address."""
+    """A commit; times are in UTC, without a time zone; ``author`` is the author's e-mail address."""
 
     sha: str
     parents: tuple[str, ...]
@@ -68,13 +61,13 @@ class Commit:
 
     @property
     def title(self) -> str:
-        """The first line of its message that says something."""
+        """The first line of the message that is not blank, or an empty text."""
         return next((line.strip() for line in self.message.split("\n") if line.strip()), "")
 
 
 @dataclass(frozen=True)
 class Change:
-    """What a commit changes, against its first parent: files, lines, and the beginning of its patch."""
+    """The diff of a commit against its first parent: counts of files and lines, and the beginning of the patch."""
 
     files: int
     additions: int
@@ -83,7 +76,7 @@ class Change:
 
 
 def excerpt(files: Iterable[tuple[str, str, str]]) -> str:
-    """The beginning of a patch, of each file's name before and after and its hunks."""
+    """Return the first 20,000 characters of a patch; ``files`` are name before, name after and hunks of each file."""
     parts: list[str] = []
     length = 0
     for old, new, hunks in files:
@@ -95,7 +88,7 @@ def excerpt(files: Iterable[tuple[str, str, str]]) -> str:
 
 
 class FixCommitFilter:
-    """Which commits of a library count: their title says that they fix something, and they were written in time."""
+    """The criteria for a library's fix commits: the title matches the study's pattern, the date is in its range."""
 
     def __init__(self, library: Library, selection: Selection) -> None:
         self._library = library
@@ -103,7 +96,7 @@ class FixCommitFilter:
         self._from, self._until = selection.created_from, selection.created_until
 
     def accepts(self, commit: Commit) -> bool:
-        """Whether a commit counts."""
+        """Return whether a commit is a fix commit of the study."""
         if not self._pattern.search(commit.title):
             return False
         if self._from is None and self._until is None:
@@ -112,39 +105,41 @@ class FixCommitFilter:
         return day is not None and (self._from or day) <= day <= (self._until or day)
 
     def rows(self, histories: Iterable[tuple[Repository, Iterable[tuple[Commit, bool]]]]) -> pl.DataFrame:
-        """Repositories and their commits, each with whether the head still reaches it, as the columns COMMITS; those
-        that do not count are left out."""
+        """Return the fix commits of some histories, with the columns of COMMITS.
+
+        A history is a repository and its commits, each with whether the head of the branch reaches it.
+        """
         rows = [
-            commit_row(self._library.name, target, commit, is_reachable=is_reachable)
-            for target, history in histories
+            commit_row(self._library.name, repository, commit, is_reachable=is_reachable)
+            for repository, history in histories
             for commit, is_reachable in history
             if self.accepts(commit)
         ]
-        # A commit that several rewritten heads reach is one commit.
+        # Several rewritten heads may reach the same commit.
         return pl.DataFrame(rows, schema=COMMITS).unique(["full_name", "sha"], keep="first", maintain_order=True)
 
 
-def commit_row(library: str, target: Repository, commit: Commit, *, is_reachable: bool | None) -> dict[str, Any]:
-    """A row with the columns COMMITS."""
+def commit_row(library: str, repository: Repository, commit: Commit, *, is_reachable: bool | None) -> dict[str, Any]:
+    """Return a row with the columns of COMMITS."""
     return {
         "library": library,
-        "repository_id": target.number,
-        "full_name": target.full_name,
+        "repository_id": repository.number,
+        "full_name": repository.full_name,
         "sha": commit.sha,
         "title": commit.title,
-        # How a message ends depends on who tells it; nothing is said there.
+        # git and the API differ in the blank lines at the end.
         "message": commit.message.strip(),
         "authored_at": commit.authored_at,
         "committed_at": commit.committed_at,
         "is_merge": len(commit.parents) > 1,
         "author": commit.author,
-        "url": f"{target.page}/commit/{commit.sha}" if target.page else None,
+        "url": f"{repository.page}/commit/{commit.sha}" if repository.page else None,
         "is_reachable": is_reachable,
     }
 
 
 def pseudonymize_authors(commits: pl.DataFrame, key: bytes) -> pl.DataFrame:
-    """Commits with their authors as hashes with this key, addresses and trailers blanked."""
+    """Return commits (COMMITS) with ``author_hash``, keyed by ``key``, for ``author``; titles and messages redacted."""
     return commits.with_columns(
         pseudonymize(key, commits["author"]).alias("author_hash"),
         redact_emails(pl.col("title")),
@@ -153,37 +148,39 @@ def pseudonymize_authors(commits: pl.DataFrame, key: bytes) -> pl.DataFrame:
 
 
 def repository_rows(
-    library: str, targets: Iterable[Repository], looks: Mapping[str, Mapping[str, Any]]
+    library: str, repositories: Iterable[Repository], remote_states: Mapping[str, Mapping[str, Any]]
 ) -> pl.DataFrame:
-    """The columns REPOSITORIES, of a name the one that bears it now; ``looks`` has state, branch and head by key, where
-    there was a look."""
+    """Return rows with the columns of REPOSITORIES, without repositories that another one replaced under their name.
+
+    ``remote_states`` are state, branch and head by :attr:`Repository.key`, for repositories that were visited.
+    """
     rows = []
-    for target in targets:
-        if target.is_replaced:
+    for repository in repositories:
+        if repository.is_replaced:
             continue
-        look = looks.get(target.key, {})
-        state = look.get("state")
-        if state in (None, "gone") and target.state not in (None, "ok", "renamed"):
-            state = target.state  # git cannot tell blocked from gone
-        state = state or target.state
+        remote = remote_states.get(repository.key, {})
+        state = remote.get("state")
+        if state in (None, "gone") and repository.state not in (None, "ok", "renamed"):
+            state = repository.state  # git cannot distinguish blocked from gone
+        state = state or repository.state
         rows.append(
             {
                 "library": library,
-                "repository_id": target.number,
-                "full_name": target.full_name,
-                **{name: target.facts.get(name) for name in _FACTS},
-                **{name: _moment(target.facts.get(name)) for name in ("created_at", "pushed_at")},
-                "default_branch": look.get("branch") or target.facts.get("default_branch"),
-                # A renamed repository can be looked at as any other.
-                "state": "renamed" if state == "ok" and target.state == "renamed" else state,
-                "head_sha": look.get("head"),
+                "repository_id": repository.number,
+                "full_name": repository.full_name,
+                **{name: repository.facts.get(name) for name in _FACTS},
+                **{name: _parsed(repository.facts.get(name)) for name in ("created_at", "pushed_at")},
+                "default_branch": remote.get("branch") or repository.facts.get("default_branch"),
+                # A renamed repository can be visited like any other.
+                "state": "renamed" if state == "ok" and repository.state == "renamed" else state,
+                "head_sha": remote.get("head"),
             }
         )
     return pl.DataFrame(rows, schema=REPOSITORIES)
 
 
 def change_row(library: str, sha: str, change: Change) -> dict[str, Any]:
-    """A row with the columns CHANGES."""
+    """Return a row with the columns of CHANGES."""
     return {
         "library": library,
         "sha": sha,
@@ -194,5 +191,5 @@ def change_row(library: str, sha: str, change: Change) -> dict[str, Any]:
     }
 
 
-def _moment(text: str | None) -> datetime | None:
-    return datetime.fromisoformat(text) if text else None
+def _parsed(text: str | None) -> datetime | None:
+    return parse_timestamp(text) if text else None

@@ -15,7 +15,8 @@ from dlbug_assets.github.api.access import ApiAccess
 from dlbug_assets.github.api.discovery import Discovery
 from dlbug_assets.github.api.histories import ApiHistories
 from dlbug_assets.github.clones import on_spark
-from dlbug_assets.github.clones.histories import CloneHistories, in_threads
+from dlbug_assets.github.clones.histories import CloneHistories
+from dlbug_assets.github.clones.workers import in_threads
 from dlbug_assets.github.commits import Repository, pseudonymize_authors, repository_rows
 from dlbug_assets.github.loading import COLLECTIONS, collection_rows, known_details, replace_library
 from dlbug_assets.ingest.collections import loaded_collections
@@ -31,8 +32,10 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Followed:
-    """Repositories that are found by GitHub's search or listed by the study, with their histories from clones or from
-    the API."""
+    """Repositories found by GitHub's search or listed by the study, and their histories from clones or the API.
+
+    ``spark`` is the URL of a Spark cluster that mines the clones; without it, threads of this process do.
+    """
 
     study: Study
     landing: Landing
@@ -42,14 +45,16 @@ class Followed:
     spark: str | None = None
 
     def collect(self, libraries: Sequence[str], *, sweep: bool) -> Iterator[Collected]:
-        """Find the repositories at the first time and for a ``sweep``; then follow the history of each. Where GitHub
-        cannot be reached for one library, it is not tried for the next."""
+        """Discover the repositories in the first run and for a ``sweep``, then follow the history of each.
+
+        If GitHub cannot be reached for one library, the libraries after it are not tried.
+        """
         unreachable: DlbugError | None = None
         for library in libraries:
             try:
                 if unreachable:
                     raise unreachable
-                yield Collected(library, self._collected(library, sweep=sweep))
+                yield Collected(library, self._collect(library, sweep=sweep))
             except UnreachableError as error:
                 unreachable = error
                 yield Collected(library, {}, error)
@@ -57,7 +62,10 @@ class Followed:
                 yield Collected(library, {}, error)
 
     def load(self, library: str, read_current: ReadCurrent) -> dict[str, PartitionRows]:
-        """All rows of the library; nothing where they are in the tables already."""
+        """Return all rows of the library, or none if its collections are loaded already.
+
+        Raises :class:`DlbugError` if no history of the library has landed.
+        """
         loaded = loaded_collections(COLLECTIONS, self.landing, library, read_current)
         histories = self._histories(library)
         done = self.landing.done(library, {Discovery.KIND, histories.KIND})
@@ -69,26 +77,27 @@ class Followed:
                 "fix_commits": PartitionRows.nothing("github.fix_commits"),
                 "collections": collection_rows(library, done),
             }
-        targets = self._targets(library)
-        repositories = repository_rows(library, targets, histories.remote_states())
-        commits = pseudonymize_authors(histories.commits(targets), secret_key(self.key_file))
-        return replace_library(library, repositories, commits, done, done[-1].begun_at)
+        repositories = self._repositories(library)
+        rows = repository_rows(library, repositories, histories.remote_states())
+        commits = pseudonymize_authors(histories.commits(repositories), secret_key(self.key_file))
+        return replace_library(library, rows, commits, done, done[-1].begun_at)
 
     def details(self, library: str, shas: Sequence[str]) -> pl.DataFrame:
-        """What landed of these commits."""
+        """Return the landed changes of these commits."""
         return known_details(self._histories(library).changes(), shas)
 
-    def _collected(self, library: str, *, sweep: bool) -> dict[str, Any]:
+    def _collect(self, library: str, *, sweep: bool) -> dict[str, Any]:
         histories, discovery = self._histories(library), self._discovery(library)
         found: dict[str, Any] = {}
         if discovery is not None:
             unfinished = self.landing.unfinished(library)
-            goes_on = unfinished is not None and unfinished.kind == histories.KIND
-            if discovery.is_due(sweep=sweep and not goes_on):
+            # An interrupted sweep has discovered already: only its histories are missing.
+            is_resumed = unfinished is not None and unfinished.kind == histories.KIND
+            if discovery.is_due(sweep=sweep and not is_resumed):
                 found = discovery.collect()
                 counts = found["repositories"], found["requests"]
                 logger.info("%s: %d repositories found with %d requests", library, *counts)
-        notes = histories.collect(self._targets(library))
+        notes = histories.collect(self._repositories(library))
         if "requests" in found:
             notes["requests"] = notes.get("requests", 0) + found["requests"]
         return notes
@@ -97,17 +106,17 @@ class Followed:
         return next(library for library in self.study.libraries if library.name == name)
 
     def _discovery(self, name: str) -> Discovery | None:
-        """None where the study lists what is to be cloned: nobody needs to be asked."""
+        """Return None if the study lists the repositories to clone, which needs no request to the API."""
         library = self._library(name)
         if self.study.sources.commits == "clone" and not isinstance(library.repositories, str):
             return None
         return Discovery(library, self.landing, self.access)
 
-    def _targets(self, name: str) -> list[Repository]:
+    def _repositories(self, name: str) -> list[Repository]:
         discovery = self._discovery(name)
         if discovery is not None:
-            return discovery.targets()
-        return [listed(address, self.access.git_root) for address in self._library(name).repositories]
+            return discovery.repositories()
+        return [listed_repository(address, self.access.git_root) for address in self._library(name).repositories]
 
     def _histories(self, name: str) -> CloneHistories | ApiHistories:
         if self.study.sources.commits == "clone":
@@ -116,8 +125,11 @@ class Followed:
         return ApiHistories(self.study, self._library(name), self.landing, self.access)
 
 
-def listed(address: str, git_root: str) -> Repository:
-    """A repository that the study lists, as owner/name on GitHub, by another address, or by a path."""
+def listed_repository(address: str, git_root: str) -> Repository:
+    """Return a repository that the study lists as owner/name on GitHub, by another address, or by a path.
+
+    ``git_root`` is the address below which GitHub's repositories are cloned.
+    """
     name = repository_name(address)
     page = f"https://github.com/{name}"
     if re.fullmatch(r"[\w.-]+/[\w.-]+", address):

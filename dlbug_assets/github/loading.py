@@ -6,6 +6,7 @@ from typing import Any
 
 import polars as pl
 
+from dlbug_assets.clock import utc_naive
 from dlbug_assets.ingest import collections
 from dlbug_assets.ingest.landing import Collection
 from dlbug_assets.privacy import redact_emails
@@ -25,22 +26,16 @@ def replace_library(
     repositories: pl.DataFrame | Iterator[pl.DataFrame],
     commits: pl.DataFrame | Iterator[pl.DataFrame],
     done: Sequence[Collection],
-    moment: datetime,
+    retrieved_at: datetime,
 ) -> dict[str, PartitionRows]:
-    """Return these as the only rows of a library in every table of the corpus; ``moment`` is UTC."""
-    at = pl.lit(moment.replace(tzinfo=None)).alias("retrieved_at")
+    """Return these as the only rows of a library in the tables that a source loads; ``retrieved_at`` is in UTC."""
+    retrieved = pl.lit(utc_naive(retrieved_at)).alias("retrieved_at")
     year = pl.col("authored_at").dt.year().alias("year")
     return {
-        "repositories": PartitionRows.replacing(_with(repositories, at), library),
+        "repositories": PartitionRows.replacing(_with(repositories, retrieved), library),
         "fix_commits": PartitionRows.replacing(_with(commits, year), library),
         "collections": collection_rows(library, done),
     }
-
-
-def _with(rows: pl.DataFrame | Iterator[pl.DataFrame], column: pl.Expr) -> pl.DataFrame | Iterator[pl.DataFrame]:
-    if isinstance(rows, pl.DataFrame):
-        return rows.with_columns(column)
-    return (frame.with_columns(column) for frame in rows)
 
 
 def collection_rows(library: str, done: Sequence[Collection]) -> PartitionRows:
@@ -50,3 +45,9 @@ def collection_rows(library: str, done: Sequence[Collection]) -> PartitionRows:
         return {"repositories": summary["repositories"], "commits": summary.get("commits")}
 
     return collections.collection_rows(COLLECTIONS, library, done, columns)
+
+
+def _with(rows: pl.DataFrame | Iterator[pl.DataFrame], column: pl.Expr) -> pl.DataFrame | Iterator[pl.DataFrame]:
+    if isinstance(rows, pl.DataFrame):
+        return rows.with_columns(column)
+    return (frame.with_columns(column) for frame in rows)

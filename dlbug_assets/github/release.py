@@ -21,7 +21,7 @@ from dlbug_assets.warehouse.rows import PartitionRows, ReadCurrent
 
 @dataclass(frozen=True)
 class Release:
-    """The authors' release: repository and hash of a commit; the API tells the rest where there is a network."""
+    """The authors' release: repository and hash of each commit; the rest is looked up where there is a network."""
 
     landing: Landing
     access: ApiAccess
@@ -29,37 +29,39 @@ class Release:
     release: Callable[[], pl.DataFrame]
 
     def collect(self, libraries: Sequence[str], *, sweep: bool) -> Iterator[Collected]:
-        """Look the commits up by hash, those that were not before. Without a network the study runs without their
-        titles and dates."""
+        """Look up commits by hash, except those that were looked up before.
+
+        Without a network the study runs without their titles, dates and sizes.
+        """
         del sweep  # a commit never changes
-        # They are welcome, not needed: one try is enough.
-        access = replace(self.access, patience=replace(self.access.patience, attempts=1))
+        # They are optional, so one attempt is enough.
+        access = replace(self.access, retry_policy=replace(self.access.retry_policy, attempts=1))
 
         def look_up(library: str) -> dict[str, Any]:
-            return self._looked_up(library, access).collect(self._known(library))
+            return self._lookups(library, access).collect(self._released(library))
 
         return look_up_while_reachable(libraries, look_up, "titles, dates and sizes of commits")
 
     def load(self, library: str, read_current: ReadCurrent) -> dict[str, PartitionRows]:
-        """All rows of the library: those of the release, with what was looked up."""
+        """Return all rows of the library: those of the release, with what was looked up."""
         loaded_collections(COLLECTIONS, self.landing, library, read_current)
-        known = self._known(library)
-        looked_up = self._looked_up(library, self.access)
-        told = pseudonymize_authors(looked_up.commits(known), secret_key(self.key_file))
-        told = told.drop("library", "repository_id", "url", "is_reachable")
-        commits = known.join(told, on=["full_name", "sha"], how="left", maintain_order="left").with_columns(
+        released = self._released(library)
+        lookups = self._lookups(library, self.access)
+        looked_up = pseudonymize_authors(lookups.commits(released), secret_key(self.key_file))
+        looked_up = looked_up.drop("library", "repository_id", "url", "is_reachable")
+        commits = released.join(looked_up, on=["full_name", "sha"], how="left", maintain_order="left").with_columns(
             pl.lit(None, pl.Int64).alias("repository_id"), pl.lit(None, pl.Boolean).alias("is_reachable")
         )
-        names = known["full_name"].unique(maintain_order=True)
+        names = released["full_name"].unique(maintain_order=True)
         repositories = repository_rows(library, [Repository(name, name) for name in names], {})
-        return replace_library(library, repositories, commits, looked_up.done, datetime.now(UTC))
+        return replace_library(library, repositories, commits, lookups.done, datetime.now(UTC))
 
     def details(self, library: str, shas: Sequence[str]) -> pl.DataFrame:
-        """What was looked up of these commits."""
-        return known_details(self._looked_up(library, self.access).changes(), shas)
+        """Return the changes of these commits, where they were looked up."""
+        return known_details(self._lookups(library, self.access).changes(), shas)
 
-    def _known(self, library: str) -> pl.DataFrame:
+    def _released(self, library: str) -> pl.DataFrame:
         return releases.commits(self.release(), library)
 
-    def _looked_up(self, library: str, access: ApiAccess) -> CommitLookups:
+    def _lookups(self, library: str, access: ApiAccess) -> CommitLookups:
         return CommitLookups(library, self.landing, access)

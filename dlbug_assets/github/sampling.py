@@ -1,4 +1,4 @@
-"""Which commits are read: a bottom-k hash sample per library."""
+"""The commits that raters read: a bottom-k hash sample per library."""
 
 import hashlib
 from collections.abc import Callable, Sequence
@@ -29,13 +29,13 @@ def sampled_commits(
 
 
 def bottom_k_sample(commits: pl.DataFrame, library: str, seed: int, k: int) -> pl.DataFrame:
-    """Return the first ``k`` commits of one library in the order of sha256("seed|library|sha"), with ``sample_rank``
-    1..k.
+    """Return the first ``k`` commits of one library in the order of sha256("seed|library|sha").
 
-    ``commits`` has the columns of github.fix_commits; a sha counts once, in the repository with the lowest
-    repository_id (then name), and not at all where nothing reaches it any more. The sample does not depend on the
-    order of the rows, each commit's chance is equal, and rows that come later displace only the last ranks (bottom-k
-    sampling: Cohen and Kaplan, 2007).
+    ``commits`` has the columns of github.fix_commits; ``sample_rank``, 1 to k, is added in front. A hash counts once,
+    in the repository with the lowest repository_id (then name). Commits that are not reachable do not count.
+
+    This is bottom-k sampling (Cohen and Kaplan, 2007): the sample does not depend on the order of the rows, every
+    commit has the same chance, and rows added later displace only the last ranks.
     """
     shas = (
         commits.filter((pl.col("library") == library) & pl.col("is_reachable").ne_missing(other=False))

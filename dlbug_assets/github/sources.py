@@ -1,6 +1,8 @@
-"""Where commits come from. Every source does the same three things: it *collects* into landing, without the database;
-it *loads* a library's tables from there; and it knows the *details* of the commits that were drawn. Nothing after the
-tables knows which source it was."""
+"""The sources of commits, which have one interface.
+
+A source *collects* into landing, without opening the database, *loads* a library's tables from there, and returns the
+*details* of sampled commits. Nothing downstream of the tables depends on which source it was.
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -22,18 +24,21 @@ from dlbug_assets.warehouse.rows import PartitionRows, ReadCurrent
 
 
 class CommitSource(Protocol):
-    """What the assets want of a source."""
+    """The interface of a source."""
 
     def collect(self, libraries: Sequence[str], *, sweep: bool) -> Iterator[Collected]:
-        """Bring landing up to date, library by library. A library that fails does not keep the others from going on."""
+        """Yield a result per library after bringing its landing up to date.
+
+        A library that fails does not stop the others. A ``sweep`` also repeats the discovery of repositories.
+        """
         ...
 
     def load(self, library: str, read_current: ReadCurrent) -> dict[str, PartitionRows]:
-        """What changes in repositories, fix_commits and collections, from landing alone."""
+        """Return the changed rows of repositories, fix_commits and collections, from landing alone."""
         ...
 
     def details(self, library: str, shas: Sequence[str]) -> pl.DataFrame:
-        """library, sha, files_changed, additions, deletions, patch_excerpt of commits, where they are known."""
+        """Return what is known of commits beyond fix_commits, with the columns of :data:`.commits.CHANGES`."""
         ...
 
 
@@ -47,9 +52,11 @@ def commit_source(
     release: Callable[[], pl.DataFrame],
     spark: str | None = None,
 ) -> CommitSource:
-    """The source that the study names. ``clones`` is the folder of the clones, ``key_file`` the file with the key of
-    the hashes; ``release`` gives the rows of the authors' release where that is the source; ``spark`` is where Spark
-    is, if clones are mined there."""
+    """Return the source that the study names.
+
+    ``clones`` is the folder of the clones, ``key_file`` holds the key of the pseudonyms, ``release`` reads the rows of
+    the authors' release if that is the source, and ``spark`` is the URL of a Spark cluster that mines the clones.
+    """
     match study.sources.commits:
         case "sample":
             return Sample(study)
@@ -71,7 +78,7 @@ class Sample:
         return nothing_to_collect(libraries)
 
     def load(self, library: str, read_current: ReadCurrent) -> dict[str, PartitionRows]:
-        """All rows of the library."""
+        """Return all rows of the library."""
         del read_current
         parts = range(self.study.sources.sample_size)
         repositories = (sample.repositories(self.study, library, part) for part in parts)
@@ -79,5 +86,5 @@ class Sample:
         return replace_library(library, repositories, commits, [], datetime.now(UTC))
 
     def details(self, library: str, shas: Sequence[str]) -> pl.DataFrame:
-        """Made up, too."""
+        """Return generated changes of the commits."""
         return sample.commit_details(self.study, library, list(shas))

@@ -7,7 +7,7 @@ import pytest
 
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.github.api.access import ApiAccess
-from dlbug_assets.github.followed import listed
+from dlbug_assets.github.followed import listed_repository
 from dlbug_assets.github.sampling import bottom_k_sample
 from dlbug_assets.github.sources import commit_source
 from dlbug_assets.ingest.landing import Landing
@@ -124,7 +124,7 @@ def test_nothing_can_be_loaded_before_it_has_landed(landing, warehouse):
 def test_clones_give_the_commits_whose_titles_say_that_they_fix(remote, landing, warehouse):
     study = listing(remote.path)
     notes = collected(study, landing)
-    assert notes == {"kind": "clone", "repositories": 1, "commits": 2, "drawn": 2, "MiB of clones": 0}
+    assert notes == {"kind": "clone", "repositories": 1, "commits": 2, "sampled": 2, "MiB of clones": 0}
     found = rows(study, landing, warehouse)
     assert sorted(found["title"]) == ["Bugfix: shapes", "Fix the loss"]
     row = found.filter(pl.col("title") == "Fix the loss").row(0, named=True)
@@ -142,7 +142,7 @@ def test_clones_give_the_commits_whose_titles_say_that_they_fix(remote, landing,
 def test_only_drawn_commits_get_details_and_their_patches_name_nobody(remote, landing, warehouse):
     remote.commit("fix contact", {"README": "+Signed-off-by: Jane\nmail jane@example.org\n"})
     study = listing(remote.path, commits_per_library=2)
-    assert collected(study, landing)["drawn"] == 2
+    assert collected(study, landing)["sampled"] == 2
     drawn = bottom_k_sample(rows(study, landing, warehouse), "Keras", 7, 2)
     known = source(study, landing)
     details = known.details("Keras", drawn["sha"].to_list())
@@ -237,7 +237,7 @@ def test_a_commit_of_two_repositories_is_in_both_and_drawn_once(remote, landing,
     ],
 )
 def test_a_repository_is_called_by_owner_and_name_or_by_its_address(address, name):
-    assert listed(address, "https://github.com").full_name == name
+    assert listed_repository(address, "https://github.com").full_name == name
 
 
 @pytest.mark.parametrize(
@@ -251,5 +251,5 @@ def test_a_repository_is_called_by_owner_and_name_or_by_its_address(address, nam
     ],
 )
 def test_a_repository_is_cloned_from_its_address_and_has_a_page_on_github_alone(address, cloned, page):
-    target = listed(address, "https://host")
+    target = listed_repository(address, "https://host")
     assert (target.address, target.page) == (cloned, page)

@@ -16,11 +16,11 @@ import polars as pl
 import pytest
 
 from dlbug_assets.errors import DlbugError
-from dlbug_assets.github.api.discovery import CutShortError
+from dlbug_assets.github.api.discovery import SearchTimeoutError
 from dlbug_assets.github.api.transport import RefusedError
 from dlbug_assets.ingest.http_client import MalformedError, UnreachableError
 from dlbug_assets.ingest.quota import DeferredError
-from servers.github import Fault, GitHub, world
+from servers.github import Fault, GitHub, make_repositories
 from support.followed_repositories import PLANTED, Following
 from support.repositories import GitRepository
 from support.small_disks import mount, unmount
@@ -36,7 +36,7 @@ SEARCH = "search/repositories"
 def hosted(tmp_path_factory):
     """The repositories of every test, made once."""
     folder = tmp_path_factory.mktemp("hosted")
-    return folder, world(folder, ("keras", "torch"), repositories=2, commits=9)
+    return folder, make_repositories(folder, ("keras", "torch"), repositories=2, commits=9)
 
 
 @pytest.fixture
@@ -103,7 +103,7 @@ def test_row_24_a_primary_limit_defers_without_sleeping(api, study):
     proves_that_nothing_moved(study, before)
     study.clock.ahead = timedelta(seconds=3_100)
     api.faults.clear()
-    api.pardon()
+    api.lift_limit()
     proves_recovery(study)
 
 
@@ -111,8 +111,8 @@ def test_row_25_a_429_that_says_nothing_is_waited_for_ever_longer(api, study):
     api.fail(Fault("bare_429", method=LISTS, times=2))
     study.refresh()
     asked = [request.at for request in api.log if request.method == LISTS]
-    assert asked[1] - asked[0] >= study.patience.limited
-    assert asked[2] - asked[1] >= 2 * study.patience.limited
+    assert asked[1] - asked[0] >= study.retry_policy.limited
+    assert asked[2] - asked[1] >= 2 * study.retry_policy.limited
     proves_recovery(study)
 
 
@@ -120,7 +120,7 @@ def test_row_25_and_is_given_up_where_it_goes_on(api, study):
     api.fail(Fault("bare_429", method=LISTS, times=None))
     failures = study.collect()
     assert {type(error) for error in failures.values()} == {DeferredError}
-    assert len([request for request in api.log if request.method == LISTS]) == study.patience.attempts
+    assert len([request for request in api.log if request.method == LISTS]) == study.retry_policy.attempts
     api.faults.clear()
     study.clock.ahead = timedelta(hours=1)
     proves_recovery(study)
@@ -148,7 +148,7 @@ def test_row_26_a_long_secondary_limit_defers(api, study):
     assert {type(error) for error in failures.values()} == {DeferredError}
     assert "exceeded a secondary rate limit" in str(failures["Keras"])
     study.clock.ahead = timedelta(seconds=910)
-    api.pardon()
+    api.lift_limit()
     proves_recovery(study)
 
 
@@ -173,12 +173,12 @@ def test_a_token_that_is_not_accepted_is_said_without_showing_it(api, study):
 def test_row_28_a_storm_of_502_is_met_with_growing_gaps_and_then_a_hold(api, study):
     study.refresh()
     before, asked = study.cursors(), len(api.log)
-    study.patience = replace(study.patience, attempts=4, pause=0.1)
+    study.retry_policy = replace(study.retry_policy, attempts=4, pause=0.1)
     api.fail(Fault("bad_gateway", times=12))
     failures = study.collect()
     assert {type(error) for error in failures.values()} == {DeferredError}
     moments = [request.at for request in api.log[asked:]]
-    assert len(moments) == study.patience.attempts
+    assert len(moments) == study.retry_policy.attempts
     gaps = [later - earlier for earlier, later in itertools.pairwise(moments)]
     assert all(gap >= 0.1 * 2**place for place, gap in enumerate(gaps))
     assert "HTTP 502" in str(failures["Keras"])
@@ -273,7 +273,7 @@ def test_row_33_a_reply_that_is_none_is_asked_for_again_by_a_run_that_goes_on(ap
     api.fail(Fault("primary", method=DETAILS, seconds=600))
     assert "Keras" in study.collect()
     api.faults.clear()
-    api.pardon()
+    api.lift_limit()
     study.clock.ahead = timedelta(minutes=11)
     proves_recovery(study)
 
@@ -334,8 +334,8 @@ def test_row_35_an_incomplete_search_is_asked_again(api, study):
 def test_row_35_and_its_window_stays_open_where_it_stays_incomplete(api, study):
     api.fail(Fault("incomplete", method=SEARCH, times=None))
     failures = study.collect()
-    assert {type(error) for error in failures.values()} == {CutShortError}
-    assert "GitHub's search ran out of time 4 times" in str(failures["Keras"])
+    assert {type(error) for error in failures.values()} == {SearchTimeoutError}
+    assert "GitHub's search timed out 4 times" in str(failures["Keras"])
     proves_that_nothing_moved(study, {"Keras": [], "Torch": []})
     api.faults.clear()
     proves_recovery(study)
@@ -407,13 +407,13 @@ def test_silence_and_dripping_end_at_the_deadline(api, study, fault):
     study.refresh()
     before = study.cursors()
     grow(api)
-    patient, study.patience = study.patience, replace(study.patience, read=0.5, reply=1, attempts=2)
+    patient, study.retry_policy = study.retry_policy, replace(study.retry_policy, read=0.5, reply=1, attempts=2)
     api.fail(Fault(**fault, method=LISTS, times=4))
     start = time.monotonic()
     failures = study.collect()
     assert {type(error) for error in failures.values()} == {UnreachableError}
     assert time.monotonic() - start < 300
-    study.patience = patient
+    study.retry_policy = patient
     proves_that_nothing_moved(study, before)
     api.faults.clear()
     proves_recovery(study)

@@ -1,5 +1,4 @@
-"""Following repositories of the stand-in and loading them into a warehouse, as the assets do it, and the proofs that it
-went well."""
+"""Follow repositories of the stand-in and load them into a warehouse, as the assets do, and check the results."""
 
 import dataclasses
 import itertools
@@ -22,6 +21,7 @@ from dlbug_assets.layout import Home
 from dlbug_assets.protocol.study import Study
 from dlbug_assets.warehouse.database import Warehouse
 from dlbug_assets.warehouse.table_specs import load_specs
+from servers.github import GitHub
 from support.counting import proves_count
 from support.repositories import git
 
@@ -44,12 +44,12 @@ STUDY = Study.model_validate(
 
 
 def with_sources(study, **sources):
-    """The study with other sources."""
+    """Return the study with other sources."""
     return study.model_copy(update={"sources": study.sources.model_copy(update=sources)})
 
 
 class ShiftedClock(Clock):
-    """This machine's clock, set ahead at will: hours pass at once, seconds as they do."""
+    """This machine's clock, ``ahead`` by as much as a test sets."""
 
     def __init__(self):
         self.ahead = timedelta()
@@ -60,13 +60,13 @@ class ShiftedClock(Clock):
 
 @dataclass
 class Following:
-    """A study that follows repositories of the stand-in ``api``, in the folder ``root``."""
+    """A study that follows repositories of the stand-in ``api``, with its home in the folder ``root``."""
 
-    api: object
+    api: GitHub
     root: Path
     study: Study = STUDY
     token: str | None = PLANTED
-    patience: RetryPolicy = field(
+    retry_policy: RetryPolicy = field(
         default_factory=lambda: RetryPolicy(connect=60, read=60, hold=10, limited=0.3, attempts=3, pause=0.02)
     )
 
@@ -74,7 +74,7 @@ class Following:
         self.clock = ShiftedClock()
         self.home = Home(self.root, self.study.name)
         self.mirror = self.root / "mirror"
-        #: Texts that were logged, for the proof of secrecy.
+        #: Logged texts, which proves_secrecy reads.
         self.logged = []
         self.errors = []
 
@@ -89,15 +89,15 @@ class Following:
     @property
     def access(self):
         return ApiAccess(
-            self.api.url, self.token, self.ledger, self.clock, f"file://{self.mirror}", patience=self.patience
+            self.api.url, self.token, self.ledger, self.clock, f"file://{self.mirror}", retry_policy=self.retry_policy
         )
 
     def source(self):
-        """A source as a new process makes it: what it knows is on disk."""
+        """Return a new source, as a new process creates it: its state is on disk."""
         return Followed(self.study, self.landing, self.access, self.home.clones, self.home.secret_key)
 
     def collect(self, *, sweep=False):
-        """Collect every library; returns the failures by library."""
+        """Collect every library; return the failures by library."""
         self.api.mirror(self.mirror)
         outcomes = list(self.source().collect(self.study.library_names, sweep=sweep))
         failures = {outcome.library: outcome.failure for outcome in outcomes if outcome.failure}
@@ -106,27 +106,27 @@ class Following:
         return failures
 
     def load(self, home=None):
-        """Load every library, and draw the samples."""
+        """Load every library and sample its commits."""
         source = self.source()
         with Warehouse(home or self.home, "a test") as warehouse:
             for library in self.study.library_names:
-                parts = source.load(
+                loaded = source.load(
                     library, lambda table, where, params: warehouse.current_rows(SPECS[table], where, params)
                 )
                 for table in TABLES:
-                    part = parts[table]
-                    store(warehouse, f"github.{table}", part.frame, part.outdated, part.params)
+                    rows = loaded[table]
+                    store(warehouse, f"github.{table}", rows.frame, rows.outdated, rows.params)
                 commits = warehouse.read("from github.fix_commits where library = $library", {"library": library})
-                drawn = bottom_k_sample(
+                sample = bottom_k_sample(
                     commits, library, self.study.study.seed, self.study.selection.commits_per_library
                 )
-                details = source.details(library, drawn["sha"].to_list())
-                rows = drawn.join(details, on=["library", "sha"], how="left")
+                details = source.details(library, sample["sha"].to_list())
+                rows = sample.join(details, on=["library", "sha"], how="left")
                 names = SPECS["github.sampled_commits"].column_names
                 store(warehouse, "github.sampled_commits", rows.select(names), "library = ?", [library])
 
     def refresh(self, *, sweep=False):
-        """Collect and load; nothing may fail."""
+        """Collect and load without a failure."""
         assert self.collect(sweep=sweep) == {}
         self.load()
 
@@ -134,26 +134,27 @@ class Following:
         return self.tables(name)[name]
 
     def tables(self, *names, home=None):
-        """Tables by name, all rows."""
+        """Return tables by name, sorted by all columns."""
         with Warehouse(home or self.home, "a test") as warehouse:
             return {name: warehouse.read(f"from github.{name} order by all") for name in names}
 
     def cursors(self):
-        """Per library, the collections that count."""
+        """Return the names of the finished collections by library."""
         kinds = {"discovery", "commits", "clone"}
         return {
             library: [collection.name for collection in self.landing.done(library, kinds)]
             for library in self.study.library_names
         }
 
-    # The proofs, by the letters of the fault matrix.
+    # The checks, by their letters in the fault matrix.
 
     def proves_truth(self):
-        """A: what the branches reach and what is marked as reachable is the same, and so are the repositories."""
+        """Check A: the repositories and the reachable commits are those of the stand-in."""
         tables = self.tables("fix_commits", "repositories", "sampled_commits")
         rows = tables["fix_commits"].filter(pl.col("is_reachable"))
         repositories = tables["repositories"]
         for library in self.study.libraries:
+            assert isinstance(library.repositories, str), "a study that searches"
             topic = library.repositories.removeprefix("topic:")
             hosted = [each for each in self.api.hosted.values() if topic in each.topics and each.status is None]
             alive = repositories.filter(pl.col("state").is_in(["ok", "renamed"]), library=library.name)
@@ -162,38 +163,38 @@ class Following:
             found = rows.filter(pl.col("library") == library.name)
             of_hosted = found.filter(pl.col("repository_id").is_in(alive["repository_id"].to_list()))
             assert set(of_hosted.select("full_name", "sha").rows()) == expected
-            drawn = tables["sampled_commits"].filter(pl.col("library") == library.name)
-            everything = len(set(found["sha"]))
-            assert drawn.height == min(everything, self.study.selection.commits_per_library)
-            assert drawn["files_changed"].null_count() == 0
+            sample = tables["sampled_commits"].filter(pl.col("library") == library.name)
+            distinct = len(set(found["sha"]))
+            assert sample.height == min(distinct, self.study.selection.commits_per_library)
+            assert sample["files_changed"].null_count() == 0
 
     def proves_one_row_each(self):
-        """B: no commit twice in a repository."""
+        """Check B: no commit is twice in a repository."""
         assert not self.table("fix_commits").select("library", "full_name", "sha").is_duplicated().any()
 
     def proves_count(self):
-        """C: the ledger has every request that the stand-in got."""
+        """Check C: the ledger has every request that the stand-in received."""
         proves_count(self.ledger, self.api)
 
     def proves_rebuilding(self):
-        """D: landing alone, without a network, gives the same tables."""
-        elsewhere = Home(self.root, f"{self.study.name}_anew")
+        """Check D: the same tables can be rebuilt from landing, without requests."""
+        elsewhere = Home(self.root, f"{self.study.name}_rebuilt")
         elsewhere.secret_key.parent.mkdir(parents=True, exist_ok=True)
         elsewhere.secret_key.write_bytes(self.home.secret_key.read_bytes())
-        asked = len(self.api.log)
+        requests = len(self.api.log)
         tables = [SPECS[f"github.{table}"].name for table in (*TABLES, "sampled_commits")]
         with Warehouse(elsewhere, "a test") as warehouse:
             for table in tables:
                 warehouse.connection.execute(f"drop table if exists {table}")
         self.load(elsewhere)
-        assert len(self.api.log) == asked
+        assert len(self.api.log) == requests
         names = (*TABLES, "sampled_commits")
-        before, anew = self.tables(*names), self.tables(*names, home=elsewhere)
+        before, rebuilt = self.tables(*names), self.tables(*names, home=elsewhere)
         for name in names:
-            assert anew[name].equals(before[name]), name
+            assert rebuilt[name].equals(before[name]), name
 
     def proves_secrecy(self):
-        """E: the token is nowhere, and people's names and addresses only in the replies themselves."""
+        """Check E: the token is nowhere, and people's names and addresses are in replies and clones only."""
         for text in [*self.logged, *self.errors]:
             assert PLANTED not in text
             assert not any(person.decode() in text for person in PEOPLE)
@@ -205,12 +206,12 @@ class Following:
                     assert not any(person in content for person in PEOPLE), path
 
     def gaps(self):
-        """F: seconds between one request and the next."""
+        """Return the seconds between consecutive requests."""
         return [later.at - earlier.at for earlier, later in itertools.pairwise(self.api.log)]
 
 
 def store(warehouse, name, frame, outdated, params):
-    """Write a part of a table, without the checks that look at other stages."""
+    """Write rows of a table, without the checks that read tables of other stages."""
     spec = SPECS[name]
     checks = tuple(check for check in spec.checks if "reference." not in check.violations)
     written = warehouse.replace_part(dataclasses.replace(spec, checks=checks), frame, outdated, params)
@@ -218,7 +219,7 @@ def store(warehouse, name, frame, outdated, params):
 
 
 def fixes(path):
-    """The commits of a repository's branch whose first line says that they fix something, by git itself."""
+    """Return the hashes of the branch's commits whose subject matches the pattern, as git lists them."""
     pattern = re.compile(STUDY.selection.fix_pattern)
     entries = git(path, "log", "--format=%H %s", "main").splitlines()
     return {entry[:40] for entry in entries if pattern.search(entry[41:])}

@@ -1,17 +1,17 @@
-"""Commits that are known by their hash, looked up one by one."""
+"""Look-ups of commits by their hash, one request each."""
 
 from typing import Any, ClassVar
 
 import polars as pl
 
 from dlbug_assets.github.api.access import ApiAccess
-from dlbug_assets.github.api.replies import ask_for_details, change, commit_in, landed_details
+from dlbug_assets.github.api.replies import get_details, landed_details, parse_change, parse_commit
 from dlbug_assets.github.commits import CHANGES, COMMITS, Repository, change_row, commit_row
 from dlbug_assets.ingest.landing import Collection, Landing
 
 
 class CommitLookups:
-    """The look-ups of one library."""
+    """The look-ups of one library's commits."""
 
     KIND: ClassVar[str] = "look-up"
 
@@ -22,12 +22,14 @@ class CommitLookups:
 
     @property
     def done(self) -> list[Collection]:
-        """The collections that count, oldest first."""
+        """The finished collections, oldest first."""
         return self._landing.done(self._library, {self.KIND})
 
     def collect(self, known: pl.DataFrame) -> dict[str, Any]:
-        """Land what GitHub says of the commits (full_name, sha) that were not looked up before. What was had as a whole
-        counts even where the rest cannot be had now. Raises what the transport raises."""
+        """Land GitHub's replies for the commits (full_name, sha) that were not looked up before; return counts.
+
+        Commits looked up before an error stay looked up. Raises what :class:`.transport.Transport` raises.
+        """
         before = set(landed_details(self.done))
         wanted = [(name, sha) for name, sha in known.select("full_name", "sha").rows() if sha not in before]
         if not wanted:
@@ -39,7 +41,7 @@ class CommitLookups:
         counts: dict[str, int] = {}
         try:
             for name, sha in wanted:
-                ask_for_details(client, f"repos/{name}", sha)
+                get_details(client, f"repos/{name}", sha)
                 looked_up += 1
         finally:
             if looked_up:
@@ -50,17 +52,17 @@ class CommitLookups:
         return {"kind": self.KIND, "requests": client.requests, **counts}
 
     def commits(self, known: pl.DataFrame) -> pl.DataFrame:
-        """What was looked up of these commits (full_name, sha), as the columns COMMITS of histories."""
+        """Return those of these commits (full_name, sha) that GitHub has, with the columns of COMMITS."""
         pages = landed_details(self.done)
         rows = [
-            commit_row(self._library, Repository(name, name), commit_in(pages[sha][0]), is_reachable=None)
+            commit_row(self._library, Repository(name, name), parse_commit(pages[sha][0]), is_reachable=None)
             for name, sha in known.select("full_name", "sha").rows()
             if pages.get(sha)
         ]
         return pl.DataFrame(rows, schema=COMMITS)
 
     def changes(self) -> pl.DataFrame:
-        """What was looked up, as the columns CHANGES of histories."""
+        """Return the changes of all commits that were looked up, with the columns of CHANGES."""
         pages = landed_details(self.done)
-        rows = [change_row(self._library, sha, change(files)) for sha, files in pages.items() if files]
+        rows = [change_row(self._library, sha, parse_change(replies)) for sha, replies in pages.items() if replies]
         return pl.DataFrame(rows, schema=CHANGES)

@@ -1,9 +1,9 @@
-"""PyGithub on top of our transport: a requester that passes on what PyGithub asks for, and the calls made through it.
+"""PyGithub on top of our transport: a requester that passes on PyGithub's requests, and the calls made through it.
 
 PyGithub's objects and lists take a requester as a constructor argument and pass it on to what they create. Its own
 requester would lose commits (it drops the query of a redirect, takes an empty reply for the end of a list, and retries
 without a pause) and log whole replies, including people's e-mail addresses. tests/github/api/test_pygithub_upstream.py
-pins each of these faults, and what the subclass here relies on.
+covers each of these faults, and what the subclass here relies on.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,13 +15,13 @@ from github.PaginatedList import PaginatedList
 from github.Repository import Repository, RepositorySearchResult
 from github.Requester import Requester
 
-from dlbug_assets.github.api.transport import Answer, RefusedError
+from dlbug_assets.github.api.transport import RefusedError, Response
 
 
 class TransportRequester(Requester):
-    """A requester that gets every reply from ``get``, given a path below ``root`` and parameters."""
+    """A requester that gets every response from ``get``, given a path below ``root`` and parameters."""
 
-    def __init__(self, root: str, per_page: int, get: Callable[[str, Mapping[str, Any] | None], Answer]) -> None:
+    def __init__(self, root: str, per_page: int, get: Callable[[str, Mapping[str, Any] | None], Response]) -> None:
         super().__init__(
             auth=None, base_url=root, timeout=DEFAULT_TIMEOUT, user_agent=DEFAULT_USER_AGENT, per_page=per_page,
             verify=True, retry=None, pool_size=None,
@@ -34,13 +34,16 @@ class TransportRequester(Requester):
         """Return status, headers and body of a GET. The transport sets the headers and follows redirects."""
         if verb != "GET":
             raise AssertionError(f"{verb} {url}: only GET requests are sent")
-        answer = self._get(url.removeprefix(self.base_url).removeprefix("/"), parameters)
-        return answer.status, dict(answer.headers), answer.body.decode()
+        response = self._get(url.removeprefix(self.base_url).removeprefix("/"), parameters)
+        return response.status, dict(response.headers), response.body.decode()
 
 
 def search_repositories(requester: Requester, query: str, page: int) -> tuple[list[Repository], int, bool]:
-    """Return a page (from 1) of the repositories that match a query, most stars first, the number of all matches, and
-    whether GitHub ran out of time while searching. Raises :class:`RefusedError` for an invalid query."""
+    """Return a page of the repositories that match a query, the number of all matches, and whether it is incomplete.
+
+    Pages begin at 1; repositories with the most stars come first; a page is incomplete where GitHub's search timed out.
+    Raises :class:`RefusedError` for an invalid query.
+    """
     params = {"sort": "stars", "order": "desc", "q": query}
     found = PaginatedList(RepositorySearchResult, requester, "/search/repositories", params)
     try:
@@ -50,10 +53,10 @@ def search_repositories(requester: Requester, query: str, page: int) -> tuple[li
     return list(repositories), found.totalCount, bool(found.incomplete_results)
 
 
-def get_repository(requester: Requester, number_or_name: int | str) -> Repository | int:
-    """Return a repository by its number or by owner/name; or the HTTP status of the refusal."""
-    collection = "repositories" if isinstance(number_or_name, int) else "repos"
+def get_repository(requester: Requester, id_or_name: int | str) -> Repository | int:
+    """Return a repository by its ID or by owner/name, or the HTTP status if GitHub refuses it."""
+    collection = "repositories" if isinstance(id_or_name, int) else "repos"
     try:
-        return Repository(requester, url=f"/{collection}/{number_or_name}")
+        return Repository(requester, url=f"/{collection}/{id_or_name}")
     except GithubException as error:
         return error.status

@@ -1,7 +1,6 @@
-"""One request to GitHub's REST API, whole or not at all.
+"""Transport of requests to GitHub's REST API: retries, waits, quota, redirects and the classification of responses.
 
-What belongs here: deadlines, retries, waits, quota, redirects, and telling a reply from a failure. The token is added
-here and nowhere else, and it goes to the API's own host alone.
+The token is added here and nowhere else, and it is sent to the API's own host only.
 """
 
 import logging
@@ -24,28 +23,28 @@ from dlbug_assets.ingest.quota import EVERY, DeferredError, Ledger, wait_for_hol
 logger = logging.getLogger(__name__)
 
 _VERSION = "2022-11-28"
-#: Searches and everything else have quotas of their own.
+#: Searches have one quota, everything else has another.
 CORE, SEARCH = "core", "search"
-#: Kept for whoever needs the API by hand in the same hour; searches are counted by the minute.
+#: Requests left unused for manual use of the API in the same hour; the quota of searches is renewed every minute.
 _RESERVES = {CORE: 10, SEARCH: 0}
-#: A limit that ends at a second has been found to last into the next one.
+#: In practice, a limit lasts up to a second longer than its headers state.
 _MARGIN_SECONDS = 2
-#: After as many failures of the server as we have patience for.
+#: How long to send nothing after the last attempt of the retry policy has failed.
 _OUTAGE_SECONDS = 600
-_HOPS = 3
+_MOST_REDIRECTS = 3
 _OK, _NOT_MODIFIED, _UNAUTHORIZED, _FORBIDDEN, _TOO_MANY, _SERVER_ERROR = 200, 304, 401, 403, 429, 500
 _REDIRECTS = (301, 302, 307, 308)
-#: What a refusal says that is a limit; any other one is for good.
-_LIMIT = re.compile(r"rate limit|abuse detection|wait a few minutes|retry your request again later", re.I)
+#: Messages of refusals that end with time. Other refusals are permanent.
+_LIMIT_MESSAGE = re.compile(r"rate limit|abuse detection|wait a few minutes|retry your request again later", re.I)
 
 
 class RefusedError(DlbugError):
-    """What the API will not do, whatever is tried: a wrong token, a redirect to somewhere else."""
+    """A request that the API will never accept, such as one with a wrong token or one redirected to another host."""
 
 
 @dataclass(frozen=True)
-class Answer:
-    """A reply that says something: 200, 304, or a refusal that concerns what was asked for alone."""
+class Response:
+    """A final response: status 200, 304, or a refusal that concerns the requested resource only."""
 
     status: int
     headers: Mapping[str, str]
@@ -53,7 +52,7 @@ class Answer:
 
     @cached_property
     def content(self) -> Any:
-        """The JSON of the body; raises :class:`MalformedError` for what is none."""
+        """The parsed JSON of the body; raises :class:`MalformedError` if it is not an object or a list."""
         try:
             content = read_json(self.body)
         except ValueError:
@@ -64,16 +63,16 @@ class Answer:
 
     @property
     def has_next(self) -> bool:
-        """Whether another page follows. `last` may be missing; `next` is not where there is more."""
+        """Whether another page follows; the header has a link `next` if so, while `last` may be missing."""
         return re.search(r'rel="next"', self.headers.get("link", "")) is not None
 
 
 class Transport:
-    """Asks one API root. Serial: one request at a time.
+    """Requests to one API root, one at a time.
 
-    Waits and failed attempts are logged. Raises :class:`DeferredError` for what must wait longer
-    than ``patience.hold`` (limits, outages), :class:`MalformedError` for replies that are none, :class:`RefusedError`
-    for what the API will not do.
+    Waits and failed attempts are logged. Raises :class:`DeferredError` where a limit or an outage requires a longer
+    wait than ``retry_policy.hold``, :class:`UnreachableError` without a network, :class:`MalformedError` for replies
+    that are not valid, and :class:`RefusedError` for requests that the API never accepts.
     """
 
     def __init__(
@@ -83,8 +82,8 @@ class Transport:
         ledger: Ledger,
         clock: Clock,
         *,
-        wire: HttpClient,
-        patience: RetryPolicy,
+        http_client: HttpClient,
+        retry_policy: RetryPolicy,
     ) -> None:
         parts = urlsplit(root)
         if parts.scheme not in ("http", "https") or not parts.netloc:
@@ -94,156 +93,160 @@ class Transport:
         self._token = token
         self._ledger = ledger
         self._clock = clock
-        self._patience = patience
-        self._wire = wire
+        self._retry_policy = retry_policy
+        self._http_client = http_client
 
     def get(
-        self, path: str, params: Mapping[str, Any], headers: Mapping[str, str], land: Callable[[Answer], None]
-    ) -> Answer:
-        """What the API answers to a path below its root; ``land`` gets it before anything looks into it."""
+        self, path: str, params: Mapping[str, Any], headers: Mapping[str, str], land: Callable[[Response], None]
+    ) -> Response:
+        """Return the response for a path below the API's root; ``land`` stores it before it is parsed."""
         method = _method(path)
         resource = SEARCH if path.startswith("search/") else CORE
         service = self.services[resource]
-        url, given, hops, failures, limits = f"{self.root}/{path}", dict(params), 0, 0, 0
+        url, query, redirects, failures, limits = f"{self.root}/{path}", dict(params), 0, 0, 0
         while True:
-            wait_for_holds(self._ledger, service, method, self._patience.hold, name="GitHub")
+            wait_for_holds(self._ledger, service, method, self._retry_policy.hold, name="GitHub")
             number = self._ledger.record_request(service, method)
             try:
-                answer = self._exchange(url, given, headers)
+                response = self._send(url, query, headers)
             except TransientError as error:
                 failures += 1
-                self._failed(number, service, method, str(error), failures)
+                self._record_failure(number, service, method, str(error), failures)
                 continue
-            self._count(service, resource, answer, number)
-            if answer.status in _REDIRECTS:
-                hops += 1
-                url, given = self._followed(url, given, answer, hops)
-            elif self._is_limited(answer):
+            self._record_quota(service, resource, response, number)
+            if response.status in _REDIRECTS:
+                redirects += 1
+                url, query = self._redirected(url, query, response, redirects)
+            elif self._is_limited(response):
                 limits += 1
-                self._hold(service, answer, limits)
-            elif answer.status == _UNAUTHORIZED:
-                raise RefusedError(f"GitHub does not accept the token ({_said(answer)}). Check GITHUB_TOKEN.")
+                self._hold(service, response, limits)
+            elif response.status == _UNAUTHORIZED:
+                raise RefusedError(f"GitHub does not accept the token ({_error_text(response)}). Check GITHUB_TOKEN.")
             else:
-                if answer.status != _NOT_MODIFIED:
-                    land(answer)
-                if answer.status == _OK:
-                    self._prove(answer, method)
-                return answer
+                if response.status != _NOT_MODIFIED:
+                    land(response)
+                if response.status == _OK:
+                    self._check_content(response, method)
+                return response
 
-    def _exchange(self, url: str, params: Mapping[str, Any], headers: Mapping[str, str]) -> Answer:
+    def _send(self, url: str, params: Mapping[str, Any], headers: Mapping[str, str]) -> Response:
         secret = {"Authorization": f"Bearer {self._token}"} if self._token else {}
         plain = {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": _VERSION, "User-Agent": "dlbug"}
-        status, told, body = self._wire.get(url, params, {**plain, **headers, **secret}, self._patience)
+        status, received, body = self._http_client.get(url, params, {**plain, **headers, **secret}, self._retry_policy)
         if status >= _SERVER_ERROR:
             raise TransientError(f"HTTP {status}")
-        return Answer(status, {name.lower(): value for name, value in told.items()}, body)
+        return Response(status, {name.lower(): value for name, value in received.items()}, body)
 
-    def _failed(self, number: int, service: str, method: str, reason: str, failures: int) -> None:
-        """Pause before another try; after the last one hold everything where the
-        service is in trouble, so that nobody hammers it."""
+    def _record_failure(self, number: int, service: str, method: str, reason: str, failures: int) -> None:
+        """Wait before the next attempt; after the last one hold all requests to a service that fails, and raise."""
         self._ledger.record_response(number, reason)
         logger.warning("%s: %s", method, reason)
-        if failures < self._patience.attempts:
-            # Jittered, so that several who met the same outage do not come back together.
-            self._clock.sleep(self._patience.pause * 2 ** (failures - 1) * random.uniform(1, 1.5))  # noqa: S311
+        if failures < self._retry_policy.attempts:
+            # With jitter, so that processes that met the same outage do not return at the same time.
+            self._clock.sleep(self._retry_policy.pause * 2 ** (failures - 1) * random.uniform(1, 1.5))  # noqa: S311
             return
         failed = f"{self.root}/{method} failed {failures} times, the last time with: {reason}"
         if not reason.startswith("HTTP"):
-            raise UnreachableError(f"{failed}. Is there a network? What was collected is kept; run again to go on.")
-        until = self._ledger.hold(service, EVERY, _OUTAGE_SECONDS, f"failed {failures} times, with {reason} at last")
+            raise UnreachableError(f"{failed}. Is there a network? Collected data is kept; run again to resume.")
+        until = self._ledger.hold(service, EVERY, _OUTAGE_SECONDS, f"failed {failures} times, last with {reason}")
         raise DeferredError(
-            f"{failed}. Is the service up? What was collected is kept; nothing is asked before "
-            f"{format_minute(until)}; run again after that to go on.",
+            f"{failed}. Is the service up? Collected data is kept; nothing is asked before {format_minute(until)}; "
+            "run again after that to resume.",
             until,
         )
 
-    def _count(self, service: str, resource: str, answer: Answer, number: int) -> None:
-        """Write down the quota; hold what would touch the reserve."""
-        left, most = _whole(answer, "x-ratelimit-remaining"), _whole(answer, "x-ratelimit-limit")
-        self._ledger.record_response(number, f"HTTP {answer.status}", left, most)
-        if left is not None and left <= _RESERVES[resource] and not self._is_limited(answer):
+    def _record_quota(self, service: str, resource: str, response: Response, number: int) -> None:
+        """Record the quota in the ledger; hold all requests while only the reserve is left."""
+        left, most = _integer(response, "x-ratelimit-remaining"), _integer(response, "x-ratelimit-limit")
+        self._ledger.record_response(number, f"HTTP {response.status}", left, most)
+        if left is not None and left <= _RESERVES[resource] and not self._is_limited(response):
             self._ledger.hold(
-                service, EVERY, self._until_reset(answer), f"{left} of {most} requests are left and kept in reserve"
+                service, EVERY, self._until_reset(response), f"{left} of {most} requests are left and kept in reserve"
             )
 
-    def _is_limited(self, answer: Answer) -> bool:
-        if answer.status == _TOO_MANY:
+    def _is_limited(self, response: Response) -> bool:
+        if response.status == _TOO_MANY:
             return True
-        return answer.status == _FORBIDDEN and (
-            "retry-after" in answer.headers
-            or _whole(answer, "x-ratelimit-remaining") == 0
-            or _LIMIT.search(_said(answer)) is not None
+        return response.status == _FORBIDDEN and (
+            "retry-after" in response.headers
+            or _integer(response, "x-ratelimit-remaining") == 0
+            or _LIMIT_MESSAGE.search(_error_text(response)) is not None
         )
 
-    def _hold(self, service: str, answer: Answer, limits: int) -> None:
-        """Note how long a limit lasts, as GitHub's documentation tells to read it: Retry-After, else the reset of a
-        quota that is used up, else a minute that doubles each time."""
-        reason = f"limited: {_said(answer)}"
-        if limits >= self._patience.attempts:
+    def _hold(self, service: str, response: Response, limits: int) -> None:
+        """Hold requests for the duration of a limit, by the rules of GitHub's documentation.
+
+        The duration is Retry-After, else the time until the reset of a used-up quota, else a minute that doubles each
+        time (docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api).
+        """
+        reason = f"limited: {_error_text(response)}"
+        if limits >= self._retry_policy.attempts:
             self._ledger.hold(service, EVERY, _OUTAGE_SECONDS, f"{reason} ({limits} times)")
-        wait = _whole(answer, "retry-after")
+        wait = _integer(response, "retry-after")
         if wait is not None:
-            # A secondary limit counts whatever is asked.
+            # A secondary limit applies to all resources.
             for each in self.services.values():
                 self._ledger.hold(each, EVERY, wait + _MARGIN_SECONDS, reason)
-        elif _whole(answer, "x-ratelimit-remaining") == 0:
-            self._ledger.hold(service, EVERY, self._until_reset(answer), reason)
+        elif _integer(response, "x-ratelimit-remaining") == 0:
+            self._ledger.hold(service, EVERY, self._until_reset(response), reason)
         else:
             for each in self.services.values():
-                self._ledger.hold(each, EVERY, self._patience.limited * 2 ** (limits - 1), reason)
+                self._ledger.hold(each, EVERY, self._retry_policy.limited * 2 ** (limits - 1), reason)
 
-    def _until_reset(self, answer: Answer) -> float:
-        """Seconds until a quota is new, by the server's own clock."""
-        reset = _whole(answer, "x-ratelimit-reset")
+    def _until_reset(self, response: Response) -> float:
+        """Return the seconds until a quota is renewed, by the server's clock."""
+        reset = _integer(response, "x-ratelimit-reset")
         if reset is None:
-            return self._patience.limited
+            return self._retry_policy.limited
         try:
-            now = parsedate_to_datetime(answer.headers.get("date", "")).replace(tzinfo=UTC)
+            now = parsedate_to_datetime(response.headers.get("date", "")).replace(tzinfo=UTC)
         except ValueError:
             now = self._clock.now()
         return max(reset - now.timestamp(), 0) + _MARGIN_SECONDS
 
-    def _followed(self, url: str, params: dict[str, Any], answer: Answer, hops: int) -> tuple[str, dict[str, Any]]:
-        """Where a redirect leads, with what was asked for."""
-        target = urlsplit(urljoin(url, answer.headers.get("location", "")))
+    def _redirected(
+        self, url: str, params: dict[str, Any], response: Response, redirects: int
+    ) -> tuple[str, dict[str, Any]]:
+        """Return the address and the parameters of a redirect, which keeps the parameters if it names none."""
+        target = urlsplit(urljoin(url, response.headers.get("location", "")))
         root = urlsplit(self.root)
         if (target.scheme, target.netloc) != (root.scheme, root.netloc):
             raise RefusedError(
-                f"{self.root} redirects to {target.scheme}://{target.netloc}: nothing is asked there, since the token "
-                "would go along. Check DLBUG_GITHUB_URL."
+                f"{self.root} redirects to {target.scheme}://{target.netloc}: nothing is asked there, because that "
+                "host would receive the token. Check DLBUG_GITHUB_URL."
             )
-        if hops > _HOPS:
-            raise MalformedError(f"{url}: more than {_HOPS} redirects after each other")
+        if redirects > _MOST_REDIRECTS:
+            raise MalformedError(f"{url}: more than {_MOST_REDIRECTS} redirects in a row")
         return target._replace(query="", fragment="").geturl(), dict(parse_qsl(target.query)) or params
 
-    def _prove(self, answer: Answer, method: str) -> None:
+    def _check_content(self, response: Response, method: str) -> None:
         try:
-            answer.content  # noqa: B018 - a reply that is none is told here, before anybody takes it for an empty one
+            response.content  # noqa: B018 - raises before a malformed reply can be treated as an empty one
         except MalformedError as error:
             raise MalformedError(f"{self.root}/{method}: {error}") from None
 
 
 def service_name(root: str, token: str | None, resource: str) -> str:
-    """How the ledger calls an API root: each resource has its own quota, and another one with a token."""
+    """Return the ledger's name of an API root; quotas differ by resource and by whether a token is used."""
     return f"{root.rstrip('/')} {resource} {'with' if token else 'without'} a token"
 
 
 def _method(path: str) -> str:
-    """A path without what differs from one repository to the other."""
+    """Return a path with placeholders for the repository and the hash, for the ledger and the log."""
     path = re.sub(r"^repos/[^/]+/[^/]+", "repos/{name}", path)
     path = re.sub(r"^repositories/\d+", "repositories/{id}", path)
     return re.sub(r"[0-9a-f]{40}", "{sha}", path)
 
 
-def _said(answer: Answer) -> str:
-    """What a refusal says, shortened."""
+def _error_text(response: Response) -> str:
+    """Return the status and the beginning of the message of a refusal."""
     try:
-        message = answer.content["message"]
+        message = response.content["message"]
     except (MalformedError, KeyError, TypeError):
-        return f"HTTP {answer.status}"
-    return f"HTTP {answer.status}: {str(message)[:200]}"
+        return f"HTTP {response.status}"
+    return f"HTTP {response.status}: {str(message)[:200]}"
 
 
-def _whole(answer: Answer, header: str) -> int | None:
-    value = answer.headers.get(header, "")
+def _integer(response: Response, header: str) -> int | None:
+    value = response.headers.get(header, "")
     return int(value) if value.isdigit() else None

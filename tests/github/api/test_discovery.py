@@ -1,4 +1,4 @@
-"""Which repositories are followed: found by GitHub's search or listed, known by their number."""
+"""Discovery of repositories: found by GitHub's search or listed by the study, and identified by their ID."""
 
 import logging
 
@@ -22,7 +22,7 @@ def api():
 
 
 def host(api, *stars, first=1, created="2016-01-01T00:00:{:02}Z", **fields):
-    """Repositories with so many stars, numbered from ``first``."""
+    """Add a repository for each number of stars, with IDs from ``first``."""
     for number, count in enumerate(stars, first):
         api.add(None, f"jane/r{number}", number=number, stars=count, created=created.format(number % 60), **fields)
 
@@ -33,28 +33,28 @@ def study(api, tmp_path):
 
 
 def discovered(study, **changes):
-    """The number, name and state of what is followed after one more discovery."""
+    """Return ID, name and state of the followed repositories after another discovery."""
     library = Library.model_validate(STUDY.libraries[0].model_dump() | changes)
     discovery = Discovery(library, study.landing, study.access)
     discovery.collect()
-    return [(target.number, target.full_name, target.state) for target in discovery.targets()]
+    return [(found.number, found.full_name, found.state) for found in discovery.repositories()]
 
 
 def numbers(found):
-    return [number for number, _, _ in found]
+    return [number or 0 for number, _, _ in found]
 
 
-def test_those_with_the_most_stars_are_followed_in_their_order(api, study):
+def test_the_repositories_with_the_most_stars_are_followed_in_descending_order(api, study):
     host(api, 5, 9, 7, 9)
     assert numbers(discovered(study, max_repositories=3)) == [2, 4, 3]
 
 
-def test_one_that_is_followed_stays_even_when_others_get_more_stars(api, study):
+def test_a_followed_repository_stays_followed_when_others_get_more_stars(api, study):
     host(api, 5, 9, 7)
     assert numbers(discovered(study, max_repositories=2)) == [2, 3]
     api.hosted[1].stars = 100
     assert numbers(discovered(study, max_repositories=2)) == [2, 3]
-    # Another question is answered anew.
+    # A changed limit begins a new selection.
     assert numbers(discovered(study, max_repositories=1)) == [1]
 
 
@@ -65,7 +65,7 @@ def test_forks_and_other_topics_are_not_found(api, study):
     assert numbers(discovered(study)) == [1]
 
 
-def test_what_the_search_no_longer_finds_is_looked_up(api, study):
+def test_repositories_that_the_search_no_longer_finds_are_looked_up(api, study):
     host(api, 5, 4, 3, 2, 1)
     before = discovered(study)
     api.hosted[1].topics = ()
@@ -77,7 +77,7 @@ def test_what_the_search_no_longer_finds_is_looked_up(api, study):
         (1, "jane/r1", "ok"), (2, "jane/r2", "gone"), (3, "jane/r3", "blocked"), (4, "elsewhere/r4", "renamed"),
         (5, "jane/r5", "ok"),
     ]  # fmt: skip
-    # Gone is not for ever, renamed is.
+    # Gone is a temporary state, renamed is permanent.
     api.hosted[2].status = None
     api.rename(4, "jane/r4")
     assert discovered(study)[:4] == [before[0], before[1], (3, "jane/r3", "blocked"), (4, "jane/r4", "renamed")]
@@ -86,7 +86,7 @@ def test_what_the_search_no_longer_finds_is_looked_up(api, study):
 @pytest.mark.slow
 @pytest.mark.parametrize("stars", [1, 9])
 @pytest.mark.parametrize("way", ["api", "clone", "listed"])
-def test_one_made_again_under_its_name_takes_its_row_and_the_commits_of_both_are_kept(api, tmp_path, way, stars):
+def test_a_recreated_repository_replaces_the_row_and_the_commits_of_both_are_kept(api, tmp_path, way, stars):
     study = Following(api, tmp_path / "home", LISTED if way == "listed" else with_sources(STUDY, commits=way))
     first, second = GitRepository(tmp_path / "first"), GitRepository(tmp_path / "second")
     first.commit("Fix the first", {"a.py": "1\n"})
@@ -101,10 +101,10 @@ def test_one_made_again_under_its_name_takes_its_row_and_the_commits_of_both_are
         assert repositories.rows() == [(2, "jane/r", "ok", second.git("rev-parse", "HEAD"))]
         commits = study.table("fix_commits").select("repository_id", "full_name", "title", "is_reachable").sort("title")
         assert commits.rows() == [(1, "jane/r", "Fix the first", True), (2, "jane/r", "Fix the second", True)]
-        drawn = study.table("sampled_commits").select("title", "files_changed").sort("title")
-        assert drawn.rows() == [("Fix the first", 1), ("Fix the second", 2)]
+        sampled = study.table("sampled_commits").select("title", "files_changed").sort("title")
+        assert sampled.rows() == [("Fix the first", 1), ("Fix the second", 2)]
     study.proves_rebuilding()
-    # What somebody pushes again counts in the one that is there.
+    # A commit pushed again to the new repository counts there.
     second.git("fetch", "-q", str(first.path), "main")
     second.git("reset", "-q", "--hard", "FETCH_HEAD")
     study.refresh()
@@ -112,11 +112,11 @@ def test_one_made_again_under_its_name_takes_its_row_and_the_commits_of_both_are
     assert commits.rows() == [(2, "Fix the first", True), (2, "Fix the second", False)]
 
 
-def test_one_that_is_listed_and_gone_keeps_its_commits_and_its_number(api, tmp_path):
+def test_a_listed_repository_that_is_gone_keeps_its_commits_and_its_id(api, tmp_path):
     study = Following(api, tmp_path / "home", LISTED)
-    made = GitRepository(tmp_path / "made")
-    head = made.commit("Fix it", {"a.py": "1\n"})
-    api.add(made.path, "jane/r", number=1)
+    repository = GitRepository(tmp_path / "repository")
+    head = repository.commit("Fix it", {"a.py": "1\n"})
+    api.add(repository.path, "jane/r", number=1)
     study.refresh()
     api.remove(1)
     for sweep in (False, True, True):
@@ -130,7 +130,7 @@ def test_one_that_is_listed_and_gone_keeps_its_commits_and_its_number(api, tmp_p
 
 @pytest.mark.slow
 @pytest.mark.parametrize("way", ["api", "clone"])
-def test_one_whose_old_name_another_bears_is_still_followed(api, tmp_path, way):
+def test_a_renamed_repository_is_followed_after_another_takes_its_old_name(api, tmp_path, way):
     study = Following(api, tmp_path / "home", with_sources(STUDY, commits=way))
     first, second = GitRepository(tmp_path / "first"), GitRepository(tmp_path / "second")
     first.commit("Fix the first")
@@ -147,14 +147,14 @@ def test_one_whose_old_name_another_bears_is_still_followed(api, tmp_path, way):
     ]  # fmt: skip
 
 
-def test_stars_that_move_one_from_page_to_page_hide_nothing(api, study, caplog):
+def test_a_repository_that_changes_pages_during_a_search_is_found_by_another_search(api, study, caplog):
     caplog.set_level(logging.INFO)
     host(api, *range(1000, 850, -1))
 
     def shuffle(request):
         if request.params.get("page") == "2":
             api.before = None
-            # The last one of the second page is first now, and pushes one from the first page to the second.
+            # Moves to the first page, and the last repository of the first page to the second.
             api.hosted[150].stars = 5000
 
     api.before = shuffle
@@ -162,18 +162,31 @@ def test_stars_that_move_one_from_page_to_page_hide_nothing(api, study, caplog):
     assert any(line.endswith(": 149 of 150 repositories, searching again") for line in caplog.messages)
 
 
+def test_a_search_that_never_returns_all_its_repositories_ends_with_a_warning(api, study, caplog):
+    host(api, *range(1000, 850, -1))
+
+    def hide(request):
+        # On the second page while the first one is requested, and the other way round.
+        api.hosted[150].stars = 5000 if request.params.get("page") == "2" else 0
+
+    api.before = hide
+    assert numbers(discovered(study)) == list(range(1, 150))
+    assert caplog.messages[-1].endswith(": GitHub counts 150 repositories but returns 149")
+    assert [request.params.get("page") for request in api.log] == [None, "2"] * 4
+
+
 @pytest.mark.slow
-def test_windows_meet_without_gap_and_overlap(api, study):
+def test_windows_of_creation_time_neither_overlap_nor_leave_gaps(api, study):
     for number in range(1, 1102):
         second = f"2016-01-01T{number // 3600:02}:{number // 60 % 60:02}:{number % 60:02}Z"
         api.add(None, f"jane/r{number}", number=number, created=second)
     found = discovered(study, max_repositories=2000)
     assert sorted(numbers(found)) == list(range(1, 1102))
-    # All in one half hour: the window is halved until they part.
+    # All are created within half an hour, so windows are halved many times.
     assert len(api.log) < 80
 
 
-def test_a_killed_search_goes_on_where_it_was(api, study):
+def test_an_interrupted_search_resumes_at_the_failed_page(api, study):
     host(api, *range(250))
 
     def spoil(request):
@@ -188,7 +201,7 @@ def test_a_killed_search_goes_on_where_it_was(api, study):
     assert [request.params.get("page") for request in api.log] == [None, "2", "3", "3"]
 
 
-def test_a_search_that_github_refuses_is_named(api, study):
+def test_the_error_for_an_invalid_query_names_it(api, study):
     host(api, 1)
     with pytest.raises(RefusedError, match="GitHub refuses the search 'nonsense:1 created:.*Validation Failed"):
         discovered(study, repositories="nonsense:1")
@@ -205,7 +218,7 @@ def test_listed_repositories_are_looked_up_by_name(api, study):
     ]  # fmt: skip
 
 
-def test_one_that_is_listed_by_its_old_and_its_new_name_is_one(api, study):
+def test_a_repository_listed_by_its_old_and_new_name_counts_once(api, study):
     host(api, 5, 4)
     api.rename(2, "elsewhere/r2")
     listed = ["jane/r1", "jane/r2", "elsewhere/r2"]
@@ -213,7 +226,7 @@ def test_one_that_is_listed_by_its_old_and_its_new_name_is_one(api, study):
 
 
 @pytest.mark.parametrize("address", ["./here", "https://gitlab.com/a/b", "ssh://git@host/a/b.git", "a/b/c"])
-def test_the_api_knows_repositories_of_github_only(api, study, address):
-    with pytest.raises(Exception, match="is not on GitHub, whose API is asked. Write owner/name"):
+def test_the_api_rejects_listed_addresses_outside_github(api, study, address):
+    with pytest.raises(Exception, match="is not on GitHub, but sources.commits is 'api'. Write owner/name"):
         discovered(study, repositories=[address])
     assert api.log == []

@@ -1,4 +1,4 @@
-"""Commits that are known by their hash, looked up one by one: each as a whole, or again the next time."""
+"""Look-ups of commits by their hash: a commit whose replies are incomplete is looked up again."""
 
 import polars as pl
 import pytest
@@ -15,7 +15,7 @@ DETAILS = "repos/{name}/commits/{sha}"
 
 @pytest.fixture
 def api(monkeypatch):
-    # The real one shows 300 files to a page.
+    # GitHub returns 300 files per page.
     monkeypatch.setattr(servers.github, "_FILES", 3)
     with GitHub() as server:
         server.token = PLANTED
@@ -24,7 +24,7 @@ def api(monkeypatch):
 
 @pytest.fixture
 def known(api, tmp_path):
-    """Two commits, of one file and of five."""
+    """Two commits, with one file and with five."""
     repository = GitRepository(tmp_path / "r")
     shas = [
         repository.commit("Fix one", {"a.py": "1\n"}),
@@ -35,14 +35,14 @@ def known(api, tmp_path):
 
 
 @pytest.fixture
-def looked_up(api, tmp_path):
-    """As a new process makes it: what it knows is on disk."""
+def lookups(api, tmp_path):
+    """Return a function for new look-ups, as a new process creates them: their state is on disk."""
     study = Following(api, tmp_path)
     return lambda: CommitLookups("Keras", study.landing, study.access)
 
 
 def spoil(api, page, kind):
-    """Let a fault happen to the first request for a page of a commit's files."""
+    """Add a fault to the first request for a page of a commit's files."""
 
     def before(request):
         if request.method == DETAILS and request.params.get("page") == page:
@@ -56,41 +56,39 @@ def files(changes):
     return sorted(changes.select("files_changed", "additions").rows())
 
 
-def test_a_commit_has_the_files_of_all_its_pages(api, known, looked_up):
-    assert looked_up().collect(known)["commits"] == 2
-    assert files(looked_up().changes()) == [(1, 1), (5, 5)]
+def test_the_changes_of_a_commit_include_all_pages_of_its_files(api, known, lookups):
+    assert lookups().collect(known)["commits"] == 2
+    assert files(lookups().changes()) == [(1, 1), (5, 5)]
     assert [request.params.get("page") for request in api.log] == [None, None, "2"]
-    assert looked_up().collect(known) == {"kind": "look-up", "note": "all looked up before"}
+    assert lookups().collect(known) == {"kind": "look-up", "note": "all looked up before"}
 
 
 @pytest.mark.parametrize("kind", ["cut_json", "empty_body", "wrong_shape"])
 @pytest.mark.parametrize("page", [None, "2"])
-def test_of_a_commit_whose_reply_is_none_nothing_is_known_until_it_is_looked_up_again(
-    api, known, looked_up, page, kind
-):
-    # The one with five files is the first.
+def test_a_commit_with_a_malformed_reply_is_looked_up_again(api, known, lookups, page, kind):
+    # Reversed, the commit with five files is looked up first, so that the fault is in its first page.
     known, expected = (known.reverse(), []) if page is None else (known, [(1, 1)])
     spoil(api, page, kind)
     with pytest.raises(MalformedError):
-        looked_up().collect(known)
-    assert files(looked_up().changes()) == expected
-    asked = len(api.log)
-    looked_up().collect(known)
-    assert files(looked_up().changes()) == [(1, 1), (5, 5)]
-    assert len(api.log) - asked == 3 - len(expected)
-    assert sorted(looked_up().commits(known)["title"]) == ["Fix five", "Fix one"]
+        lookups().collect(known)
+    assert files(lookups().changes()) == expected
+    requests = len(api.log)
+    lookups().collect(known)
+    assert files(lookups().changes()) == [(1, 1), (5, 5)]
+    assert len(api.log) - requests == 3 - len(expected)
+    assert sorted(lookups().commits(known)["title"]) == ["Fix five", "Fix one"]
 
 
-def test_of_a_commit_whose_second_page_is_refused_nothing_is_known_until_it_is_looked_up_again(api, known, looked_up):
+def test_a_commit_whose_second_page_is_refused_is_looked_up_again(api, known, lookups):
     spoil(api, "2", "forbidden")
-    looked_up().collect(known)
-    assert files(looked_up().changes()) == [(1, 1)]
-    looked_up().collect(known)
-    assert files(looked_up().changes()) == [(1, 1), (5, 5)]
+    lookups().collect(known)
+    assert files(lookups().changes()) == [(1, 1)]
+    lookups().collect(known)
+    assert files(lookups().changes()) == [(1, 1), (5, 5)]
 
 
-def test_a_commit_that_github_does_not_have_is_not_asked_for_again(api, known, looked_up):
+def test_a_commit_that_github_does_not_have_is_looked_up_once(api, known, lookups):
     unknown = known.vstack(pl.DataFrame({"full_name": ["jane/r"], "sha": ["0" * 40]}))
-    looked_up().collect(unknown)
-    assert files(looked_up().changes()) == [(1, 1), (5, 5)]
-    assert looked_up().collect(unknown)["note"] == "all looked up before"
+    lookups().collect(unknown)
+    assert files(lookups().changes()) == [(1, 1), (5, 5)]
+    assert lookups().collect(unknown)["note"] == "all looked up before"

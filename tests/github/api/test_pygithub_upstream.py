@@ -1,4 +1,4 @@
-"""What PyGithub does with the API's faults, and what our requester relies on.
+"""PyGithub's handling of faults of the API, and the parts of it that our requester relies on.
 
 The faults are the reasons for our transport. A test that fails after an upgrade means that a reason is gone, or that
 the requester must be adapted.
@@ -16,16 +16,16 @@ from github.Repository import Repository
 from github.Requester import Requester
 
 import github
-from dlbug_assets.github.api.transport import Answer
 from dlbug_assets.github.api.pygithub import TransportRequester, get_repository, search_repositories
-from servers.github import Fault, GitHub, world
+from dlbug_assets.github.api.transport import Response
+from servers.github import Fault, GitHub, make_repositories
 
 PLAIN = {"per_page": 5, "retry": None, "seconds_between_requests": None}
 
 
 @pytest.fixture(scope="module")
 def hosted(tmp_path_factory):
-    return world(tmp_path_factory.mktemp("hosted"), ["keras"], repositories=1)
+    return make_repositories(tmp_path_factory.mktemp("hosted"), ["keras"], repositories=1)
 
 
 @pytest.fixture
@@ -40,14 +40,14 @@ def client(api, **options):
     return github.Github(base_url=api.url, **{**PLAIN, **options})
 
 
-def test_a_redirect_loses_what_was_asked(api):
+def test_a_redirect_loses_the_query(api):
     api.rename(1000, "new/name")
     commits = client(api, lazy=True).get_repo("keras-lovers/project-0").get_commits(sha="main")
     commits.get_page(0)
     assert [request.params for request in api.log] == [{"sha": "main", "per_page": "5"}, {}]
 
 
-def test_an_empty_second_page_ends_the_list_in_silence(api):
+def test_an_empty_second_page_silently_ends_the_list(api):
     def spoil(request):
         if request.params.get("page") == "2":
             api.before = None
@@ -58,29 +58,29 @@ def test_an_empty_second_page_ends_the_list_in_silence(api):
     assert len(list(commits)) == 5
 
 
-def test_a_search_whose_reply_is_none_fails_without_saying_why(api):
+def test_a_search_with_a_malformed_reply_raises_an_unspecific_error(api):
     api.fail(Fault("wrong_shape"))
     with pytest.raises(TypeError, match="string indices must be integers"):
         client(api).search_repositories("topic:keras").get_page(0)
 
 
-def test_an_outage_is_hammered(api):
+def test_retries_in_an_outage_have_almost_no_pauses(api):
     api.fail(Fault("bad_gateway", times=None))
     start = time.monotonic()
     with pytest.raises(requests.exceptions.RetryError):
         client(api, retry=github.GithubRetry(total=6)).get_repo("keras-lovers/project-0")
     assert len(api.log) == 7
-    assert time.monotonic() - start < 30  # growing gaps would be more than a minute
+    assert time.monotonic() - start < 30  # an exponential backoff would take more than a minute
 
 
-def test_whole_replies_with_addresses_of_people_are_logged(api, caplog):
+def test_replies_are_logged_with_the_addresses_of_people(api, caplog):
     with caplog.at_level(logging.DEBUG, logger="github.Requester"):
         client(api, lazy=True).get_repo("keras-lovers/project-0").get_commits().get_page(0)
     assert "jane.doe@example.org" in caplog.text
 
 
 class Replies:
-    """What our requester gets its replies from, in place of the transport."""
+    """A stand-in for the transport, with prepared replies."""
 
     def __init__(self, *replies):
         self.calls = []
@@ -89,7 +89,7 @@ class Replies:
     def __call__(self, path, parameters):
         self.calls.append((path, parameters))
         status, headers, content = self.replies.pop(0)
-        return Answer(status, headers, json.dumps(content).encode())
+        return Response(status, headers, json.dumps(content).encode())
 
 
 def test_request_json_has_the_signature_that_our_requester_overrides():
@@ -101,13 +101,13 @@ def test_request_json_has_the_signature_that_our_requester_overrides():
     assert list(inspect.signature(TransportRequester.requestJson).parameters)[:4] == list(theirs)[:4]
 
 
-def test_searches_and_look_ups_ask_for_what_the_main_class_asks_for(api):
-    for ask in (
+def test_searches_and_look_ups_send_the_requests_of_the_main_class(api):
+    for send in (
         lambda hub: hub.search_repositories("topic:keras", sort="stars", order="desc").get_page(1),
         lambda hub: hub.get_repo(1000),
         lambda hub: hub.get_repo("keras-lovers/project-0"),
     ):
-        ask(client(api))
+        send(client(api))
     replies = Replies((200, {}, {"total_count": 0, "items": []}), (200, {}, {"id": 5}), (200, {}, {"id": 5}))
     requester = TransportRequester(api.url, 5, replies)
     search_repositories(requester, "topic:keras", 2)
@@ -122,7 +122,7 @@ def test_searches_and_look_ups_ask_for_what_the_main_class_asks_for(api):
     assert [(request.written.removeprefix("/"), request.params) for request in api.log] == sent
 
 
-def test_lists_go_through_the_requester_page_by_page(api):
+def test_all_pages_of_a_list_are_requested_through_the_requester(api):
     replies = Replies(
         (200, {"link": f'<{api.url}/repositories?page=2>; rel="next"'}, [{"id": 1}, {"id": 2}]),
         (200, {}, [{"id": 3}]),
@@ -137,7 +137,7 @@ def test_lists_go_through_the_requester_page_by_page(api):
     assert api.log == []
 
 
-def test_what_a_repository_creates_or_lacks_goes_through_its_requester(api):
+def test_lazy_fields_and_lists_of_a_repository_are_requested_through_its_requester(api):
     replies = Replies(
         (200, {}, {"total_count": 1, "items": [{"id": 5, "url": f"{api.url}/repositories/5"}]}),
         (200, {}, {"id": 5, "url": f"{api.url}/repositories/5", "archived": True}),
@@ -150,11 +150,11 @@ def test_what_a_repository_creates_or_lacks_goes_through_its_requester(api):
     assert api.log == []
 
 
-def test_a_refusal_is_reported_by_its_status(api):
+def test_a_refusal_is_returned_as_its_status(api):
     requester = TransportRequester(api.url, 5, Replies((451, {}, {"message": "Repository access blocked"})))
     assert get_repository(requester, 5) == 451
 
 
-def test_nothing_but_get_is_sent(api):
+def test_other_requests_than_get_are_rejected(api):
     with pytest.raises(AssertionError, match="^POST /repos: only GET requests are sent$"):
         TransportRequester(api.url, 5, Replies()).requestJson("POST", "/repos")

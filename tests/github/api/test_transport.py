@@ -1,4 +1,4 @@
-"""One request to GitHub: what is sent, what is waited for, what is followed."""
+"""Requests to GitHub: headers, quotas, limits, redirects and refusals."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -7,7 +7,7 @@ import pytest
 
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.github.api.access import ApiAccess
-from dlbug_assets.github.api.transport import Answer
+from dlbug_assets.github.api.transport import Response
 from dlbug_assets.ingest.http_client import MalformedError
 from dlbug_assets.ingest.quota import DeferredError
 from servers.github import Fault, GitHub
@@ -33,12 +33,12 @@ def get(study, path="repositories/1", landed=None):
 
 
 @pytest.mark.parametrize("root", ["api.github.com", "ftp://host", ""])
-def test_a_root_that_is_none_is_named(study, root):
+def test_an_invalid_root_is_rejected(study, root):
     with pytest.raises(DlbugError, match="DLBUG_GITHUB_URL is .*give the API's root, as in https://host/api/v3"):
         replace(study.access, root=root).transport()
 
 
-def test_who_asks_and_in_which_version_is_said(api, study):
+def test_requests_have_the_user_agent_and_the_api_version(api, study):
     get(study)
     headers = api.log[0].headers
     assert headers["user-agent"] == "dlbug"
@@ -46,7 +46,7 @@ def test_who_asks_and_in_which_version_is_said(api, study):
     assert headers["x-github-api-version"] == "2022-11-28"
 
 
-def test_a_netrc_of_the_machine_is_not_used(api, study, tmp_path, monkeypatch):
+def test_credentials_in_netrc_are_not_used(api, study, tmp_path, monkeypatch):
     (tmp_path / "netrc").write_text("machine 127.0.0.1 login jane password s3cret\n")
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
     get(study)
@@ -56,7 +56,7 @@ def test_a_netrc_of_the_machine_is_not_used(api, study, tmp_path, monkeypatch):
     assert "authorization" not in api.log[1].headers
 
 
-def test_each_resource_and_each_way_of_asking_has_its_own_quota(api, study):
+def test_quotas_differ_by_resource_and_by_token(api, study):
     get(study)
     get(study, "search/repositories?q=x")
     study.token = None
@@ -66,7 +66,7 @@ def test_each_resource_and_each_way_of_asking_has_its_own_quota(api, study):
     ]  # fmt: skip
 
 
-def test_a_limit_lasts_as_long_as_the_servers_own_clock_says(api, study):
+def test_the_duration_of_a_limit_is_measured_by_the_clock_of_the_server(api, study):
     api.now = lambda: datetime(2031, 5, 5).timestamp()  # years ahead
     api.fail(Fault("primary", seconds=1500))
     with pytest.raises(DeferredError) as error:
@@ -75,23 +75,23 @@ def test_a_limit_lasts_as_long_as_the_servers_own_clock_says(api, study):
     assert timedelta(seconds=1490) < wait < timedelta(seconds=1510)
 
 
-def test_half_a_surrogate_pair_stands_as_the_replacement_character():
-    assert Answer(200, {}, rb'{"message": "\ud83d \ud83d\ude00"}').content == {"message": "\ufffd \U0001f600"}
+def test_a_lone_surrogate_is_read_as_the_replacement_character():
+    assert Response(200, {}, rb'{"message": "\ud83d \ud83d\ude00"}').content == {"message": "\ufffd \U0001f600"}
 
 
-def test_redirects_end(api, study):
+def test_endless_redirects_are_an_error(api, study):
     api.before = lambda _: api.fail(Fault("redirect", status=302))
-    with pytest.raises(MalformedError, match="more than 3 redirects after each other"):
+    with pytest.raises(MalformedError, match="more than 3 redirects in a row"):
         get(study)
     assert len(api.log) == 4
 
 
-def test_a_refusal_that_concerns_one_repository_lands_and_is_answered(api, study):
+def test_a_refusal_for_one_repository_lands_and_is_returned(api, study):
     landed = []
     api.remove(1, 451)
-    answer = get(study, landed=landed)
-    assert (answer.status, landed) == (451, [answer])
-    assert answer.content["message"] == "Repository access blocked"
+    response = get(study, landed=landed)
+    assert (response.status, landed) == (451, [response])
+    assert response.content["message"] == "Repository access blocked"
 
 
 @pytest.mark.parametrize(
@@ -103,5 +103,5 @@ def test_a_refusal_that_concerns_one_repository_lands_and_is_answered(api, study
         ({"DLBUG_GITHUB_CLONES": "file:///srv/mirror/"}, "file:///srv/mirror"),
     ],
 )
-def test_clones_come_from_the_servers_pages_or_where_the_environment_says(environ, git_root, tmp_path):
+def test_the_address_of_clones_follows_from_the_environment(environ, git_root, tmp_path):
     assert ApiAccess.of(environ, tmp_path / "quota.sqlite").git_root == git_root
