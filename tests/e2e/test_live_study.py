@@ -121,7 +121,7 @@ def test_it_goes_through_to_candidates_and_two_refreshes_end_in_the_truth(live):
     old, high = keras(live), keras(live, low=True)
     live.api.edit(old[0], title="Edited", score=40)
     live.api.answer(old[1])
-    live.api.add(question(10**7, tags=["keras", "theano"], created=live.api.now()))
+    live.api.add(question(10**7, tags=["keras", "theano"], created=int(live.api.now())))
     live.api.edit(high[0], score=9)
     asked = len(live.api.log)
     second = live.run()

@@ -80,7 +80,7 @@ def test_an_error_with_status_200_is_malformed():
 
 def test_addresses_end_without_a_slash(api, client):
     client.ask("questions", tagged="keras", sort="votes")
-    assert [request.written for request in api.log] == ["/2.3/filters/create", "/2.3/questions"]
+    assert [request.path for request in api.log] == ["/2.3/filters/create", "/2.3/questions"]
 
 
 @pytest.mark.parametrize("root", ["", "/", "/2.3", "/2.3/"])

@@ -49,7 +49,7 @@ def test_even_a_client_for_no_site_costs_a_request(api):
 
 def test_every_path_ends_with_a_slash(api, client):
     client.fetch("questions", **ASKED)
-    assert {request.written.endswith("/") for request in api.log} == {True}
+    assert {request.path.endswith("/") for request in api.log} == {True}
 
 
 def test_fetch_has_the_signature_that_our_subclass_overrides():
@@ -85,7 +85,7 @@ def test_our_subclass_requests_what_plain_stackapi_requests_except_the_key(api, 
     StackExchangeClient(transport, None).fetch("questions/{ids}/answers", **asked, land=print)
     ((path, params, land),) = calls
     assert (path, land) == ("questions/3;1/answers", print)
-    assert theirs.written == f"/2.3/{path}/"
+    assert theirs.path == f"/2.3/{path}/"
     assert theirs.params.pop("key") == KEY
     assert list(theirs.params.items()) == [(name, str(value)) for name, value in params.items()]
 
@@ -117,7 +117,7 @@ def test_a_failure_without_an_error_number_is_taken_for_an_empty_answer(api, cli
 
 def test_a_failure_on_the_third_page_loses_the_first_two(api, client):
     pages = iter(range(1, 10))
-    api.before = lambda request: next(pages) == 2 and api.fail(Fault("unavailable", method="questions"))
+    api.before = lambda request: next(pages) == 3 and api.fail(Fault("unavailable", method="questions"))
     with pytest.raises(StackAPIError):
         client.fetch("questions", **ASKED)
     assert [request.status for request in api.log[1:]] == [200, 200, 400]
