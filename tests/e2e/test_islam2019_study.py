@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import chi2_contingency, ttest_ind
 from sklearn.metrics import cohen_kappa_score
 
-from servers.github import GitHub, world
+from servers.github import GitHub, make_repositories
 from servers.stackexchange import StackExchange, question
 from support.commands import NEXT, Ran, ran
 from support.release import release_path
@@ -327,13 +327,13 @@ def test_with_a_network_posts_gain_titles_dates_and_years(islam2019, tmp_path):
 
 def test_with_a_network_commits_gain_titles_dates_sizes_and_years(islam2019, tmp_path):
     known = islam2019.query("select distinct full_name, sha from github.fix_commits order by all").rows()
-    ((path, _, _),) = world(tmp_path / "hosted", ["keras"], repositories=1)
+    ((path, _, _),) = make_repositories(tmp_path / "hosted", ["keras"], repositories=1)
     with GitHub() as api:
         shown = api.add(path, "a/a", number=1).git("log", "--first-parent", "--format=%H").decode().split()
         for number, name in enumerate(sorted({name for name, _ in known}), 10):
             shas = [sha for full_name, sha in known if full_name == name]
-            pretended = {sha: shown[place % 5] for place, sha in enumerate(shas)}
-            api.add(path, name, number=number, pretended=pretended)
+            aliases = {sha: shown[place % 5] for place, sha in enumerate(shas)}
+            api.add(path, name, number=number, aliases=aliases)
         gone = max(api.hosted.values(), key=lambda hosted: hosted.number)
         api.remove(gone.number)
         environment = {"DLBUG_ARTIFACT": str(release_path()), "DLBUG_GITHUB_URL": api.url}

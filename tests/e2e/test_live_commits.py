@@ -12,7 +12,7 @@ import pytest
 from dlbug_assets.clock import Clock
 from dlbug_assets.ingest.quota import Ledger
 from dlbug_assets.layout import STUDIES, Home
-from servers.github import GitHub, world
+from servers.github import GitHub, make_repositories
 from servers.stackexchange import StackExchange, corpus
 from support.commands import DLBUG, Ran, command, environment
 from support.counting import proves_count
@@ -90,7 +90,7 @@ class Live:
 def hosted(tmp_path_factory):
     """The repositories of every test, made once."""
     folder = tmp_path_factory.mktemp("hosted")
-    return folder, world(folder, TOPICS)
+    return folder, make_repositories(folder, TOPICS)
 
 
 @pytest.fixture

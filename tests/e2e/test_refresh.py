@@ -9,7 +9,7 @@ import dagster as dg
 import pytest
 
 from dlbug_assets.layout import Home
-from servers.github import GitHub, world
+from servers.github import GitHub, make_repositories
 from servers.stackexchange import StackExchange, corpus, question
 from support.commands import Ran, command
 from support.repositories import GitRepository
@@ -77,7 +77,7 @@ def followed(tmp_path):
     path = tmp_path / "followed.toml"
     path.write_text(STUDY, encoding="utf-8")
     with StackExchange(corpus({"keras": 12, "torch": 8}, seed=3)) as posts, GitHub() as commits:
-        for folder, full_name, fields in world(tmp_path / "hosted", ["keras", "torch"]):
+        for folder, full_name, fields in make_repositories(tmp_path / "hosted", ["keras", "torch"]):
             commits.add(folder, full_name, **fields)
         yield Followed(posts, commits, tmp_path / "home", path)
 

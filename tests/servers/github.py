@@ -1,10 +1,9 @@
 """A stand-in for GitHub's REST API on loopback, with the faults that the real one is known for.
 
-It answers over real sockets what real git repositories hold, read by git itself: search with its cap, pinned and
-unpinned lists, comparisons, changes, entity tags, quotas, renames. What it hosts may change at any time; `fail` queues
-a fault for the requests to come.
+It serves real git repositories over real sockets: search with its limit, lists from any revision, comparisons, changes,
+entity tags, quotas and renames. Repositories may change at any time; `fail` queues a fault for later requests.
 
-As a program it hosts a few made-up repositories: python tests/servers/github.py [--port N]
+As a program it hosts a few synthetic repositories: python tests/servers/github.py [--port N]
 """
 
 import argparse
@@ -29,7 +28,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
-_PAGE, _DEFAULT_PAGE, _FILES, _SHOWN, _LONGEST_QUERY = 100, 30, 300, 1000, 256
+_PAGE, _DEFAULT_PAGE, _FILES, _SEARCH_RESULTS, _LONGEST_QUERY = 100, 30, 300, 1000, 256
 _DOCS = "https://docs.github.com/rest"
 _REFUSALS = {
     403: "Repository access blocked", 404: "Not Found", 409: "Git Repository is empty.", 410: "Gone",
@@ -39,9 +38,12 @@ _SECONDARY = "You have exceeded a secondary rate limit. Please wait a few minute
 
 
 @dataclass
-class Hosted:
-    """A repository; ``path`` is a real one on disk, None for one without commits. ``status`` is what it answers where
-    it is gone or blocked; ``pretended`` are hashes of commits that are not here, and what is shown instead of them."""
+class HostedRepository:
+    """A hosted repository; ``path`` is a git repository on disk, or None for one without commits.
+
+    ``status`` is the HTTP status where it is gone or blocked, ``forgotten`` are commits that are not served any more,
+    and ``aliases`` maps hashes that do not exist to the commits that are served for them.
+    """
 
     number: int
     full_name: str
@@ -57,53 +59,55 @@ class Hosted:
     status: int | None = None
     old_names: list[str] = field(default_factory=list)
     forgotten: set[str] = field(default_factory=set)
-    pretended: dict[str, str] = field(default_factory=dict)
+    aliases: dict[str, str] = field(default_factory=dict)
 
     def git(self, *arguments: str) -> bytes:
-        """Run git in it."""
-        # Neither the settings of whoever runs the tests nor a name with a star in it may change what git says.
-        kept = {
+        """Run git in the repository and return its output."""
+        # Neither the user's git configuration nor a file name with a star may change the output.
+        environment = {
             "PATH": os.environ["PATH"],
             "GIT_CONFIG_NOSYSTEM": "1",
             "GIT_CONFIG_GLOBAL": os.devnull,
             "GIT_LITERAL_PATHSPECS": "1",
         }
-        return subprocess.run(["git", *arguments], cwd=self.path, check=True, capture_output=True, env=kept).stdout
+        return subprocess.run(
+            ["git", *arguments], cwd=self.path, check=True, capture_output=True, env=environment
+        ).stdout
 
     def resolve(self, revision: str) -> str | None:
-        """The commit that a branch or hash means."""
+        """Return the hash of the commit that a branch or hash names, if it is served."""
         if self.path is None or revision.startswith("-"):
             return None
         try:
             sha = self.git("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}").decode().strip()
         except subprocess.CalledProcessError:
             return None
-        # After resolving, so that a shortened hash or another spelling does not bring back what is forgotten.
+        # Checked after resolving, so that an abbreviated hash does not find a forgotten commit.
         return None if sha in self.forgotten else sha
 
     def branch(self, name: str) -> str | None:
-        """The commit at the end of a branch; a tag or hash is none."""
+        """Return the head of a branch; a tag or hash is not a branch."""
         return self.resolve(f"refs/heads/{name}")
 
 
 @dataclass
 class Limit:
-    """A quota; ``reset`` in seconds of the epoch, ``window`` how long it then lasts."""
+    """A quota; ``reset`` is the Unix time of its renewal, ``window`` the seconds that it is then valid."""
 
     limit: int
     remaining: int
     reset: float
     window: int = 3600
 
-    def turn(self, now: float) -> None:
-        """Start anew where the time is over."""
+    def renew(self, now: float) -> None:
+        """Renew the quota where its time is over."""
         if now >= self.reset:
             self.remaining, self.reset = self.limit, now + self.window
 
 
 @dataclass
 class Request:
-    """A request that arrived; ``method`` is the path without what differs, ``at`` on the monotonic clock."""
+    """A received request; ``method`` is the path without names and hashes, ``at`` a time of the monotonic clock."""
 
     method: str
     written: str
@@ -114,20 +118,20 @@ class Request:
 
 
 class Fault:
-    """What goes wrong with the next ``times`` requests (None: all) of a method (None: any)."""
+    """A fault of the next ``times`` requests (None: all) of a method (None: any)."""
 
     def __init__(self, kind: str, method: str | None = None, times: int | None = 1, **options: Any) -> None:
         self.kind, self.method, self.times, self.options = kind, method, times, options
 
 
 class Plain(str):
-    """A reply that is text and no JSON."""
+    """A reply that is text instead of JSON."""
 
     __slots__ = ()
 
 
 class _RefusedError(Exception):
-    """An answer that is no 200."""
+    """A reply with another status than 200."""
 
     def __init__(self, status: int, message: str, **headers: Any) -> None:
         super().__init__(message)
@@ -136,10 +140,10 @@ class _RefusedError(Exception):
 
 
 class GitHub:
-    """The server; use it in a with statement."""
+    """The server; it runs while its context is open."""
 
     def __init__(self, port: int = 0) -> None:
-        self.hosted: dict[int, Hosted] = {}
+        self.hosted: dict[int, HostedRepository] = {}
         self.lock = threading.RLock()
         self.log: list[Request] = []
         self.token: str | None = None
@@ -150,7 +154,7 @@ class GitHub:
         self.stopping = threading.Event()
         hour, minute = int(time.time()) + 3600, int(time.time()) + 60
         self.limits = {"core": Limit(5000, 5000, hour), "search": Limit(1000, 1000, minute, 60)}
-        #: Whoever sends no token has quotas of its own; None lets it share those of the token.
+        #: Quotas of requests without a token; None if they count against the token's.
         self.anonymous: dict[str, Limit] | None = None
         self._refusal: tuple[float, _RefusedError] | None = None
         self._commits: dict[str, dict[str, Any]] = {}
@@ -169,36 +173,36 @@ class GitHub:
         self._server.shutdown()
         self._server.server_close()
 
-    def add(self, path: Path | None, full_name: str, *, number: int, **fields: Any) -> Hosted:
+    def add(self, path: Path | None, full_name: str, *, number: int, **fields: Any) -> HostedRepository:
         """Host a repository."""
         with self.lock:
-            self.hosted[number] = Hosted(number, full_name, path, **fields)
+            self.hosted[number] = HostedRepository(number, full_name, path, **fields)
             return self.hosted[number]
 
     def rename(self, number: int, full_name: str) -> None:
-        """Rename or move a repository: its old name redirects."""
+        """Rename a repository; its old name redirects."""
         with self.lock:
             hosted = self.hosted[number]
             hosted.old_names.append(hosted.full_name)
             hosted.full_name = full_name
 
     def remove(self, number: int, status: int = 404) -> None:
-        """Let a repository be gone (404, 410), blocked (451), forbidden (403) or empty (409)."""
+        """Make a repository gone (404, 410), blocked (451), forbidden (403) or empty (409)."""
         with self.lock:
             self.hosted[number].status = status
 
     def forget(self, number: int, sha: str) -> None:
-        """Collect the garbage that a rewritten branch left."""
+        """Stop serving a commit, as after garbage collection."""
         with self.lock:
             self.hosted[number].forgotten.add(sha)
 
     def remember(self, number: int, sha: str) -> None:
-        """Somebody pushes it again."""
+        """Serve a forgotten commit again, as after a push."""
         with self.lock:
             self.hosted[number].forgotten.discard(sha)
 
     def mirror(self, folder: Path) -> None:
-        """Links to the repositories as owner/name.git, old names included, for cloning from a folder."""
+        """Link to the repositories as owner/name.git in a folder, old names included, for cloning."""
         with self.lock:
             for hosted in self.hosted.values():
                 for name in (hosted.full_name, *hosted.old_names):
@@ -209,17 +213,17 @@ class GitHub:
                         link.symlink_to(hosted.path)
 
     def fail(self, fault: Fault) -> None:
-        """Let a fault happen to requests to come."""
+        """Queue a fault for later requests."""
         with self.lock:
             self.faults.append(fault)
 
-    def pardon(self) -> None:
-        """Let a limit end before its time."""
+    def lift_limit(self) -> None:
+        """End a rate limit before its time."""
         with self.lock:
             self._refusal = None
 
     def take_fault(self, request: Request) -> Fault | None:
-        """The fault that a request meets; it is used up."""
+        """Return the fault of a request, if any, and count it."""
         for fault in self.faults:
             if fault.times != 0 and fault.method in (None, request.method):
                 if fault.times is not None:
@@ -228,45 +232,45 @@ class GitHub:
         return None
 
     def refuse(self, seconds: float, refused: _RefusedError) -> _RefusedError:
-        """Refuse everything for some seconds; whoever asks meanwhile is counted."""
+        """Refuse all requests for some seconds, and count them in `punished`."""
         self._refusal = (time.monotonic() + seconds, refused)
         return refused
 
-    def answered(self, request: Request) -> tuple[Any, dict[str, str]]:
-        """The content and headers of the reply to a request; raises _RefusedError."""
+    def answer(self, request: Request) -> tuple[Any, dict[str, str]]:
+        """Return the content and headers of the reply to a request, or raise _RefusedError."""
         if self._refusal and time.monotonic() < self._refusal[0]:
             self.punished += 1
             raise self._refusal[1]
-        given = request.headers.get("authorization")
-        if given is not None and given.split(" ", 1)[-1] != self.token:
+        authorization = request.headers.get("authorization")
+        if authorization is not None and authorization.split(" ", 1)[-1] != self.token:
             raise _RefusedError(401, "Bad credentials")
         path = request.written.strip("/")
         if path == "rate_limit":
-            # To ask what is left costs nothing, and is answered even where nothing is.
-            limits = self.limits if self.anonymous is None or given is not None else self.anonymous
-            rates = {name: told_of(rate) for name, rate in limits.items()}
+            # This request is free, and answered even when the quota is used up.
+            limits = self.limits if self.anonymous is None or authorization is not None else self.anonymous
+            rates = {name: _limit_json(limit) for name, limit in limits.items()}
             return {"resources": rates, "rate": rates["core"]}, {}
         if self.limit(request).remaining <= 0:
             raise _RefusedError(403, "API rate limit exceeded for user ID 1.")
         if path == "search/repositories":
-            return self._searched(request)
+            return self._search(request)
         found = re.fullmatch(r"repositories/(\d+)(?:/(.*))?|repos/([^/]+/[^/]+)(?:/(.*))?", path)
         if found is None:
             raise _RefusedError(404, "Not Found")
         number, rest, name, rest_of_name = found.groups()
-        hosted = self.hosted.get(int(number)) if number else self._named(name, rest_of_name, request)
-        if hosted is None or hosted.status:
-            status = hosted.status if hosted else 404
-            raise _RefusedError(status, _REFUSALS[status])
-        return self._of_repository(hosted, rest or rest_of_name or "", request)
+        hosted = self.hosted.get(int(number)) if number else self._find_by_name(name, rest_of_name, request)
+        status = 404 if hosted is None else hosted.status
+        if hosted is None or status is not None:
+            raise _RefusedError(status or 404, _REFUSALS[status or 404])
+        return self._answer_for_repository(hosted, rest or rest_of_name or "", request)
 
     def limit(self, request: Request) -> Limit:
-        """The quota that a request counts against."""
+        """Return the quota against which a request counts."""
         limits = self.limits if self.anonymous is None or "authorization" in request.headers else self.anonymous
         return limits["search" if request.method.startswith("search/") else "core"]
 
-    def _named(self, name: str, rest: str | None, request: Request) -> Hosted | None:
-        # Of one that was deleted and another made under its name, it is the latter that answers to it.
+    def _find_by_name(self, name: str, rest: str | None, request: Request) -> HostedRepository | None:
+        # Where a repository was deleted and another created under its name, the name leads to the new one.
         for hosted in sorted(self.hosted.values(), key=lambda hosted: hosted.status is not None):
             if hosted.full_name.lower() == name.lower():
                 return hosted
@@ -277,46 +281,51 @@ class GitHub:
                 raise _RefusedError(301, "Moved Permanently", location=target)
         return None
 
-    def _of_repository(self, hosted: Hosted, rest: str, request: Request) -> tuple[Any, dict[str, str]]:
+    def _answer_for_repository(
+        self, hosted: HostedRepository, rest: str, request: Request
+    ) -> tuple[Any, dict[str, str]]:
         if not rest:
-            return self.shown(hosted), {}
+            return self.repository_json(hosted), {}
         kind, _, what = unquote(rest).partition("/")
         if kind == "branches" and what:
             return self._branch(hosted, what), {}
         if kind == "git" and what.startswith("ref/heads/"):
             return self._reference(hosted, what.removeprefix("ref/heads/")), {}
         if kind == "commits" and not what:
-            return self._listed(hosted, request)
+            return self._list_commits(hosted, request)
         if kind == "commits":
-            return self._detailed(hosted, what, request)
+            return self._commit_details(hosted, what, request)
         if kind == "compare" and "..." in what:
-            return self._compared(hosted, *what.split("...", 1), request)
+            base, head = what.split("...", 1)
+            return self._compare(hosted, base, head, request)
         raise _RefusedError(404, "Not Found")
 
-    def _listed(self, hosted: Hosted, request: Request) -> tuple[Any, dict[str, str]]:
+    def _list_commits(self, hosted: HostedRepository, request: Request) -> tuple[Any, dict[str, str]]:
         if hosted.path is None or hosted.resolve(hosted.default_branch) is None:
             raise _RefusedError(409, _REFUSALS[409])
         head = hosted.resolve(request.params.get("sha") or hosted.default_branch)
         if head is None:
             raise _RefusedError(404, "Not Found")
         shas = hosted.git("rev-list", *_window(request.params), head, "--").decode().split()
-        shown, headers = self._page(hosted, shas, request, _PAGE)
-        return [self.commit(hosted, sha) for sha in shown], headers
+        items, headers = self._page(hosted, shas, request, _PAGE)
+        return [self.commit_json(hosted, sha) for sha in items], headers
 
-    def _detailed(self, hosted: Hosted, revision: str, request: Request) -> tuple[Any, dict[str, str]]:
-        sha = hosted.resolve(hosted.pretended.get(revision, revision))
+    def _commit_details(self, hosted: HostedRepository, revision: str, request: Request) -> tuple[Any, dict[str, str]]:
+        sha = hosted.resolve(hosted.aliases.get(revision, revision))
         if sha is None:
             raise _RefusedError(422, f"No commit found for SHA: {revision}")
         if request.headers.get("accept") == "application/vnd.github.sha":
             return Plain(sha), {"Content-Type": "application/vnd.github.sha; charset=utf-8"}
-        commit = self.commit(hosted, sha) | ({"sha": revision} if revision in hosted.pretended else {})
+        commit = self.commit_json(hosted, sha)
+        if revision in hosted.aliases:
+            commit["sha"] = revision
         files = _files(hosted, sha, [parent["sha"] for parent in commit["parents"]][:1])
         added, deleted = sum(file["additions"] for file in files), sum(file["deletions"] for file in files)
-        shown, headers = self._page(hosted, files, request, _FILES, default=_FILES)
+        items, headers = self._page(hosted, files, request, _FILES, default=_FILES)
         stats = {"total": added + deleted, "additions": added, "deletions": deleted}
-        return {**commit, "stats": stats, "files": shown}, headers
+        return {**commit, "stats": stats, "files": items}, headers
 
-    def _compared(self, hosted: Hosted, base: str, head: str, request: Request) -> tuple[Any, dict[str, str]]:
+    def _compare(self, hosted: HostedRepository, base: str, head: str, request: Request) -> tuple[Any, dict[str, str]]:
         old, new = hosted.resolve(base), hosted.resolve(head)
         if old is None or new is None:
             raise _RefusedError(404, "Not Found")
@@ -327,29 +336,29 @@ class GitHub:
         ahead = hosted.git("rev-list", "--reverse", new, f"^{old}").decode().split()
         behind = hosted.git("rev-list", old, f"^{new}").decode().split()
         names = {(True, True): "diverged", (True, False): "ahead", (False, True): "behind", (False, False): "identical"}
-        shown, headers = self._page(hosted, ahead, request, _PAGE)
+        items, headers = self._page(hosted, ahead, request, _PAGE)
         page = f"https://github.com/{hosted.full_name}/compare/{base}...{head}"
         return {
             "url": f"{self.url}/repositories/{hosted.number}/compare/{base}...{head}",
             "html_url": page, "permalink_url": page, "diff_url": f"{page}.diff", "patch_url": f"{page}.patch",
-            "base_commit": self.commit(hosted, old), "merge_base_commit": self.commit(hosted, middle),
+            "base_commit": self.commit_json(hosted, old), "merge_base_commit": self.commit_json(hosted, middle),
             "status": names[bool(ahead), bool(behind)], "ahead_by": len(ahead), "behind_by": len(behind),
-            "total_commits": len(ahead), "commits": [self.commit(hosted, sha) for sha in shown], "files": [],
+            "total_commits": len(ahead), "commits": [self.commit_json(hosted, sha) for sha in items], "files": [],
         }, headers  # fmt: skip
 
-    def _branch(self, hosted: Hosted, name: str) -> dict[str, Any]:
+    def _branch(self, hosted: HostedRepository, name: str) -> dict[str, Any]:
         sha = hosted.branch(name)
         if sha is None:
             raise _RefusedError(404, "Branch not found")
         own = f"{self.url}/repos/{hosted.full_name}/branches/{name}"
         checks = {"enforcement_level": "off", "contexts": [], "checks": []}
         return {
-            "name": name, "commit": self.commit(hosted, sha), "protected": False,
+            "name": name, "commit": self.commit_json(hosted, sha), "protected": False,
             "_links": {"self": own, "html": f"https://github.com/{hosted.full_name}/tree/{name}"},
             "protection": {"enabled": False, "required_status_checks": checks}, "protection_url": f"{own}/protection",
         }  # fmt: skip
 
-    def _reference(self, hosted: Hosted, name: str) -> dict[str, Any]:
+    def _reference(self, hosted: HostedRepository, name: str) -> dict[str, Any]:
         if hosted.path is None or hosted.branch(hosted.default_branch) is None:
             raise _RefusedError(409, _REFUSALS[409])
         sha = hosted.branch(name)
@@ -362,7 +371,7 @@ class GitHub:
         }  # fmt: skip
 
     def _page(
-        self, hosted: Hosted, items: list[Any], request: Request, most: int, default: int = _DEFAULT_PAGE
+        self, hosted: HostedRepository, items: list[Any], request: Request, most: int, default: int = _DEFAULT_PAGE
     ) -> tuple[list[Any], dict[str, str]]:
         size, page = _paging(request.params, most, default)
         rest = request.written.strip("/").split("/", 3 if request.written.startswith("/repos/") else 2)[-1]
@@ -378,7 +387,7 @@ class GitHub:
         ]
         return {"Link": ", ".join(links)} if links else {}
 
-    def _searched(self, request: Request) -> tuple[dict[str, Any], dict[str, str]]:
+    def _search(self, request: Request) -> tuple[dict[str, Any], dict[str, str]]:
         params = request.params
         query = params.get("q", "")
         if not query or len(query) > _LONGEST_QUERY:
@@ -387,17 +396,17 @@ class GitHub:
         if params.get("sort") == "stars":
             found.sort(key=lambda hosted: (hosted.stars, hosted.number), reverse=params.get("order", "desc") == "desc")
         size, page = _paging(params, _PAGE, _DEFAULT_PAGE)
-        if page * size > _SHOWN:
+        if page * size > _SEARCH_RESULTS:
             raise _RefusedError(422, "Only the first 1000 search results are available")
-        items = [{**self.shown(hosted), "score": 1.0} for hosted in found[(page - 1) * size : page * size]]
-        links = self._links("search/repositories", request, page, -(-min(len(found), _SHOWN) // size))
+        items = [{**self.repository_json(hosted), "score": 1.0} for hosted in found[(page - 1) * size : page * size]]
+        links = self._links("search/repositories", request, page, -(-min(len(found), _SEARCH_RESULTS) // size))
         return {"total_count": len(found), "incomplete_results": False, "items": items}, links
 
-    def shown(self, hosted: Hosted) -> dict[str, Any]:
-        """A repository as the API shows it."""
+    def repository_json(self, hosted: HostedRepository) -> dict[str, Any]:
+        """Return a repository as the API represents it."""
         page, own = f"https://github.com/{hosted.full_name}", f"{self.url}/repos/{hosted.full_name}"
         head = hosted.resolve(hosted.default_branch)
-        pushed = self.commit(hosted, head)["commit"]["committer"]["date"] if head else hosted.created
+        pushed = self.commit_json(hosted, head)["commit"]["committer"]["date"] if head else hosted.created
         owner, name = hosted.full_name.split("/")
         flags = (
             "has_issues", "has_projects", "has_downloads", "has_wiki", "has_pages", "has_discussions",
@@ -424,10 +433,10 @@ class GitHub:
             **{f"{name}_url": f"{own}/{name.replace('_', '/')}" for name in urls},
         }  # fmt: skip
 
-    def commit(self, hosted: Hosted, sha: str) -> dict[str, Any]:
-        """A commit as the API shows it."""
+    def commit_json(self, hosted: HostedRepository, sha: str) -> dict[str, Any]:
+        """Return a commit as the API represents it."""
         if sha not in self._commits:
-            self._commits[sha] = _read(hosted, sha)
+            self._commits[sha] = _parse_commit(hosted, sha)
         known = self._commits[sha]
         own = f"{self.url}/repos/{hosted.full_name}"
         parents = [
@@ -468,23 +477,23 @@ def _account(url: str, login: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _matches(hosted: Hosted, query: str) -> bool:
-    """Whether a search finds a repository; forks only where they are asked for."""
+def _matches(hosted: HostedRepository, query: str) -> bool:
+    """Return whether a search finds a repository; forks are found only with `fork:true`."""
     words = query.split()
     if hosted.is_fork and "fork:true" not in words:
         return False
-    return all(_has(hosted, *word.partition(":")) for word in words)
+    return all(_matches_word(hosted, *word.partition(":")) for word in words)
 
 
-def _has(hosted: Hosted, name: str, colon: str, value: str) -> bool:
-    """Whether a repository is what one word of a query says."""
+def _matches_word(hosted: HostedRepository, name: str, colon: str, value: str) -> bool:
+    """Return whether a repository matches one word of a query."""
     if not colon:
         return name.lower() in f"{hosted.full_name} {hosted.description or ''}".lower()
     full_name = hosted.full_name.lower()
-    said = {
+    qualifiers = {
         "topic": lambda: value in hosted.topics,
-        "created": lambda: _ranges(value, _moments, _moments(hosted.created)[0]),
-        "stars": lambda: _ranges(value, lambda text: (int(text), int(text)), hosted.stars),
+        "created": lambda: _in_range(value, _first_and_last_second, _first_and_last_second(hosted.created)[0]),
+        "stars": lambda: _in_range(value, lambda text: (int(text), int(text)), hosted.stars),
         "archived": lambda: hosted.is_archived is {"true": True, "false": False}[value],
         "fork": lambda: value == "true" or not hosted.is_fork,
         "language": lambda: value.lower() == (hosted.language or "").lower(),
@@ -492,17 +501,17 @@ def _has(hosted: Hosted, name: str, colon: str, value: str) -> bool:
         "repo": lambda: full_name == value.lower(),
     }
     try:
-        return said[name]()
+        return qualifiers[name]()
     except (KeyError, ValueError):
         raise _RefusedError(422, "Validation Failed") from None
 
 
-def _ranges(value: str, ends: Callable[[str], tuple[Any, Any]], number: Any) -> bool:
-    """Whether a value lies in what a query writes as A..B (either may be a star), >=A, >A, <=A, <A or A."""
+def _in_range(value: str, ends: Callable[[str], tuple[Any, Any]], number: Any) -> bool:
+    """Return whether a number is in a range, written as A..B (either may be a star), >=A, >A, <=A, <A or A."""
     first, dots, last = value.partition("..")
     if dots:
         return (first == "*" or ends(first)[0] <= number) and (last == "*" or number <= ends(last)[1])
-    sign = re.match(r"[<>]?=?", value)[0]
+    sign = value[: len(value) - len(value.lstrip("<>="))]
     least, most = ends(value.removeprefix(sign))
     return {
         ">=": number >= least, ">": number > most, "<=": number <= most, "<": number < least,
@@ -510,44 +519,44 @@ def _ranges(value: str, ends: Callable[[str], tuple[Any, Any]], number: Any) -> 
     }[sign]  # fmt: skip
 
 
-def _moments(text: str) -> tuple[datetime, datetime]:
-    """The first and the last second that a date or a moment means."""
-    moment = datetime.fromisoformat(text)
+def _first_and_last_second(text: str) -> tuple[datetime, datetime]:
+    """Return the first and the last second of a date, or a time twice."""
+    time = datetime.fromisoformat(text)
     if len(text) == len("2016-01-01"):
-        return moment.replace(tzinfo=UTC), moment.replace(tzinfo=UTC, hour=23, minute=59, second=59)
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return moment, moment
+        return time.replace(tzinfo=UTC), time.replace(tzinfo=UTC, hour=23, minute=59, second=59)
+    time = time if time.tzinfo else time.replace(tzinfo=UTC)
+    return time, time
 
 
 def _window(params: Mapping[str, str]) -> list[str]:
-    """since and until as options of git: both compare the committer's date, as the API does."""
+    """Return since and until as options of git: both compare the committer's date, as the API does."""
     options = []
     for name, option in (("since", "--since"), ("until", "--until")):
         if params.get(name):
             try:
-                options.append(f"{option}={int(_moments(params[name])[0].timestamp())}")
+                options.append(f"{option}={int(_first_and_last_second(params[name])[0].timestamp())}")
             except ValueError:
                 raise _RefusedError(422, "Validation Failed") from None
     return options
 
 
 def _paging(params: Mapping[str, str], most: int, default: int) -> tuple[int, int]:
-    """How many to a page, and which page; what is no number means what is usual, as the real one takes it."""
+    """Return the page's size and number; what is not a number means the default, as at GitHub."""
     size, page = (
         int(value) if value.isdigit() else 0 for value in (params.get("per_page", ""), params.get("page", ""))
     )
     return min(size or default, most), page or 1
 
 
-def told_of(rate: Limit) -> dict[str, int]:
-    """A quota as the API shows it."""
+def _limit_json(limit: Limit) -> dict[str, int]:
+    """Return a quota as the API represents it."""
     return {
-        "limit": rate.limit, "used": rate.limit - rate.remaining, "remaining": max(rate.remaining, 0),
-        "reset": int(rate.reset),
+        "limit": limit.limit, "used": limit.limit - limit.remaining, "remaining": max(limit.remaining, 0),
+        "reset": int(limit.reset),
     }  # fmt: skip
 
 
-def _read(hosted: Hosted, sha: str) -> dict[str, Any]:
+def _parse_commit(hosted: HostedRepository, sha: str) -> dict[str, Any]:
     header, _, body = hosted.git("cat-file", "commit", sha).partition(b"\n\n")
     fields: dict[str, list[bytes]] = {}
     for line in header.split(b"\n"):
@@ -566,13 +575,15 @@ def _read(hosted: Hosted, sha: str) -> dict[str, Any]:
 
 
 def _person(line: bytes) -> dict[str, str]:
-    name, address, seconds = re.fullmatch(rb"(.*) <(.*)> (-?\d+) [+-]\d{4}", line).groups()
+    found = re.fullmatch(rb"(.*) <(.*)> (-?\d+) [+-]\d{4}", line)
+    assert found, f"git writes an author or committer in this form, not as {line!r}"
+    name, address, seconds = found.groups()
     date = datetime.fromtimestamp(int(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     return {"name": name.decode("utf-8", "replace"), "email": address.decode("utf-8", "replace"), "date": date}
 
 
-def _files(hosted: Hosted, sha: str, parents: list[str]) -> list[dict[str, Any]]:
-    """What a commit changes, one `git diff-tree` per file: slow, and of no kind with the way that is tested."""
+def _files(hosted: HostedRepository, sha: str, parents: list[str]) -> list[dict[str, Any]]:
+    """Return the files that a commit changes, by one `git diff-tree` per file, unlike the code under test."""
     options = ("diff-tree", "--root", "--no-commit-id", "-r", "-M")
     raw = hosted.git(*options, "-z", "--raw", *parents, sha).decode("utf-8", "replace").split("\0")
     files, fields = [], iter(raw)
@@ -603,15 +614,15 @@ def _files(hosted: Hosted, sha: str, parents: list[str]) -> list[dict[str, Any]]
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """One connection."""
+    """A connection to the server."""
 
     api: GitHub
     protocol_version = "HTTP/1.1"
-    # The head and the body are two packets: the second one would wait 40 ms for word of the first.
+    # Headers and body are two packets, and the second would wait 40 ms for the acknowledgement of the first.
     disable_nagle_algorithm = True
 
-    def log_message(self, *_: Any) -> None:
-        """Nothing is printed."""
+    def log_message(self, format: str, *args: Any) -> None:
+        """Print nothing."""
 
     def do_GET(self) -> None:
         api = self.api
@@ -623,14 +634,14 @@ class _Handler(BaseHTTPRequestHandler):
             if api.before:
                 api.before(request)
             fault = api.take_fault(request)
-        if fault and self._never_answered(fault):
+        if fault and self._breaks_connection(fault):
             return
         with api.lock:
             limit = api.limit(request)
-            limit.turn(api.now())
+            limit.renew(api.now())
             try:
                 self._refuse(fault, request)
-                content, more = api.answered(request)
+                content, more = api.answer(request)
                 status = 200
             except _RefusedError as refused:
                 status = refused.status
@@ -638,7 +649,7 @@ class _Handler(BaseHTTPRequestHandler):
                 if "location" in refused.headers:
                     content["url"] = refused.headers["location"]
                 more = {name.replace("_", "-"): str(value) for name, value in refused.headers.items()}
-            content, body = _spoilt(content, fault)
+            content, body = _spoil(content, fault)
             etag = 'W/"' + hashlib.sha256(body + headers.get("authorization", "").encode()).hexdigest()[:40] + '"'
             if status == 200:
                 if headers.get("if-none-match") == etag:
@@ -648,13 +659,13 @@ class _Handler(BaseHTTPRequestHandler):
             if not is_free and (status in (200, 404, 409, 422, 451) or "authorization" not in headers):
                 limit.remaining -= 1
             if fault is None or fault.kind != "bare_429":
-                told = {**told_of(limit), "resource": "search" if request.method.startswith("search/") else "core"}
-                more = {**{f"X-RateLimit-{name.capitalize()}": str(value) for name, value in told.items()}, **more}
+                rate = {**_limit_json(limit), "resource": "search" if request.method.startswith("search/") else "core"}
+                more = {**{f"X-RateLimit-{name.capitalize()}": str(value) for name, value in rate.items()}, **more}
             request.status = status
         self._send(status, body, more, fault)
 
-    def _never_answered(self, fault: Fault) -> bool:
-        """Faults of the connection."""
+    def _breaks_connection(self, fault: Fault) -> bool:
+        """Close the connection without a reply where the fault is one of the connection; return whether it is."""
         if fault.kind == "reset":
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self.close_connection = True
@@ -667,12 +678,15 @@ class _Handler(BaseHTTPRequestHandler):
         return True
 
     def _refuse(self, fault: Fault | None, request: Request) -> None:
-        kind = fault.kind if fault else ""
+        """Raise the _RefusedError of a fault, if it has one."""
+        if fault is None:
+            return
+        kind = fault.kind
         if kind == "primary":
             seconds = fault.options["seconds"]
             reset = int(self.api.now() + seconds)
-            told = {"X_RateLimit_Remaining": 0, "X_RateLimit_Reset": reset}
-            raise self.api.refuse(seconds, _RefusedError(403, "API rate limit exceeded for user ID 1.", **told))
+            headers = {"X_RateLimit_Remaining": 0, "X_RateLimit_Reset": reset}
+            raise self.api.refuse(seconds, _RefusedError(403, "API rate limit exceeded for user ID 1.", **headers))
         if kind == "bare_429":
             raise _RefusedError(429, "Too Many Requests")
         if kind == "secondary":
@@ -687,21 +701,21 @@ class _Handler(BaseHTTPRequestHandler):
         if kind == "redirect_abroad":
             raise _RefusedError(301, "Moved Permanently", location=f"{fault.options['url']}{request.written}")
         if kind == "redirect" and not fault.options.pop("is_followed", False):
-            fault.options["is_followed"] = True  # the next request is what it leads to
+            fault.options["is_followed"] = True  # the next request follows the redirect
             query = "" if fault.options.get("bare") else f"?{urlencode(request.params)}"
             raise _RefusedError(
                 fault.options.get("status", 301), "Moved", location=f"{self.api.url}{request.written}{query}"
             )
 
     def _send(self, status: int, body: bytes, more: Mapping[str, str], fault: Fault | None) -> None:
-        kind = fault.kind if fault else ""
-        is_packed = "gzip" in self.headers.get("Accept-Encoding", "") and body
-        if is_packed:
-            body = b"\x1f\x8b garbage that is no gzip" if kind == "bad_gzip" else gzip.compress(body, 1)
+        kind, options = (fault.kind, fault.options) if fault else ("", {})
+        is_compressed = "gzip" in self.headers.get("Accept-Encoding", "") and body
+        if is_compressed:
+            body = b"\x1f\x8b garbage that is not gzip" if kind == "bad_gzip" else gzip.compress(body, 1)
         self.send_response(status)
         is_html, is_text = kind in ("html", "bad_gateway"), more.get("Content-Type")
         self.send_header("Content-Type", is_text or ("text/html" if is_html else "application/json; charset=utf-8"))
-        if is_packed:
+        if is_compressed:
             self.send_header("Content-Encoding", "gzip")
         self.send_header("Content-Length", str(len(body) + (500 if kind == "cut_body" else 0)))
         for name, value in more.items():
@@ -717,7 +731,7 @@ class _Handler(BaseHTTPRequestHandler):
                     self.wfile.flush()
                 except OSError:
                     return
-                if self.api.stopping.wait(fault.options["seconds"]):
+                if self.api.stopping.wait(options["seconds"]):
                     return
             return
         self.end_headers()
@@ -729,7 +743,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
 
     def date_time_string(self, timestamp: float | None = None) -> str:
-        """The server's clock may be another one."""
+        """Return a date by the server's clock, which tests may set."""
         return formatdate(timestamp or self.api.now(), usegmt=True)
 
 
@@ -740,13 +754,13 @@ def _method(path: str) -> str:
     return re.sub(r"commits/[0-9a-f]{40}$", "commits/{sha}", path)
 
 
-def _spoilt(content: Any, fault: Fault | None) -> tuple[Any, bytes]:
-    """The reply's bytes with what a fault makes of them."""
-    kind = fault.kind if fault else ""
+def _spoil(content: Any, fault: Fault | None) -> tuple[Any, bytes]:
+    """Return the content and body of a reply after a fault."""
+    kind, options = (fault.kind, fault.options) if fault else ("", {})
     if kind == "incomplete":
         content = {**content, "incomplete_results": True, "items": content["items"][::2]}
     if kind == "wrong_shape":
-        content = fault.options.get("body", {})
+        content = options.get("body", {})
     body = content.encode() if isinstance(content, Plain) else json.dumps(content).encode()
     if kind == "empty_body":
         body = b""
@@ -757,15 +771,17 @@ def _spoilt(content: Any, fault: Fault | None) -> tuple[Any, bytes]:
     return content, body
 
 
-def world(
+def make_repositories(
     folder: Path, topics: Iterable[str], *, repositories: int = 3, commits: int = 12
 ) -> list[tuple[Path, str, dict[str, Any]]]:
-    """Real repositories of each topic, a third of their commits fixing something, merges among them: their path, name
-    and fields."""
-    from support.repositories import GitRepository  # noqa: PLC0415 - lies beside, also where this is run as a program
+    """Create git repositories of each topic, with fixing commits, other commits and merges.
+
+    Return their paths, names and the fields that `GitHub.add` takes.
+    """
+    from support.repositories import GitRepository  # noqa: PLC0415 - found after main sets the path
 
     titles = ("Fix the loss", "Add prefix", "Bugfix: shapes", "Update fixture", "Train longer", "fixes #3")
-    made = []
+    repositories_of_topics = []
     for place, topic in enumerate(topics):
         for number in range(repositories):
             repository = GitRepository(folder / f"{topic}-{number}")
@@ -783,8 +799,8 @@ def world(
                 "number": 1000 * (place + 1) + number, "topics": (topic,), "stars": 100 - number,
                 "created": f"201{3 + number}-02-03T04:05:06Z",
             }  # fmt: skip
-            made.append((repository.path, f"{topic}-lovers/project-{number}", fields))
-    return made
+            repositories_of_topics.append((repository.path, f"{topic}-lovers/project-{number}", fields))
+    return repositories_of_topics
 
 
 def main() -> None:
@@ -793,7 +809,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--port", type=int, default=0)
     with tempfile.TemporaryDirectory() as folder, GitHub(parser.parse_args().port) as api:
-        for path, full_name, fields in world(Path(folder), ("caffe", "keras", "tensorflow", "theano", "torch")):
+        for path, full_name, fields in make_repositories(
+            Path(folder), ("caffe", "keras", "tensorflow", "theano", "torch")
+        ):
             api.add(path, full_name, **fields)
         api.mirror(Path(folder) / "mirror")
         sys.stdout.write(f"DLBUG_GITHUB_URL={api.url} DLBUG_GITHUB_CLONES=file://{folder}/mirror\n")

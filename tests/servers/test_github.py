@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from servers.github import Fault, GitHub, Limit, world
+from servers.github import Fault, GitHub, Limit, make_repositories
 from support.repositories import GitRepository
 
 TOKEN = "ghp_pl4ntedT0ken"  # noqa: S105
@@ -392,7 +392,7 @@ def test_who_asks_before_a_limit_is_over_is_refused_again_and_counted(api, kind)
     assert (first.status_code, told) == (403, "1" if kind == "secondary" else "0")
     assert ask(api, "search/repositories", q="work").json() == first.json()
     assert api.punished == 1
-    api.pardon()
+    api.lift_limit()
     assert ask(api, "repositories/1").status_code == 200
 
 
@@ -471,7 +471,7 @@ def test_a_search_that_ran_out_of_time_shows_half_and_says_so(api):
 
 
 def test_a_world_has_fixes_and_others_and_merges_in_every_repository(tmp_path):
-    made = world(tmp_path, ("keras", "torch"), repositories=2, commits=12)
+    made = make_repositories(tmp_path, ("keras", "torch"), repositories=2, commits=12)
     assert [(name, fields["topics"]) for _, name, fields in made] == [
         ("keras-lovers/project-0", ("keras",)), ("keras-lovers/project-1", ("keras",)),
         ("torch-lovers/project-0", ("torch",)), ("torch-lovers/project-1", ("torch",)),

@@ -1,11 +1,9 @@
-"""Real git repositories, made by git itself."""
+"""Real git repositories, created by git."""
 
 import os
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-
-JANE = "Jane Doe <jane.doe@example.org>"
 
 
 def git(path: Path, *arguments: str, stdin: bytes = b"", **environment: str) -> str:
@@ -31,8 +29,7 @@ def git(path: Path, *arguments: str, stdin: bytes = b"", **environment: str) -> 
 
 
 class GitRepository:
-    """A repository with a work tree in ``path``, made where it is not there yet; commits have the dates that tests
-    say."""
+    """A repository with a work tree in ``path``, created where it does not exist; commits have given dates."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -40,16 +37,16 @@ class GitRepository:
             return
         path.mkdir(parents=True)
         self.git("init", "-q", "-b", "main")
-        # As on any server that lets partial clones fetch what they lack.
+        # As on servers where partial clones can fetch missing objects.
         self.git("config", "uploadpack.allowFilter", "true")
         self.git("config", "uploadpack.allowAnySHA1InWant", "true")
 
     def git(self, *arguments: str, stdin: bytes = b"", **environment: str) -> str:
-        """Run git in it."""
+        """Run git in the repository."""
         return git(self.path, *arguments, stdin=stdin, **environment)
 
-    def commit(self, message: str, files: dict[str, str | bytes] | None = None, at: int = 1_500_000_000) -> str:
-        """Commit files (or nothing); returns the sha."""
+    def commit(self, message: str, files: Mapping[str, str | bytes] | None = None, at: int = 1_500_000_000) -> str:
+        """Commit files (or nothing), written at a Unix time and committed a minute later; return the hash."""
         for name, content in (files or {}).items():
             target = self.path / name
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -64,7 +61,7 @@ class GitRepository:
         return self.git("rev-parse", "HEAD")
 
     def many(self, messages: Iterable[str], at: int = 1_500_000_000) -> None:
-        """Commit a line with each of these messages, all at once."""
+        """Create a commit of one line with each message, by one process, a second apart."""
         stream = []
         for number, message in enumerate(messages):
             text, line = message.encode(), f"{number} of {at}\n".encode()
@@ -76,7 +73,7 @@ class GitRepository:
         self.git("reset", "-q", "--hard")
 
     def merge(self, branch: str, message: str, at: int = 1_500_000_000) -> str:
-        """Merge a branch, always with a commit of its own."""
+        """Merge a branch, always with a merge commit; return its hash."""
         when = f"{at} +0000"
         self.git(
             "merge", "-q", "--no-ff", "-m", message, branch, GIT_AUTHOR_DATE=when, GIT_COMMITTER_DATE=when
@@ -84,17 +81,17 @@ class GitRepository:
         return self.git("rev-parse", "HEAD")
 
     def rewrite(self, message: str) -> str:
-        """Put another commit in the place of the last one; returns the sha."""
+        """Replace the last commit by another one; return its hash."""
         self.git("reset", "-q", "--hard", "HEAD~1")
         return self.commit(message)
 
     def collect_garbage(self) -> None:
-        """Drop for good what no branch reaches."""
+        """Delete the commits that no branch reaches."""
         self.git("reflog", "expire", "--expire=now", "--all")
         self.git("gc", "--quiet", "--prune=now")
 
     def raw(self, content: bytes) -> str:
-        """Store a commit as these very bytes and make it the head, whatever git would say of it."""
+        """Store bytes as a commit, even an invalid one, and make it the head; return its hash."""
         sha = self.git("hash-object", "-t", "commit", "-w", "--stdin", "--literally", stdin=content)
         self.git("update-ref", "HEAD", sha)
         return sha
