@@ -1,4 +1,4 @@
-"""Hand-made inputs: a small study in an in-memory DuckDB, and label counts as frames."""
+"""Small inputs: a study in an in-memory DuckDB, and label counts as frames."""
 
 from collections.abc import Callable, Iterable
 
@@ -8,6 +8,7 @@ import pytest
 
 from dlbug_assets.layout import MODELS, SEEDS
 from dlbug_assets.protocol.taxonomy import DIMENSIONS, load_taxonomy
+from dlbug_assets.warehouse.rows import table_schema
 
 SO, GH = "Stack Overflow", "GitHub"
 
@@ -17,7 +18,7 @@ _WRITTEN = ("bug_type", "root_cause", "effect")
 
 
 class Study:
-    """A DuckDB with the reference tables; labels and libraries as the test says."""
+    """A DuckDB with the reference tables, and the libraries and labels that a test adds."""
 
     def __init__(self, libraries: Iterable[str], *, corpus: bool) -> None:
         self.connection = duckdb.connect()
@@ -54,7 +55,7 @@ class Study:
             self.connection.execute(f"create table reference.{seed} as from read_csv('{SEEDS / seed}.csv')")
 
     def label(self, **columns: object) -> None:
-        """One bug; what is not said is NULL, and what is not said to be written otherwise is written as it is."""
+        """Add one bug. Missing columns are NULL; labels as written default to the labels."""
         written = [columns.get(f"{name}_as_written", columns.get(name)) for name in _WRITTEN]
         self.connection.execute(
             f"insert into labeling.labels values ({', '.join('?' * (len(_LABEL_COLUMNS) + len(_WRITTEN)))})",
@@ -62,7 +63,7 @@ class Study:
         )
 
     def run(self, model: str) -> pl.DataFrame:
-        """Make the table of dbt_like_sql/analysis/<model>.sql, as it stands, and give its rows."""
+        """Create the table of dbt_like_sql/analysis/<model>.sql from the unchanged model, and return its rows."""
         sql = (MODELS / "analysis" / f"{model}.sql").read_text(encoding="utf-8")
         self.connection.execute(f"create table analysis.{model} as {sql}")
         return self.connection.sql(sql).pl()
@@ -78,9 +79,10 @@ def study() -> Callable[..., Study]:
 
 @pytest.fixture
 def label_counts() -> Callable[..., pl.DataFrame]:
-    """Dense counts, `both` and `All` included, from {(source, library): {category: bugs}} of some dimensions.
+    """Return a function that builds dense counts, including `both` and `All`, as in analysis.label_counts.
 
-    Every dimension of the taxonomy is there unless ``only`` says which; its categories may be named as well.
+    It takes bugs as {dimension: {(source, library): {category: bugs}}}. All dimensions of the taxonomy are there unless
+    ``only`` names dimensions and their categories.
     """
 
     def make(
@@ -102,6 +104,6 @@ def label_counts() -> Callable[..., pl.DataFrame]:
                     ]
                     rows += [(source, library, dimension, category, n, sum(counted))
                              for category, n in zip(categories, counted, strict=True)]  # fmt: skip
-        return pl.DataFrame(rows, orient="row", schema=["source", "library", "dimension", "category", "bugs", "total"])
+        return pl.DataFrame(rows, orient="row", schema=table_schema("analysis.label_counts"))
 
     return make

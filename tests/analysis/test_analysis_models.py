@@ -1,4 +1,4 @@
-"""SQL models of the schema analysis, run unchanged: given rows, expected rows."""
+"""SQL models of the schema analysis, run unchanged."""
 
 import polars as pl
 import pytest
@@ -39,7 +39,7 @@ def test_label_counts_follow_study_and_taxonomy_order(study):
     ]  # fmt: skip
 
 
-def test_dataset_summary_beside_the_paper(study):
+def test_dataset_summary_has_computed_and_published_numbers(study):
     paper = study("Caffe", "Keras", "Tensorflow", "Theano", "Torch")
     for post in ("('Caffe', 1)", "('Caffe', 2)", "('Torch', 1)"):
         paper.connection.execute(f"insert into stackoverflow.candidate_posts values {post}")
@@ -55,7 +55,7 @@ def test_dataset_summary_beside_the_paper(study):
     assert rows[-1] == ("Total", 3, 1, 1, 2, 2716, 415, 500, 555)
 
 
-def test_dataset_summary_is_null_where_the_number_read_is_unknown(study):
+def test_dataset_summary_is_null_for_unknown_numbers_of_posts_and_commits(study):
     artifact = study("JAX", "Keras", corpus=False)
 
     rows = artifact.run("dataset_summary").rows()
@@ -67,7 +67,7 @@ def test_dataset_summary_is_null_where_the_number_read_is_unknown(study):
     ]
 
 
-def test_root_causes_within_a_bug_type(study):
+def test_root_cause_shares_are_within_a_bug_type(study):
     small = study("Keras")
     small.label(source=SO, library="Keras", bug_type="API Bug", root_cause="API Change")
     small.label(source=SO, library="Keras", bug_type="API Bug", root_cause="API Misuse")
@@ -84,7 +84,7 @@ def test_root_causes_within_a_bug_type(study):
     ]
 
 
-def test_yearly_counts_are_dense_where_there_are_bugs(study):
+def test_yearly_counts_are_dense_within_years_with_bugs(study):
     small = study("Keras", "Caffe")
     small.label(source=SO, library="Keras", effect="Crash", year=2015)
     small.label(source=SO, library="Keras", effect="Hang", year=2015)
@@ -184,7 +184,7 @@ def test_exact_repeats_compare_labels_as_written(study):
     assert small.run("repeats").filter(library="Keras", source=SO)["exact_repeats"].to_list() == [1]
 
 
-def test_repeats_are_counted(study):
+def test_repeats_count_links_with_several_labels_and_exact_repeats(study):
     small = study("Keras", "Caffe")
     for library, link, effect in (
         ("Keras", "a", "Crash"), ("Keras", "a", "Crash"), ("Keras", "a", "Hang"), ("Keras", "b", None),
@@ -198,7 +198,7 @@ def test_repeats_are_counted(study):
     ]  # fmt: skip
 
 
-def test_clusters_are_repositories_and_posts(study):
+def test_clusters_are_repositories_or_posts(study):
     small = study("Keras", "Caffe")
     for library, repository, item in (("Keras", "a/a", "1"), ("Keras", "a/a", "2"), ("Caffe", "a/a", "3"),
                                       ("Keras", None, "4"), ("Keras", None, "4")):  # fmt: skip
@@ -225,7 +225,7 @@ def test_unpivoted_labels_keep_their_column_lineage():
     assert ("labeling.labels", "bug_type") in origins["analysis.yearly_counts"]["dimension"]
 
 
-def test_a_finding_survives_if_all_its_decided_metrics_do(study):
+def test_a_finding_survives_if_all_its_decided_metrics_survive(study):
     small = study("Keras")
     small.connection.execute(
         """

@@ -24,7 +24,7 @@ def _no_warnings():
         yield
 
 
-def test_three_measures_of_one_pair(label_counts):
+def test_measures_of_one_pair_match_their_formulas(label_counts):
     counts = label_counts(
         {"effect": {(SO, "Keras"): {"Crash": 1, "Hang": 2, "Unknown": 3},
                     (SO, "Caffe"): {"Crash": 2, "Hang": 2, "Unknown": 8}}},
@@ -42,7 +42,7 @@ def test_three_measures_of_one_pair(label_counts):
     assert (pair["categories"], pair["left_out"], pair["undefined_reason"]) == (3, "Data Corruption", None)
 
 
-def test_alike_and_disjoint(label_counts):
+def test_equal_and_disjoint_distributions_have_the_extreme_distances(label_counts):
     counts = label_counts(
         {"effect": {(SO, "Keras"): {"Crash": 1, "Hang": 3}, (SO, "Caffe"): {"Crash": 10, "Hang": 30},
                     (SO, "Torch"): {"Unknown": 4}}},
@@ -72,7 +72,7 @@ def test_undefined_measures_are_null_with_a_reason(label_counts):
     assert rows.select("pearson", "spearman", "jensen_shannon").fill_null(0).to_series(0).is_nan().sum() == 0
 
 
-def test_one_category_has_a_distance_only(label_counts):
+def test_one_category_has_only_a_distance(label_counts):
     crashes = {(SO, "Keras"): {"Crash": 2}, (SO, "Caffe"): {"Crash": 1}}
     counts = label_counts({"effect": crashes}, ("Keras", "Caffe"), FOUR)
 
@@ -86,7 +86,7 @@ FIVE = {"effect": (*FOUR["effect"], "Bad Performance")}
 
 
 def _sensitive(label_counts, bugs, size=1):
-    """Correlations of effects on Stack Overflow; bugs are in clusters of ``size`` of the same category."""
+    """Return correlations of effects on Stack Overflow, with bugs in clusters of ``size`` of the same category."""
     counted = {(SO, library): of_library for library, of_library in bugs.items()}
     counts = label_counts({"effect": counted}, ("Caffe", "Keras"), FIVE)
     rows = [
@@ -107,28 +107,30 @@ BUGS = {"Caffe": {"Crash": 40, "Hang": 20, "Unknown": 10, "Data Corruption": 30}
 
 
 @pytest.mark.slow
-def test_intervals_are_those_of_drawing_bug_by_bug(label_counts):
+def test_intervals_equal_those_of_sampling_bug_by_bug(label_counts):
     pair = _pair(_sensitive(label_counts, BUGS))
 
     random = np.random.default_rng(5)
-    drawn = [
+    resampled = [
         [random.multinomial(sum(bugs.values()), np.array(list(bugs.values())) / sum(bugs.values())) / sum(bugs.values())
          for bugs in BUGS.values()]
         for _ in range(4000)
     ]  # fmt: skip
     measures = {
-        "pearson": [pearsonr(a, b).statistic for a, b in drawn],
-        "spearman": [spearmanr(a, b).statistic for a, b in drawn],
-        "jensen_shannon": [jensenshannon(a, b, base=2) for a, b in drawn],
+        "pearson": [pearsonr(a, b)[0] for a, b in resampled],
+        "spearman": [spearmanr(a, b)[0] for a, b in resampled],
+        "jensen_shannon": [jensenshannon(a, b, base=2) for a, b in resampled],
     }
     for measure, values in measures.items():
         low, high = np.percentile(values, [2.5, 97.5])
-        tolerance = 0.21 if measure == "spearman" else 0.03  # ranks of four categories come in steps of 0.2
+        tolerance = (
+            0.21 if measure == "spearman" else 0.03
+        )  # correlations of the ranks of four categories are multiples of 0.2
         assert (pair[f"{measure}_low"], pair[f"{measure}_high"]) == pytest.approx((low, high), abs=tolerance)
     assert pair["interval_undefined_reason"] is None
 
 
-def test_bugs_in_clusters_make_wider_intervals(label_counts):
+def test_clustered_bugs_have_wider_intervals(label_counts):
     alone, clustered = (_pair(_sensitive(label_counts, BUGS, size=size)) for size in (1, 10))
 
     for measure in ("pearson", "jensen_shannon"):
@@ -136,12 +138,12 @@ def test_bugs_in_clusters_make_wider_intervals(label_counts):
         assert widths[1] > 1.5 * widths[0]
 
 
-def test_the_category_that_a_correlation_hangs_on_is_named(label_counts):
+def test_the_most_influential_category_is_named(label_counts):
     pair = _pair(_sensitive(label_counts, BUGS))
 
     shares = {library: np.array(list(bugs.values())) / sum(bugs.values()) for library, bugs in BUGS.items()}
     without = {
-        category: pearsonr(*(np.delete(vector, place) for vector in shares.values())).statistic
+        category: pearsonr(*(np.delete(vector, place) for vector in shares.values()))[0]
         for place, category in enumerate(BUGS["Caffe"])
     }
     name = max(without, key=lambda category: abs(without[category] - pair["pearson"]))
@@ -149,7 +151,7 @@ def test_the_category_that_a_correlation_hangs_on_is_named(label_counts):
     assert pair["pearson_without_largest"] == pytest.approx(without[name])
 
 
-def test_three_categories_are_too_few_to_leave_one_out(label_counts):
+def test_influence_needs_more_than_three_categories(label_counts):
     three = {library: {name: bugs[name] for name in ("Crash", "Hang", "Unknown")} for library, bugs in BUGS.items()}
 
     pair = _pair(_sensitive(label_counts, three))
@@ -161,11 +163,11 @@ def test_three_categories_are_too_few_to_leave_one_out(label_counts):
 def test_undefined_intervals_are_null_with_a_reason(label_counts):
     one_cluster = {"Caffe": {"Crash": 10}, "Keras": BUGS["Keras"]}
 
-    lone = _pair(_sensitive(label_counts, one_cluster, size=10))
+    single = _pair(_sensitive(label_counts, one_cluster, size=10))
     nothing = _pair(_sensitive(label_counts, {"Keras": BUGS["Keras"]}))
     flat = _pair(_sensitive(label_counts, {"Caffe": {"Crash": 5, "Hang": 5}, "Keras": {"Crash": 3, "Hang": 4}}))
 
-    assert (lone["pearson_low"], lone["interval_undefined_reason"]) == (
+    assert (single["pearson_low"], single["interval_undefined_reason"]) == (
         None, "the bugs are all of one cluster: Caffe"
     )  # fmt: skip
     assert nothing["interval_undefined_reason"] == "no bug has a label: Caffe"

@@ -1,4 +1,4 @@
-"""Each statistic against statsmodels, over seeded random cases."""
+"""Statistics compared with statsmodels over seeded random cases."""
 
 import numpy as np
 import pytest
@@ -25,7 +25,7 @@ def random():
     return np.random.default_rng(1902)
 
 
-def test_wilson_limits(random):
+def test_wilson_limits_equal_those_of_statsmodels(random):
     for _ in range(CASES):
         total = random.integers(1, 10 ** random.integers(1, 7), size=5)
         bugs = random.binomial(total, random.random(5))
@@ -34,8 +34,8 @@ def test_wilson_limits(random):
             assert np.clip(limits, 0, 1) == close(oracle)
 
 
-def test_corrections_for_many_tests(random, monkeypatch):
-    monkeypatch.setattr("gc.collect", lambda: 0)  # multipletests collects garbage at every call: half a second each
+def test_holm_and_benjamini_hochberg_equal_those_of_statsmodels(random, monkeypatch):
+    monkeypatch.setattr("gc.collect", lambda: 0)  # multipletests collects garbage at every call, half a second each
     for _ in range(CASES):
         p_values = random.random(random.integers(1, 400)) ** random.integers(1, 6)
         p_values = p_values.round(random.integers(2, 6))  # ties, and P values that are 0 or 1
@@ -43,7 +43,7 @@ def test_corrections_for_many_tests(random, monkeypatch):
         assert benjamini_hochberg(p_values) == close(multipletests(p_values, method="fdr_bh")[1])
 
 
-def test_adjusted_residuals(random):
+def test_adjusted_residuals_equal_those_of_statsmodels(random):
     for _ in range(CASES):
         table = 1 + random.poisson(random.exponential(40), size=(2, random.integers(2, 12)))
         table[0, 0] = 0
@@ -53,20 +53,23 @@ def test_adjusted_residuals(random):
         assert residuals == close(oracle.standardized_resids)
 
 
-def test_z_of_a_trend(random):
+def test_trend_z_equals_that_of_statsmodels(random):
     for _ in range(CASES):
         years = np.sort(random.choice(np.arange(2008, 2030), size=random.integers(2, 16), replace=False))
         totals = random.integers(2, 10 ** random.integers(1, 5), size=len(years))
         bugs = random.binomial(totals, random.uniform(0.05, 0.95))
-        bugs[0] = np.clip(bugs[0], 1, totals[0] - 1)  # neither no bug nor every bug has the category
+        bugs[0] = np.clip(bugs[0], 1, totals[0] - 1)  # some bugs have the category and some do not
         oracle = Table(np.array([totals - bugs, bugs]), shift_zeros=False)
         expected = oracle.test_ordinal_association(row_scores=np.array([0, 1]), col_scores=years)
-        assert trend_z(bugs, totals, years) == close(expected.zscore)
+        # statsmodels returns a bunch, whose attributes have no types.
+        assert trend_z(bugs, totals, years) == close(expected.zscore)  # pyright: ignore[reportAttributeAccessIssue]
 
 
-def test_kappa_and_its_bounds(random):
+def test_kappa_and_its_limits_equal_those_of_statsmodels(random):
     for _ in range(CASES):
         size = random.integers(2, 12)
         table = random.poisson(random.exponential(3), size=(size, size)) + np.diag(random.integers(1, 40, size=size))
         expected = cohens_kappa(table)
-        assert cohen_kappa(table) == close((expected.kappa, expected.kappa_low, expected.kappa_upp))
+        # The results are set as attributes from a dictionary.
+        limits = (expected.kappa_low, expected.kappa_upp)  # pyright: ignore[reportAttributeAccessIssue]
+        assert cohen_kappa(table) == close((expected.kappa, *limits))  # pyright: ignore[reportAttributeAccessIssue]

@@ -9,7 +9,7 @@ DIMENSIONS = ("bug_type", "root_cause", "effect", "stage", "antipattern")
 
 
 def _labels(rows, decided_by="artifact"):
-    """(source, library, link, effect), in the order of the sheet; nothing else is labelled."""
+    """Return labels from (source, library, link, effect) in the order of the sheet; other dimensions are NULL."""
     return pl.DataFrame(
         [
             {"source": source, "library": library, "item_id": "i", "bug_index": place, "link": link,
@@ -24,13 +24,13 @@ def _row(labels, source, dimension="effect"):
     return repeat_agreement(labels).filter(source=source, dimension=dimension).row(0, named=True)
 
 
-def test_a_link_with_two_rows_is_a_pair():
+def test_links_with_exactly_two_rows_are_pairs():
     labels = _labels([
         (GH, "Keras", "a", "Crash"), (GH, "Keras", "a", "Hang"),
         (GH, "Keras", "b", "Crash"), (GH, "Keras", "b", "Crash"),
         (GH, "Keras", "c", "Hang"), (GH, "Keras", "c", "Hang"),
         (GH, "Keras", "three", "Hang"), (GH, "Keras", "three", "Hang"), (GH, "Keras", "three", "Hang"),
-        (GH, "Keras", "one", "Hang"), (GH, "Caffe", "one", "Crash"),  # of two libraries: two items
+        (GH, "Keras", "one", "Hang"), (GH, "Caffe", "one", "Crash"),  # two libraries: two items
         (GH, "Keras", None, "Hang"), (GH, "Keras", None, "Hang"),
         (GH, "Keras", "d", "Hang"), (GH, "Keras", "d", None),
         (SO, "Keras", "e", "Crash"), (SO, "Keras", "e", "Crash"),
@@ -50,7 +50,7 @@ def test_a_link_with_two_rows_is_a_pair():
     assert _row(labels, GH, "stage")["undefined_reason"] == "no link has two rows"
 
 
-def test_a_second_bug_that_raters_list_is_no_second_labelling():
+def test_second_bugs_listed_by_raters_are_not_pairs():
     twice = [(GH, "Keras", "a", "Crash"), (GH, "Keras", "a", "Hang")]
 
     row = _row(_labels(twice, decided_by="agreement"), GH)
@@ -59,7 +59,7 @@ def test_a_second_bug_that_raters_list_is_no_second_labelling():
     assert row["undefined_reason"] == "no label is from the authors' release"
 
 
-def test_ten_pairs_are_enough_to_speak_of():
+def test_ten_pairs_are_not_underpowered():
     pairs = [(GH, "Keras", str(n), effect) for n in range(10) for effect in ("Crash", "Hang" if n else "Crash")]
 
     assert _row(_labels(pairs), GH)["underpowered"] is False

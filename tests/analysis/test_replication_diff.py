@@ -1,4 +1,4 @@
-"""Printed columns with one thing done to them on the way into print, and columns with nothing in them to see."""
+"""Printed columns with one mistake in each, and columns that no mistake explains."""
 
 import polars as pl
 import pytest
@@ -6,6 +6,7 @@ import pytest
 from dlbug_assets.analysis.comparison import student_t_test
 from dlbug_assets.analysis.replication_diff import replication_diff
 from dlbug_assets.analysis.statistics.shares import whole_percent
+from dlbug_assets.warehouse.rows import table_schema
 
 SO, GH = "Stack Overflow", "GitHub"
 ROWS = ("A", "B", "C", "D", "E", "F", "G", "H")
@@ -20,7 +21,10 @@ def _percents(bugs):
 
 
 def _cells(columns, p=()):
-    """Cells of table2 from {(library, source): (bugs, printed)}, and of its P values from (category, printed)."""
+    """Return analysis.replication_cells of table2 and its P values.
+
+    ``columns`` are {(library, source): (bugs, printed)}, ``p`` are (category, printed P value).
+    """
     rows = []
     for (library, source), (bugs, printed) in columns.items():
         for category, n, percent in zip(ROWS, bugs, printed, strict=True):
@@ -28,12 +32,8 @@ def _cells(columns, p=()):
             rows.append(("table2", category, library, source, float(percent), computed,
                          whole_percent(n, sum(bugs)) == percent, n, sum(bugs)))  # fmt: skip
     rows += [("table2_p", category, "All", "both", value, -1.0, False, None, None) for category, value in p]
-    return pl.DataFrame(
-        rows, orient="row",
-        schema={"reference": pl.String, "category": pl.String, "library": pl.String, "source": pl.String,
-                "published": pl.Float64, "computed": pl.Float64, "same_when_rounded": pl.Boolean, "bugs": pl.Int64,
-                "total": pl.Int64},
-    )  # fmt: skip
+    schema = table_schema("analysis.replication_cells", without=["dimension", "difference"])
+    return pl.DataFrame(rows, schema=schema, orient="row")
 
 
 def _explained(columns, p=()):
@@ -45,18 +45,18 @@ def _one(printed, bugs=EVEN):
     return {category: reason for (category, _), reason in _explained({("Keras", SO): (bugs, printed)}).items()}
 
 
-def test_what_is_as_printed_needs_no_explanation():
+def test_cells_as_printed_have_no_explanation():
     assert _one(_percents(EVEN)) == {}
 
 
-def test_two_exchanged_cells():
+def test_two_exchanged_cells_are_explained():
     printed = _percents(EVEN)
     printed[0], printed[4] = printed[4], printed[0]
 
     assert _one(printed) == dict.fromkeys("AE", "the cells of A and E are exchanged")
 
 
-def test_two_exchanged_rows_are_seen_over_the_libraries():
+def test_two_exchanged_rows_are_found_across_libraries():
     columns = {}
     alike = {"Keras": (5, 5, 10, 10, 5, 5, 0, 10), "Torch": (7, 3, 10, 2, 7, 1, 10, 10)}
     for library, bugs in {"Caffe": EVEN, **alike}.items():
@@ -65,7 +65,7 @@ def test_two_exchanged_rows_are_seen_over_the_libraries():
         columns[library, SO] = (bugs, printed)
 
     reason = "the Stack Overflow rows A and E are printed in each other's place"
-    # In Keras and Torch both are the same, so that nothing differs there: one column alone shows exchanged cells.
+    # In Keras and Torch both rows are equal, so that no cell differs: a single column shows exchanged cells.
     assert _explained(columns) == dict.fromkeys([("A", "Caffe"), ("E", "Caffe")], "the cells of A and E are exchanged")
     columns["Theano", SO] = ((1, 9, 10, 10, 5, 5, 5, 5), [10, 18, 20, 20, 2, 10, 10, 10])
     assert _explained(columns) == {
@@ -76,24 +76,24 @@ def test_two_exchanged_rows_are_seen_over_the_libraries():
 @pytest.mark.parametrize(
     ("printed", "rows", "where"),
     [
-        # 20, 4, 30, 10, 16, 6, 14, 0: from C on one row down, and G is left without room.
+        # 20, 4, 30, 10, 16, 6, 14, 0: D to F are one row down, and the 6 is lost.
         ([20, 4, 30, 0, 10, 16, 14, 0], "DEF", "low"),
-        # C is lost and what follows moves up: half the column differs, but many cells bear it out.
+        # C is lost and the following cells move up: half the column differs, but many cells support the explanation.
         ([20, 4, 10, 16, 6, 14, 0, 0], "CDEFG", "high"),
     ],
 )
-def test_cells_printed_a_row_too_low_or_too_high(printed, rows, where):
+def test_cells_printed_one_row_too_low_or_too_high_are_explained(printed, rows, where):
     found = _one(printed)
 
     assert set(found) == set(rows)
     assert all(reason.endswith(f"cells of the column are printed one row too {where}") for reason in found.values())
 
 
-def test_another_denominator():
+def test_another_denominator_is_explained():
     both = {("Keras", SO): (EVEN, _percents(EVEN)), ("Keras", GH): ((20, 10, 10, 10, 10, 10, 10, 0), None)}
     github = (20, 10, 10, 10, 10, 10, 10, 0)
     printed = _percents(github)
-    printed[0], printed[1] = 40, 20  # of the 50 of Stack Overflow
+    printed[0], printed[1] = 40, 20  # percent of the 50 bugs of Stack Overflow
     both["Keras", GH] = (github, printed)
 
     assert _explained(both) == dict.fromkeys(
@@ -101,7 +101,7 @@ def test_another_denominator():
     )
 
 
-def test_a_whole_column_of_another_denominator():
+def test_a_whole_column_with_another_denominator_is_explained():
     github = (20, 10, 10, 10, 10, 10, 10, 0)
     printed = [whole_percent(n, 130) for n in github]
 
@@ -110,7 +110,7 @@ def test_a_whole_column_of_another_denominator():
     assert found == {(row, "Keras"): "percent of the 130 bugs of both sources, not of 80" for row in "ABCDEFG"}
 
 
-def test_a_half_rounded_down():
+def test_halves_rounded_down_are_explained():
     printed = _percents(BUGS)
     printed[5], printed[6] = 7, 12  # 7.5 and 12.5
 
@@ -120,7 +120,7 @@ def test_a_half_rounded_down():
     }
 
 
-def test_a_column_made_to_sum_up():
+def test_a_column_adjusted_to_sum_to_100_is_explained():
     printed = _percents(BUGS)
     printed[0] = 29
 
@@ -129,20 +129,20 @@ def test_a_column_made_to_sum_up():
     }
 
 
-def test_one_bug_less():
+def test_one_bug_less_is_explained():
     printed = _percents((10, 2, 15, 4, 8, 3, 7, 0))  # of 49 bugs: C has 31 percent, D has 8
 
     assert _one(printed) == dict.fromkeys("CD", "the column is that of one D less (4 of 49 bugs)")
 
 
-def test_bugs_counted_in_another_row():
-    moved = (10, 2, 15, 2, 8, 3, 10, 0)  # three of D in G
+def test_bugs_counted_in_another_row_are_explained():
+    moved = (10, 2, 15, 2, 8, 3, 10, 0)  # three D counted as G
 
     assert _one(_percents(moved)) == dict.fromkeys("DG", "the column is that of 3 of 5 D counted as G")
 
 
-def test_two_counts_that_do_as_well_explain_nothing():
-    bugs = tuple(10 * n for n in EVEN)  # 500 bugs: five of them are one percent, and so are some more
+def test_two_equally_good_counts_explain_nothing():
+    bugs = tuple(10 * n for n in EVEN)  # 500 bugs: several numbers of bugs round to the same percent
     printed = _percents(bugs)
     printed[0], printed[2] = printed[0] - 1, printed[2] + 1
 
@@ -156,13 +156,13 @@ def test_a_misprint_stays_unexplained():
     assert _one(printed) == {}
 
 
-def test_other_data_is_not_explained():
-    printed = [30, 4, 20, 16, 10, 14, 6, 0]  # only two cells are as printed, though A and C look exchanged
+def test_a_column_of_other_data_stays_unexplained():
+    printed = [30, 4, 20, 16, 10, 14, 6, 0]  # only two cells are as printed, although A and C look exchanged
 
     assert _one(printed) == {}
 
 
-def test_a_library_that_is_not_studied_has_nothing_to_explain():
+def test_a_library_outside_the_study_has_no_explanations():
     cells = _cells({("Keras", SO): (EVEN, _percents(EVEN))}).with_columns(
         computed=pl.lit(None, pl.Float64), same_when_rounded=pl.lit(None, pl.Boolean)
     )
@@ -175,7 +175,7 @@ SHARES = {SO: (10, 20, 30, 5, 15), GH: (40, 35, 25, 50, 45)}
 
 
 def _p_explained(printed_shares, published):
-    """Why the P value of A is as published; A's cells are computed as SHARES, and some printed otherwise."""
+    """Return the explanation of the published P value of A, whose cells are computed as SHARES."""
     columns = {}
     for source, shares in SHARES.items():
         for library, share, printed in zip(LIBRARIES, shares, printed_shares[source], strict=True):
@@ -184,7 +184,7 @@ def _p_explained(printed_shares, published):
     return _explained(columns, p=[("A", round(published, 4))]).get(("A", "All"))
 
 
-def test_a_p_value_of_the_printed_shares():
+def test_a_p_value_computed_from_the_printed_shares_is_explained():
     printed = {**SHARES, GH: (40, 35, 20, 50, 45)}
 
     assert _p_explained(printed, student_t_test(printed[SO], printed[GH])) == (
@@ -192,7 +192,7 @@ def test_a_p_value_of_the_printed_shares():
     )
 
 
-def test_a_p_value_of_shares_some_of_which_were_changed_later():
+def test_a_p_value_computed_before_some_shares_changed_is_explained():
     printed = {SO: (11, 20, 30, 5, 15), GH: (40, 35, 20, 50, 45)}
     before = student_t_test(SHARES[SO], printed[GH])
 
@@ -201,17 +201,17 @@ def test_a_p_value_of_shares_some_of_which_were_changed_later():
     )
 
 
-def test_a_p_value_of_unrounded_shares():
+def test_a_p_value_computed_from_unrounded_shares_is_explained():
     assert _p_explained({**SHARES, GH: (40, 35, 20, 50, 45)}, student_t_test(SHARES[SO], SHARES[GH])) == (
         "the printed P value is that of unrounded shares"
     )
 
 
-def test_any_other_p_value_stays_unexplained():
+def test_another_p_value_stays_unexplained():
     assert _p_explained({**SHARES, GH: (40, 35, 20, 50, 45)}, 0.77) is None
 
 
-def test_where_most_shares_of_a_row_differ_no_choice_among_them_explains_its_p_value():
+def test_a_p_value_is_not_explained_by_replacing_shares_if_most_of_them_differ():
     printed = {SO: (20, 30, 10, 15, 25), GH: (20, 35, 25, 50, 45)}
     some_as_computed = student_t_test((10, 30, 10, 15, 25), printed[GH])
 

@@ -1,4 +1,4 @@
-"""The trend test against its formula, full enumerations and made-up courses."""
+"""The trend test compared with its formula, full enumerations and synthetic series."""
 
 import itertools
 import math
@@ -10,6 +10,7 @@ from scipy.stats import norm
 
 from dlbug_assets.analysis.distributions import yearly_evolution
 from dlbug_assets.analysis.trends import trends
+from dlbug_assets.warehouse.rows import table_schema
 
 SO = "Stack Overflow"
 
@@ -17,18 +18,14 @@ SO = "Stack Overflow"
 def _evolution(years, bugs, totals):
     series = zip(years, bugs, totals, strict=True)
     rows = [(SO, "Keras", year, "effect", "Crash", n, total) for year, n, total in series]
-    counts = pl.DataFrame(
-        rows, schema=["source", "library", "year", "dimension", "category", "bugs", "total"], orient="row",
-        schema_overrides={"year": pl.Int32, "bugs": pl.Int64, "total": pl.Int64},
-    )  # fmt: skip
-    return yearly_evolution(counts)
+    return yearly_evolution(pl.DataFrame(rows, schema=table_schema("analysis.yearly_counts"), orient="row"))
 
 
 def _trend(years, bugs, totals):
     return trends(_evolution(years, bugs, totals), seed=5).row(0, named=True)
 
 
-def test_shares_of_a_year_have_wilson_intervals():
+def test_shares_of_years_have_wilson_intervals():
     row = _evolution([2015], [1], [10]).row(0, named=True)
 
     assert row["share"] == 0.1
@@ -36,8 +33,8 @@ def test_shares_of_a_year_have_wilson_intervals():
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_the_statistic_is_that_of_the_linear_by_linear_association(seed):
-    """Agresti 2013, section 3.4: z is the correlation of year and category times the root of n - 1."""
+def test_the_statistic_is_z_of_the_linear_by_linear_association(seed):
+    """Compare with Agresti 2013, section 3.4: the correlation of year and category times the square root of n - 1."""
     random = np.random.default_rng(seed)
     years = np.sort(random.choice(np.arange(2009, 2019), size=6, replace=False))
     totals = random.integers(5, 40, size=6)
@@ -55,7 +52,7 @@ def test_the_statistic_is_that_of_the_linear_by_linear_association(seed):
 
 
 @pytest.mark.parametrize(("bugs", "totals"), [([0, 1, 3], [3, 3, 4]), ([2, 2, 0], [2, 4, 3]), ([1, 1, 2], [4, 1, 4])])
-def test_small_series_have_the_p_value_of_every_shuffle(bugs, totals):
+def test_p_values_of_small_series_equal_those_of_all_shuffles(bugs, totals):
     years = [2015, 2016, 2018]
     of_bugs = [year for year, total in zip(years, totals, strict=True) for _ in range(total)]
     mean = sum(of_bugs) * sum(bugs) / len(of_bugs)
@@ -63,14 +60,14 @@ def test_small_series_have_the_p_value_of_every_shuffle(bugs, totals):
     def distance(chosen):
         return abs(sum(chosen) - mean)
 
-    seen = distance([year for year, n in zip(years, bugs, strict=True) for _ in range(n)])
-    exact = np.mean([distance(chosen) >= seen - 1e-9 for chosen in itertools.combinations(of_bugs, sum(bugs))])
+    observed = distance([year for year, n in zip(years, bugs, strict=True) for _ in range(n)])
+    exact = np.mean([distance(chosen) >= observed - 1e-9 for chosen in itertools.combinations(of_bugs, sum(bugs))])
 
     assert _trend(years, bugs, totals)["p_monte_carlo"] == pytest.approx(exact, abs=0.015)
 
 
 @pytest.mark.slow
-def test_more_shuffles_where_few_are_as_extreme():
+def test_more_shuffles_are_added_if_few_are_as_extreme():
     strong = _trend(range(2012, 2018), [0, 1, 2, 9, 12, 20], [20] * 6)
     weak = _trend(range(2012, 2018), [10, 9, 10, 11, 10, 10], [20] * 6)
 
@@ -79,11 +76,11 @@ def test_more_shuffles_where_few_are_as_extreme():
     assert weak["p_monte_carlo"] > 0.5
 
 
-def test_first_and_last_year_and_direction():
+def test_rows_have_first_and_last_year_and_direction():
     row = _trend([2015, 2016, 2018], [4, 2, 1], [10, 10, 20])
 
-    shown = ("years", "first_year", "last_year", "bugs", "total", "share_first", "share_last", "direction")
-    assert [row[name] for name in shown] == [3, 2015, 2018, 7, 40, 0.4, 0.05, "falling"]
+    names = ("years", "first_year", "last_year", "bugs", "total", "share_first", "share_last", "direction")
+    assert [row[name] for name in names] == [3, 2015, 2018, 7, 40, 0.4, 0.05, "falling"]
     assert _trend([2015, 2016, 2017], [3, 5, 3], [10, 10, 10])["direction"] is None
 
 
@@ -96,7 +93,7 @@ def test_first_and_last_year_and_direction():
         ([2015], [1], "1 year, under 5; 1 bug, under 10"),
     ],
 )
-def test_four_years_or_a_handful_of_bugs_are_underpowered(years, bugs, reason):
+def test_few_years_or_few_bugs_are_underpowered(years, bugs, reason):
     row = _trend(years, bugs, [20] * len(bugs))
 
     assert (row["underpowered"], row["underpowered_reason"]) == (reason is not None, reason)
@@ -110,7 +107,7 @@ def test_four_years_or_a_handful_of_bugs_are_underpowered(years, bugs, reason):
         ([3], [4], "a trend needs two years or more"),
     ],
 )
-def test_what_has_no_trend_says_why(bugs, totals, reason):
+def test_undefined_trends_have_a_reason(bugs, totals, reason):
     row = _trend(range(2015, 2015 + len(bugs)), bugs, totals)
 
     assert row["undefined_reason"] == reason
@@ -119,8 +116,8 @@ def test_what_has_no_trend_says_why(bugs, totals, reason):
     assert row["family"] == 0
 
 
-def test_no_year_at_all_is_an_empty_table_with_every_column():
+def test_no_years_result_in_an_empty_table_with_every_column():
     rows = trends(_evolution([], [], []), seed=5)
 
     assert rows.height == 0
-    assert {"p_holm", "p_benjamini_hochberg", "family"} <= set(rows.columns)
+    assert rows.columns == list(table_schema("analysis.trends"))

@@ -1,4 +1,4 @@
-"""The 38 metrics on the paper's own printed tables, on an empty study and on hand-made years and antipatterns."""
+"""The 38 metrics on the paper's printed tables, on an empty study, and on small inputs for years and antipatterns."""
 
 import polars as pl
 import pytest
@@ -9,12 +9,12 @@ from dlbug_assets.analysis.correlation import pairwise_correlation
 from dlbug_assets.analysis.findings.findings import findings
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.layout import SEEDS
+from dlbug_assets.warehouse.rows import table_schema
 
 SO = "Stack Overflow"
 LIBRARIES = ("Caffe", "Keras", "Tensorflow", "Theano", "Torch")
-CAUSES = {"source": pl.String, "bug_type": pl.String, "root_cause": pl.String, "bugs": pl.Int64, "total": pl.Int64}
-YEARS = {"source": pl.String, "library": pl.String, "year": pl.Int32, "dimension": pl.String, "category": pl.String,
-         "bugs": pl.Int64, "total": pl.Int64}  # fmt: skip
+CAUSES = table_schema("analysis.root_cause_by_bug_type", without=["share", "undefined_reason"])
+YEARS = table_schema("analysis.yearly_counts")
 
 
 def _seed(name):
@@ -22,7 +22,7 @@ def _seed(name):
 
 
 def _printed_tables():
-    """Tables 2 to 4 as counts: so many of a hundred."""
+    """Return Tables 2 to 4 as counts, with each percent as that many bugs."""
     bugs = {}
     for dimension, table in (("bug_type", "table2_bug_type"), ("root_cause", "table3_root_cause"),
                              ("effect", "table4_effect")):  # fmt: skip
@@ -54,7 +54,7 @@ def _one(rows, finding, place=0):
     return rows.filter(finding=finding).row(place, named=True)
 
 
-def test_every_row_of_findings_csv_in_its_order(judge):
+def test_rows_are_those_of_findings_csv_in_its_order(judge):
     rows = judge(_printed_tables())
 
     printed = _seed("findings")
@@ -72,7 +72,7 @@ def test_every_row_of_findings_csv_in_its_order(judge):
         (8, 0, "Theano=30; Keras=8; Tensorflow=15", "reproduced"),
         (12, 1, "40; 77", "reproduced"),
         (13, 0, "Caffe=31; Keras=16; Tensorflow=8; Theano=11; Torch=8", "reproduced"),
-        # Finding 6 says 25, Table 3 prints 26.
+        # Finding 6 states 25, Table 3 prints 26.
         (6, 0, "Keras=26; Caffe=37", "reproduced differently"),
         # The paper's own tables contradict the text.
         (5, 1, "Tensorflow=26; Theano=30", "not reproduced"),
@@ -81,26 +81,26 @@ def test_every_row_of_findings_csv_in_its_order(judge):
         (20, 0, None, "not testable"),
     ],
 )
-def test_the_printed_tables_give_the_printed_findings(judge, finding, place, computed, verdict):
+def test_printed_tables_result_in_the_printed_findings(judge, finding, place, computed, verdict):
     row = _one(judge(_printed_tables()), finding, place)
 
     assert (row["computed"], row["verdict"]) == (computed, verdict)
 
 
-def test_notes_name_the_estimator_and_the_other_reading(judge):
+def test_notes_name_the_estimator_and_the_value_of_the_other_interpretation(judge):
     note = _one(judge(_printed_tables()), 14)["note"]
 
     assert "pooled (mean of the libraries' shares: 14.0)" in note
 
 
-def test_nothing_labelled_is_not_testable(judge):
+def test_findings_without_labels_are_not_testable(judge):
     rows = judge({})
 
     assert rows["verdict"].unique().to_list() == ["not testable"]
     assert rows.select("computed", "n").null_count().row(0) == (38, 38)
 
 
-def test_other_libraries_leave_what_names_a_library_untestable(judge):
+def test_claims_about_missing_libraries_are_not_testable(judge):
     effect = {(SO, library): {"Crash": 60, "Hang": 40} for library in ("JAX", "PyTorch")}
 
     rows = judge({"effect": effect}, libraries=("JAX", "PyTorch"))
@@ -110,7 +110,7 @@ def test_other_libraries_leave_what_names_a_library_untestable(judge):
     assert _one(rows, 13)["note"] == "The data it needs is not there: the study has no Caffe."
 
 
-def test_the_data_may_say_otherwise(judge):
+def test_data_that_contradict_a_claim_do_not_reproduce_it(judge):
     effect = {(SO, library): {"Crash": 40, "Hang": 60} for library in LIBRARIES}
 
     row = _one(judge({"effect": effect}), 12)
@@ -124,13 +124,13 @@ def test_the_data_may_say_otherwise(judge):
     [(655, "reproduced"), (667, "reproduced"), (714, "reproduced"), (640, "reproduced differently"),
      (900, "reproduced differently")],
 )  # fmt: skip
-def test_more_than_is_met_from_the_bound_to_a_little_above(judge, crashes, verdict):
+def test_more_than_holds_as_printed_from_the_bound_to_slightly_above(judge, crashes, verdict):
     effect = {(SO, library): {"Crash": crashes, "Hang": 1000 - crashes} for library in LIBRARIES}
 
     assert _one(judge({"effect": effect}), 12)["verdict"] == verdict
 
 
-def test_under_ten_bugs_are_too_few(judge):
+def test_fewer_than_ten_bugs_are_underpowered(judge):
     causes = {(SO, "Torch"): {"Unaligned Tensor": 9}}
 
     row = _one(judge({"root_cause": causes}), 7)
@@ -143,7 +143,7 @@ def _causes(bug_type, total, **bugs):
     return [(SO, bug_type, cause.replace("_", " "), n, total) for cause, n in bugs.items()]
 
 
-def test_a_small_group_does_not_save_a_claim_that_many_bugs_deny(judge):
+def test_a_small_group_does_not_make_a_contradicted_claim_underpowered(judge):
     kinds = ("Control and Sequence", "Initialization", "Logic", "Processing")
     small, large = (
         [row for kind in kinds for row in _causes(f"Non Model Structural {kind} Bug", 50 if kind == "Logic" else 1,
@@ -156,7 +156,7 @@ def test_a_small_group_does_not_save_a_claim_that_many_bugs_deny(judge):
     assert _one(judge({}, causes=large), 11, 3)["computed"] == "90; 100 | 100; 100"
 
 
-def test_root_causes_of_the_model_bugs_as_printed(judge):
+def test_printed_root_causes_of_model_bugs_result_in_the_printed_findings(judge):
     printed = {"Control and Sequence": (31, 62), "Data Flow": (3, 59), "Initialization": (10, 40), "Logic": (33, 36),
                "Processing": (53, 24)}  # fmt: skip
     causes = [
@@ -167,7 +167,7 @@ def test_root_causes_of_the_model_bugs_as_printed(judge):
     ]  # fmt: skip
     rows = judge({}, causes=causes)
 
-    # Finding 11 says 52 where its section says 53: the ranges can't both be as printed.
+    # Finding 11 states 52 where its section states 53: the ranges cannot both be as printed.
     ranges = _one(rows, 11)
     assert (ranges["computed"], ranges["verdict"]) == ("SI=3; 53 | IPS=24; 62", "reproduced differently")
     assert [_one(rows, 11, place)["verdict"] for place in (1, 2)] == ["reproduced", "reproduced"]
@@ -177,7 +177,7 @@ def _year(library, category, shares):
     return [(SO, library, year, "bug_type", category, percent, 100) for year, percent in shares.items()]
 
 
-def test_evolution_as_printed(judge):
+def test_printed_years_result_in_the_printed_findings(judge):
     years = [
         *_year("Caffe", "Structural Logic Bug", {2015: 30, 2016: 32, 2017: 67, 2018: 100}),
         *_year("Keras", "Structural Logic Bug", {2015: 10, 2018: 20}),
@@ -206,7 +206,7 @@ def test_a_year_without_bugs_is_not_testable(judge):
     assert _one(rows, 21)["note"] == f"The data it needs is not there: {missing}."
 
 
-def test_antipatterns_and_correlation(judge):
+def test_antipatterns_and_correlations_are_judged(judge):
     alike = {"Input Kludge": 31, "Dead Code": 40, "Golden Hammer": 29}
     antipattern = {(SO, "Tensorflow"): alike, (SO, "Caffe"): alike,
                    (SO, "Torch"): {"Cut and Paste Programming": 40, "Dead Code": 30, "Spaghetti Code": 30}}  # fmt: skip
@@ -221,7 +221,7 @@ def test_antipatterns_and_correlation(judge):
 
 
 @pytest.mark.parametrize("library", ["Torch", "JAX"])
-def test_one_library_is_judged_without_an_error(judge, library):
+def test_a_single_library_is_judged_without_an_error(judge, library):
     effect = {(source, library): {"Crash": 60, "Hang": 40} for source in (SO, "GitHub")}
 
     rows = judge({"effect": effect}, libraries=(library,))
@@ -230,7 +230,7 @@ def test_one_library_is_judged_without_an_error(judge, library):
     assert _one(rows, 15)["note"] == "The data it needs is not there: a t-test needs two libraries or more."
 
 
-def test_a_metric_without_function_is_an_error_that_names_it(judge):
+def test_a_metric_without_a_function_is_an_error_that_names_it(judge):
     published = _seed("findings").with_columns(
         metric=pl.when(pl.col("number") == 9).then(pl.lit("another metric")).otherwise("metric")
     )
@@ -248,7 +248,7 @@ def test_a_missing_or_added_row_is_an_error(judge):
         judge({}, published=pl.concat([published, published.head(1)]))
 
 
-def test_every_verdict_has_its_estimator_interval_and_reason(judge):
+def test_verdicts_have_estimator_interval_and_reason(judge):
     rows = judge(_printed_tables())
 
     testable = rows.filter(pl.col("verdict") != "not testable")
@@ -264,7 +264,7 @@ def test_every_verdict_has_its_estimator_interval_and_reason(judge):
     assert (untestable["reason"] == untestable["note"]).all()
 
 
-def test_the_interval_is_that_of_the_share_that_decides(judge):
+def test_the_interval_is_that_of_the_decisive_share(judge):
     rows = judge(_printed_tables())
 
     crash = _one(rows, 12)
@@ -272,6 +272,6 @@ def test_the_interval_is_that_of_the_share_that_decides(judge):
     assert (crash["interval_low"], crash["interval_high"]) == pytest.approx(
         proportion_confint(308, 500, method="wilson"), abs=1e-12
     )
-    # Of several that all have to be large, the smallest: Caffe has the smallest share of crashes.
+    # The smallest of several shares that have to be large: Caffe has the smallest share of crashes.
     assert _one(rows, 12, 1)["decisive"] == 0.4
     assert _one(rows, 4)["interval_undefined_reason"] == "no single share decides: P values are compared"

@@ -1,4 +1,4 @@
-"""Variants of what counts, and the findings under each, on hand-made labels."""
+"""Variants of the labels, and the findings under each, on small inputs."""
 
 import polars as pl
 import pytest
@@ -12,23 +12,20 @@ from dlbug_assets.analysis.findings.sensitivity import (
 )
 from dlbug_assets.layout import SEEDS
 from dlbug_assets.protocol.taxonomy import load_taxonomy
+from dlbug_assets.warehouse.rows import table_schema
 
 SO = "Stack Overflow"
-_TEXT = ("bug_id", "item_id", "source", "library", "link", "bug_type", "root_cause", "effect", "stage", "antipattern",
-         "bug_type_as_written", "root_cause_as_written", "effect_as_written")  # fmt: skip
 
 
 def _bugs(*items):
-    """(item, effect as written ...): the bugs of each item, all of them crashes but for 'Hang'."""
+    """Return the bugs of each (item, effect as written, ...); their effect is Crash except for 'Hang'."""
     rows = []
     for item, *effects in items:
         for index, effect in enumerate(effects, start=1):
             rows.append({"bug_id": f"{item}#{index}", "item_id": item, "source": SO, "library": "Keras",
-                         "bug_index": index, "link": None if item.startswith("no link") else item, "year": None,
+                         "bug_index": index, "link": None if item.startswith("no link") else item,
                          "effect": "Hang" if effect == "Hang" else "Crash", "effect_as_written": effect})  # fmt: skip
-    return pl.DataFrame(
-        rows, schema=dict.fromkeys(_TEXT, pl.String) | {"bug_index": pl.Int32, "year": pl.Int32}
-    )  # fmt: skip
+    return pl.DataFrame(rows, schema=table_schema("labeling.labels"))
 
 
 def _seed(name):
@@ -53,7 +50,7 @@ def _judged(labels):
     )
 
 
-def test_an_exact_repeat_counts_once_as_it_was_written():
+def test_exact_repeats_of_labels_as_written_count_once():
     labels = _bugs(("a", "Crash", "Crash", "crash", "Hang"), ("b", "Crash"), ("no link", "Crash", "Crash"))
 
     counted = variants(labels, seed=7)
@@ -64,7 +61,7 @@ def test_an_exact_repeat_counts_once_as_it_was_written():
     ]  # fmt: skip
 
 
-def test_every_commit_has_one_vote_that_does_not_depend_on_the_order():
+def test_the_vote_of_a_commit_does_not_depend_on_the_order_of_its_bugs():
     labels = _bugs(*((f"item {n}", "Crash", "Hang", "Hang") for n in range(300)))
 
     votes = variants(labels, seed=7)[ONE_VOTE]
@@ -73,12 +70,12 @@ def test_every_commit_has_one_vote_that_does_not_depend_on_the_order():
     assert votes["item_id"].is_unique().all()
     assert votes.height == 300
     assert votes.sort("bug_id").equals(again.sort("bug_id"))
-    # A draw: each of the three is as likely.
+    # Each of the three bugs is equally likely.
     for index in (1, 2, 3):
         assert votes.filter(bug_index=index).height == pytest.approx(100, abs=25)
 
 
-def test_a_finding_that_hangs_on_one_commit_does_not_survive():
+def test_a_finding_that_depends_on_one_commit_does_not_survive():
     commits = [(f"hang {n}", "Hang") for n in range(12)]
     labels = _bugs(("much", *["Crash"] * 13), *commits)
 
@@ -91,7 +88,7 @@ def test_a_finding_that_hangs_on_one_commit_does_not_survive():
     ]
 
 
-def test_what_was_never_testable_neither_survives_nor_fails():
+def test_untestable_findings_neither_survive_nor_fail():
     rows = _judged(_bugs(*((f"crash {n}", "Crash") for n in range(20)), *((f"hang {n}", "Hang") for n in range(5))))
 
     assert rows.height == 38 * 3
@@ -100,7 +97,7 @@ def test_what_was_never_testable_neither_survives_nor_fails():
     assert rows.group_by("position").len()["len"].unique().to_list() == [3]
 
 
-def test_too_few_votes_left_to_say_so_is_no_survival():
+def test_a_finding_that_becomes_underpowered_does_not_survive():
     labels = _bugs(("much", *["Crash"] * 13), *((f"hang {n}", "Hang") for n in range(4)))
 
     rows = _judged(labels).filter(position=21)

@@ -5,18 +5,16 @@ from scipy.stats import norm
 
 from dlbug_assets.analysis.distributions import distribution
 from dlbug_assets.analysis.statistics.clusters import with_cluster_intervals
+from dlbug_assets.warehouse.rows import table_schema
 
 SO, GH = "Stack Overflow", "GitHub"
 FOUR = {"effect": ("Crash", "Hang", "Unknown", "Data Corruption")}
 
 
 def _clustered(label_counts, clusters, source=GH):
-    """The distribution of effects of one library from (cluster, {category: bugs})."""
+    """Return the distribution of effects of one library from (cluster, {category: bugs})."""
     rows = [(source, "Keras", name, "effect", category, n) for name, bugs in clusters for category, n in bugs.items()]
-    frame = pl.DataFrame(
-        rows, schema=["source", "library", "cluster", "dimension", "category", "bugs"], orient="row",
-        schema_overrides={"bugs": pl.Int64},
-    )  # fmt: skip
+    frame = pl.DataFrame(rows, schema=table_schema("analysis.cluster_counts"), orient="row")
     totals: dict[str, int] = {}
     for *_, category, n in rows:
         totals[category] = totals.get(category, 0) + n
@@ -39,14 +37,14 @@ def test_independent_bugs_have_a_design_effect_of_one(label_counts):
     assert (crash["cluster_low"], crash["cluster_high"]) == pytest.approx((0.75 - half, 0.75 + half), abs=0.006)
 
 
-def test_five_bugs_that_are_always_alike_are_worth_one(label_counts):
+def test_clusters_of_five_equal_bugs_have_a_design_effect_of_five(label_counts):
     clusters = [(str(n), {"Crash" if n % 2 else "Hang": 5}) for n in range(100)]
 
     assert _row(_clustered(label_counts, clusters), "Crash")["design_effect"] == pytest.approx(5, rel=0.1)
 
 
-def test_the_design_effect_is_near_the_linearized_one(label_counts):
-    """Taylor linearization (Cochran 1977, section 6.5) of the ratio of two sums over random clusters."""
+def test_the_design_effect_is_close_to_that_of_linearization(label_counts):
+    """Compare with Taylor linearization of the ratio of two sums over clusters (Cochran 1977, section 6.5)."""
     random = np.random.default_rng(11)
     sizes = random.integers(1, 8, size=150)
     crashes = np.array([random.binomial(n, random.beta(1, 1)) for n in sizes])
@@ -61,7 +59,7 @@ def test_the_design_effect_is_near_the_linearized_one(label_counts):
     assert crash["design_effect"] == pytest.approx(variance / (share * (1 - share) / sizes.sum()), rel=0.1)
 
 
-def test_what_is_undefined_is_null_with_a_reason(label_counts):
+def test_undefined_intervals_are_null_with_a_reason(label_counts):
     several = _clustered(label_counts, [("a", {"Crash": 1, "Hang": 2}), ("b", {"Crash": 3})])
     one = _clustered(label_counts, [("a", {"Crash": 1, "Hang": 2})])
     every = _clustered(label_counts, [("a", {"Crash": 1}), ("b", {"Crash": 3})])
@@ -76,7 +74,7 @@ def test_what_is_undefined_is_null_with_a_reason(label_counts):
     assert _row(several, "Crash")["cluster_undefined_reason"] is None
 
 
-def test_the_same_seed_gives_the_same_whatever_stands_beside(label_counts):
+def test_intervals_do_not_depend_on_the_order_of_clusters(label_counts):
     clusters = [(str(n), {"Crash": n % 3 + 1, "Hang": n % 2}) for n in range(20)]
 
     first, again = (_clustered(label_counts, order) for order in (clusters, clusters[::-1]))

@@ -18,7 +18,7 @@ def test_shares_have_wilson_intervals(label_counts):
     assert crash["undefined_reason"] is None
 
 
-def test_ends_are_exact_at_none_and_all(label_counts):
+def test_limits_are_exact_for_no_bug_and_every_bug(label_counts):
     counts = label_counts({"effect": {(SO, "Keras"): {"Crash": 35}}}, ("Keras",))
 
     rows = distribution(counts, "effect").filter(source="both", library="All")
@@ -27,14 +27,14 @@ def test_ends_are_exact_at_none_and_all(label_counts):
     assert rows.filter(category="Crash")["share_high"].to_list() == [1.0]
 
 
-def test_nothing_labelled_is_null_with_a_reason(label_counts):
+def test_shares_without_labels_are_null_with_a_reason(label_counts):
     rows = distribution(label_counts({}, ("Keras",)), "stage")
 
     assert rows.select("share", "share_low", "share_high").null_count().row(0) == (rows.height,) * 3
     assert rows["undefined_reason"].unique().to_list() == ["no bug has a label in stage"]
 
 
-def test_order_and_grain_are_those_of_the_counts(label_counts):
+def test_rows_have_the_order_and_grain_of_the_counts(label_counts):
     counts = label_counts({"effect": {(SO, "Torch"): {"Crash": 2}}}, ("Torch", "Caffe"))
 
     keys = ["source", "library", "category"]

@@ -10,7 +10,7 @@ def test_halves_round_away_from_zero(bugs, total, percent):
     assert whole_percent(bugs, total) == percent
 
 
-def test_a_tie_is_no_lead():
+def test_a_tie_is_not_a_lead():
     shares = {"A": Share(1, 3), "B": Share(2, 6), "C": Share(1, 10)}
 
     assert leads(shares, "A") == (False, "A (1 of 3) ties with B (2 of 6)")
