@@ -11,7 +11,7 @@ _SAMPLE_OF_VIOLATIONS = 5
 
 @dataclass(frozen=True)
 class CheckOutcome:
-    """How a check went: the number of violating rows and the first few of them, as text."""
+    """The result of a check: the number of violating rows and the first few of them, as text."""
 
     check: Check
     violations: int
@@ -19,10 +19,12 @@ class CheckOutcome:
 
     @property
     def passed(self) -> bool:
+        """Whether no row violates the check."""
         return self.violations == 0
 
 
 def run_check(connection: duckdb.DuckDBPyConnection, check: Check) -> CheckOutcome:
+    """Run one check on the tables as the connection sees them. Raises duckdb.Error."""
     count = connection.execute(f"select count(*) from ({check.violations})").fetchall()[0][0]
     if not count:
         return CheckOutcome(check, 0)

@@ -1,7 +1,7 @@
 """The warehouse: a study's DuckDB files. Only this module opens the working database for writing.
 
 Each table changes in one transaction, checks included, or not at all. What people open is a copy, the published
-database, that is only ever replaced whole.
+database, that is only replaced as a whole.
 """
 
 import logging
@@ -29,11 +29,11 @@ from dlbug_assets.warehouse.table_specs import TableSpec
 
 logger = logging.getLogger(__name__)
 
-#: Files of this storage version open in the DuckDB shells that people have today.
+#: Older DuckDB shells can open files of this storage version.
 STORAGE_VERSION = "v1.2.0"
 _MIB = 2**20
-#: Memory of DuckDB's, in bytes. This is ample for a study of the paper's size; larger ones spill to disk beside the
-#: file. What does not fit in spite of that gets more, up to half of the machine's.
+#: DuckDB's memory limit, in bytes. It is ample for a study of the paper's size; larger ones spill to disk beside the
+#: file. Statements that fail nevertheless get more, up to half of the machine's memory.
 MEMORY, _MOST_MEMORY = 384 * _MIB, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
 
 T = TypeVar("T")
@@ -41,8 +41,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class WriteResult:
-    """What a write did: rows that came, rows in the table now, a name for what they tell (see :func:`_version`), and
-    the outcome of each check of it."""
+    """The result of a write: rows received, rows in the table now, the version of its content, and check outcomes."""
 
     spec: TableSpec
     rows_received: int
@@ -52,17 +51,21 @@ class WriteResult:
 
     @property
     def accepted(self) -> bool:
-        """False where a blocking check failed: the table then stayed as it was."""
+        """Whether no blocking check failed; otherwise the table is unchanged."""
         return all(outcome.passed or not outcome.check.blocking for outcome in self.outcomes)
 
 
 class Warehouse:
-    """A study's working database, opened (and the writer's lease taken) at the first use, closed on exit."""
+    """A study's working database: opened, under the writer's lease, when it is first used; closed on exit.
 
-    def __init__(self, home: Home, holder: str, patience: float = 3600.0, memory: int = MEMORY) -> None:
+    ``holder`` names the process to those who wait for the lease, ``timeout`` is how many seconds to wait for it, and
+    ``memory`` is DuckDB's memory limit in bytes.
+    """
+
+    def __init__(self, home: Home, holder: str, timeout: float = 3600.0, memory: int = MEMORY) -> None:
         self.home = home
         self._memory = memory
-        self._lease = Lease(home.lock, holder, patience)
+        self._lease = Lease(home.lock, holder, timeout)
         self._stack = ExitStack()
         self._leased = False
         self._connection: duckdb.DuckDBPyConnection | None = None
@@ -79,7 +82,7 @@ class Warehouse:
 
     @property
     def connection(self) -> duckdb.DuckDBPyConnection:
-        """The one writing connection of this process; takes the lease first."""
+        """The only writing connection of this process. Acquires the lease first, and raises :class:`DlbugError`."""
         if not self._leased:
             self._stack.enter_context(self._lease)
             self._leased = True
@@ -87,8 +90,8 @@ class Warehouse:
             self._connection = _open_for_writing(self.home.working, self._memory)
         return self._connection
 
-    def _with_room(self, work: Callable[[], T]) -> T:
-        """What some work gives. Where DuckDB has too little memory for it, it is begun anew with twice as much."""
+    def _with_enough_memory(self, work: Callable[[], T]) -> T:
+        """Run ``work``; when DuckDB runs out of memory, retry with twice the limit."""
         memory = self._memory
         try:
             while True:
@@ -98,7 +101,7 @@ class Warehouse:
                     memory *= 2
                     if memory > _MOST_MEMORY:
                         raise
-                    logger.info("DuckDB ran out of memory: trying again with %d MiB", memory // _MIB)
+                    logger.info("DuckDB ran out of memory: retrying with %d MiB", memory // _MIB)
                     self.connection.execute(f"set memory_limit = '{memory}B'")
         finally:
             if memory != self._memory:
@@ -110,20 +113,20 @@ class Warehouse:
             self._connection = None
 
     def read(self, query: str, params: Mapping[str, Any] | None = None) -> pl.DataFrame:
-        """The rows of a query, or of a whole table given as ``schema.table``."""
+        """Return the rows of a query, or of a whole table given as ``schema.table``. Raises :class:`DlbugError`."""
         sql = f"from {query}" if re.fullmatch(r"\w+\.\w+", query) else query
         return self._frame(query, sql, dict(params or {}))
 
     def _frame(self, what: str, sql: str, params: Mapping[str, Any] | Sequence[Any]) -> pl.DataFrame:
         with explain_errors(f"reading {what}", self.home.working):
-            return self._with_room(lambda: to_frame(self.connection.sql(sql, params=params)))
+            return self._with_enough_memory(lambda: to_frame(self.connection.sql(sql, params=params)))
 
     def row_count(self, table: str) -> int:
-        """How many rows a table has."""
+        """Return the number of rows of a table."""
         return self.connection.execute(f"select count(*) from {table}").fetchall()[0][0]
 
     def exists(self, table: str) -> bool:
-        """Whether a table was ever written."""
+        """Return whether a table exists."""
         schema, name = table.split(".")
         found = self.connection.execute(
             "select 1 from duckdb_tables() where schema_name = ? and table_name = ?", [schema, name]
@@ -131,17 +134,17 @@ class Warehouse:
         return bool(found)
 
     def current_rows(self, spec: TableSpec, condition: str, params: Sequence[Any]) -> pl.DataFrame:
-        """The rows of a table that satisfy a condition with ? for ``params``; none where it was never written."""
+        """Return the rows of a table that satisfy a condition with ? for ``params``; none if it does not exist yet."""
         if self.exists(spec.table):
             return self._frame(spec.table, f"from {spec.table} where {condition}", list(params))
         columns = ", ".join(f'null::{column.data_type} as "{column.name}"' for column in spec.columns)
         return self._frame(spec.table, f"select {columns} where false", [])
 
     def replace(self, spec: TableSpec, rows: pl.DataFrame | str) -> WriteResult:
-        """Make the table exactly these rows (a frame, or a SELECT): one transaction with its comments and checks.
+        """Replace all rows of the table by a frame or a SELECT, in one transaction with its comments and checks.
 
-        Frames are cast to the columns of the spec. Where a blocking check fails nothing changes (``accepted`` is
-        False). Raises :class:`DlbugError` for missing or unknown columns, values that do not fit, and full disks.
+        Frames are cast to the columns of the spec. If a blocking check fails, nothing changes (``accepted`` is False).
+        Raises :class:`DlbugError` for missing or unknown columns, values that cannot be cast, and full disks.
         """
 
         def fill(connection: duckdb.DuckDBPyConnection) -> int:
@@ -154,15 +157,15 @@ class Warehouse:
     def replace_part(
         self, spec: TableSpec, rows: pl.DataFrame | Iterable[pl.DataFrame], outdated: str, params: Sequence[Any]
     ) -> WriteResult:
-        """Replace rows of the table: those that satisfy the condition ``outdated`` (with ? for ``params``), and those
-        with the key (the grain) of one that comes. The same rules hold.
+        """Replace the rows that satisfy ``outdated`` (with ? for ``params``), or have the key of an incoming row.
 
-        Of frames that come one after the other, one is in memory at a time; there must be at least one.
+        The key is the table's grain. Everything else is as in `replace`. Frames of an iterable, which has at least one,
+        are in memory one at a time.
         """
         key = ", ".join(f'"{column}"' for column in spec.grain)
 
         def fill(connection: duckdb.DuckDBPyConnection) -> int:
-            with _staged(connection, spec, rows if isinstance(rows, pl.DataFrame) else "from arrived"):
+            with _staged(connection, spec, rows if isinstance(rows, pl.DataFrame) else "from spooled"):
                 received = self.row_count("incoming")
                 self._prepare(spec)
                 connection.execute(f"delete from {spec.table} where {outdated}", list(params))
@@ -172,35 +175,35 @@ class Warehouse:
 
         if isinstance(rows, pl.DataFrame):
             return self._write(spec, fill)
-        with self._arrived(spec, rows):
+        with self._spooled(spec, rows):
             return self._write(spec, fill)
 
     @contextmanager
-    def _arrived(self, spec: TableSpec, frames: Iterable[pl.DataFrame]) -> Iterator[None]:
-        """Frames as the temporary table `arrived`, which DuckDB moves to disk where memory is short.
+    def _spooled(self, spec: TableSpec, frames: Iterable[pl.DataFrame]) -> Iterator[None]:
+        """Hold frames as the temporary table `spooled`, which DuckDB moves to disk when memory is short.
 
-        Outside of a transaction: within one, DuckDB would keep every frame until its end.
+        This happens outside of a transaction: within one, DuckDB would keep every frame until its end.
         """
         connection = self.connection
-        statement = "create or replace temp table arrived as from frame"
+        statement = "create or replace temp table spooled as from frame"
         with explain_errors(f"writing {spec.table}", self.home.working):
             for frame in frames:
                 register_frame(connection, "frame", frame)
                 connection.execute(statement)
                 connection.unregister("frame")
-                statement = "insert into arrived by name from frame"
+                statement = "insert into spooled by name from frame"
         yield
-        connection.execute("drop table arrived")
+        connection.execute("drop table spooled")
 
     def _prepare(self, spec: TableSpec) -> None:
-        """Make a table that is missing, empty; refuse one with other columns than what comes."""
+        """Create the table, empty, if it is missing; reject one whose columns differ from the incoming ones."""
         if not self.exists(spec.table):
             _create(self.connection, spec)
             self.connection.execute(f"truncate {spec.table}")
         elif _columns(self.connection, spec.table) != _columns(self.connection, "incoming"):
             raise DlbugError(
-                f"{spec.table} in {self.home.working} was made by another version of dlbug. Delete that file and "
-                "run again: it is made anew."
+                f"{spec.table} in {self.home.working} was written by another version of dlbug. Delete that "
+                "file and run again to create it anew."
             )
 
     def _write(self, spec: TableSpec, fill: Callable[[duckdb.DuckDBPyConnection], int]) -> WriteResult:
@@ -219,15 +222,15 @@ class Warehouse:
             return written
 
         with explain_errors(f"writing {spec.table}", self.home.working):
-            return self._with_room(write)
+            return self._with_enough_memory(write)
 
     def publish(self) -> Path:
-        """Replace the published database by a copy of the working one, atomically; returns its path.
+        """Replace the published database by a copy of the working one, atomically, and return its path.
 
-        Readers that have the old file open keep it, new ones see the new file; nobody ever sees half of one.
+        Readers that have the old file open keep it, new ones open the new file. Raises :class:`DlbugError`.
         """
         self.connection.execute("checkpoint")
-        # DuckDB's own lock is lost when a process copies a file that it has open itself: close first.
+        # A process that copies a file that it has open loses DuckDB's lock on it: close first.
         self._disconnect()
         target = self.home.published
         unfinished = target.with_suffix(".duckdb.unfinished")
@@ -240,7 +243,7 @@ class Warehouse:
         except OSError as error:
             unfinished.unlink(missing_ok=True)
             raise DlbugError(
-                f"cannot publish {target}: {error.strerror}. The published database before it is untouched. "
+                f"cannot publish {target}: {error.strerror}. The previous published database is unchanged. "
                 "Free some disk space (or make the folder writable) and run again."
             ) from None
         return target
@@ -248,7 +251,10 @@ class Warehouse:
 
 def _open_for_writing(path: Path, memory: int) -> duckdb.DuckDBPyConnection:
     with explain_errors("opening the working database", path):
-        options = {"memory_limit": f"{memory}B", "temp_directory": f"{path}.tmp"}
+        options: dict[str, str | bool | int | float | list[str]] = {
+            "memory_limit": f"{memory}B",
+            "temp_directory": f"{path}.tmp",
+        }
         connection = duckdb.connect(":memory:", config=options)
         # Rows of posts are long, so that row groups of the usual 122,880 rows would take most of the memory.
         connection.execute(
@@ -262,17 +268,17 @@ def _open_for_writing(path: Path, memory: int) -> duckdb.DuckDBPyConnection:
 
 @contextmanager
 def _staged(connection: duckdb.DuckDBPyConnection, spec: TableSpec, rows: pl.DataFrame | str) -> Iterator[None]:
-    """The incoming rows as a temporary view `incoming` with the columns, order and types of the spec."""
+    """Provide the rows as a temporary view `incoming` with the columns, order and types of the spec."""
     if isinstance(rows, pl.DataFrame):
         register_frame(connection, "frame", rows)
-    # A view, not a subquery, so that a model runs as it stands in its file.
+    # A view, not a subquery, so that a model runs exactly as it is in its file.
     connection.execute(f"create temp view staged as {rows if isinstance(rows, str) else 'from frame'}")
     found = [name for name, _ in _columns(connection, "staged")]
     missing = [name for name in spec.column_names if name not in found]
     unknown = [name for name in found if name not in spec.column_names]
     if missing or unknown:
-        problems = [f"lacks {', '.join(missing)}"] * bool(missing) + [f"has also {', '.join(unknown)}"] * bool(unknown)
-        raise DlbugError(f"{spec.table}: what was computed {' and '.join(problems)} (described in {spec.source})")
+        problems = [f"lack {', '.join(missing)}"] * bool(missing) + [f"also have {', '.join(unknown)}"] * bool(unknown)
+        raise DlbugError(f"{spec.table}: the computed rows {' and '.join(problems)} (described in {spec.source})")
     casts = ", ".join(f'cast("{c.name}" as {c.data_type}) as "{c.name}"' for c in spec.columns)
     connection.execute(f"create temp view incoming as select {casts} from staged")
     yield
@@ -297,16 +303,16 @@ def _text(value: str) -> str:
 
 
 def _version(connection: duckdb.DuckDBPyConnection, spec: TableSpec) -> str:
-    """The same for the same rows in whatever order, at whatever time they came about."""
+    """Return a fingerprint of the rows that depends neither on their order nor on incidental columns and tables."""
     if spec.incidental:
         return ""
-    told = ", ".join(f'"{column.name}"{" is null" * column.incidental}' for column in spec.columns)
-    query = f"select count(*), sum(hash(({told},))) from {spec.table}"
+    columns = ", ".join(f'"{column.name}"{" is null" * column.incidental}' for column in spec.columns)
+    query = f"select count(*), sum(hash(({columns},))) from {spec.table}"
     return "-".join(map(str, connection.execute(query).fetchall()[0]))
 
 
 def _roll_back(connection: duckdb.DuckDBPyConnection) -> None:
-    # DuckDB ends a transaction by itself when its disk fails; there is then nothing to roll back.
+    # DuckDB ends a transaction on its own when its disk fails; there is then nothing to roll back.
     try:
         connection.execute("rollback")
     except duckdb.TransactionException:

@@ -1,8 +1,8 @@
-"""The writer's lease: at most one process writes a study's database; the others wait and say for whom.
+"""The writer's lease: at most one process writes a study's database; others wait and log who holds it.
 
-It is an advisory lock (flock) on a file of its own, so that neither copying nor replacing the database can drop it,
-and so that the kernel gives it back when its holder dies, however it dies. Who waits holds the lock of a second file,
-the place of the next one, so that whoever gives the lease back and wants it again comes behind.
+It is an advisory lock (flock) on a separate file, so that neither copying nor replacing the database can release it,
+and so that the kernel releases it when its holder dies. The first waiting process holds the lock of a second file, so
+that a process that releases the lease and wants it again queues behind it.
 """
 
 import fcntl
@@ -28,35 +28,36 @@ _REMIND_SECONDS = 30.0
 class Lease:
     """A context manager that holds the lease of ``path`` (writer.lock).
 
-    ``holder`` names who asks (a run's id, a command). Waiting is logged when it begins and every half minute.
-    Raises :class:`DlbugError` when ``patience`` seconds have passed or the file cannot be made.
+    ``holder`` names the process for others (a run's id, a command), ``what`` the lease in log lines. Waiting is logged
+    when it begins and every half minute. Raises :class:`DlbugError` after ``timeout`` seconds, or if the file cannot be
+    written.
     """
 
     def __init__(
         self,
         path: Path,
         holder: str,
-        patience: float = 3600.0,
+        timeout: float = 3600.0,
         what: str = "writer's lease",
     ) -> None:
         self.path = path
         self._what = what
         self._holder = holder
-        self._patience = patience
+        self._timeout = timeout
         self._file: io.FileIO | None = None
 
     def __enter__(self) -> Self:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            file, next_one = _opened(self.path), _opened(self.path.with_suffix(".next"))
+            file, queue = _open(self.path), _open(self.path.with_suffix(".next"))
         except OSError as error:
             raise DlbugError(
                 f"cannot write {self.path}: {error.strerror}. "
-                "Make the folder writable or set DLBUG_HOME to one that is."
+                "Make the folder writable, or set DLBUG_HOME to another folder."
             ) from None
         try:
-            with next_one:
-                self._wait_for(next_one)
+            with queue:
+                self._wait_for(queue)
                 self._wait_for(file)
             entry = {
                 "holder": self._holder,
@@ -93,7 +94,7 @@ class Lease:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 waited = time.monotonic() - start
-                if waited >= self._patience:
+                if waited >= self._timeout:
                     raise DlbugError(
                         f"{self.path} is still held by {holder_of(self.path)} after {waited:.0f} s. "
                         "Wait for that run to end, or end that process, and run again."
@@ -106,13 +107,13 @@ class Lease:
                 return
 
 
-def _opened(path: Path) -> io.FileIO:
-    # Unbuffered, so that a full disk shows where we write and not where the file is closed.
+def _open(path: Path) -> io.FileIO:
+    # Unbuffered, so that a full disk raises an error when we write, not when the file is closed.
     return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o644), "r+b", buffering=0)
 
 
 def holder_of(path: Path) -> str:
-    """Who holds the lease, in words; 'nobody' where it is free."""
+    """Return who holds the lease, for messages: 'nobody' if it is free."""
     try:
         text = path.read_text(encoding="utf-8")
     except OSError:
@@ -122,12 +123,12 @@ def holder_of(path: Path) -> str:
     try:
         holder = json.loads(text)
     except json.JSONDecodeError:
-        return "a process that is just taking it"
+        return "a process that is just acquiring it"
     return f"{holder['holder']} (process {holder['pid']} on {holder['host']}, since {holder['since']})"
 
 
 def is_held(path: Path) -> bool:
-    """Whether some process holds the lease now; a dead holder's entry in the file does not count."""
+    """Return whether a running process holds the lease. A dead holder's entry in the file does not count."""
     if not path.exists():
         return False
     with path.open("r", encoding="utf-8") as file:

@@ -13,24 +13,26 @@ from dlbug_assets.warehouse.frames import to_frame
 
 
 def open_published(home: Home) -> duckdb.DuckDBPyConnection:
-    """A read-only connection to the published database; raises :class:`DlbugError` where there is none yet."""
+    """Return a read-only connection to the published database. Raises :class:`DlbugError` if it does not exist yet."""
     if not home.published.is_file():
-        raise DlbugError(f"{home.published} is not there yet. `dlbug run --study {home.study}` makes it.")
+        raise DlbugError(f"{home.published} does not exist yet. `dlbug run --study {home.study}` creates it.")
     with explain_errors("opening the published database", home.published):
         return duckdb.connect(str(home.published), read_only=True)
 
 
 @contextmanager
 def published_query(home: Home) -> Iterator[Callable[[str], pl.DataFrame]]:
-    """Queries on the published database, as frames. Raises :class:`DlbugError` where there is none yet, or not all that
-    is asked for."""
+    """Provide a function that returns the rows of a query on the published database.
+
+    Raises :class:`DlbugError` if the database, or a table of the query, does not exist yet.
+    """
     connection = open_published(home)
 
-    def ask(query: str) -> pl.DataFrame:
-        with explain_errors("asking the published database", home.published):
+    def run_query(query: str) -> pl.DataFrame:
+        with explain_errors("querying the published database", home.published):
             return to_frame(connection.sql(query))
 
     try:
-        yield ask
+        yield run_query
     finally:
         connection.close()

@@ -1,6 +1,6 @@
-"""The rows that a function returns for its tables, before they are written, and the columns that a table expects.
+"""The rows that functions return for tables, and the columns that tables expect.
 
-Nothing here imports Dagster or DuckDB, so that sources and stages can.
+This module imports neither Dagster nor DuckDB, so that sources and stages can import it.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -11,7 +11,7 @@ import polars as pl
 
 from dlbug_assets.warehouse.table_specs import load_specs
 
-#: Read rows of a table as they are before this write: table (``schema.table``), condition with ?, parameters.
+#: Reads a table's current rows, before this write: table (``schema.table``), condition with ?, parameters.
 ReadCurrent = Callable[[str, str, Sequence[Any]], pl.DataFrame]
 
 _POLARS_TYPES: Mapping[str, pl.DataType | type[pl.DataType]] = {
@@ -31,8 +31,8 @@ def table_schema(
 ) -> pl.Schema:
     """Return the columns of a table (``schema.table``) as schema.yml defines them, with their Polars types.
 
-    ``only`` or ``without`` choose among them; ``other`` are columns that the frame has beside the table's, or with
-    another type. Raises KeyError for a table or column that schema.yml does not describe.
+    ``only`` or ``without`` select among them; ``other`` are additional columns, or columns with another type. Raises
+    KeyError for a table or column that schema.yml does not describe.
     """
     columns = {column.name: _POLARS_TYPES[column.data_type] for column in load_specs()[table].columns}
     unknown = {*(only or ()), *without} - set(columns)
@@ -43,14 +43,14 @@ def table_schema(
 
 
 class Markdown(str):
-    """Text in Markdown, which the UI renders as such."""
+    """Text in Markdown, which the UI renders."""
 
     __slots__ = ()
 
 
 @dataclass(frozen=True)
 class Rows:
-    """All rows of one table, with metadata that the UI shows beside them."""
+    """All rows of one table, with metadata for the UI."""
 
     frame: pl.DataFrame
     metadata: Mapping[str, Any] = field(default_factory=dict)
@@ -58,10 +58,11 @@ class Rows:
 
 @dataclass(frozen=True)
 class PartitionRows:
-    """Rows of one library. They replace the rows with the same key (the table's grain), and those that satisfy
-    ``outdated``, a condition with ? for ``params``. Frames that an iterator yields are in memory one at a time.
+    """Rows of one library, to be written into a table.
 
-    ``counts`` and ``notes`` are shown per library in the UI; counts are also added up.
+    They replace the rows with the same key (the table's grain), and those that satisfy ``outdated``, a condition with ?
+    for ``params``. Frames of an iterable are in memory one at a time. The UI shows ``counts`` and ``notes`` per
+    library, and the sums of counts.
     """
 
     frame: pl.DataFrame | Iterable[pl.DataFrame]
@@ -71,24 +72,26 @@ class PartitionRows:
     notes: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def replacing(cls, frame: pl.DataFrame | Iterable[pl.DataFrame], library: str, **shown: Mapping[str, Any]) -> Self:
-        """Make these the only rows of a library; ``shown`` are counts and notes."""
-        return cls(frame, "library = ?", [library], **shown)
+    def replacing(
+        cls, frame: pl.DataFrame | Iterable[pl.DataFrame], library: str, **metadata: Mapping[str, Any]
+    ) -> Self:
+        """Replace all rows of a library; ``metadata`` are counts and notes."""
+        return cls(frame, "library = ?", [library], **metadata)
 
     @classmethod
-    def appending(cls, frame: pl.DataFrame | Iterable[pl.DataFrame], **shown: Mapping[str, Any]) -> Self:
-        """Add rows, or replace those with the same key; ``shown`` are counts and notes."""
-        return cls(frame, "false", [], **shown)
+    def appending(cls, frame: pl.DataFrame | Iterable[pl.DataFrame], **metadata: Mapping[str, Any]) -> Self:
+        """Add rows, or replace those with the same key; ``metadata`` are counts and notes."""
+        return cls(frame, "false", [], **metadata)
 
     @classmethod
     def nothing(cls, table: str) -> Self:
-        """Leave a table (``schema.table``) as it is."""
+        """Leave a table (``schema.table``) unchanged."""
         return cls.appending(pl.DataFrame(schema=table_schema(table)))
 
 
 @dataclass(frozen=True)
 class Columns:
-    """Some columns of a table, for a function that does not read all of it."""
+    """A SELECT of some columns of a table, for a function that does not need the others."""
 
     table: str
     names: Sequence[str]

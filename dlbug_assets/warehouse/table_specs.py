@@ -17,12 +17,16 @@ from dlbug_assets.errors import DlbugError
 from dlbug_assets.layout import MODELS, SCHEMAS, display_path
 
 _LINE = "__line__"
+#: libyaml's loader is ten times as fast, but not part of every build of PyYAML.
+_SafeLoader: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column: its name, DuckDB type and description; ``incidental`` where it says when a row came about, not what
-    it tells, and differs from run to run."""
+    """A column: its name, DuckDB type and description.
+
+    An ``incidental`` column depends on when a row was computed or retrieved, so it differs from run to run.
+    """
 
     name: str
     data_type: str
@@ -32,8 +36,10 @@ class Column:
 
 @dataclass(frozen=True)
 class Check:
-    """A check: ``violations`` is a query whose rows break it. Blocking ones keep the table from changing. ``against``
-    is the table that its rows are held against, where there is one."""
+    """A check: ``violations`` is a query that returns the violating rows.
+
+    If a ``blocking`` check fails, the table is left unchanged. ``against`` is another table that the check reads.
+    """
 
     name: str
     description: str
@@ -44,8 +50,11 @@ class Check:
 
 @dataclass(frozen=True)
 class TableSpec:
-    """A table as schema.yml describes it. ``source`` is the yml's path and line; of a small table with ``preview``
-    the rows are shown with each materialization; an ``incidental`` one says how its neighbours came about."""
+    """A table as schema.yml describes it.
+
+    ``source`` is the path and line in schema.yml. The rows of a table with ``preview`` are shown with each
+    materialization. An ``incidental`` table records how others were computed, so it differs from run to run.
+    """
 
     schema: str
     name: str
@@ -59,20 +68,22 @@ class TableSpec:
 
     @property
     def table(self) -> str:
+        """The qualified name: ``schema.table``."""
         return f"{self.schema}.{self.name}"
 
     @property
     def checked_against(self) -> set[str]:
-        """The tables that its checks read: they have to be made before it."""
+        """The other tables that its checks read, which have to be computed first."""
         return {check.against for check in self.checks if check.against}
 
     @property
     def column_names(self) -> tuple[str, ...]:
+        """The names of the columns, in order."""
         return tuple(column.name for column in self.columns)
 
 
-class _LoaderWithLines(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """A safe loader (libyaml's where it is there, ten times as fast) whose mappings remember where they begin."""
+class _LoaderWithLines(_SafeLoader):
+    """A safe loader whose mappings store the line they begin at."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         mapping = super().construct_mapping(node, deep=deep)
@@ -81,12 +92,12 @@ class _LoaderWithLines(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: 
 
 
 class _Entry:
-    """One mapping of a yml file that complains about itself with file and line."""
+    """One mapping of a schema.yml, with the file and line for error messages."""
 
     def __init__(self, file: Path, content: Any, known: set[str], required: set[str], line: int = 1) -> None:
         self.file = file
         if not isinstance(content, dict):
-            raise DlbugError(f"{display_path(file)}, line {line}: expected `key: value` pairs, found {content!r}")
+            raise DlbugError(f"{display_path(file)}, line {line}: expected `key: value` pairs, not {content!r}")
         self.content = content
         self.line = content.get(_LINE, line)
         unknown = set(content) - known - {_LINE}
@@ -124,7 +135,7 @@ def load_specs(models: Path = MODELS) -> Mapping[str, TableSpec]:
 
 def _read(file: Path, schema: str) -> Iterator[TableSpec]:
     try:
-        # The loader is a SafeLoader: it makes plain values only.
+        # The loader is a SafeLoader: it constructs plain values only.
         content = yaml.load(file.read_text(encoding="utf-8"), Loader=_LoaderWithLines)  # noqa: S506
     except yaml.YAMLError as error:
         raise DlbugError(f"{display_path(file)}: not valid YAML: {error}") from None
@@ -150,7 +161,7 @@ def _read(file: Path, schema: str) -> Iterator[TableSpec]:
             raise entry.error(f"the grain of {entry['name']} names {missing[0]!r}, which is not one of its columns")
         table = f"{schema}.{entry['name']}"
         checks = [*_grain_checks(table, entry["grain"])]
-        # One check for all columns beside the grain that may not be missing: a table has enough of them to look at.
+        # One check for all NOT NULL columns outside of the grain, so that the UI does not list one per column.
         filled = [column["name"] for column in columns if "not_null" in (column["tests"] or [])]
         if filled:
             checks.append(_not_null(table, filled))
@@ -251,11 +262,11 @@ def _table_check(entry: _Entry, table: str, test: Any) -> Check:
     if isinstance(test, dict) and "expression" in test:
         known = {"name", "sql", "severity", "description", "shows"}
         options = _Entry(entry.file, test["expression"], known, {"name", "sql"}, entry.line)
-        shown = ", ".join(map(_quoted, options["shows"] or [])) or "*"
+        selected = ", ".join(map(_quoted, options["shows"] or [])) or "*"
         return Check(
             options["name"],
             options["description"] or f"{options['sql']} holds for every row",
-            f"select {shown} from {table} where not ({options['sql']})",
+            f"select {selected} from {table} where not ({options['sql']})",
             _blocking(options),
         )
     if isinstance(test, dict) and "unique" in test:

@@ -88,7 +88,7 @@ def test_doctor_never_shows_a_token(dlbug):
         (("run", "--libraries", "Keras,Chainer"), "error: unknown library 'Chainer': this study has Caffe, Keras,"),
         (("run", "--select", "group:nope"), "error: --select 'group:nope' selects nothing"),
         (("run", "--select", "group:("), "error: --select 'group:(': "),
-        (("sql", "select 1"), "sample.duckdb is not there yet. `dlbug run --study sample` makes it."),
+        (("sql", "select 1"), "sample.duckdb does not exist yet. `dlbug run --study sample` creates it."),
         (("sql", "select 1", "--format", "parquet"), "error: parquet is binary: say where to with --output FILE"),
     ],
 )

@@ -151,7 +151,7 @@ def test_times_are_utc_and_lists_are_json(packed):
 def test_without_a_published_database_there_is_no_package(tmp_path):
     done = command(tmp_path / "home", "package")
     assert done.returncode == 1
-    assert done.stderr.endswith("sample.duckdb is not there yet. `dlbug run --study sample` makes it.\n")
+    assert done.stderr.endswith("sample.duckdb does not exist yet. `dlbug run --study sample` creates it.\n")
 
 
 def test_a_database_of_another_protocol_is_refused(sample, tmp_path):

@@ -1,13 +1,14 @@
-"""Frames between DuckDB and Polars: the same as through pyarrow, which only the tests need."""
+"""Frames are exchanged between DuckDB and Polars as by pyarrow, which only the tests need."""
 
 import duckdb
 import polars as pl
 import pytest
 
 from dlbug_assets.errors import DlbugError
-from dlbug_assets.warehouse.frames import register_frame, to_frame
+from dlbug_assets.warehouse.frames import query_frames, register_frame, to_frame
+from support.tiny_tables import bugs
 
-#: Values of every type that a column has, or that a query may give, as SQL.
+#: Values of every type of a column or of a query's result, as SQL.
 _VALUES = {
     "true": pl.Boolean, "1::tinyint": pl.Int8, "1::bigint": pl.Int64, "1::ubigint": pl.UInt64, "1.5::real": pl.Float32,
     "1::hugeint": pl.Decimal(38, 0), "1.50::decimal(10, 2)": pl.Decimal(10, 2), "'nan'::double": pl.Float64,
@@ -28,10 +29,10 @@ def connection():
 
 
 @pytest.mark.parametrize(("value", "dtype"), _VALUES.items())
-def test_frames_are_those_that_duckdb_exchanges_through_pyarrow(connection, value, dtype):
-    # Of several batches, with NULLs, and of no rows.
-    shown = f"case when i % 3 > 0 then {value} end as x"
-    connection.execute(f"create table rows as select i, {shown} from range(300000) t(i)")
+def test_frames_equal_those_exchanged_by_pyarrow(connection, value, dtype):
+    # Several batches with NULLs, and no rows.
+    column = f"case when i % 3 > 0 then {value} end as x"
+    connection.execute(f"create table rows as select i, {column} from range(300000) t(i)")
     for relation in (connection.sql("from rows"), connection.sql("from rows limit 0")):
         frame = to_frame(relation)
         assert frame.dtypes == [pl.Int64, dtype]
@@ -43,13 +44,13 @@ def test_frames_are_those_that_duckdb_exchanges_through_pyarrow(connection, valu
         assert to_frame(connection.sql("from frame")).equals(frame)
 
 
-def test_a_column_of_nothing_but_null_is_read_as_text(connection):
+def test_a_column_of_only_null_is_read_as_text(connection):
     register_frame(connection, "frame", pl.DataFrame({"x": [None, None]}))
 
     assert to_frame(connection.sql("from frame")).equals(pl.DataFrame({"x": [None, None]}, schema={"x": pl.String}))
 
 
-def test_objects_of_python_are_refused(connection):
+def test_python_objects_are_rejected(connection):
     with pytest.raises(DlbugError, match="DuckDB cannot read Python objects, as in column x"):
         register_frame(connection, "frame", pl.DataFrame({"x": [object()]}, schema={"x": pl.Object}))
 
@@ -60,7 +61,7 @@ def test_a_type_that_polars_does_not_have_is_an_error(connection, value):
         to_frame(connection.sql(f"select {value} as x"))
 
 
-def test_an_error_after_the_first_rows_is_duckdbs(connection):
+def test_an_error_after_the_first_rows_is_raised_as_duckdbs(connection):
     late = "select (case when i = 1900000 then 'x' else '1' end)::integer from range(2000000) t(i)"
     with pytest.raises(duckdb.Error, match="Conversion Error: Could not convert string 'x' to INT32"):
         to_frame(connection.sql(late))
@@ -69,3 +70,10 @@ def test_an_error_after_the_first_rows_is_duckdbs(connection):
     large = "from range(2000000) union all select len(list(i)) from range(100000000) t(i)"
     with pytest.raises(duckdb.OutOfMemoryException, match="Out of Memory Error"):
         to_frame(connection.sql(large))
+
+
+def test_a_query_can_be_run_on_frames_in_place_of_tables():
+    tables = {"labeling.labels": bugs((1, "Keras"), (2, "Caffe")), "reference.libraries": bugs((9, "Keras"))}
+    query = "select labels.bug from labeling.labels join reference.libraries using (library)"
+
+    assert query_frames(query, tables).rows() == [(1,)]

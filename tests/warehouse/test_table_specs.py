@@ -1,4 +1,4 @@
-"""schema.yml describes tables; errors in it are reported with file and line."""
+"""schema.yml describes the tables; errors in it are reported with file and line."""
 
 import textwrap
 
@@ -44,7 +44,7 @@ def test_columns_keep_their_order(tmp_path):
     assert spec.source == f"{tmp_path}/analysis/schema.yml, line 4"
 
 
-def test_the_grain_makes_not_null_and_unique_checks(tmp_path):
+def test_the_grain_implies_not_null_and_unique_checks(tmp_path):
     spec = specs(tmp_path, TABLE)["analysis.bugs"]
     assert {check.name: check.blocking for check in spec.checks} == {
         "not_null_library_bug": True,
@@ -55,15 +55,15 @@ def test_the_grain_makes_not_null_and_unique_checks(tmp_path):
     }
 
 
-def test_an_expression_may_have_a_description_and_columns_to_show(tmp_path):
+def test_an_expression_can_have_a_description_and_columns_to_show(tmp_path):
     options = "severity: warn, description: Bugs count from 1, shows: [library, bug]"
     *_, plain = specs(tmp_path, TABLE)["analysis.bugs"].checks
     assert (plain.description, plain.violations) == (
         "bug > 0 holds for every row",
         "select * from analysis.bugs where not (bug > 0)",
     )
-    (tmp_path / "analysis" / "schema.yml").write_text(TABLE.replace("severity: warn", options), encoding="utf-8")
-    *_, described = load_specs(tmp_path)["analysis.bugs"].checks
+    (tmp_path / "other").mkdir()
+    *_, described = specs(tmp_path / "other", TABLE.replace("severity: warn", options))["analysis.bugs"].checks
     assert (described.description, described.violations) == (
         "Bugs count from 1",
         'select "library", "bug" from analysis.bugs where not (bug > 0)',
@@ -111,5 +111,5 @@ def test_every_shipped_table_has_checks_on_its_grain():
         assert {f"not_null_{'_'.join(spec.grain)}", f"unique_{'_'.join(spec.grain)}"} <= names
 
 
-def test_relationships_name_the_tables_to_check_against(tmp_path):
+def test_relationships_are_dependencies_of_the_table(tmp_path):
     assert specs(tmp_path, TABLE)["analysis.bugs"].checked_against == {"reference.kinds"}
