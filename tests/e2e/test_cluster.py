@@ -10,7 +10,7 @@ from polars.testing import assert_frame_equal
 
 from dlbug_assets.layout import Home
 from support.commands import DLBUG, Ran, command, environment
-from support.dumps import trapped
+from support.dumps import dump_with_problems
 from support.repositories import GitRepository
 from support.spark_cluster import Cluster, ConnectServer, needs_spark
 
@@ -69,7 +69,7 @@ class Clustered:
     def __init__(self, folder):
         self.folder, self.study = folder, folder / "clustered.toml"
         self.study.write_text(STUDY, encoding="utf-8")
-        (folder / "Posts.xml").write_bytes(trapped(2_500))
+        (folder / "Posts.xml").write_bytes(dump_with_problems(2_500))
         for number in range(6):
             made = GitRepository(folder / f"r{number}")
             made.commit(f"fix r{number}", {"a.py": f"{number}\n"})
