@@ -2,6 +2,6 @@
 
 import os
 
-# Polars keeps memory that it has freed for ten seconds, in which the next of a run's steps takes as much once more.
-# This is read when Polars is imported.
+# By default, Polars keeps freed memory for ten seconds, while the next step of a run allocates as much again.
+# The variable is read when Polars is imported.
 os.environ.setdefault("_RJEM_MALLOC_CONF", "dirty_decay_ms:0,muzzy_decay_ms:0")

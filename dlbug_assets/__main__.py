@@ -1,13 +1,13 @@
-"""The `dlbug` command: runs the command line, and reports what is wrong with an installation that cannot run it."""
+"""The `dlbug` command: runs the command line, or reports why this installation cannot run it."""
 
 import sys
 from importlib.metadata import PackageNotFoundError
 
-from dlbug_assets.installation import how_to_repair, missing_files, unmet
+from dlbug_assets.installation import how_to_repair, missing_files, unmet_requirements
 
 
 def main() -> None:
-    """Run the command line. An installation that lacks something is one message and exit code 1."""
+    """Run the command line. If the installation is incomplete, print one message and exit with 1."""
     try:
         missing = missing_files()
     except PackageNotFoundError:
@@ -15,12 +15,12 @@ def main() -> None:
     if missing:
         sys.exit(f"error: this installation lacks {', '.join(missing)}. {how_to_repair()}")
     try:
-        # Here, because a package that it imports may be missing or outdated.
+        # Imported here because a package that it imports may be missing or outdated.
         from dlbug_assets.cli.main import main as run_command  # noqa: PLC0415
 
         run_command()
     except (ImportError, AttributeError) as error:
-        problems = unmet()
+        problems = unmet_requirements()
         if not problems:
             raise
         sys.exit(f"error: {'; '.join(problems)} ({error}). {how_to_repair()}")

@@ -1,4 +1,4 @@
-"""Replace files and folders atomically and durably: readers see the old content or the new, never a part of it."""
+"""Replace files and folders atomically and durably: readers see either the old content or the new one."""
 
 import os
 import shutil
@@ -9,7 +9,7 @@ from dlbug_assets.errors import DlbugError
 
 
 def write_atomically(path: Path, content: bytes, mode: int = 0o666) -> None:
-    """Replace a file; when this returns, it is on the disk. Raises OSError."""
+    """Replace a file by ``content`` and flush it to the disk. Raises OSError; the old file is then unchanged."""
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
     try:
         with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb") as file:
@@ -24,7 +24,7 @@ def write_atomically(path: Path, content: bytes, mode: int = 0o666) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Write a folder's entries to the disk. Raises OSError."""
+    """Flush a folder's entries to the disk. Raises OSError."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -33,9 +33,9 @@ def sync_folder(folder: Path) -> None:
 
 
 def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Replace a folder by one with exactly these files, by their path within it.
+    """Replace a folder by one with exactly these files, given by their path within it.
 
-    The new folder is written beside the old one and renamed when it is complete. Raises :class:`DlbugError` where that
+    The new folder is written beside the old one and renamed when it is complete. Raises :class:`DlbugError` if that
     fails; the old one is then unchanged.
     """
     unfinished, older = folder.with_name(f"{folder.name}.unfinished"), folder.with_name(f"{folder.name}.older")

@@ -36,7 +36,7 @@ def code_digest() -> str:
 def _code_files() -> Iterator[tuple[str, Path]]:
     for folder, base in ((PACKAGE, PACKAGE.parent), (MODELS, PROJECT)):
         for parent, folders, names in os.walk(folder):
-            # Not the models of a wheel a second time, and not what Python and editors leave behind.
+            # Skip a wheel's models, which are read from MODELS, and the temporary files of Python and of editors.
             folders[:] = [name for name in folders if name not in ("_project", "__pycache__") and name[0] != "."]
             for name in names:
                 if name[0] != ".":
@@ -46,9 +46,11 @@ def _code_files() -> Iterator[tuple[str, Path]]:
 
 @functools.cache
 def code_commit() -> str | None:
-    """Return the commit of the checkout (40 hex digits), with ``-dirty`` behind it where files differ from it or are
-    new; None for an installed wheel, outside of a git repository, and where git is missing."""
-    # A checkout within the repository of something else has no commit of its own.
+    """Return the commit of the checkout (40 hex digits), followed by ``-dirty`` if files differ from it or are new.
+
+    Returns None for an installed wheel, outside of a git repository, and without git.
+    """
+    # A checkout inside of another project's repository has no commit of its own.
     if CHECKOUT is None or not (CHECKOUT / ".git").exists():
         return None
     commit = _git("rev-parse", "HEAD")
@@ -58,8 +60,8 @@ def code_commit() -> str | None:
 
 
 def _git(*arguments: str) -> str | None:
-    """Return what git prints about the checkout; None where it fails."""
-    # A hook's variables would lead git to another repository.
+    """Return the output of a git command in the checkout; None if it fails."""
+    # Variables that git sets for a hook would make it use another repository.
     environ = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     command = ["git", "--no-optional-locks", "-C", str(CHECKOUT), *arguments]
     try:
@@ -71,24 +73,24 @@ def _git(*arguments: str) -> str | None:
 
 @functools.cache
 def installed_packages() -> dict[str, str]:
-    """Return name -> version of what dlbug needs, directly or not, as it is installed here, in alphabetical order.
+    """Return name -> installed version of dlbug's direct and indirect dependencies, in alphabetical order.
 
-    Names are canonical (PEP 503). What an extra of dlbug asks for is included where it is installed; dlbug is not.
+    Names are normalized (PEP 503). Dependencies of dlbug's extras are included if they are installed; dlbug is not.
     """
-    described = {DISTRIBUTION: distribution(DISTRIBUTION).metadata}
-    waiting = [(DISTRIBUTION, extra) for extra in ("", *described[DISTRIBUTION].get_all("Provides-Extra", ()))]
-    seen = set(waiting)
-    while waiting:
-        name, extra = waiting.pop()
-        if name not in described:
+    metadata = {DISTRIBUTION: distribution(DISTRIBUTION).metadata}
+    pending = [(DISTRIBUTION, extra) for extra in ("", *metadata[DISTRIBUTION].get_all("Provides-Extra", ()))]
+    seen = set(pending)
+    while pending:
+        name, extra = pending.pop()
+        if name not in metadata:
             try:
-                described[name] = distribution(name).metadata
+                metadata[name] = distribution(name).metadata
             except PackageNotFoundError:
                 continue
-        for requirement in map(Requirement, described[name].get_all("Requires-Dist", ())):
+        for requirement in map(Requirement, metadata[name].get_all("Requires-Dist", ())):
             if requirement.marker is None or requirement.marker.evaluate({"extra": extra}):
-                asked = {(canonicalize_name(requirement.name), wanted) for wanted in ("", *requirement.extras)}
-                waiting += asked - seen
-                seen |= asked
-    del described[DISTRIBUTION]
-    return {name: metadata["Version"] for name, metadata in sorted(described.items())}
+                required = {(canonicalize_name(requirement.name), wanted) for wanted in ("", *requirement.extras)}
+                pending += required - seen
+                seen |= required
+    del metadata[DISTRIBUTION]
+    return {name: of_package["Version"] for name, of_package in sorted(metadata.items())}

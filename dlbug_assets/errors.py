@@ -1,8 +1,8 @@
-"""The one error that users see: it names what is at fault and how to mend it."""
+"""The error that users see: it names what failed and how to fix it."""
 
 
 class DlbugError(Exception):
-    """Something a user can mend. The message names the culprit (file, row, key, address) and the cure.
+    """An error that a user can fix. The message names the cause (file, row, key, address) and the fix.
 
-    The command line prints the message alone and exits with 1; Dagster shows it as the step's failure.
+    The command line prints only the message and exits with 1; Dagster shows it as the step's failure.
     """

@@ -1,40 +1,41 @@
-"""What this installation of dlbug lacks: files of the wheel, and packages as pyproject.toml requires them."""
+"""Find what is missing in this installation of dlbug: files of the wheel, and required packages."""
 
 import csv
 import sys
 from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, distribution, requires, version
+from pathlib import Path
 
 from dlbug_assets.layout import CHECKOUT, PACKAGE
 
 
 def how_to_repair() -> str:
-    """Return the command that installs everything again, as an instruction."""
+    """Return an instruction with the command that reinstalls everything."""
     if CHECKOUT is not None:
         return "`make setup` installs the pinned ones."
     return f"Install the wheel again: {sys.executable} -m pip install --force-reinstall dlbug-*.whl"
 
 
 def missing_files() -> list[str]:
-    """Return the files that the wheel should have installed and that are not there, relative to site-packages.
+    """Return the files of the wheel that are missing, relative to site-packages; empty in a checkout.
 
-    In a checkout the answer is empty. Raises PackageNotFoundError where dlbug is not installed.
+    Raises PackageNotFoundError if dlbug is not installed.
     """
     installed = distribution("dlbug")
     if CHECKOUT is not None:
         return []
-    # Not ``installed.files``: from Python 3.12 on it leaves out what is missing.
+    # Not ``installed.files``: from Python 3.12 on it omits missing files.
     names = (row[0] for row in csv.reader((installed.read_text("RECORD") or "").splitlines()))
     ours = (name for name in names if name.startswith(f"{PACKAGE.name}/") and not name.endswith(".pyc"))
-    return sorted(name for name in ours if not installed.locate_file(name).is_file())
+    return sorted(name for name in ours if not Path(str(installed.locate_file(name))).is_file())
 
 
-def unmet(requirements: Iterable[str] | None = None) -> list[str]:
-    """Return what is not installed as required (by default: by dlbug), a sentence each.
+def unmet_requirements(requirements: Iterable[str] | None = None) -> list[str]:
+    """Return a phrase for each requirement (by default, of dlbug) that is missing or has an unsuitable version.
 
-    What only an extra asks for may be missing, but not be of another version.
+    Requirements of an extra may be missing.
     """
-    # Needed only where something is wrong, and may itself be what is missing.
+    # Imported here because it may be missing itself.
     try:
         from packaging.requirements import Requirement  # noqa: PLC0415
     except ImportError:
@@ -49,5 +50,5 @@ def unmet(requirements: Iterable[str] | None = None) -> list[str]:
                 problems.append(f"{requirement.name} is missing")
             continue
         if not requirement.specifier.contains(found):
-            problems.append(f"{requirement.name} is {found}, needed is {requirement.specifier}")
+            problems.append(f"{requirement.name} is {found}, but {requirement.specifier} is required")
     return problems

@@ -1,7 +1,7 @@
-"""Where things are: the files that ship with the package, and the home of a study.
+"""Paths: the files that ship with the package, and the home of a study.
 
-In a checkout the models and workspace.yaml are at its top level, where people look for them. The wheel has them inside
-the package, in ``_project`` (pyproject.toml: force-include).
+A checkout has the models and workspace.yaml at its top level. The wheel has them inside of the package, in ``_project``
+(pyproject.toml: force-include).
 """
 
 import errno
@@ -25,7 +25,7 @@ MODELS = PROJECT / "dbt_like_sql"
 SEEDS = MODELS / "seeds"
 STUDIES = PACKAGE / "studies"
 WORKSPACE = PROJECT / "workspace.yaml"
-#: Variables that the environment does not set, as for `dagster dev`: in the folder where the command is given.
+#: Environment variables, as for `dagster dev`, in the current folder; those that are set already take precedence.
 ENV_FILE = Path(".env")
 
 #: The stages of the study: folder, asset group and DuckDB schema of the same name.
@@ -33,94 +33,107 @@ SCHEMAS = ("reference", "stackoverflow", "github", "labeling", "analysis", "publ
 
 
 def display_path(path: Path) -> str:
-    """Return the path as messages show it: relative to the project where it is inside."""
+    """Return the path as messages show it: relative to the project if it is inside of it."""
     return str(path.relative_to(PROJECT)) if path.is_relative_to(PROJECT) else str(path)
 
 
 @dataclass(frozen=True)
 class Home:
-    """The folder of everything that is generated for one study."""
+    """The folder of all files that are generated for one study."""
 
     root: Path
     study: str
 
     @classmethod
     def of(cls, study: str, environ: Mapping[str, str]) -> Self:
-        """Return the home of a study in DLBUG_HOME, or else in warehouse/ of the checkout or, without one, of the
-        current folder. Raises :class:`DlbugError` where the current folder was deleted."""
+        """Return the home of a study: in DLBUG_HOME, else in warehouse/ of the checkout or of the current folder.
+
+        Raises :class:`DlbugError` if the current folder was deleted.
+        """
         try:
             root = Path(environ.get("DLBUG_HOME") or (CHECKOUT or Path()) / "warehouse").absolute()
         except FileNotFoundError:
             raise DlbugError(
-                "the current folder does not exist any more: change to another, or set DLBUG_HOME to an absolute path"
+                "the current folder was deleted: change to another one, or set DLBUG_HOME to an absolute path"
             ) from None
         return cls(root, study)
 
     def check_access(self) -> None:
-        """Raise :class:`DlbugError` where a folder of it is there but cannot be opened."""
+        """Raise :class:`DlbugError` if a folder of it exists but cannot be opened."""
         for folder in (self.root, self.folder):
             check_folder(folder, "set DLBUG_HOME to another folder")
 
     @property
     def published(self) -> Path:
+        """The published database, which users open."""
         return self.root / f"{self.study}.duckdb"
 
     @property
     def folder(self) -> Path:
+        """The folder of everything except the published database."""
         return self.root / self.study
 
     @property
     def working(self) -> Path:
+        """The working database, which only runs write."""
         return self.folder / "working.duckdb"
 
     @property
     def lock(self) -> Path:
+        """The file of the writer's lease."""
         return self.folder / "writer.lock"
 
     @property
     def landing(self) -> Path:
+        """Raw replies of the APIs, by collection."""
         return self.folder / "landing"
 
     @property
     def clones(self) -> Path:
-        """Histories: what landed of git repositories."""
+        """Landed git repositories."""
         return self.landing / "clones"
 
     @property
     def labels(self) -> Path:
-        """Sheets out (outbox) and in (inbox), what was received, and the frozen rounds of the queue."""
+        """Sheets for raters (outbox), submitted sheets (inbox, received), and the frozen rounds of the queue."""
         return self.folder / "labels"
 
     @property
     def secret_key(self) -> Path:
+        """The key of the pseudonyms, see `privacy.secret_key`."""
         return self.folder / "secret.key"
 
     @property
     def quota(self) -> Path:
-        """The ledger of requests: of all studies, because services count by credential and not by study."""
+        """The ledger of requests of all studies, because services count requests per credential."""
         return self.root / "quota.sqlite"
 
     @property
     def report(self) -> Path:
+        """The report: a folder with a web page, figures and tables."""
         return self.folder / "report"
 
     @property
     def package(self) -> Path:
+        """The replication package."""
         return self.folder / "package"
 
     @property
     def dagster_home(self) -> Path:
+        """Dagster's instance: runs, events and schedules of the study."""
         return self.folder / "dagster_home"
 
     @property
     def run_locks(self) -> Path:
-        """A file per run that is not over, by which it shows that it is alive."""
+        """A file per running run, locked by its process for as long as it lives."""
         return self.dagster_home / "run_locks"
 
 
 def check_folder(folder: Path, alternative: str) -> None:
-    """Raise :class:`DlbugError` where ``folder`` is not a folder, or may not be listed and entered; one that does not
-    exist is fine. ``alternative`` is what to do instead of changing it, in the imperative."""
+    """Raise :class:`DlbugError` if ``folder`` exists, but is not a folder or cannot be listed and entered.
+
+    ``alternative`` is an instruction for the message: what to do instead of changing the folder.
+    """
     try:
         mode = folder.stat().st_mode
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""The same work on several things at a time, in threads: for work that leaves Python to others most of the time."""
+"""Run a function on several items at a time, in threads: for work that mostly runs outside of Python's lock."""
 
 import os
 from collections.abc import Callable, Iterable
@@ -10,7 +10,9 @@ R = TypeVar("R")
 
 
 def parallel_map(function: Callable[[T], R], items: Iterable[T]) -> list[R]:
-    """What the function gives for each item, in their order; as many at a time as there are processors. Raises what the
-    function raises, when the others that were begun have ended."""
+    """Return the function's result for each item, in their order, with one thread per processor.
+
+    If a call raises, items that were not started are skipped, and the exception is raised when the others have ended.
+    """
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         return list(pool.map(function, items))

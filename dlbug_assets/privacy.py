@@ -1,4 +1,4 @@
-"""What keeps people out of the tables: accounts become keyed hashes, addresses in texts become `<e-mail>`."""
+"""Pseudonymize accounts by keyed hashes, and redact e-mail addresses in texts."""
 
 import hashlib
 import hmac
@@ -11,17 +11,17 @@ import polars as pl
 from dlbug_assets.errors import DlbugError
 
 _KEY_BYTES = 32
-#: An address as people write it. It rather takes too much (a matrix product such as w@self.bias) than too little.
+#: An e-mail address. False positives (a matrix product such as w@self.bias) are preferred to false negatives.
 _E_MAIL = r"[A-Za-z0-9._%+'-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*\.[A-Za-z]{2,}"
 REDACTED = "<e-mail>"
-#: A line such as `Signed-off-by: Jane Doe`, in a message or a patch: it names a person even without an address.
+#: A trailer such as `Signed-off-by: Jane Doe`, in a message or a patch, which names a person even without an address.
 _TRAILER = r"(?im)^([-+\s]*(?:signed-off|co-authored|reviewed|acked|tested|reported|suggested)-by:)[^\n]*"
 
 
 def secret_key(path: Path) -> bytes:
-    """The key of a study's hashes, made at the first call (mode 0600) and never published.
+    """Return the key of a study's hashes (32 bytes); create it (mode 0600) if it does not exist.
 
-    Raises :class:`DlbugError` where the file cannot be read or written, or is not such a key.
+    It is never published. Raises :class:`DlbugError` if the file cannot be read or written, or is not a key.
     """
     try:
         if not path.exists():
@@ -32,7 +32,7 @@ def secret_key(path: Path) -> bytes:
                 file.write(secrets.token_bytes(_KEY_BYTES))
                 os.fsync(descriptor)
             try:
-                os.link(unfinished, path)  # fails where another process was first: then its key counts
+                os.link(unfinished, path)  # fails if another process was first; then its key is used
             except FileExistsError:
                 pass
             finally:
@@ -45,22 +45,22 @@ def secret_key(path: Path) -> bytes:
     if len(key) != _KEY_BYTES:
         raise DlbugError(
             f"{path} is damaged: {len(key)} bytes instead of {_KEY_BYTES}. Restore it from a backup; a new key would "
-            "give every account another hash."
+            "change the hash of every account."
         )
     return key
 
 
 def keyed_hash(key: bytes, account: str) -> str:
-    """HMAC-SHA256 (RFC 2104) of an account as 64 hexadecimal digits: the same account, the same hash, in this study."""
+    """Return the HMAC-SHA256 (RFC 2104) of an account as 64 hexadecimal digits."""
     return hmac.new(key, account.encode(), hashlib.sha256).hexdigest()
 
 
 def pseudonymize(key: bytes, accounts: pl.Series) -> pl.Series:
-    """:func:`keyed_hash` of each account; NULL where there is none."""
+    """Return the :func:`keyed_hash` of each account; NULL stays NULL."""
     known = accounts.drop_nulls().unique().to_list()
     return accounts.replace_strict({name: keyed_hash(key, name) for name in known}, return_dtype=pl.String)
 
 
 def redact_emails(texts: pl.Expr) -> pl.Expr:
-    """Texts with every e-mail address, and what follows `Signed-off-by:` and the like, replaced by `<e-mail>`."""
+    """Replace every e-mail address, and the text after `Signed-off-by:` and similar trailers, by `<e-mail>`."""
     return texts.str.replace_all(_E_MAIL, REDACTED).str.replace_all(_TRAILER, f"$1 {REDACTED}")

@@ -1,4 +1,4 @@
-"""What many tests share: an empty home and a table to write."""
+"""Fixtures for all tests: an empty home and its warehouse."""
 
 import os
 import shutil
@@ -12,13 +12,12 @@ from dagster._core.storage.defs_state.base import set_defs_state_storage
 from dlbug_assets.layout import Home
 from dlbug_assets.warehouse.database import Warehouse
 
-# Proofs that several test files share say what they found when they fail.
+# Assertions in these modules print their values when they fail.
 pytest.register_assert_rewrite("support.counting", "support.collection_checks", "support.followed_repositories")
 
-# How long an example takes is no behaviour: a busy machine must not fail it.
+# A busy machine must not fail an example because of the time it takes.
 hypothesis.settings.register_profile("dlbug", deadline=None)
 hypothesis.settings.load_profile("dlbug")
-
 
 #: A folder whose files are in memory, on Linux.
 _IN_MEMORY = "/dev/shm"  # noqa: S108
@@ -26,8 +25,10 @@ _GIB = 2**30
 
 
 def pytest_configure() -> None:
-    """Folders of tests are in memory where that has room for them and for the tests: what lands waits until the disk
-    has it, and the suite would wait a quarter of its time. Who sets the variable of pytest decides otherwise."""
+    """Keep the tests' folders in memory if it is large enough, unless pytest's own variable is set.
+
+    Landed files are flushed to the disk; on a real one, the suite would spend a quarter of its time waiting for it.
+    """
     if Path(_IN_MEMORY).is_dir() and not os.statvfs(_IN_MEMORY).f_flag & os.ST_NOEXEC:
         memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
         if min(memory / 2, shutil.disk_usage(_IN_MEMORY).free) > 6 * _GIB:
@@ -35,7 +36,7 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The end-to-end tests first: a long file that begins last would leave all cores but one idle."""
+    """Run the end-to-end tests first: a long file that starts last would leave all cores except one idle."""
     items.sort(key=lambda item: "e2e" not in item.path.parts)
     for item in items:
         if "e2e" in item.path.parts:
@@ -43,8 +44,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _nobody_elses_instance() -> Iterator[None]:
-    """Dagster remembers the storage of the instance that was opened last, even when its folder is gone."""
+def _no_instance_of_another_test() -> Iterator[None]:
+    """Reset the storage of the last instance, which Dagster keeps even when its folder is deleted."""
     with set_defs_state_storage(None):
         yield
 

@@ -1,4 +1,4 @@
-"""What identifies the code that computed a study."""
+"""The identity of the code: digest, commit and installed packages."""
 
 import subprocess
 from importlib.metadata import version
@@ -10,7 +10,7 @@ from dlbug_assets import code_identity
 
 @pytest.fixture
 def code(tmp_path, monkeypatch):
-    """A package and its models in a checkout of their own."""
+    """Return the folder of a checkout with a package and its models."""
     for path in ("package/main.py", "models/labeling/items.sql"):
         (tmp_path / path).parent.mkdir(parents=True)
         (tmp_path / path).write_text(path, encoding="utf-8")
@@ -35,7 +35,7 @@ def git(folder, *arguments):
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
 
-def test_the_digest_depends_on_content_and_names_of_code_and_models_only(code):
+def test_the_digest_depends_only_on_names_and_content_of_code_and_models(code):
     first = digest()
     for leftover in ("package/__pycache__/main.pyc", "package/.main.py.swp", "package/_project/items.sql", "README.md"):
         (code / leftover).parent.mkdir(exist_ok=True)
@@ -48,7 +48,7 @@ def test_the_digest_depends_on_content_and_names_of_code_and_models_only(code):
     assert digest() not in (first, changed)
 
 
-def test_the_commit_says_whether_files_differ_from_it(code):
+def test_the_commit_is_marked_dirty_if_files_differ_from_it(code):
     assert commit() is None
     git(code, "init", "-q")
     assert commit() is None
@@ -60,7 +60,7 @@ def test_the_commit_says_whether_files_differ_from_it(code):
     assert commit() == f"{head}-dirty"
 
 
-def test_without_git_or_within_another_repository_there_is_no_commit(code, monkeypatch):
+def test_there_is_no_commit_without_git_or_inside_of_another_repository(code, monkeypatch):
     git(code, "init", "-q")
     git(code, "add", ".")
     git(code, "commit", "-q", "-m", "First")
@@ -71,10 +71,10 @@ def test_without_git_or_within_another_repository_there_is_no_commit(code, monke
     assert commit() is None
 
 
-def test_installed_packages_are_those_that_dlbug_needs_directly_or_not():
+def test_installed_packages_are_direct_and_indirect_dependencies():
     found = code_identity.installed_packages()
     assert list(found) == sorted(found)
-    # Required by dlbug, by dagster, and by nothing that dlbug needs.
+    # pyyaml is required by dlbug, grpcio by dagster, and pytest by neither.
     assert found["pyyaml"] == version("PyYAML")
     assert found["grpcio"] == version("grpcio")
     assert not {"dlbug", "pytest"} & set(found)

@@ -1,4 +1,4 @@
-"""What the package does for the memory of a run."""
+"""The package's setting of the memory allocator."""
 
 import os
 import re
@@ -23,8 +23,8 @@ print(before, held, resident())
 """
 
 
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read from /proc, which is not here")
-def test_what_polars_frees_goes_back_to_the_system_at_once():
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read from /proc")
+def test_memory_freed_by_polars_is_returned_to_the_system_at_once():
     environ = {name: value for name, value in os.environ.items() if name != "_RJEM_MALLOC_CONF"}
     done = subprocess.run(
         [sys.executable, "-c", HOLDS_AND_DROPS], env=environ, capture_output=True, text=True, check=True

@@ -1,4 +1,4 @@
-"""Work on several things at a time."""
+"""A function runs on several items at a time."""
 
 import os
 import threading
@@ -8,7 +8,7 @@ import pytest
 from dlbug_assets.parallel import parallel_map
 
 
-def test_outcomes_come_in_the_order_of_what_they_are_of(monkeypatch):
+def test_results_have_the_order_of_the_items(monkeypatch):
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
     later = threading.Event()
 
@@ -19,10 +19,10 @@ def test_outcomes_come_in_the_order_of_what_they_are_of(monkeypatch):
     assert parallel_map(double, iter([1, 2, 3])) == [2, 4, 6]
 
 
-def test_of_nothing_there_is_nothing():
+def test_no_items_have_no_results():
     assert parallel_map(abs, []) == []
 
 
-def test_what_fails_is_raised():
+def test_an_exception_of_the_function_is_raised():
     with pytest.raises(ZeroDivisionError):
         parallel_map(lambda number: 1 / number, [1, 0])

@@ -1,4 +1,4 @@
-"""Persons stay out of the tables: keyed hashes instead of accounts, blanks instead of addresses."""
+"""Accounts become keyed hashes, and e-mail addresses are redacted."""
 
 import hashlib
 import hmac
@@ -11,7 +11,7 @@ from dlbug_assets.errors import DlbugError
 from dlbug_assets.privacy import keyed_hash, pseudonymize, redact_emails, secret_key
 
 
-def test_the_key_is_made_once_and_is_its_owners_alone(tmp_path):
+def test_the_key_is_created_once_and_only_its_owner_can_read_it(tmp_path):
     path = tmp_path / "study" / "secret.key"
     key = secret_key(path)
     assert len(key) == 32
@@ -20,7 +20,7 @@ def test_the_key_is_made_once_and_is_its_owners_alone(tmp_path):
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_every_study_has_another_key(tmp_path):
+def test_every_study_has_its_own_key(tmp_path):
     assert secret_key(tmp_path / "a") != secret_key(tmp_path / "b")
 
 
@@ -31,7 +31,7 @@ def test_a_damaged_key_is_not_replaced(tmp_path):
     assert (tmp_path / "secret.key").read_bytes() == b"short"
 
 
-def test_a_key_that_cannot_be_written_is_named(tmp_path):
+def test_a_key_that_cannot_be_written_is_an_error(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(DlbugError, match=r"cannot read or write .*secret\.key: File exists"):
         secret_key(tmp_path / "file" / "secret.key")
@@ -41,7 +41,7 @@ def test_the_hash_is_hmac_sha256():
     assert keyed_hash(b"key", "4711") == hmac.new(b"key", b"4711", hashlib.sha256).hexdigest()
 
 
-def test_no_account_no_hash():
+def test_null_stays_null():
     accounts = pl.Series("owner_id", ["1", None, "2", "1"], pl.String)
     assert pseudonymize(b"k", accounts).to_list() == [
         keyed_hash(b"k", "1"),
@@ -72,6 +72,6 @@ def test_no_account_no_hash():
         (None, None),
     ],
 )
-def test_addresses_are_blanked_and_code_is_not(text, expected):
+def test_addresses_are_redacted_and_code_is_kept(text, expected):
     frame = pl.DataFrame({"text": [text]}, schema={"text": pl.String})
     assert frame.select(redact_emails(pl.col("text"))).item() == expected

@@ -11,8 +11,8 @@ from dlbug_assets.clock import Clock, format_minute
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.github.clones.git import count_and_size
 from dlbug_assets.ingest.quota import Ledger, format_status
-from dlbug_assets.ingest.spark import VARIABLE, lacking
-from dlbug_assets.installation import how_to_repair, unmet
+from dlbug_assets.ingest.spark import VARIABLE, missing_requirements
+from dlbug_assets.installation import how_to_repair, unmet_requirements
 from dlbug_assets.layout import ENV_FILE, PACKAGE, Home
 from dlbug_assets.protocol.cron import next_due
 from dlbug_assets.protocol.study import Study
@@ -66,7 +66,7 @@ def _python() -> Line:
 
 
 def _packages() -> Line:
-    problems = unmet()
+    problems = unmet_requirements()
     if problems:
         return Line("FAIL", "packages", f"{'; '.join(problems)}. {how_to_repair()}")
     return Line("ok", "packages", "as pyproject.toml requires")
@@ -119,7 +119,7 @@ def _env_file() -> Iterator[Line]:
 
 def _spark(environ: Mapping[str, str]) -> Iterator[Line]:
     address = environ.get(VARIABLE)
-    missing = dict(lacking(address or "local"))
+    missing = dict(missing_requirements(address or "local"))
     if not address:
         not_found = f" Not found: {', '.join(missing)}." if missing else ""
         yield Line("note" if missing else "ok", "Spark", f"{VARIABLE} is not set: no cluster is used.{not_found}")

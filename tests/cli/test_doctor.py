@@ -1,31 +1,31 @@
-"""What `dlbug doctor` says of what runs leave behind."""
+"""The report of `dlbug doctor`."""
 
 from importlib.metadata import version
 
 import pytest
 
 from dlbug_assets.cli.doctor import Line, examine
-from dlbug_assets.installation import unmet
+from dlbug_assets.installation import unmet_requirements
 from dlbug_assets.layout import Home
 from dlbug_assets.protocol.study import load_study
 
 
-def test_clones_are_counted_and_weighed(tmp_path):
+def test_clones_are_reported_with_number_and_size(tmp_path):
     home = Home(tmp_path, "tiny")
     for name in ("1.git", "2.git"):
         (home.clones / name / "objects").mkdir(parents=True)
         (home.clones / name / "objects" / "pack").write_bytes(b"x" * (3 << 19))
-    deleted = "what is deleted there is fetched again, but for commits that its remote does not have any more"
+    deleted = "deleted clones are fetched again, except for commits that the remote no longer has"
     text = f"2 repositories, 3 MiB in {home.clones}; {deleted}"
     found = [line for line in examine(load_study("sample"), home, {}) if line.subject == "clones"]
     assert found == [Line("ok", "clones", text)]
 
 
-def test_where_nothing_was_cloned_there_is_nothing_to_say(tmp_path):
+def test_without_clones_there_is_no_line_about_them(tmp_path):
     assert "clones" not in {line.subject for line in examine(load_study("sample"), Home(tmp_path, "tiny"), {})}
 
 
-def test_a_home_that_is_a_file_is_named(tmp_path):
+def test_a_home_that_is_a_file_fails(tmp_path):
     (tmp_path / "file").write_text("in the way", encoding="utf-8")
     found = list(examine(load_study("sample"), Home(tmp_path / "file", "tiny"), {}))
     text = (
@@ -36,22 +36,22 @@ def test_a_home_that_is_a_file_is_named(tmp_path):
 
 
 @pytest.mark.parametrize("address", ["spark://127.0.0.1:7077", "local[2]"])
-def test_where_spark_is_asked_for_what_it_lacks_is_named_with_the_cure(tmp_path, monkeypatch, address):
+def test_missing_programs_fail_if_spark_is_configured(tmp_path, monkeypatch, address):
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("JAVA_HOME", raising=False)
     found = list(examine(load_study("sample"), Home(tmp_path, "tiny"), {"DLBUG_SPARK": address}))
-    cure = "not found, but DLBUG_SPARK is set: install Java 17 or newer, or unset DLBUG_SPARK."
-    assert Line("FAIL", "Java", cure) in found
+    fix = "not found, but DLBUG_SPARK is set: install Java 17 or newer, or unset DLBUG_SPARK."
+    assert Line("FAIL", "Java", fix) in found
 
 
-def test_where_spark_is_not_asked_for_nothing_fails_for_it(tmp_path, monkeypatch):
+def test_missing_programs_are_a_note_if_spark_is_not_configured(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("JAVA_HOME", raising=False)
     found = [line for line in examine(load_study("sample"), Home(tmp_path, "tiny"), {}) if line.subject == "Spark"]
     assert [line.status for line in found] == ["note"]
-    assert found[0].text.startswith("DLBUG_SPARK is not set: this machine does it all. Not there: ")
+    assert found[0].text.startswith("DLBUG_SPARK is not set: no cluster is used. Not found: ")
 
 
-def test_a_package_that_only_an_extra_asks_for_may_be_missing_but_not_be_another_version():
-    asked = ["nowhere-a", 'nowhere-b; extra == "spark"', "pytest>=1", 'pytest<1; extra == "spark"']
-    assert unmet(asked) == ["nowhere-a is missing", f"pytest is {version('pytest')}, needed is <1"]
+def test_a_package_of_an_extra_may_be_missing_but_not_have_another_version():
+    requirements = ["nowhere-a", 'nowhere-b; extra == "spark"', "pytest>=1", 'pytest<1; extra == "spark"']
+    assert unmet_requirements(requirements) == ["nowhere-a is missing", f"pytest is {version('pytest')}, but <1 is required"]

@@ -167,7 +167,7 @@ def outdated(wheel, tmp_path):
 
 def test_an_outdated_package_is_one_message(outdated):
     (needed,) = (found for found in map(Requirement, requires("dlbug")) if found.name == "sqlglot")
-    problem = f"sqlglot is 20.0, needed is {needed.specifier}"
+    problem = f"sqlglot is 20.0, but {needed.specifier} is required"
     result = outdated.run("run")
     assert (result.returncode, result.stdout) == (1, "")
     assert result.stderr.startswith(f"error: {problem} (")
