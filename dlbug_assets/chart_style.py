@@ -1,9 +1,8 @@
-"""How pictures are drawn: one style, one colour per category, and the files of a chart. The same chart, the same bytes.
+"""The style of charts: one style, one colour per category, and the files of a chart.
 
-What belongs here: what all charts have in common. What a chart shows stands where its rows are made.
-
-Charts are Altair's (Vega-Lite), drawn by vl-convert, which brings its own fonts and needs neither a browser nor a
-network. Both are imported inside functions: they take a second, which definitions would pay whenever they load.
+The same chart always results in the same bytes. Charts are Altair's (Vega-Lite), rendered by vl-convert, which brings
+its own fonts and needs neither a browser nor a network. Both take a second to import, so that they are imported inside
+functions: loading the definitions does not need them.
 """
 
 import base64
@@ -16,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import altair as alt
 
-# vl-convert brings this font. One face of it: with several, it writes PDF files in an order that changes.
+# vl-convert brings this font. Only one face is used: with several, the order of objects in PDF files changes.
 _FONT = "Liberation Sans, Helvetica, Arial, sans-serif"
 INK, SOFT, LINE = "#1c2430", "#5b6675", "#d9dee5"
 
-#: Colours of categories in the order of the taxonomy: out of the palettes of Tol (2021), "Colour Schemes", the twelve
-#: that are furthest apart to normal, protan, deutan and tritan eyes, each as far as possible from those before it.
+#: Colours of categories in the order of the taxonomy: the twelve of the palettes of Tol (2021), "Colour Schemes", that
+#: differ most for normal, protan, deutan and tritan vision, each as different as possible from those before it.
 PALETTE = (
     "#332288", "#CC3311", "#99DDFF", "#EEDD88", "#882255", "#4477AA",
     "#FFAABB", "#AAAA00", "#EE8866", "#661100", "#77AADD", "#BB5566",
@@ -31,7 +30,7 @@ PALETTE = (
 SOURCE_COLOURS = {"Stack Overflow": "#0072B2", "GitHub": "#D55E00"}
 
 _TAG = re.compile(r"<[^>]+>")
-# What Vega writes for programs that animate pictures or read them out, and paths of no length: two thirds of the bytes.
+# Attributes for animation and screen readers, and empty paths: two thirds of the bytes that Vega writes.
 _CLUTTER = re.compile(
     rf' (?:class|role|pointer-events|display|aria-[a-z]+)="[^"]*"| opacity="1"| font-weight="normal"'
     rf'| font-family="{_FONT}"|^<path[^>]* d="(?:M0,0h0v0h0Z)?"[^>]*/>$'
@@ -41,18 +40,20 @@ _IDENTIFIER = re.compile(r'\bid="([\w-]+)"')
 
 
 def colours(categories: Sequence[str]) -> dict[str, str]:
-    """The colour of each category of a dimension, given in the order of the taxonomy. The palette has twelve; those
-    of further categories repeat, so that a chart must also name each category at its place."""
+    """Return the colour of each category of a dimension; ``categories`` are in the order of the taxonomy.
+
+    The palette has twelve colours, which further categories repeat: a chart must also label each category.
+    """
     return dict(zip(categories, cycle(PALETTE), strict=False))
 
 
-def styled(chart: "alt.TopLevelMixin") -> dict[str, Any]:
-    """The chart as Vega-Lite in the style of all charts."""
+def vega_lite(chart: "alt.TopLevelMixin") -> dict[str, Any]:
+    """Return the chart as a Vega-Lite specification in the style of all charts."""
     axis = {"labelColor": INK, "titleColor": SOFT, "titleFontWeight": "normal", "gridColor": LINE, "tickColor": LINE,
             "domainColor": LINE, "labelLimit": 320, "labelFontSize": 11}  # fmt: skip
     config = {
         "font": _FONT,
-        # Its own account of each mark would be longer than the picture; the text beside it is written from the rows.
+        # Vega's description of each mark would be longer than the chart; svg() adds an alternative text instead.
         "aria": False,
         "view": {"stroke": LINE},
         "axis": axis,
@@ -61,60 +62,60 @@ def styled(chart: "alt.TopLevelMixin") -> dict[str, Any]:
         "title": {"anchor": "start", "fontWeight": "normal", "fontSize": 14, "color": INK, "subtitleColor": SOFT,
                   "subtitleFontSize": 11, "subtitlePadding": 4, "offset": 12},
     }  # fmt: skip
-    # Where a page is shown without the font, labels at the left may be wider than they were drawn.
+    # If a viewer lacks the font, labels at the left may be wider than vl-convert computed.
     padding = {"left": 40, "top": 8, "right": 8, "bottom": 8}
     return {**chart.to_dict(), "config": config, "background": "white", "padding": padding}
 
 
 def svg(chart: "alt.TopLevelMixin", name: str, alternative: str) -> str:
-    """The chart as SVG, with its alternative text.
+    """Return the chart as SVG, with an alternative text.
 
-    Identifiers in it begin with ``name`` (of letters, digits and hyphens), so that several pictures can stand in one
-    page. Text in it is escaped.
+    Identifiers start with ``name`` (letters, digits and hyphens), so that one page can contain several charts. Text is
+    escaped.
     """
-    import vl_convert  # noqa: PLC0415 - see the top of this module
+    import vl_convert  # noqa: PLC0415 - see the module's docstring
 
-    picture = vl_convert.vegalite_to_svg(styled(chart), allowed_base_urls=[])
-    # Numbered through since the process began.
-    for number, identifier in enumerate(_IDENTIFIER.findall(picture), start=1):
-        picture = re.sub(rf'(\bid="|url\(#|href="#){identifier}\b', rf"\g<1>{name}-{number}", picture)
-    picture = _TAG.sub(lambda tag: _LONG_NUMBER.sub(_tenths, _CLUTTER.sub("", tag[0])), picture)
-    return picture.replace(
+    markup = vl_convert.vegalite_to_svg(vega_lite(chart), allowed_base_urls=[])
+    # vl-convert numbers identifiers from the start of the process.
+    for number, identifier in enumerate(_IDENTIFIER.findall(markup), start=1):
+        markup = re.sub(rf'(\bid="|url\(#|href="#){identifier}\b', rf"\g<1>{name}-{number}", markup)
+    markup = _TAG.sub(lambda tag: _LONG_NUMBER.sub(_rounded, _CLUTTER.sub("", tag[0])), markup)
+    return markup.replace(
         "<svg ", f'<svg role="img" aria-label="{escape(alternative)}" font-family="{_FONT}" font-weight="normal" ', 1
     )
 
 
-def png(picture: str) -> bytes:
-    """An SVG as PNG of twice its size."""
+def png(svg_text: str) -> bytes:
+    """Convert SVG to PNG of twice its size."""
     import vl_convert  # noqa: PLC0415
 
-    return vl_convert.svg_to_png(picture, scale=2)
+    return vl_convert.svg_to_png(svg_text, scale=2)
 
 
-def pdf(picture: str) -> bytes:
-    """An SVG as PDF. Letters stay letters."""
+def pdf(svg_text: str) -> bytes:
+    """Convert SVG to PDF. Text remains text."""
     import vl_convert  # noqa: PLC0415
 
-    # The entries of a resource dictionary come in an order of chance.
+    # The entries of a resource dictionary are in random order.
     return re.sub(
         rb"(?:\n +/[a-z]+\d+ \d+ 0 R){2,}",
         lambda found: b"".join(sorted(re.findall(rb"\n[^\n]+", found[0]))),
-        vl_convert.svg_to_pdf(picture),
+        vl_convert.svg_to_pdf(svg_text),
     )
 
 
-def markdown_image(picture: str, alternative: str) -> str:
-    """An SVG as a picture in Markdown: a data URI, which shows without a file or a server."""
-    words = re.sub(r"[\[\]\n\\]", " ", alternative)
-    return f"![{words}](data:image/svg+xml;base64,{base64.b64encode(picture.encode()).decode()})"
+def markdown_image(svg_text: str, alternative: str) -> str:
+    """Return SVG as a Markdown image with a data URI, which needs neither a file nor a server."""
+    text = re.sub(r"[\[\]\n\\]", " ", alternative)
+    return f"![{text}](data:image/svg+xml;base64,{base64.b64encode(svg_text.encode()).decode()})"
 
 
 def scale(colour_of: Mapping[str, str]) -> "alt.Scale":
-    """The colours of categories as a scale of Altair."""
+    """Return the colours of categories as an Altair scale."""
     import altair as alt  # noqa: PLC0415
 
     return alt.Scale(domain=list(colour_of), range=list(colour_of.values()))
 
 
-def _tenths(found: re.Match[str]) -> str:
-    return f"{float(found[0]):z.1f}".removesuffix(".0")
+def _rounded(number: re.Match[str]) -> str:
+    return f"{float(number[0]):z.1f}".removesuffix(".0")
