@@ -106,7 +106,7 @@ class Followed:
         return next(library for library in self.study.libraries if library.name == name)
 
     def _discovery(self, name: str) -> Discovery | None:
-        """Return None if the study lists the repositories to clone, which needs no request to the API."""
+        """Return the discovery, or None where the study lists the repositories to clone, which needs no API."""
         library = self._library(name)
         if self.study.sources.commits == "clone" and not isinstance(library.repositories, str):
             return None

@@ -1,4 +1,4 @@
-"""Where commits come from: every source fills the same tables; clones, from real repositories."""
+"""Sources of commits: every source loads the same tables; clones are tested with real repositories."""
 
 from datetime import UTC, datetime
 
@@ -31,7 +31,7 @@ RELEASE = pl.DataFrame(
 )
 
 
-def own_of(warehouse):
+def read_current(warehouse):
     return lambda table, where, params: warehouse.current_rows(SPECS[table], where, params)
 
 
@@ -47,7 +47,7 @@ def source(study, landing, release=lambda: RELEASE):
 
 
 def listing(*repositories, **selection):
-    """A study that lists repositories."""
+    """Return a study that lists repositories."""
     return Study.model_validate(
         {
             "study": {"name": "tiny", "title": "Tiny", "seed": 7},
@@ -61,12 +61,14 @@ def listing(*repositories, **selection):
 
 @pytest.fixture
 def remote(tmp_path):
-    made = GitRepository(tmp_path / "remote")
-    made.commit("Initial", {"a.py": "1\n"})
-    made.commit("Fix the loss\n\nAsk jane@example.org\nSigned-off-by: Jane Doe <jane@example.org>\n", {"a.py": "2\n"})
-    made.commit("prefix the names", {"a.py": "3\n"})
-    made.commit("Bugfix: shapes", {"b.py": "4\n"})
-    return made
+    repository = GitRepository(tmp_path / "remote")
+    repository.commit("Initial", {"a.py": "1\n"})
+    repository.commit(
+        "Fix the loss\n\nAsk jane@example.org\nSigned-off-by: Jane Doe <jane@example.org>\n", {"a.py": "2\n"}
+    )
+    repository.commit("prefix the names", {"a.py": "3\n"})
+    repository.commit("Bugfix: shapes", {"b.py": "4\n"})
+    return repository
 
 
 def collected(study, landing):
@@ -76,28 +78,28 @@ def collected(study, landing):
 
 
 def rows(study, landing, warehouse, table="fix_commits"):
-    return whole(source(study, landing).load("Keras", own_of(warehouse))[table])
+    return frame(source(study, landing).load("Keras", read_current(warehouse))[table])
 
 
-def whole(part):
-    """The rows of a part, which may come frame by frame."""
-    return part.frame if isinstance(part.frame, pl.DataFrame) else pl.concat(part.frame)
+def frame(partition):
+    """Return all rows of a partition as one frame."""
+    return partition.frame if isinstance(partition.frame, pl.DataFrame) else pl.concat(partition.frame)
 
 
 @pytest.mark.parametrize("name", ["sample", "islam2019"])
-def test_every_source_gives_the_columns_of_the_tables(name, landing, warehouse):
-    known = source(load_study(name), landing)
-    loaded = {table: whole(part) for table, part in known.load("Keras", own_of(warehouse)).items()}
+def test_every_source_loads_the_columns_of_the_tables(name, landing, warehouse):
+    commits = source(load_study(name), landing)
+    loaded = {table: frame(partition) for table, partition in commits.load("Keras", read_current(warehouse)).items()}
     for table in TABLES:
         assert set(loaded[table].columns) == set(SPECS[f"github.{table}"].column_names), table
-    drawn = bottom_k_sample(loaded["fix_commits"], "Keras", 7, 3)
-    details = known.details("Keras", drawn["sha"].to_list())
-    joined = drawn.join(details, on=["library", "sha"], how="left")
+    sample = bottom_k_sample(loaded["fix_commits"], "Keras", 7, 3)
+    details = commits.details("Keras", sample["sha"].to_list())
+    joined = sample.join(details, on=["library", "sha"], how="left")
     assert set(SPECS["github.sampled_commits"].column_names) <= set(joined.columns)
-    assert [outcome.failure for outcome in known.collect(["Keras"], sweep=False)] == [None]
+    assert [outcome.failure for outcome in commits.collect(["Keras"], sweep=False)] == [None]
 
 
-def test_the_release_knows_the_repository_and_hash_of_a_commit_and_nothing_else(landing, warehouse):
+def test_the_release_contains_the_repository_and_hash_of_a_commit_only(landing, warehouse):
     (commit,) = rows(load_study("islam2019"), landing, warehouse).to_dicts()
     assert {name: value for name, value in commit.items() if value is not None} == {
         "library": "Keras",
@@ -108,20 +110,20 @@ def test_the_release_knows_the_repository_and_hash_of_a_commit_and_nothing_else(
     assert source(load_study("islam2019"), landing).details("Keras", ["s1"]).height == 0
 
 
-def test_the_release_is_not_opened_for_the_sample(landing, warehouse):
+def test_the_release_is_not_opened_for_the_sample_study(landing, warehouse):
     def nothing():
         raise AssertionError("the release was opened")
 
-    known = source(load_study("sample"), landing, nothing)
-    assert whole(known.load("Keras", own_of(warehouse))["fix_commits"]).height > 0
+    commits = source(load_study("sample"), landing, nothing)
+    assert frame(commits.load("Keras", read_current(warehouse))["fix_commits"]).height > 0
 
 
-def test_nothing_can_be_loaded_before_it_has_landed(landing, warehouse):
+def test_loading_before_landing_is_an_error(landing, warehouse):
     with pytest.raises(DlbugError, match="nothing of Keras has landed yet: materialize github/landing first"):
-        source(load_study("live"), landing).load("Keras", own_of(warehouse))
+        source(load_study("live"), landing).load("Keras", read_current(warehouse))
 
 
-def test_clones_give_the_commits_whose_titles_say_that_they_fix(remote, landing, warehouse):
+def test_clones_return_the_commits_whose_titles_match_the_pattern(remote, landing, warehouse):
     study = listing(remote.path)
     notes = collected(study, landing)
     assert notes == {"kind": "clone", "repositories": 1, "commits": 2, "sampled": 2, "MiB of clones": 0}
@@ -139,14 +141,14 @@ def test_clones_give_the_commits_whose_titles_say_that_they_fix(remote, landing,
     assert repository["full_name"] == str(remote.path)
 
 
-def test_only_drawn_commits_get_details_and_their_patches_name_nobody(remote, landing, warehouse):
+def test_only_sampled_commits_have_details_and_their_patches_contain_no_addresses(remote, landing, warehouse):
     remote.commit("fix contact", {"README": "+Signed-off-by: Jane\nmail jane@example.org\n"})
     study = listing(remote.path, commits_per_library=2)
     assert collected(study, landing)["sampled"] == 2
-    drawn = bottom_k_sample(rows(study, landing, warehouse), "Keras", 7, 2)
-    known = source(study, landing)
-    details = known.details("Keras", drawn["sha"].to_list())
-    assert sorted(details["sha"]) == sorted(drawn["sha"])
+    sample = bottom_k_sample(rows(study, landing, warehouse), "Keras", 7, 2)
+    commits = source(study, landing)
+    details = commits.details("Keras", sample["sha"].to_list())
+    assert sorted(details["sha"]) == sorted(sample["sha"])
     everything = listing(remote.path, commits_per_library=100)
     collected(everything, landing)
     found = rows(everything, landing, warehouse)
@@ -157,7 +159,7 @@ def test_only_drawn_commits_get_details_and_their_patches_name_nobody(remote, la
     assert "mail <e-mail>" in change["patch_excerpt"]
 
 
-def test_a_look_that_finds_nothing_new_lands_nothing(remote, landing):
+def test_a_refresh_without_new_commits_lands_nothing(remote, landing):
     study = listing(remote.path)
     collected(study, landing)
     assert collected(study, landing)["note"] == "nothing new"
@@ -180,25 +182,25 @@ def test_a_side_branch_merged_late_is_found(remote, landing, warehouse):
     assert "fix from long ago" in found["title"].to_list()
 
 
-def test_a_rewritten_branch_keeps_what_was_there_and_says_so(remote, landing, warehouse):
+def test_commits_of_a_rewritten_branch_are_kept_as_unreachable(remote, landing, warehouse):
     study = listing(remote.path)
     collected(study, landing)
     remote.git("reset", "-q", "--hard", "HEAD~1")
-    remote.commit("Fix shapes, anew")
+    remote.commit("Fix shapes again")
     for _ in range(2):
         collected(study, landing)
     found = dict(rows(study, landing, warehouse).select("title", "is_reachable").rows())
-    assert found == {"Fix the loss": True, "Fix shapes, anew": True, "Bugfix: shapes": False}
+    assert found == {"Fix the loss": True, "Fix shapes again": True, "Bugfix: shapes": False}
 
 
-def test_repositories_end_in_a_state_and_never_stop_the_others(remote, landing, warehouse, tmp_path):
+def test_repositories_that_are_gone_or_empty_do_not_stop_the_others(remote, landing, warehouse, tmp_path):
     empty = GitRepository(tmp_path / "empty")
     study = listing(tmp_path / "nowhere", empty.path, remote.path)
     collected(study, landing)
     states = dict(rows(study, landing, warehouse, "repositories").select("full_name", "state").rows())
     assert states == {str(tmp_path / "nowhere"): "gone", str(empty.path): "empty", str(remote.path): "ok"}
     assert rows(study, landing, warehouse).height == 2
-    # One that goes keeps the history that was fetched.
+    # A repository that is gone keeps the history that was fetched.
     remote.path.rename(tmp_path / "moved")
     collected(study, landing)
     states = dict(rows(study, landing, warehouse, "repositories").select("full_name", "state").rows())
@@ -206,7 +208,7 @@ def test_repositories_end_in_a_state_and_never_stop_the_others(remote, landing, 
     assert rows(study, landing, warehouse).height == 2
 
 
-def test_the_tables_can_be_made_of_landing_without_the_repositories(remote, landing, warehouse, tmp_path):
+def test_tables_are_loaded_from_landing_without_the_repositories(remote, landing, warehouse, tmp_path):
     study = listing(remote.path)
     collected(study, landing)
     before = rows(study, landing, warehouse)
@@ -216,7 +218,7 @@ def test_the_tables_can_be_made_of_landing_without_the_repositories(remote, land
     assert source(study, landing).details("Keras", shas).height == 2
 
 
-def test_a_commit_of_two_repositories_is_in_both_and_drawn_once(remote, landing, warehouse, tmp_path):
+def test_a_commit_of_two_repositories_is_in_both_and_sampled_once(remote, landing, warehouse, tmp_path):
     remote.git("clone", "-q", "--bare", ".", str(tmp_path / "fork.git"))
     study = listing(remote.path, tmp_path / "fork.git")
     collected(study, landing)
@@ -236,7 +238,7 @@ def test_a_commit_of_two_repositories_is_in_both_and_drawn_once(remote, landing,
         ("file:///srv/a.git", "/srv/a"),
     ],
 )
-def test_a_repository_is_called_by_owner_and_name_or_by_its_address(address, name):
+def test_a_listed_repository_is_named_by_owner_and_name_or_by_its_address(address, name):
     assert listed_repository(address, "https://github.com").full_name == name
 
 
@@ -250,6 +252,6 @@ def test_a_repository_is_called_by_owner_and_name_or_by_its_address(address, nam
         ("/srv/github.com/a", "/srv/github.com/a", None),
     ],
 )
-def test_a_repository_is_cloned_from_its_address_and_has_a_page_on_github_alone(address, cloned, page):
-    target = listed_repository(address, "https://host")
-    assert (target.address, target.page) == (cloned, page)
+def test_a_listed_repository_is_cloned_from_its_address_and_has_a_page_on_github_only(address, cloned, page):
+    repository = listed_repository(address, "https://host")
+    assert (repository.address, repository.page) == (cloned, page)

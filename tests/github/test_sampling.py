@@ -1,4 +1,4 @@
-"""Sampling of commits: a bottom-k hash sample."""
+"""Bottom-k hash samples of commits."""
 
 import hashlib
 from collections import Counter
@@ -36,27 +36,27 @@ ROWS = st.lists(
 )
 
 
-def test_the_first_k_in_the_order_of_their_hashes_are_drawn():
+def test_a_sample_is_the_first_k_commits_in_the_order_of_their_hashes():
     shas = [f"{number:040x}" for number in range(300)]
-    drawn = bottom_k_sample(commits(shas), "Keras", 7, 20)
-    assert drawn["sha"].to_list() == sorted(shas, key=rank)[:20]
-    assert drawn["sample_rank"].to_list() == list(range(1, 21))
-    assert drawn.columns == ["sample_rank", "library", "repository_id", "full_name", "sha", "is_reachable"]
+    sample = bottom_k_sample(commits(shas), "Keras", 7, 20)
+    assert sample["sha"].to_list() == sorted(shas, key=rank)[:20]
+    assert sample["sample_rank"].to_list() == list(range(1, 21))
+    assert sample.columns == ["sample_rank", "library", "repository_id", "full_name", "sha", "is_reachable"]
 
 
 @settings(max_examples=100)
 @given(ROWS, st.randoms(use_true_random=False), st.integers(1, 10))
-def test_the_order_of_rows_does_not_matter(rows, random, k):
+def test_a_sample_does_not_depend_on_the_order_of_rows(rows, random, k):
     shuffled = random.sample(rows, len(rows))
-    drawn = bottom_k_sample(frame(rows), "Keras", 7, k)
-    assert drawn.rows() == bottom_k_sample(frame(shuffled), "Keras", 7, k).rows()
+    sample = bottom_k_sample(frame(rows), "Keras", 7, k)
+    assert sample.rows() == bottom_k_sample(frame(shuffled), "Keras", 7, k).rows()
     distinct = {row[3] for row in rows if row[0] == "Keras"}
-    assert drawn["sha"].to_list() == sorted(distinct, key=rank)[:k]
+    assert sample["sha"].to_list() == sorted(distinct, key=rank)[:k]
 
 
 @settings(max_examples=100)
 @given(st.sets(st.text("abc0", min_size=1, max_size=4)), st.sets(st.text("abc0", min_size=1, max_size=4)))
-def test_growth_displaces_the_last_ranks_only(old, new):
+def test_new_commits_displace_the_last_ranks_only(old, new):
     before = bottom_k_sample(commits(sorted(old)), "Keras", 7, 5)["sha"].to_list()
     after = bottom_k_sample(commits(sorted(old | new)), "Keras", 7, 5)["sha"].to_list()
     kept = [sha for sha in after if sha in before]
@@ -66,24 +66,24 @@ def test_growth_displaces_the_last_ranks_only(old, new):
 
 @settings(max_examples=50)
 @given(ROWS, st.integers(1, 10))
-def test_a_smaller_sample_is_the_beginning_of_a_larger_one(rows, k):
+def test_a_smaller_sample_is_a_prefix_of_a_larger_one(rows, k):
     larger = bottom_k_sample(frame(rows), "Keras", 7, k + 3)
     assert bottom_k_sample(frame(rows), "Keras", 7, k).rows() == larger.head(k).rows()
 
 
-def test_a_sha_of_several_repositories_counts_once_in_the_one_with_the_lowest_number():
+def test_a_commit_of_several_repositories_counts_once_in_the_one_with_the_lowest_id():
     rows = [("Keras", 9, "fork/b", "s1"), ("Keras", 3, "z/origin", "s1"), ("Keras", 10, "a/fork", "s1")]
     assert bottom_k_sample(frame(rows), "Keras", 7, 10).rows() == [(1, "Keras", 3, "z/origin", "s1", True)]
 
 
-def test_without_numbers_the_first_name_counts_and_a_number_goes_before_none():
+def test_a_commit_counts_in_the_repository_with_an_id_or_else_the_first_name():
     rows = [("Keras", None, "b/b", "s1"), ("Keras", None, "a/a", "s1"), ("Keras", None, "a/a", "s2"),
             ("Keras", 5, "z/z", "s2")]  # fmt: skip
-    drawn = bottom_k_sample(frame(rows), "Keras", 7, 10)
-    assert dict(drawn.select("sha", "full_name").iter_rows()) == {"s1": "a/a", "s2": "z/z"}
+    sample = bottom_k_sample(frame(rows), "Keras", 7, 10)
+    assert dict(sample.select("sha", "full_name").iter_rows()) == {"s1": "a/a", "s2": "z/z"}
 
 
-def test_forks_do_not_raise_a_commits_chance():
+def test_forks_do_not_raise_the_probability_of_a_commit():
     shas = [f"s{number}" for number in range(40)]
     forked = pl.concat([commits(shas), frame([("Keras", fork, f"f/{fork}", "s1") for fork in range(2, 60)])])
     for seed in range(20):
@@ -92,7 +92,7 @@ def test_forks_do_not_raise_a_commits_chance():
         )
 
 
-def test_each_library_is_drawn_by_itself():
+def test_libraries_are_sampled_independently():
     shas = [f"s{number}" for number in range(50)]
     both = pl.concat([commits(shas), commits(shas, "Torch")])
     keras, torch = (bottom_k_sample(both, library, 7, 10) for library in ("Keras", "Torch"))
@@ -102,19 +102,19 @@ def test_each_library_is_drawn_by_itself():
     assert keras["sha"].to_list() != torch["sha"].to_list()
 
 
-def test_fewer_than_k_are_all_drawn_and_none_of_none():
+def test_all_commits_are_sampled_if_there_are_fewer_than_k():
     assert bottom_k_sample(commits(["a", "b"]), "Keras", 7, 10)["sample_rank"].to_list() == [1, 2]
     assert bottom_k_sample(commits([]), "Keras", 7, 10).height == 0
     assert bottom_k_sample(commits(["a"]), "Torch", 7, 10).height == 0
 
 
-def test_every_commit_has_the_same_chance():
+def test_every_commit_has_the_same_probability():
     shas = [f"{number:040x}" for number in range(30)]
-    all_of_them = commits(shas)
-    drawn = Counter(sha for seed in range(1500) for sha in bottom_k_sample(all_of_them, "Keras", seed, 1)["sha"])
-    assert chisquare([drawn[sha] for sha in shas]).pvalue > 0.001
+    rows = commits(shas)
+    counts = Counter(sha for seed in range(1500) for sha in bottom_k_sample(rows, "Keras", seed, 1)["sha"])
+    assert chisquare([counts[sha] for sha in shas]).pvalue > 0.001
 
 
-def test_what_nothing_reaches_any_more_is_not_drawn():
+def test_unreachable_commits_are_not_sampled():
     rows = commits(["a", "b", "c"]).with_columns(is_reachable=pl.Series([True, False, None]))
     assert set(bottom_k_sample(rows, "Keras", 7, 3)["sha"]) == {"a", "c"}

@@ -1,4 +1,4 @@
-"""A clock that tests advance by hand."""
+"""Clocks that tests advance by hand."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -22,3 +22,13 @@ class ManualClock(Clock):
     def advance(self, **duration: float) -> None:
         """Let time pass; the arguments are those of timedelta."""
         self.at += timedelta(**duration)
+
+
+class ShiftedClock(Clock):
+    """This machine's clock, ``ahead`` by as much as a test sets."""
+
+    def __init__(self) -> None:
+        self.ahead = timedelta()
+
+    def now(self) -> datetime:
+        return super().now() + self.ahead

@@ -5,12 +5,10 @@ import itertools
 import re
 import traceback
 from dataclasses import dataclass, field
-from datetime import timedelta
 from pathlib import Path
 
 import polars as pl
 
-from dlbug_assets.clock import Clock
 from dlbug_assets.github.api.access import ApiAccess
 from dlbug_assets.github.followed import Followed
 from dlbug_assets.github.sampling import bottom_k_sample
@@ -22,6 +20,7 @@ from dlbug_assets.protocol.study import Study
 from dlbug_assets.warehouse.database import Warehouse
 from dlbug_assets.warehouse.table_specs import load_specs
 from servers.github import GitHub
+from support.clocks import ShiftedClock
 from support.counting import proves_count
 from support.repositories import git
 
@@ -46,16 +45,6 @@ STUDY = Study.model_validate(
 def with_sources(study, **sources):
     """Return the study with other sources."""
     return study.model_copy(update={"sources": study.sources.model_copy(update=sources)})
-
-
-class ShiftedClock(Clock):
-    """This machine's clock, ``ahead`` by as much as a test sets."""
-
-    def __init__(self):
-        self.ahead = timedelta()
-
-    def now(self):
-        return super().now() + self.ahead
 
 
 @dataclass
