@@ -1,11 +1,12 @@
-"""Spark, where DLBUG_SPARK names a master (`spark://host:7077`, `local[2]`) or a Connect server (`sc://host:15002`).
+"""Open sessions at the address in DLBUG_SPARK.
 
-What belongs here: sessions, and what to do where none can be had. What doesn't: what runs in them. Nothing of pyspark
-is imported before a session is wanted. Only what Spark Connect has too is used: DataFrames, no RDDs. Memory, cores,
-keys of object stores and the like are Spark's own settings: `spark-defaults.conf` in SPARK_CONF_DIR.
+This is a Spark master (`spark://host:7077`, `local[2]`) or a Spark Connect server (`sc://host:15002`). In scope:
+sessions, and what to do if none can be opened. Out of scope: what runs in them. pyspark is not imported before a
+session is requested. Only features of Spark Connect are used: DataFrames, no RDDs. Memory, cores, keys of object stores
+and so on are Spark's own settings, in `spark-defaults.conf` in SPARK_CONF_DIR.
 
-The workers run functions of this package, so that the Python that PYSPARK_PYTHON names there (here it is this one,
-unless that is set) needs dlbug with the extra `spark`, in the version of this machine.
+The workers run functions of this package. Their Python needs dlbug with the extra `spark`, in the same version as on
+this machine. PYSPARK_PYTHON is the path of that Python; by default it is the path of the one that runs this.
 """
 
 import atexit
@@ -29,23 +30,23 @@ from dlbug_assets.ingest.http_client import UnreachableError
 logger = logging.getLogger(__name__)
 
 VARIABLE = "DLBUG_SPARK"
-#: How long a connection may take, and a session with its first executor.
+#: Time limits of a connection, and of a session with its first executor.
 _CONNECT_SECONDS = 10
 _SECONDS = 120
 _PORTS = {"spark": 7077, "sc": 15002}
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 _EXCERPT = 400
-_CURE = f"Start it, correct {VARIABLE}, or unset {VARIABLE} to work on this machine alone."
+_ADVICE = f"Start it, correct {VARIABLE}, or unset {VARIABLE} to work on this machine alone."
 
-#: The session that is open, by its address: one at most.
-_open: dict[str, Any] = {}
+#: The open session by its address; at most one.
+_sessions: dict[str, Any] = {}
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 
-def lacking(address: str) -> Iterator[tuple[str, str]]:
-    """What this machine lacks for a session at an address: the thing, and what to do about it."""
+def missing_requirements(address: str) -> Iterator[tuple[str, str]]:
+    """Yield what this machine lacks for a session at an address: its name, and how to fix it."""
     if find_spec("pyspark") is None:
         yield "pyspark", f"not installed, but {VARIABLE} is set: pip install 'pyspark[connect]', or unset {VARIABLE}"
     home = os.environ.get("JAVA_HOME")
@@ -56,37 +57,38 @@ def lacking(address: str) -> Iterator[tuple[str, str]]:
 
 @contextmanager
 def session(address: str) -> Iterator[Any]:
-    """A Spark session that has at least one executor. It stays open for whoever wants it next, to the end of the
-    process, as executors take their time to start; one at another address, or an error of Spark, ends it.
+    """Open a Spark session with at least one executor, or reuse the open one.
 
-    Raises :class:`UnreachableError` where nobody answers at the address within seconds, and where no session or no
-    executor can be had within two minutes; :class:`DlbugError` where something is lacking, and for what Spark complains
-    of in the context.
+    Executors start slowly, so the session stays open until the process ends, another address is requested or Spark
+    raises an error. Raises :class:`UnreachableError` if no server responds at the address within seconds, and if there
+    is no session or no executor within two minutes; :class:`DlbugError` if a requirement is missing, and for Spark's
+    errors inside the context.
     """
-    for what, cure in lacking(address):
-        raise DlbugError(f"{what}: {cure}.")
+    for name, advice in missing_requirements(address):
+        raise DlbugError(f"{name}: {advice}.")
     with warnings.catch_warnings():
-        # pyspark says of each new pandas that it has not been tried with all of it; no pandas is used here.
+        # pyspark warns that it wasn't tested with a new pandas, which is not used here.
         warnings.simplefilter("ignore", FutureWarning)
-        from py4j.protocol import Py4JError  # noqa: PLC0415 - only where Spark is asked for
+        from py4j.protocol import Py4JError  # noqa: PLC0415 - only if Spark is requested
         from pyspark.errors import PySparkException  # noqa: PLC0415
 
         try:
-            if address not in _open:
+            if address not in _sessions:
                 _close()
-                _insist_on_a_listener(address)
-                _open[address] = _opened(address)
-                logger.info("Spark at %s: a session is open, Spark %s", address, _open[address].version)
-            yield _open[address]
+                _require_listener(address)
+                _sessions[address] = _open(address)
+                logger.info("Spark at %s: a session is open, Spark %s", address, _sessions[address].version)
+            yield _sessions[address]
         except (PySparkException, Py4JError) as error:
             _close()
-            raise DlbugError(f"Spark at {address}: {_said(error)}. What was collected before is kept.") from None
+            raise DlbugError(f"Spark at {address}: {_error_text(error)}. What was collected before is kept.") from None
 
 
-def each(spark: Any, function: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
-    """``function`` of each item, computed by the executors, a task each; in the order of the items.
+def spark_map(spark: Any, function: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
+    """Yield the results of a function for each item, in order; each item is a task of the executors.
 
-    What goes there and comes back is pickled. Where a call raises :class:`DlbugError`, it is raised here.
+    The function, the items and the results are pickled. Raises the :class:`DlbugError` that a call raises, when its
+    result is due.
     """
     if not items:
         return
@@ -102,7 +104,7 @@ def each(spark: Any, function: Callable[[T], R], items: Sequence[T]) -> Iterator
     tasks = spark.range(0, len(items), 1, len(items))
     outcomes = {row.number: row.outcome for row in tasks.mapInArrow(work, "number long, outcome binary").collect()}
     for number in range(len(items)):
-        result, error = pickle.loads(outcomes[number])  # noqa: S301 - by our own function, as Spark's own protocol does
+        result, error = pickle.loads(outcomes[number])  # noqa: S301 - from our own function, as in Spark's own protocol
         if error is not None:
             raise error
         yield result
@@ -110,13 +112,13 @@ def each(spark: Any, function: Callable[[T], R], items: Sequence[T]) -> Iterator
 
 @atexit.register
 def _close() -> None:
-    """End the session that is open, if there is one."""
-    if not _open:
+    """Close the open session, if there is one."""
+    if not _sessions:
         return
     from py4j.protocol import Py4JError  # noqa: PLC0415
     from pyspark.errors import PySparkException  # noqa: PLC0415
 
-    _, spark = _open.popitem()
+    _, spark = _sessions.popitem()
     with suppress(PySparkException, Py4JError, OSError):  # its server, or its Java, may be gone
         spark.stop()
 
@@ -128,55 +130,58 @@ def _outcome(function: Callable[[T], R], item: T) -> tuple[R | None, DlbugError 
         return None, error
 
 
-def _insist_on_a_listener(address: str) -> None:
-    """Raise where nobody listens: Spark itself would try for minutes."""
+def _require_listener(address: str) -> None:
+    """Raise :class:`UnreachableError` if no server listens: Spark itself would retry for minutes."""
     scheme, is_remote, rest = address.partition("://")
     if not is_remote or scheme not in _PORTS:
         return
     problems = []
-    for place in rest.split("/")[0].split(","):  # a standalone cluster may have masters in reserve
-        host, _, port = place.partition(":") if not place.startswith("[") else place.rpartition(":")
+    for server in rest.split("/")[0].split(","):  # a standalone cluster may have standby masters
+        host, _, port = server.partition(":") if not server.startswith("[") else server.rpartition(":")
         if not host or (port and not port.isdigit()):
-            raise DlbugError(f"{VARIABLE}={address}: {place!r} is no host:port.")
+            raise DlbugError(f"{VARIABLE}={address}: {server!r} is not host:port.")
         try:
             socket.create_connection((host.strip("[]"), int(port or _PORTS[scheme])), _CONNECT_SECONDS).close()
         except OSError as error:
-            problems.append(f"{place}: {error.strerror or error}")
+            problems.append(f"{server}: {error.strerror or error}")
         else:
             return
-    raise UnreachableError(f"nobody answers at {VARIABLE}={address} ({'; '.join(problems)}). {_CURE}")
+    raise UnreachableError(f"no server responds at {VARIABLE}={address} ({'; '.join(problems)}). {_ADVICE}")
 
 
-def _opened(address: str) -> Any:
-    """A session with an executor. It is made in a thread of its own: where nothing comes of it, nobody waits for it."""
-    made: list[Any] = []
-    failed: list[BaseException] = []
+def _open(address: str) -> Any:
+    """Return a session with an executor; a thread of its own opens it, so that waiting can end after the time limit."""
+    opened: list[Any] = []
+    errors: list[BaseException] = []
 
-    def make() -> None:
+    def open_session() -> None:
         try:
-            made.append(_built(address))
-            made[0].range(1).count()  # needs an executor
-        except BaseException as error:  # noqa: BLE001 - raised below, by who waits for it
-            failed.append(error)
+            opened.append(_build(address))
+            opened[0].range(1).count()  # needs an executor
+        except BaseException as error:  # noqa: BLE001 - raised below, in the waiting thread
+            errors.append(error)
 
-    maker = threading.Thread(target=make, name="spark-session", daemon=True)
-    maker.start()
-    maker.join(_SECONDS)
-    is_late = maker.is_alive()
-    if not is_late and not failed:
-        return made[0]
-    idle = "gives no executor (are its workers up, with a core and the memory asked for free?)"
-    reason = idle if made else "does not talk as Spark does"
-    for spark in made:
+    opener = threading.Thread(target=open_session, name="spark-session", daemon=True)
+    opener.start()
+    opener.join(_SECONDS)
+    is_late = opener.is_alive()
+    if not is_late and not errors:
+        return opened[0]
+    no_executor = "provides no executor (are its workers running, with a free core and the configured memory?)"
+    reason = no_executor if opened else "does not respond like Spark"
+    for spark in opened:
         spark.stop()
     if is_late:
-        raise UnreachableError(f"{VARIABLE}={address} {reason}: waited {_SECONDS} s. {_CURE}")
-    if isinstance(failed[0], Exception):
-        raise UnreachableError(f"{VARIABLE}={address}: no session can be had: {_said(failed[0])}. {_CURE}") from None
-    raise failed[0]
+        raise UnreachableError(f"{VARIABLE}={address} {reason}: waited {_SECONDS} s. {_ADVICE}")
+    error = errors[0]
+    if isinstance(error, Exception):
+        raise UnreachableError(
+            f"{VARIABLE}={address}: cannot open a session: {_error_text(error)}. {_ADVICE}"
+        ) from None
+    raise error
 
 
-def _built(address: str) -> Any:
+def _build(address: str) -> Any:
     from pyspark.sql import SparkSession  # noqa: PLC0415
 
     if address.startswith("sc://"):
@@ -185,16 +190,18 @@ def _built(address: str) -> Any:
     builder = SparkSession.builder.master(address).appName("dlbug")
     settings = {"spark.ui.enabled": "false", "spark.ui.showConsoleProgress": "false", "spark.log.level": "OFF"}
     if address.startswith("local") or re.sub(r"^spark://|:\d+$", "", address) in _LOOPBACK:
-        # The executors talk back to this process: where all are on this machine, nobody else has to hear it.
+        # The executors connect to this process: if all are on this machine, it listens on loopback only.
         settings |= {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
     for name, value in settings.items():
         builder = builder.config(name, value)
     return builder.getOrCreate()
 
 
-def _said(error: BaseException) -> str:
-    """What matters of an error of Spark: the end of a worker's traceback, or the first line that says something."""
+def _error_text(error: BaseException) -> str:
+    """Return the essential line of a Spark error: the end of a worker's traceback, or the first informative line."""
     lines = [line.strip(": ") for line in str(error).splitlines()]
     lines = [line for line in lines if line and not line.startswith("An error occurred while calling")]
-    told = [line for line in lines if re.match(r"[\w.]*(Error|Exception)\b: ", line) and "org.apache.spark" not in line]
-    return next(iter(told[-1:] + lines), type(error).__name__)[:_EXCERPT].removesuffix(".")
+    raised = [
+        line for line in lines if re.match(r"[\w.]*(Error|Exception)\b: ", line) and "org.apache.spark" not in line
+    ]
+    return next(iter(raised[-1:] + lines), type(error).__name__)[:_EXCERPT].removesuffix(".")

@@ -140,7 +140,7 @@ def test_a_worker_that_is_killed_in_the_middle_makes_no_difference(cluster, clus
     home = clustered.home(f"killed-{room.removeprefix('group:')}")
     spark = {"DLBUG_SPARK": cluster.address, **cluster.variables}
     with clustered.begin(home, f"group:reference or {room}", **spark) as run:
-        lost = cluster.lose_worker()
+        lost = cluster.kill_worker()
         assert run.poll() is None, "the run had ended before the worker was lost"
         said, _ = run.communicate()
     assert lost.returncode == -9

@@ -1,4 +1,4 @@
-"""Sessions of Spark: what is said where none can be had, and tasks in one."""
+"""Spark sessions: the errors if none can be opened, and tasks in one."""
 
 import os
 import socket
@@ -15,12 +15,12 @@ from dlbug_assets.ingest.landing import Landing
 from dlbug_assets.protocol.study import load_study
 from dlbug_assets.stackoverflow.dump import on_spark as dump_on_spark
 from dlbug_assets.stackoverflow.dump.source import Dump
-from support.spark_cluster import needs_spark, variables
+from support.spark_cluster import environment, local_session, needs_spark
 
-FAR = """
+REMOTE_DUMP = """
 [study]
-name = "far"
-title = "From afar"
+name = "remote"
+title = "A remote dump"
 seed = 1
 [[libraries]]
 name = "Keras"
@@ -39,14 +39,14 @@ SCOPE = {"min_score": 0, "created_from": None, "created_until": None}
 
 
 @pytest.mark.slow
-def test_nothing_of_pyspark_is_imported_where_no_session_is_asked_for():
+def test_pyspark_is_not_imported_unless_a_session_is_requested():
     code = "import sys, dlbug_assets.cli, dlbug_assets.definitions; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert {name for name in done.stdout.split() if name.split(".")[0] in ("pyspark", "py4j")} == set()
 
 
 @pytest.mark.parametrize("name", ["posts.7z", "s3a://bucket/Posts.xml.bz2"])
-def test_what_is_packed_is_refused_before_anything_is_started(name):
+def test_compressed_dump_is_rejected_before_a_session_is_opened(name):
     with pytest.raises(DlbugError) as error:
         dump_on_spark.extract(name, {}, {}, address="spark://127.0.0.1:1", **SCOPE)
     assert str(error.value) == (
@@ -55,9 +55,9 @@ def test_what_is_packed_is_refused_before_anything_is_started(name):
     )
 
 
-def test_an_address_of_a_dump_is_kept_as_it_is_and_refused_without_spark(tmp_path):
-    file = tmp_path / "far.toml"
-    file.write_text(FAR)
+def test_address_of_a_dump_is_not_resolved_and_is_rejected_without_spark(tmp_path):
+    file = tmp_path / "remote.toml"
+    file.write_text(REMOTE_DUMP)
     study = load_study(str(file))
     assert study.sources.dump_path == "s3a://bucket/Posts.xml"
     (collected,) = Dump(study, Landing(tmp_path / "landing", Clock()), tmp_path / "key").collect(["Keras"], sweep=False)
@@ -66,23 +66,23 @@ def test_an_address_of_a_dump_is_kept_as_it_is_and_refused_without_spark(tmp_pat
     )
 
 
-def test_without_java_the_cure_is_named_except_where_a_server_has_it(monkeypatch, tmp_path):
+def test_missing_java_is_reported_unless_a_server_has_it(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setenv("JAVA_HOME", str(tmp_path))
-    assert dict(spark.lacking("local[2]"))["Java"] == (
+    assert dict(spark.missing_requirements("local[2]"))["Java"] == (
         "not found, but DLBUG_SPARK is set: install Java 17 or newer, or unset DLBUG_SPARK"
     )
-    assert "Java" not in dict(spark.lacking("sc://127.0.0.1"))
+    assert "Java" not in dict(spark.missing_requirements("sc://127.0.0.1"))
 
 
 @needs_spark
 @pytest.mark.parametrize("scheme", ["spark", "sc"])
-def test_an_address_where_nobody_listens_is_named_at_once(scheme):
+def test_address_without_a_listener_is_reported_at_once(scheme):
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"{scheme}://127.0.0.1:{server.getsockname()[1]}"
     with pytest.raises(DlbugError) as error, spark.session(address):
         pass
-    assert str(error.value).startswith(f"nobody answers at DLBUG_SPARK={address} (127.0.0.1:")
+    assert str(error.value).startswith(f"no server responds at DLBUG_SPARK={address} (127.0.0.1:")
     assert str(error.value).endswith(
         "Connection refused). Start it, correct DLBUG_SPARK, or unset DLBUG_SPARK to work on this machine alone."
     )
@@ -90,18 +90,18 @@ def test_an_address_where_nobody_listens_is_named_at_once(scheme):
 
 @needs_spark
 @pytest.mark.parametrize("address", ["spark://", "spark://host:port", "sc://:15002"])
-def test_an_address_that_is_none_is_named(address):
-    with pytest.raises(DlbugError, match=f"DLBUG_SPARK={address}: .* is no host:port"), spark.session(address):
+def test_malformed_address_is_named(address):
+    with pytest.raises(DlbugError, match=f"DLBUG_SPARK={address}: .* is not host:port"), spark.session(address):
         pass
 
 
 @needs_spark
 def test_one_of_several_masters_is_enough():
     with socket.create_server(("127.0.0.1", 0)) as server:
-        spark._insist_on_a_listener(f"spark://127.0.0.1:1,127.0.0.1:{server.getsockname()[1]}")
+        spark._require_listener(f"spark://127.0.0.1:1,127.0.0.1:{server.getsockname()[1]}")
 
 
-IMPATIENT = """
+OPEN_WITH_SHORT_LIMIT = """
 import sys
 from dlbug_assets.ingest import spark
 
@@ -116,48 +116,45 @@ except spark.UnreachableError as error:
 
 @needs_spark
 @pytest.mark.slow
-def test_a_server_that_says_nothing_is_given_up(tmp_path):
-    """In a process of its own: who waited for Spark in vain still waits."""
+def test_server_that_does_not_respond_is_given_up(tmp_path):
+    # In a process of its own, because the thread that opens the session keeps waiting.
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"spark://127.0.0.1:{server.getsockname()[1]}"
         done = subprocess.run(
-            [sys.executable, "-c", IMPATIENT, address],
-            env=os.environ | variables(tmp_path, 1 << 20), capture_output=True, text=True, check=True,
+            [sys.executable, "-c", OPEN_WITH_SHORT_LIMIT, address],
+            env=os.environ | environment(tmp_path, 1 << 20), capture_output=True, text=True, check=True,
         )  # fmt: skip
     assert done.stdout == (
-        f"DLBUG_SPARK={address} does not talk as Spark does: waited 10 s. Start it, correct DLBUG_SPARK, or unset "
+        f"DLBUG_SPARK={address} does not respond like Spark: waited 10 s. Start it, correct DLBUG_SPARK, or unset "
         "DLBUG_SPARK to work on this machine alone.\n"
     )
 
 
 @pytest.fixture(scope="module")
 def opened(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in variables(tmp_path_factory.mktemp("conf"), 1 << 20).items():
-            patch.setenv(name, value)
-        with spark.session("local[2]") as session:
-            yield session
+    with local_session(tmp_path_factory.mktemp("conf")) as session:
+        yield session
 
 
 @needs_spark
 @pytest.mark.slow
-def test_each_item_is_a_task_and_results_are_in_the_order_of_the_items(opened):
+def test_each_item_is_a_task_and_results_keep_the_order_of_items(opened):
     items = [f"item {number}" for number in range(7)]
-    results = list(spark.each(opened, lambda item: (item.upper(), os.getpid()), items))
+    results = list(spark.spark_map(opened, lambda item: (item.upper(), os.getpid()), items))
     assert [result for result, _ in results] == [item.upper() for item in items]
     assert os.getpid() not in {process for _, process in results}
-    assert list(spark.each(opened, str.upper, [])) == []
+    assert list(spark.spark_map(opened, str.upper, [])) == []
 
 
 @needs_spark
 @pytest.mark.slow
-def test_our_errors_come_back_in_their_place(opened):
+def test_error_of_a_task_is_raised_when_its_result_is_due(opened):
     def work(item):
         if item:
             raise DlbugError(f"item {item} is at fault")
         return "done"
 
-    results = spark.each(opened, work, [0, 1, 2])
+    results = spark.spark_map(opened, work, [0, 1, 2])
     assert next(results) == "done"
     with pytest.raises(DlbugError, match="item 1 is at fault"):
         next(results)
@@ -165,7 +162,7 @@ def test_our_errors_come_back_in_their_place(opened):
 
 @needs_spark
 @pytest.mark.slow
-def test_workers_that_do_not_see_the_clones_say_so(opened, tmp_path):
+def test_worker_that_does_not_see_the_clones_is_reported(opened, tmp_path):
     with pytest.raises(DlbugError) as error:
-        list(spark.each(opened, clones_on_spark._require, [tmp_path / "clones" / "mark"]))
+        list(spark.spark_map(opened, clones_on_spark._require, [tmp_path / "clones" / "mark"]))
     assert str(error.value).startswith(f"the worker {socket.gethostname()} does not see {tmp_path / 'clones'}. Set DLB")

@@ -1,4 +1,4 @@
-"""Real Spark for tests: in this process, or as a standalone cluster of processes on loopback."""
+"""Run Spark for tests: in this process, or as a standalone cluster of processes on loopback."""
 
 import os
 import re
@@ -6,20 +6,21 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any, TypeVar
 
 import pytest
 
-from dlbug_assets.ingest.spark import lacking
+from dlbug_assets.ingest.spark import missing_requirements, session
 
-LACKING = [what for what, _ in lacking("local[2]")]
+MISSING = [name for name, _ in missing_requirements("local[2]")]
 needs_spark = pytest.mark.skipif(
-    bool(LACKING), reason=f"{' and '.join(LACKING)} not installed: make test-cluster has pyspark, apt-get Java"
+    bool(MISSING), reason=f"{' and '.join(MISSING)} not installed: make test-cluster installs pyspark, apt-get Java"
 )
-#: Small machines and small inputs: many small splits, few compilers, nothing that listens but what must.
+#: For small machines and inputs: many small splits, little compilation, no servers that aren't needed.
 SETTINGS = """\
 spark.driver.memory 512m
 spark.executor.memory 512m
@@ -32,13 +33,15 @@ spark.sql.files.maxPartitionBytes {split}
 spark.master.rest.enabled false
 spark.ui.enabled false
 """
-#: A machine that several share may stand still for long.
+#: A shared machine may stall for long.
 _SECONDS = 120
 _LOOPBACK = ("--host", "127.0.0.1", "--webui-port", "0")
 
+T = TypeVar("T")
 
-def variables(folder: Path, split: int) -> dict[str, str]:
-    """The environment of a driver: Spark's settings in a folder, dumps split into so many bytes."""
+
+def environment(folder: Path, split: int) -> dict[str, str]:
+    """Write Spark's settings to a folder and return a driver's environment; files are split into ``split`` bytes."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "spark-defaults.conf").write_text(SETTINGS.format(split=split), encoding="utf-8")
     (folder / "log4j2.properties").write_text("rootLogger.level = info\n" + _LOG, encoding="utf-8")
@@ -55,13 +58,23 @@ appender.console.layout.pattern = %p %c{1}: %m%n
 """
 
 
+@contextmanager
+def local_session(folder: Path) -> Iterator[Any]:
+    """Open a session in this process with settings in a folder."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in environment(folder, 1 << 20).items():
+            patch.setenv(name, value)
+        with session("local[2]") as opened:
+            yield opened
+
+
 class _Servers:
-    """Servers of Spark in a folder; ``variables`` are the environment of who uses them."""
+    """Servers of Spark with their files in a folder; ``variables`` is the environment of their clients."""
 
     def __init__(self, folder: Path, split: int) -> None:
-        self.variables = variables(folder / "conf", split)
+        self.variables = environment(folder / "conf", split)
         self._folder = folder
-        self._home = Path(str(find_spec("pyspark").origin)).parent
+        self._home = _pyspark_home()
         self._processes: list[subprocess.Popen[bytes]] = []
 
     def stop(self) -> None:
@@ -80,13 +93,15 @@ class _Servers:
         self._processes.append(process)
         return process
 
-    def _said(self, name: str, pattern: str) -> str:
+    def _wait_for_log(self, name: str, pattern: str) -> str:
+        """Wait until a server logs a pattern; return its group."""
         log = self._folder / f"{name}.log"
-        return _eventually(lambda: re.search(pattern, log.read_text(errors="replace")), f"{pattern} in {log}").group(1)
+        match = _wait_for(lambda: re.search(pattern, log.read_text(errors="replace")), f"{pattern} in {log}")
+        return match.group(1)
 
 
 class ConnectServer(_Servers):
-    """A Spark Connect server that does the work itself, on a core."""
+    """A Spark Connect server that runs tasks itself, on one core."""
 
     def __init__(self, folder: Path, split: int) -> None:
         super().__init__(folder, split)
@@ -96,32 +111,32 @@ class ConnectServer(_Servers):
             "--class", "org.apache.spark.sql.connect.service.SparkConnectServer",
             *(word for setting in settings for word in ("--conf", setting)), "spark-internal",
         )  # fmt: skip
-        self.address = "sc://" + self._said("connect", r"Spark Connect server started at: (127\.0\.0\.1:\d+)")
+        self.address = "sc://" + self._wait_for_log("connect", r"Spark Connect server started at: (127\.0\.0\.1:\d+)")
 
 
 class Cluster(_Servers):
-    """A master and its workers, a core and a gigabyte each."""
+    """A master and its workers, with one core and one gigabyte each."""
 
     def __init__(self, folder: Path, split: int) -> None:
         super().__init__(folder, split)
         self.workers: list[subprocess.Popen[bytes]] = []
         self._start("master", "spark-class", "org.apache.spark.deploy.master.Master", *_LOOPBACK, "--port", "0")
-        self.address = self._said("master", r"Starting Spark master at (spark://\S+)")
+        self.address = self._wait_for_log("master", r"Starting Spark master at (spark://\S+)")
         for _ in range(2):
             self.add_worker()
 
     def add_worker(self) -> None:
-        """Start a worker, and wait until the master knows it."""
+        """Start a worker and wait until it is registered with the master."""
         number = len(self._processes)
         work = self._folder / f"work-{number}"
         arguments = (*_LOOPBACK, "--cores", "1", "--memory", "1g", "--work-dir", str(work), self.address)
         worker = "org.apache.spark.deploy.worker.Worker"
         self.workers.append(self._start(f"worker-{number}", "spark-class", worker, *arguments))
-        self._said(f"worker-{number}", r"(Successfully registered with master)")
+        self._wait_for_log(f"worker-{number}", r"(Successfully registered with master)")
 
-    def lose_worker(self) -> subprocess.Popen[bytes]:
-        """End a worker that is running a task, without a warning; returns its process."""
-        worker = _eventually(lambda: next(filter(_is_running_python, self.workers), None), "a worker with a task")
+    def kill_worker(self) -> subprocess.Popen[bytes]:
+        """Kill a worker that is running a task; return its process."""
+        worker = _wait_for(lambda: next(filter(_is_running_python, self.workers), None), "a worker with a task")
         worker.send_signal(signal.SIGKILL)
         worker.wait()
         self.workers.remove(worker)
@@ -129,12 +144,12 @@ class Cluster(_Servers):
 
 
 def _is_running_python(worker: subprocess.Popen[bytes]) -> bool:
-    """Whether an executor of a worker has a Python at work: a daemon of pyspark with a child."""
+    """Return whether an executor of a worker runs Python code: a daemon of pyspark with a child."""
     children: dict[int, list[int]] = {}
     for status in Path("/proc").glob("[0-9]*/stat"):
         try:
             fields = status.read_text().rpartition(")")[2].split()
-        except OSError:  # it has ended meanwhile
+        except OSError:  # it has just ended
             continue
         children.setdefault(int(fields[1]), []).append(int(status.parent.name))
     executors = children.get(worker.pid, [])
@@ -142,9 +157,15 @@ def _is_running_python(worker: subprocess.Popen[bytes]) -> bool:
     return any(children.get(daemon) for daemon in daemons)
 
 
-def _eventually(look: Callable[[], object], what: str):
+def _pyspark_home() -> Path:
+    spec = find_spec("pyspark")
+    assert spec and spec.origin, "pyspark is installed if this is called"
+    return Path(spec.origin).parent
+
+
+def _wait_for(condition: Callable[[], T | None], what: str) -> T:
     deadline = time.monotonic() + _SECONDS
-    while not (found := look()):
+    while not (found := condition()):
         if time.monotonic() > deadline:
             pytest.fail(f"waited {_SECONDS} s for {what}")
         time.sleep(0.02)

@@ -15,8 +15,7 @@ from typing import TypeVar
 
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.github.clones.workers import WorkerMap
-from dlbug_assets.ingest.spark import each as each_on_spark
-from dlbug_assets.ingest.spark import session
+from dlbug_assets.ingest.spark import session, spark_map
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -42,7 +41,7 @@ def workers(address: str, clones: Path) -> Iterator[WorkerMap]:
                     _require(marker)
                     return function(item)
 
-                return each_on_spark(spark, checked, items)
+                return spark_map(spark, checked, items)
 
             yield worker_map
     finally:

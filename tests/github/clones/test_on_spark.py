@@ -15,7 +15,7 @@ from dlbug_assets.github.commits import Repository
 from dlbug_assets.ingest.landing import Landing
 from support.followed_repositories import STUDY
 from support.repositories import GitRepository
-from support.spark_cluster import needs_spark, variables
+from support.spark_cluster import environment, needs_spark
 
 pytestmark = [needs_spark, pytest.mark.slow]
 
@@ -24,7 +24,7 @@ pytestmark = [needs_spark, pytest.mark.slow]
 def collect(tmp_path, monkeypatch, caplog):
     """Collect in threads or on Spark; return notes, warnings, remote states and the rows of commits and changes."""
     caplog.set_level(logging.WARNING)
-    for name, value in variables(tmp_path / "conf", 1 << 20).items():
+    for name, value in environment(tmp_path / "conf", 1 << 20).items():
         monkeypatch.setenv(name, value)
 
     def collected(home: str, repositories: list[Repository], spark: str | None):

@@ -9,12 +9,11 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from dlbug_assets.errors import DlbugError
-from dlbug_assets.ingest.spark import session
 from dlbug_assets.stackoverflow.dump import extraction, on_spark
 from dlbug_assets.stackoverflow.dump.extraction import DumpReading
 from support.dump_extraction import KINDS
 from support.dumps import HEAD, answer, dump_with_problems, question
-from support.spark_cluster import needs_spark, variables
+from support.spark_cluster import local_session, needs_spark
 
 LIBRARIES = {"Keras": ["keras"], "Torch": ["torch", "pytorch"], "None": ["unused-tag"]}
 SCOPE = {"min_score": 6, "created_from": date(2017, 1, 1), "created_until": date(2017, 12, 31)}
@@ -24,11 +23,8 @@ pytestmark = [needs_spark, pytest.mark.slow]
 
 @pytest.fixture(scope="module")
 def spark(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in variables(tmp_path_factory.mktemp("conf"), 1 << 20).items():
-            patch.setenv(name, value)
-        with session("local[2]") as opened:
-            yield opened
+    with local_session(tmp_path_factory.mktemp("conf")) as opened:
+        yield opened
 
 
 class Both:
