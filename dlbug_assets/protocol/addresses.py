@@ -1,4 +1,4 @@
-"""Addresses of repositories and dumps, as a study lists them."""
+"""Addresses of repositories and dumps in a study file."""
 
 import re
 from pathlib import Path
@@ -6,25 +6,26 @@ from typing import Any
 
 
 def is_address(path: Path | str) -> bool:
-    """Whether a dump is named by an address that only Spark reads, such as s3a://bucket/Posts.xml, and by no path."""
+    """Return whether a dump is an address that only Spark reads, such as s3a://bucket/Posts.xml, not a path."""
     return isinstance(path, str) and "://" in path
 
 
 def repository_name(address: str) -> str:
-    """What a repository of a list is called: owner/name where it is on GitHub, else its address without protocol,
-    account and .git."""
+    """Return a repository's name: owner/name on GitHub, else the address without protocol, account and .git."""
     name = re.sub(r"^\w+://([^/]*@)?", "", address).removesuffix("/").removesuffix(".git")
     return re.sub(r"^github\.com/", "", name, flags=re.IGNORECASE)
 
 
 def as_list(repositories: Any) -> Any:
+    """Return a list of one search, or the given list."""
     return [repositories] if isinstance(repositories, str) else repositories
 
 
 def is_text(entry: Any) -> bool:
+    """Return whether an entry is a string with characters other than whitespace."""
     return isinstance(entry, str) and bool(entry.strip())
 
 
 def without_account(address: str) -> str:
-    """An address that can be shown."""
+    """Return an address without its account, password or token."""
     return re.sub(r"^((?:\w+://)?)[^/]*@", r"\1", address)

@@ -1,4 +1,4 @@
-"""When cron expressions are due, in UTC."""
+"""Due times of cron expressions, in UTC."""
 
 from datetime import UTC, datetime, timedelta
 from itertools import islice, pairwise
@@ -7,11 +7,14 @@ from cronsim import CronSim
 
 
 def next_due(cron: str, after: datetime) -> datetime:
-    """When a cron expression comes due next, UTC."""
+    """Return when a cron expression is next due, in UTC.
+
+    Raises cronsim.CronSimError for an invalid expression, and StopIteration for one that is never due.
+    """
     return next(CronSim(cron, after.astimezone(UTC)))
 
 
 def longest_interval(cron: str) -> timedelta:
-    """The longest time between two of the next hundred moments at which a cron expression comes due."""
+    """Return the longest interval between two of the first hundred due times of a cron expression since 2000."""
     moments = islice(CronSim(cron, datetime(2000, 1, 1, tzinfo=UTC)), 100)
     return max(later - earlier for earlier, later in pairwise(moments))

@@ -1,7 +1,6 @@
-"""The study protocol: one TOML file -> one validated, frozen object.
+"""The study protocol: one TOML file becomes one validated, frozen object.
 
-What belongs here: what a researcher decides before looking at data (libraries, selection, sources, raters,
-checkpoints). What doesn't: where files lie (warehouse.py) and what categories exist (taxonomy.py).
+It contains what a researcher decides before looking at data: libraries, selection, sources, raters, checkpoints.
 """
 
 import hashlib
@@ -42,7 +41,7 @@ class _Section(BaseModel, extra="forbid", frozen=True, str_strip_whitespace=True
 
 
 class Identity(_Section, frozen=True):
-    """[study]: what the study is called, and the seed of everything drawn at random in it."""
+    """[study]: name and title of the study, and the seed of its random samples."""
 
     name: str
     title: str = Field(min_length=1)
@@ -80,7 +79,7 @@ class Selection(_Section, frozen=True):
     @model_validator(mode="after")
     def _in_order(self) -> Self:
         if self.created_from and self.created_until and self.created_from > self.created_until:
-            raise ValueError("created_from is after created_until: no post can be in between")
+            raise ValueError("created_from is after created_until: there can be no post in between")
         return self
 
 
@@ -102,7 +101,7 @@ class Library(_Section, frozen=True):
         if not isinstance(listed, list | tuple) or not listed or not all(map(is_text, listed)):
             raise ValueError("use a search such as 'topic:keras', or a list of repositories such as ['owner/name']")
         if isinstance(repositories, str) and re.search(r"(^|\s)-?created:", repositories):
-            raise ValueError("leave created: out of the search, which is cut into windows of creation time by itself")
+            raise ValueError("leave created: out of the search; dlbug splits it into windows of creation time")
         return repositories
 
     @field_validator("repositories")
@@ -111,7 +110,7 @@ class Library(_Section, frozen=True):
         for entry in as_list(repositories):
             if re.match(r"(https?://[^/]*|\w+://[^/]*:[^/]*)@", entry, re.IGNORECASE):
                 raise ValueError(
-                    f"the address of {without_account(entry)!r} holds an account, password or token, and a study is "
+                    f"the address of {without_account(entry)!r} contains an account, password or token, but a study is "
                     "published: use ssh://git@host/owner/name.git, or a public address"
                 )
         return repositories
@@ -123,11 +122,11 @@ class Library(_Section, frozen=True):
         for entry in () if isinstance(repositories, str) else repositories:
             if re.match(r"[^/:]+:(?!//|:)", entry):
                 raise ValueError(
-                    f"{without_account(entry)!r} is no address: write ssh://git@host/owner/name.git instead of "
+                    f"{without_account(entry)!r} is not an address: write ssh://git@host/owner/name.git instead of "
                     "git@host:owner/name.git"
                 )
             name = repository_name(entry)
-            name = name if name.startswith("/") else name.lower()  # paths tell cases apart, hosts do not
+            name = name if name.startswith("/") else name.lower()  # paths are case-sensitive, hosts are not
             if name in known:
                 raise ValueError(f"{known[name]!r} and {entry!r} are the same repository: list it once")
             known[name] = entry
@@ -139,23 +138,25 @@ class Library(_Section, frozen=True):
         if not re.fullmatch(r"[A-Za-z][A-Za-z0-9 _+-]*", name):
             raise ValueError("use letters, digits, blanks, _, + or - (it names a partition)")
         if name in ("All", "Total"):
-            raise ValueError(f"{name!r} stands for all libraries together")
+            raise ValueError(f"{name!r} means all libraries together")
         return name
 
 
 class Sources(_Section, frozen=True):
-    """[sources]: where posts, commits and labels come from, with the paths some sources need. What the sample source
-    makes up is ``sample_size`` times as much as the paper read."""
+    """[sources]: where posts, commits and labels come from, and what some sources need.
+
+    The synthetic corpus has ``sample_size`` times the size of the paper's.
+    """
 
     posts: Literal["sample", "api", "dump", "artifact"]
     commits: Literal["sample", "api", "clone", "artifact"]
     labels: Literal["sample", "files", "artifact"]
-    dump_path: Path | str | None = None  # text where it is an address, such as s3a://bucket/Posts.xml
+    dump_path: Path | str | None = None  # str for an address, such as s3a://bucket/Posts.xml
     sample_size: Whole = Field(default=1, ge=1, le=10_000)
 
     @field_validator("dump_path", mode="after")
     @classmethod
-    def _paths_are_no_addresses(cls, value: Path | str | None) -> Path | str | None:
+    def _is_path_or_address(cls, value: Path | str | None) -> Path | str | None:
         return Path(value) if isinstance(value, str) and not is_address(value) else value
 
     @model_validator(mode="after")
@@ -163,9 +164,9 @@ class Sources(_Section, frozen=True):
         if self.posts == "dump" and self.dump_path is None:
             raise ValueError("posts = 'dump' needs dump_path, the Posts.xml or .7z to read")
         if self.posts != "dump" and self.dump_path is not None:
-            raise ValueError(f"dump_path is read where posts = 'dump', not {self.posts!r}: leave it out, or set posts")
+            raise ValueError(f"dump_path is for posts = 'dump', not {self.posts!r}: leave it out, or set posts")
         if self.sample_size != 1 and "sample" not in (self.posts, self.commits):
-            raise ValueError("sample_size is the size of what is made up: it needs posts or commits = 'sample'")
+            raise ValueError("sample_size is the size of the synthetic corpus: it needs posts or commits = 'sample'")
         if self.labels != "files" and not (self.posts == self.commits == self.labels):
             raise ValueError(
                 f"labels = {self.labels!r} come with their own posts and commits: "
@@ -175,7 +176,7 @@ class Sources(_Section, frozen=True):
 
 
 class Labeling(_Section, frozen=True):
-    """[labeling]: who labels, when agreement is measured (percent of the queue) and what is aimed at."""
+    """[labeling]: who labels, when agreement is measured (percent of the queue), and the target."""
 
     raters: tuple[Person, ...] = ()
     adjudicator: Person | None = None
@@ -187,20 +188,22 @@ class Labeling(_Section, frozen=True):
     @classmethod
     def _are_distinct(cls, raters: tuple[str, ...]) -> tuple[str, ...]:
         if len(set(raters)) != len(raters):
-            raise ValueError("two raters bear the same name")
+            raise ValueError("two raters have the same name")
         return raters
 
     @field_validator("checkpoints")
     @classmethod
-    def _rise_to_the_end(cls, checkpoints: tuple[int, ...]) -> tuple[int, ...]:
+    def _increase_to_100(cls, checkpoints: tuple[int, ...]) -> tuple[int, ...]:
         if not checkpoints or list(checkpoints) != sorted(set(checkpoints)) or checkpoints[-1] != 100:  # noqa: PLR2004
-            raise ValueError("checkpoints must rise and end at 100, as in [5, 10, 20, 100]")
+            raise ValueError("checkpoints must increase and end at 100, as in [5, 10, 20, 100]")
         return checkpoints
 
     @model_validator(mode="after")
-    def _adjudicator_is_no_rater(self) -> Self:
+    def _adjudicator_is_not_a_rater(self) -> Self:
         if self.adjudicator in self.raters:
-            raise ValueError(f"adjudicator {self.adjudicator!r} is also a rater; raters must be blind to each other")
+            raise ValueError(
+                f"adjudicator {self.adjudicator!r} is also a rater; the adjudicator decides between raters"
+            )
         return self
 
 
@@ -218,16 +221,16 @@ class Schedule(_Section, frozen=True):
 
     @field_validator("refresh", "sweep")
     @classmethod
-    def _comes_due(cls, cron: str) -> str:
+    def _is_valid(cls, cron: str) -> str:
         try:
             next_due(cron, datetime.now(UTC))
         except (CronSimError, StopIteration):
-            raise ValueError(f"not a cron expression that ever comes due, such as '0 3 * * *': {cron!r}") from None
+            raise ValueError(f"not a cron expression that is ever due, such as '0 3 * * *': {cron!r}") from None
         return cron
 
 
 class Study(_Section, frozen=True):
-    """One study, as its TOML file says. Read it with :func:`load_study`."""
+    """One study, as its TOML file describes it. Read it with :func:`load_study`."""
 
     study: Identity
     selection: Selection = Selection()
@@ -241,41 +244,43 @@ class Study(_Section, frozen=True):
     def _fits_together(self) -> Self:
         names = [library.name for library in self.libraries]
         if len(set(names)) != len(names):
-            raise ValueError("libraries: two of them bear the same name")
+            raise ValueError("libraries: two of them have the same name")
         if self.sources.labels != "artifact":
             if len(self.labeling.raters) < 2:  # noqa: PLR2004
                 raise ValueError("labeling.raters: agreement needs two raters or more")
             if not self.labeling.adjudicator:
-                raise ValueError("labeling.adjudicator: somebody has to decide where raters differ")
+                raise ValueError("labeling.adjudicator: missing; the adjudicator decides where raters differ")
         return self
 
     @property
     def name(self) -> str:
+        """The name of the study."""
         return self.study.name
 
     @property
     def library_names(self) -> tuple[str, ...]:
+        """The names of the libraries, in the order of the file."""
         return tuple(library.name for library in self.libraries)
 
     @property
     def is_synthetic(self) -> bool:
-        """Whether any of its rows were made up by the sample source."""
+        """Whether any of its rows are synthetic."""
         return "sample" in (self.sources.posts, self.sources.commits, self.sources.labels)
 
     @property
     def follows_a_source(self) -> bool:
-        """Whether there is something out there that changes, and a schedule to look at it."""
+        """Whether posts or commits come from a live source, which is refreshed on a schedule."""
         return self.sources.posts == "api" or self.sources.commits in ("api", "clone")
 
     @property
     def hash(self) -> str:
-        """sha256 of the validated protocol: the same for every spelling of the same decisions."""
+        """The sha256 of the validated protocol, which does not depend on how the file spells it."""
         canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True)
         return hashlib.sha256(canonical.encode()).hexdigest()
 
 
 def shipped_studies() -> dict[str, Path]:
-    """Name -> TOML file of the studies that come with the project, in alphabetical order."""
+    """Return name -> TOML file of the studies that ship with the package, in alphabetical order."""
     return {path.stem: path for path in sorted(STUDIES.glob("*.toml"))}
 
 
@@ -283,7 +288,7 @@ def load_study(name_or_path: str | Path) -> Study:
     """Read and validate a study.
 
     ``name_or_path`` is the name of a shipped study or the path of a TOML file; paths inside the file are
-    relative to it. Raises :class:`DlbugError` that names the file and the key at fault.
+    relative to it. Raises :class:`DlbugError` that names the file and the key.
     """
     shipped = shipped_studies()
     path = shipped.get(str(name_or_path), Path(name_or_path))
@@ -324,7 +329,7 @@ def _with_absolute_paths(content: dict[str, Any], folder: Path) -> dict[str, Any
 
 
 def _explain(problem: Any) -> str:
-    """One problem as `key: what is wrong`, with the key as one writes it in TOML."""
+    """Format one problem as `key: message`, with the key as in TOML."""
     key = ".".join(str(part) for part in problem["loc"])
     message = problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "extra_forbidden":

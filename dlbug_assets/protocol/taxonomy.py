@@ -1,8 +1,7 @@
-"""Libraries, sources and categories, and the spellings they come in.
+"""Libraries, sources and categories, and their spellings.
 
-What belongs here: names and how written labels fold into them. The facts themselves stand in
-``dbt_like_sql/seeds/taxonomy.csv`` (the paper's categories) and ``taxonomy_mappings.csv`` (labels of the authors'
-release that no category of the paper names).
+The paper's categories are in ``dbt_like_sql/seeds/taxonomy.csv``; ``taxonomy_mappings.csv`` has the labels of the
+authors' release that are not categories of the paper.
 """
 
 import csv
@@ -19,9 +18,9 @@ STACK_OVERFLOW = "Stack Overflow"
 GITHUB = "GitHub"
 SOURCES = (STACK_OVERFLOW, GITHUB)
 
-#: What a bug is labelled with, in the order of the paper's research questions.
+#: The dimensions of a bug's labels, in the order of the paper's research questions.
 DIMENSIONS = ("bug_type", "root_cause", "effect", "stage", "antipattern")
-#: Those that every bug must have; stage and antipattern may be blank.
+#: Dimensions in which every bug has a label; stage and antipattern are optional.
 REQUIRED_DIMENSIONS = ("bug_type", "root_cause", "effect")
 
 
@@ -47,7 +46,10 @@ class Mapping:
 
 
 class Taxonomy:
-    """The categories of a study, in order, and what spellings fold into them."""
+    """The categories of a study, in order, and the spellings of each.
+
+    Raises :class:`DlbugError` for a spelling of two categories, and for a mapping to an unknown category.
+    """
 
     def __init__(self, categories: Iterable[Category], mappings: Iterable[Mapping] = ()) -> None:
         self.categories = tuple(categories)
@@ -61,7 +63,7 @@ class Taxonomy:
             if mapping.category not in self.names(mapping.dimension):
                 raise DlbugError(
                     f"taxonomy_mappings.csv: {mapping.written!r} maps to {mapping.category!r}, "
-                    f"which is no {mapping.dimension}"
+                    f"which is not a category of {mapping.dimension}"
                 )
             self._mapped[mapping.dimension, _folded(mapping.written)] = mapping
 
@@ -71,13 +73,13 @@ class Taxonomy:
             raise DlbugError(f"taxonomy: {spelling!r} is a spelling of both {known!r} and {name!r} ({dimension})")
 
     def names(self, dimension: str) -> tuple[str, ...]:
-        """The names of a dimension's categories ('library' and 'source' included), in taxonomy order."""
+        """Return the names of a dimension's categories, in taxonomy order; also for 'library' and 'source'."""
         return tuple(category.name for category in self.categories if category.dimension == dimension)
 
     def fold(self, dimension: str, written: str) -> str | None:
-        """The category that a written label means, or None where no category is spelled like that.
+        """Return the category of a label as written, or None if it is unknown.
 
-        Case, blanks around and repeated blanks do not matter; labels outside the taxonomy fold by their mapping.
+        Case and surplus whitespace are ignored; labels outside of the taxonomy are resolved by their mapping.
         """
         key = (dimension, _folded(written))
         if key in self._by_spelling:
@@ -86,7 +88,7 @@ class Taxonomy:
         return mapping.category if mapping else None
 
     def mapping_of(self, dimension: str, written: str) -> Mapping | None:
-        """The mapping a written label needs, or None where it is a spelling of a category (or unknown)."""
+        """Return the mapping of a label outside of the taxonomy, or None if it is a category's spelling or unknown."""
         return self._mapped.get((dimension, _folded(written)))
 
 
@@ -95,40 +97,41 @@ def _folded(spelling: str) -> str:
 
 
 def load_taxonomy(study: Study | None = None) -> Taxonomy:
-    """The paper's taxonomy, with the study's own categories (open coding) after it.
+    """Return the paper's taxonomy, followed by the study's own categories (open coding).
 
-    The study's CSV has the columns dimension, code, name, aliases. Raises :class:`DlbugError` for a file or row
-    that cannot be used.
+    The study's CSV has the columns dimension, code, name, aliases. Raises :class:`DlbugError` for a file that cannot
+    be read, and for an invalid row.
     """
-    categories = [_category(row, "paper") for row in rows_of(SEEDS / "taxonomy.csv")]
-    mappings = [Mapping(**row) for row in rows_of(SEEDS / "taxonomy_mappings.csv")]
+    categories = [_category(row, "paper") for row in csv_rows(SEEDS / "taxonomy.csv")]
+    mappings = [Mapping(**row) for row in csv_rows(SEEDS / "taxonomy_mappings.csv")]
     if study and study.taxonomy.extra:
         path = study.taxonomy.extra
         known = {(category.dimension, category.name) for category in categories}
-        for number, row in enumerate(rows_of(path), start=2):
+        for number, row in enumerate(csv_rows(path), start=2):
             if row.get("dimension") not in DIMENSIONS or not row.get("name"):
                 raise DlbugError(
                     f"{path}, line {number}: dimension must be one of {', '.join(DIMENSIONS)}, and name not empty"
                 )
             if (row["dimension"], row["name"]) in known:
-                raise DlbugError(f"{path}, line {number}: {row['name']!r} is already one of {row['dimension']}")
+                raise DlbugError(f"{path}, line {number}: {row['name']!r} is already a category of {row['dimension']}")
             categories.append(_category(row, "study"))
     return Taxonomy(categories, mappings)
 
 
-def rows_of(path: Path) -> list[dict[str, str]]:
-    """Return the rows of a CSV file by its header's names. Raises :class:`DlbugError` for one that cannot be read or is
-    not UTF-8."""
+def csv_rows(path: Path) -> list[dict[str, str]]:
+    """Return the rows of a CSV file as mappings from column to text.
+
+    Raises :class:`DlbugError` for a file that cannot be read or is not valid UTF-8.
+    """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             return list(csv.DictReader(file))
     except OSError as error:
         raise DlbugError(
-            f"cannot read {path}: {error.strerror}. Make it a file that you can read, or name another one as "
-            "taxonomy.extra."
+            f"cannot read {path}: {error.strerror}. Make the file readable, or set taxonomy.extra to another one."
         ) from None
     except UnicodeDecodeError as error:
-        raise DlbugError(f"{path} is not UTF-8: {error}. Save it as UTF-8 (in Excel: CSV UTF-8).") from None
+        raise DlbugError(f"{path} is not valid UTF-8: {error}. Save it as UTF-8 (in Excel: CSV UTF-8).") from None
 
 
 def _category(row: dict[str, str], origin: str) -> Category:

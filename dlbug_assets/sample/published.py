@@ -1,19 +1,17 @@
 """The paper's sizes and shares as sampling weights; other libraries get the mean of the paper's libraries."""
 
-import csv
 import functools
 from collections.abc import Iterable, Mapping
 
 from dlbug_assets.layout import SEEDS
-from dlbug_assets.protocol.taxonomy import GITHUB, STACK_OVERFLOW
+from dlbug_assets.protocol.taxonomy import GITHUB, STACK_OVERFLOW, csv_rows
 
 _TABLES = {"bug_type": "table2_bug_type", "root_cause": "table3_root_cause", "effect": "table4_effect"}
 
 
 @functools.cache
 def _rows(name: str) -> tuple[Mapping[str, str], ...]:
-    with (SEEDS / f"{name}.csv").open(encoding="utf-8", newline="") as file:
-        return tuple(csv.DictReader(file))
+    return tuple(csv_rows(SEEDS / f"{name}.csv"))
 
 
 @functools.cache

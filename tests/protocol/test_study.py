@@ -1,4 +1,4 @@
-"""A study is one TOML file; whatever is wrong in it is said with its key."""
+"""A study is one TOML file; errors in it are reported with their key."""
 
 import re
 import textwrap
@@ -59,24 +59,24 @@ def test_defaults_are_the_papers_protocol(tmp_path):
     assert study.labeling.antipattern_posts_per_library == 30
 
 
-def test_the_documented_study_has_every_key_and_tells_the_defaults():
+def test_the_documented_study_has_every_key_and_states_the_defaults():
     path = PROJECT / "docs" / "study.toml"
     study = load_study(path)
     text = path.read_text(encoding="utf-8")
-    # What it comments out is documented all the same.
+    # Keys that are commented out are documented, too.
     documented = tomllib.loads(re.sub(r"^# (\w+ = )", r"\1", text, flags=re.M))
     sections = {section: getattr(study, section) for section in Study.model_fields} | {"libraries": study.libraries[0]}
-    for section, told in sections.items():
+    for section, part in sections.items():
         tables = documented[section] if section == "libraries" else [documented[section]]
-        assert {key for table in tables for key in table} == set(type(told).model_fields), section
+        assert {key for table in tables for key in table} == set(type(part).model_fields), section
     defaults = set(re.findall(r"^(\w+) = .*; default(?:$|,)", text, re.M))
     assert len(defaults) == 10
-    for told in sections.values():
-        for key in defaults & set(type(told).model_fields):
-            assert getattr(told, key) == type(told).model_fields[key].default, key
+    for part in sections.values():
+        for key in defaults & set(type(part).model_fields):
+            assert getattr(part, key) == type(part).model_fields[key].default, key
 
 
-def test_the_modern_study_needs_no_code():
+def test_a_study_can_have_other_libraries():
     assert load_study("modern").library_names == ("PyTorch", "JAX", "scikit-learn")
 
 
@@ -103,28 +103,32 @@ def test_paths_are_relative_to_the_file(tmp_path):
     [
         ("seed = 1", "seed = 1\ncolour = 3", "study.colour: unknown key"),
         ("seed = 1", "", "study.seed: missing"),
-        ("seed = 1", 'seed = 1\n[schedule]\nrefresh = "daily"', "schedule.refresh: not a cron expression that ever"),
-        ("seed = 1", 'seed = 1\n[schedule]\nsweep = "0 0 31 2 *"', "schedule.sweep: not a cron expression that ever"),
+        ("seed = 1", 'seed = 1\n[schedule]\nrefresh = "daily"', "schedule.refresh: not a cron expression that is ever"),
+        (
+            "seed = 1",
+            'seed = 1\n[schedule]\nsweep = "0 0 31 2 *"',
+            "schedule.sweep: not a cron expression that is ever",
+        ),
         ("seed = 1", 'seed = "one"', "study.seed: "),
         ('name = "tiny"', 'name = "Tiny Study"', "study.name: use a small letter"),
         ('tags = ["keras"]', "tags = []", "libraries.0.tags: "),
         ('tags = ["keras"]', 'tags = ["keras", " "]', "libraries.0.tags.1: String should have at least 1 character"),
-        ('name = "Keras"', 'name = "All"', "libraries.0.name: 'All' stands for all libraries"),
+        ('name = "Keras"', 'name = "All"', "libraries.0.name: 'All' means all libraries"),
         ('posts = "sample"', 'posts = "rss"', "sources.posts: "),
         ('posts = "sample"', 'posts = "dump"', "sources: posts = 'dump' needs dump_path"),
-        ('posts = "sample"', 'posts = "sample"\ndump_path = "P.xml"', "sources: dump_path is read where posts ="),
+        ('posts = "sample"', 'posts = "sample"\ndump_path = "P.xml"', "sources: dump_path is for posts ="),
         ('posts = "sample"', 'posts = "sample"\nsample_size = 0', "sources.sample_size: "),
         (
             'posts = "sample"\ncommits = "sample"\nlabels = "sample"',
             'posts = "api"\ncommits = "api"\nlabels = "files"\nsample_size = 10',
-            "sources: sample_size is the size of what is made up",
+            "sources: sample_size is the size of the synthetic corpus",
         ),
         ('posts = "sample"', 'posts = "api"', "sources: labels = 'sample' come with their own posts"),
         ('["ann", "bob"]', '["ann"]', "labeling.raters: agreement needs two raters"),
-        ('["ann", "bob"]', '["ann", "ann"]', "labeling.raters: two raters bear the same name"),
+        ('["ann", "bob"]', '["ann", "ann"]', "labeling.raters: two raters have the same name"),
         ('["ann", "bob"]', '["ann", "../bob"]', "labeling.raters.1: '../bob': use letters, digits and _"),
         ('adjudicator = "eve"', 'adjudicator = "/../../eve"', "labeling.adjudicator: '/../../eve': use letters"),
-        ('adjudicator = "eve"', "", "labeling.adjudicator: somebody has to decide"),
+        ('adjudicator = "eve"', "", "labeling.adjudicator: missing; the adjudicator decides"),
         ('adjudicator = "eve"', 'adjudicator = "ann"', "labeling: adjudicator 'ann' is also a rater"),
         ('adjudicator = "eve"', 'adjudicator = "eve"\ncheckpoints = [10, 5, 100]', "labeling.checkpoints: checkpoints"),
         ('adjudicator = "eve"', 'adjudicator = "eve"\n[selection]\nfix_pattern = "("', "selection.fix_pattern: not a"),
@@ -135,14 +139,14 @@ def test_paths_are_relative_to_the_file(tmp_path):
         ),
     ],
 )
-def test_what_is_wrong_is_named_with_its_key(tmp_path, old, new, expected):
+def test_errors_name_file_and_key(tmp_path, old, new, expected):
     message = error_of(tmp_path, MINIMAL.replace(old, new))
     assert message.startswith(f"{tmp_path / 'study.toml'}: ")
     assert expected in message
 
 
 @pytest.mark.parametrize("libraries", ["5", '"Keras"', "[5]"])
-def test_libraries_that_are_no_tables_are_named_with_their_key(tmp_path, libraries):
+def test_libraries_that_are_not_tables_are_an_error(tmp_path, libraries):
     without = re.sub(r"\[\[libraries]][^\[]*", "", MINIMAL.replace('tags = ["keras"]', ""))
     assert f"{tmp_path / 'study.toml'}: libraries" in error_of(tmp_path, f"libraries = {libraries}\n{without}")
 
@@ -158,7 +162,7 @@ def test_libraries_that_are_no_tables_are_named_with_their_key(tmp_path, librari
         ("labeling", "antipattern_posts_per_library"),
     ],
 )
-def test_a_number_is_no_yes_or_no(tmp_path, section, key):
+def test_a_boolean_is_not_a_number(tmp_path, section, key):
     text = f"{MINIMAL}\n[selection]".replace("seed = 1", "").replace(f"[{section}]", f"[{section}]\n{key} = true")
     message = error_of(tmp_path, text)
     assert f"{section}.{key}: Input should be a valid " in message
@@ -166,7 +170,7 @@ def test_a_number_is_no_yes_or_no(tmp_path, section, key):
 
 
 @pytest.mark.parametrize("schema", SCHEMAS)
-def test_a_study_may_not_bear_a_schemas_name(tmp_path, schema):
+def test_a_study_cannot_have_the_name_of_a_schema(tmp_path, schema):
     message = error_of(tmp_path, MINIMAL.replace('"tiny"', f'"{schema}"'))
     assert f"study.name: '{schema}' is the name of a schema" in message
 
@@ -179,12 +183,12 @@ def test_repositories_are_a_search_or_a_list_whose_paths_are_relative_to_the_fil
     dated = MINIMAL.replace('"topic:keras"', '"topic:keras created:>2019-01-01"')
     assert "leave created: out of the search" in error_of(tmp_path, dated)
     for wrong in ("[]", '""', '["a/b", 1]', '["a/b", " "]', "7"):
-        said = error_of(tmp_path, MINIMAL.replace('repositories = "topic:keras"', f"repositories = {wrong}"))
-        assert "repositories: use a search such as 'topic:keras', or a list of repositories such as" in said
+        message = error_of(tmp_path, MINIMAL.replace('repositories = "topic:keras"', f"repositories = {wrong}"))
+        assert "repositories: use a search such as 'topic:keras', or a list of repositories such as" in message
 
 
 def listing(*addresses):
-    """The study with these repositories."""
+    """Return a study with these repositories."""
     return MINIMAL.replace('"topic:keras"', str(list(addresses)))
 
 
@@ -199,24 +203,27 @@ def listing(*addresses):
         "ssh://git:s3cret@github.com/a/b.git",
     ],
 )
-def test_an_address_with_a_secret_is_refused_without_showing_it(tmp_path, address):
-    said = error_of(tmp_path, listing("a/c", address))
+def test_an_address_with_a_secret_is_rejected_without_showing_it(tmp_path, address):
+    message = error_of(tmp_path, listing("a/c", address))
     named = f"{address.strip().partition('://')[0]}://github.com/a/b.git"
-    assert f"libraries.0.repositories: the address of '{named}' holds an account, password or token" in said
-    assert "a study is published: use ssh://git@host/owner/name.git, or a public address" in said
-    assert "s3cret" not in said
-    assert "holds an account" in error_of(tmp_path, MINIMAL.replace("topic:keras", address))
+    assert f"libraries.0.repositories: the address of '{named}' contains an account, password or token" in message
+    assert "a study is published: use ssh://git@host/owner/name.git, or a public address" in message
+    assert "s3cret" not in message
+    assert "contains an account" in error_of(tmp_path, MINIMAL.replace("topic:keras", address))
 
 
 @pytest.mark.parametrize("address", ["git@github.com:a/b.git", "github.com:a/b.git", "s3cret:x@github.com:a/b.git"])
-def test_the_short_form_of_ssh_is_refused_with_the_long_one(tmp_path, address):
-    said = error_of(tmp_path, listing(address))
-    assert "libraries.0.repositories: 'github.com:a/b.git' is no address: write ssh://git@host/owner/name.git" in said
-    assert "s3cret" not in said
+def test_the_short_form_of_ssh_addresses_is_rejected(tmp_path, address):
+    message = error_of(tmp_path, listing(address))
+    assert (
+        "libraries.0.repositories: 'github.com:a/b.git' is not an address: write ssh://git@host/owner/name.git"
+        in message
+    )
+    assert "s3cret" not in message
 
 
 @pytest.mark.parametrize("address", ["ssh://git@h/a/b.git", "ssh://git@[::1]:22/a/b.git", "https://h/@a/b", "/a:b/c@d"])
-def test_accounts_of_ssh_and_paths_with_signs_are_fine(tmp_path, address):
+def test_ssh_accounts_and_paths_with_special_characters_are_accepted(tmp_path, address):
     assert load_study(write(tmp_path, listing(address))).libraries[0].repositories == (address,)
 
 
@@ -231,12 +238,12 @@ def test_accounts_of_ssh_and_paths_with_signs_are_fine(tmp_path, address):
         ("/srv/a", "file:///srv/a.git"),
     ],
 )
-def test_a_repository_that_is_listed_twice_is_named_by_both_of_its_spellings(tmp_path, one, other):
-    said = error_of(tmp_path, listing("x/y", one, other))
-    assert f"libraries.0.repositories: {one!r} and {other!r} are the same repository: list it once" in said
+def test_a_repository_that_is_listed_twice_is_an_error(tmp_path, one, other):
+    message = error_of(tmp_path, listing("x/y", one, other))
+    assert f"libraries.0.repositories: {one!r} and {other!r} are the same repository: list it once" in message
 
 
-def test_paths_that_differ_in_case_are_two_and_two_libraries_may_list_the_same_repository(tmp_path):
+def test_paths_are_case_sensitive_and_libraries_can_share_a_repository(tmp_path):
     assert load_study(write(tmp_path, listing("/srv/a", "/srv/A"))).libraries[0].repositories == ("/srv/a", "/srv/A")
     tables = listing("a/b").split("[sources]")
     second = tables[0].partition("[[libraries]]")[2].replace("Keras", "Torch")
@@ -244,11 +251,11 @@ def test_paths_that_differ_in_case_are_two_and_two_libraries_may_list_the_same_r
     assert [library.repositories for library in load_study(write(tmp_path, both)).libraries] == [("a/b",), ("a/b",)]
 
 
-def test_broken_toml_is_named_with_its_line(tmp_path):
+def test_invalid_toml_is_reported_with_its_line(tmp_path):
     assert "not valid TOML" in error_of(tmp_path, "[study\nname = 1")
     assert "line 1" in error_of(tmp_path, "[study\nname = 1")
 
 
-def test_an_unknown_study_names_those_that_ship():
+def test_an_unknown_study_is_an_error_that_lists_the_shipped_ones():
     with pytest.raises(DlbugError, match="unknown study 'nope'.*islam2019, live, modern, sample"):
         load_study("nope")

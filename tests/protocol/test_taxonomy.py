@@ -1,4 +1,4 @@
-"""Categories and the spellings they come in."""
+"""Categories and their spellings."""
 
 import pytest
 
@@ -37,31 +37,33 @@ def test_the_papers_taxonomy_has_its_categories():
         ("library", "TF", "Tensorflow"),
     ],
 )
-def test_spellings_fold_into_their_category(dimension, written, category):
+def test_spellings_are_resolved_to_their_category(dimension, written, category):
     taxonomy = load_taxonomy()
     assert taxonomy.fold(dimension, written) == category
     assert taxonomy.mapping_of(dimension, written) is None
 
 
-def test_labels_outside_the_taxonomy_fold_by_their_mapping():
+def test_labels_outside_of_the_taxonomy_are_resolved_by_their_mapping():
     taxonomy = load_taxonomy()
     assert taxonomy.fold("bug_type", "Logic Bug") == "Structural Logic Bug"
-    assert taxonomy.mapping_of("bug_type", "Logic Bug").reason
+    mapping = taxonomy.mapping_of("bug_type", "Logic Bug")
+    assert mapping is not None
+    assert mapping.reason
     assert taxonomy.fold("root_cause", "Absence of backward compatibility while versioning") == "API Change"
 
 
-def test_an_unknown_label_folds_into_nothing():
+def test_an_unknown_label_is_not_resolved():
     assert load_taxonomy().fold("bug_type", "Cosmic Ray") is None
     assert load_taxonomy().fold("effect", "Data Bug") is None
 
 
-def test_one_spelling_of_two_categories_is_refused():
+def test_a_spelling_of_two_categories_is_rejected():
     with pytest.raises(DlbugError, match="'crash' is a spelling of both 'Crash' and 'Hang'"):
         Taxonomy([Category("effect", "CR", "Crash"), Category("effect", "HG", "Hang", ("crash",))])
 
 
-def test_a_mapping_to_no_category_is_refused():
-    with pytest.raises(DlbugError, match="maps to 'Smell', which is no effect"):
+def test_a_mapping_to_an_unknown_category_is_rejected():
+    with pytest.raises(DlbugError, match="maps to 'Smell', which is not a category of effect"):
         Taxonomy([Category("effect", "CR", "Crash")], [Mapping("effect", "Odour", "Smell", "why not")])
 
 
@@ -84,10 +86,10 @@ def test_a_study_adds_its_own_categories(tmp_path):
     [
         ("colour,X,Red,", "line 2: dimension must be one of"),
         ("effect,X,,", "line 2: dimension must be one of"),
-        ("effect,X,Crash,", "line 2: 'Crash' is already one of effect"),
+        ("effect,X,Crash,", "line 2: 'Crash' is already a category of effect"),
     ],
 )
-def test_a_bad_row_of_the_studys_own_taxonomy_is_named(tmp_path, row, expected):
+def test_an_invalid_row_of_the_studys_own_taxonomy_is_an_error(tmp_path, row, expected):
     extra = tmp_path / "extra.csv"
     extra.write_text(f"dimension,code,name,aliases\n{row}\n", encoding="utf-8")
     with pytest.raises(DlbugError) as caught:
@@ -95,14 +97,14 @@ def test_a_bad_row_of_the_studys_own_taxonomy_is_named(tmp_path, row, expected):
     assert f"{extra}, {expected}" in str(caught.value)
 
 
-def test_a_missing_taxonomy_file_is_named(tmp_path):
-    with pytest.raises(DlbugError, match="cannot read .*nope.csv: No such file .* another one as taxonomy.extra"):
+def test_a_missing_taxonomy_file_is_an_error(tmp_path):
+    with pytest.raises(DlbugError, match="cannot read .*nope.csv: No such file .* set taxonomy.extra to another one"):
         load_taxonomy(study_with_extra(tmp_path / "nope.csv"))
 
 
 @pytest.mark.parametrize("encoding", ["cp1252", "utf-16"])
-def test_a_taxonomy_file_in_another_encoding_is_named_with_the_cure(tmp_path, encoding):
+def test_a_taxonomy_file_in_another_encoding_is_an_error(tmp_path, encoding):
     extra = tmp_path / "extra.csv"
     extra.write_text("dimension,code,name\neffect,X,Überlauf\n", encoding=encoding)
-    with pytest.raises(DlbugError, match=rf"^{extra} is not UTF-8: .* Save it as UTF-8"):
+    with pytest.raises(DlbugError, match=rf"^{extra} is not valid UTF-8: .* Save it as UTF-8"):
         load_taxonomy(study_with_extra(extra))

@@ -1,6 +1,6 @@
-"""Sheets out: the queue is frozen at the first export, and everybody's next sheet is written into the outbox.
+"""Export of sheets: freeze the queue at the first export, and write everybody's next sheet into the outbox.
 
-A sheet that somebody has begun to fill in right there is never written over: a newer one lies beside it.
+A file in the outbox that somebody has changed is never overwritten: the new sheet is written beside it.
 """
 
 import hashlib
@@ -13,52 +13,53 @@ import polars as pl
 from dlbug_assets.clock import Clock
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.labeling import rounds
-from dlbug_assets.labeling.item_text import contents
-from dlbug_assets.labeling.rounds import keep
+from dlbug_assets.labeling.item_text import item_texts
+from dlbug_assets.labeling.rounds import write_if_changed
 from dlbug_assets.labeling.sheets import label_studio
-from dlbug_assets.labeling.sheets.assignments import Sheet, due
+from dlbug_assets.labeling.sheets.assignments import Sheet, due_sheets
 from dlbug_assets.labeling.sheets.csv_format import to_csv
 from dlbug_assets.labeling.sheets.formats import CSV, XLSX
 from dlbug_assets.labeling.sheets.validation import LIST_BUGS
-from dlbug_assets.labeling.sheets.xlsx_format import workbook
+from dlbug_assets.labeling.sheets.xlsx_format import to_xlsx
 from dlbug_assets.layout import SEEDS
 from dlbug_assets.protocol.study import Study
-from dlbug_assets.protocol.taxonomy import Taxonomy, rows_of
+from dlbug_assets.protocol.taxonomy import Taxonomy, csv_rows
 
 _WRITTEN = ".written.json"
 
-#: The rows of a query on the published database.
-Ask = Callable[[str], pl.DataFrame]
+#: Runs SQL on the published database.
+Query = Callable[[str], pl.DataFrame]
 
 
 def export(
-    study: Study, taxonomy: Taxonomy, folder: Path, clock: Clock, ask: Ask,
+    study: Study, taxonomy: Taxonomy, folder: Path, clock: Clock, query: Query,
     *, file_format: str = XLSX, again: str = "",
 ) -> list[Path]:  # fmt: skip
-    """Write the sheets that are due into ``folder``/outbox; returns those that are there now, old ones included.
+    """Write the sheets that are due into ``folder``/outbox; return their paths, including those that were there.
 
-    ``again`` are checkpoints, with commas between, whose items the raters' next batch asks for once more. Raises
-    :class:`DlbugError` where there is nothing to label, or a checkpoint that the study does not have.
+    ``again`` are checkpoints, separated by commas, whose items the raters' next batch includes once more. Raises
+    :class:`DlbugError` if there is nothing to label, or for a checkpoint that the study does not have.
     """
     if study.sources.labels == "artifact":
-        raise DlbugError("the labels of this study come from the authors' release: there is nothing to hand out")
+        raise DlbugError("the labels of this study come from the authors' release: there are no sheets to export")
     repeated = _checkpoints(study, again)
-    labels = ask("from labeling.rater_labels")
-    items = _frozen(study, folder / "queue", clock, ask, labels)
-    sheets = due(study, items, labels, ask("from labeling.units"), ask("from labeling.disagreements"), again=repeated)
+    labels = query("from labeling.rater_labels")
+    items = _frozen(study, folder / "queue", clock, query, labels)
+    units, disagreements = query("from labeling.units"), query("from labeling.disagreements")
+    sheets = due_sheets(study, items, labels, units, disagreements, again=repeated)
     outbox = _Outbox(folder / "outbox")
     codebook = _codebook(study)
     return [
-        outbox.put(name, content)
+        outbox.write(name, content)
         for sheet in sheets
         for name, content in _files(sheet, taxonomy, codebook, file_format).items()
     ]
 
 
 def nothing_due(disagreements: pl.DataFrame) -> str:
-    """What there is to say where no sheet is due; ``disagreements`` is labeling.disagreements.
+    """Return the message for when no sheet is due; ``disagreements`` is labeling.disagreements.
 
-    Whatever else is undecided is due as a sheet of the adjudicator's.
+    The only disagreements without a sheet are those about is_bug of an item whose bugs are frozen.
     """
     undecided = disagreements.filter(pl.col("adjudicated_label").is_null())
     if undecided.is_empty():
@@ -66,23 +67,23 @@ def nothing_due(disagreements: pl.DataFrame) -> str:
     count = f"{undecided.height} disagreement{' is' if undecided.height == 1 else 's are'}"
     first, *others = undecided["item_id"].unique(maintain_order=True)
     return (
-        f"Nothing is due, but {count} undecided ({first}{f' and {len(others)} more' * bool(others)}): a rater turned "
-        "an answer around after the item's bugs were frozen. Correct it in that rater's newest sheet and hand that in "
-        "again, or hand in a row of the adjudicator's (item_id, rater, batch, bug_index, is_bug)."
+        f"Nothing is due, but {count} undecided ({first}{f' and {len(others)} more' * bool(others)}): a rater changed "
+        "an answer after the item's bugs were frozen. Correct it in that rater's newest sheet and submit that again, "
+        "or submit a row of the adjudicator (item_id, rater, batch, bug_index, is_bug)."
     )
 
 
 def _checkpoints(study: Study, written: str) -> list[int]:
     known = {str(checkpoint): checkpoint for checkpoint in study.labeling.checkpoints}
-    wanted = [part.strip() for part in written.split(",")] if written else []
-    for part in wanted:
+    checkpoints = [part.strip() for part in written.split(",")] if written else []
+    for part in checkpoints:
         if part not in known:
             raise DlbugError(f"--again {part!r}: the study has the checkpoints {', '.join(known)}")
-    return [known[part] for part in wanted]
+    return [known[part] for part in checkpoints]
 
 
-def _frozen(study: Study, folder: Path, clock: Clock, ask: Ask, labels: pl.DataFrame) -> pl.DataFrame:
-    """The frozen rounds; the open one is frozen where every rater has listed the bugs of all items before it."""
+def _frozen(study: Study, folder: Path, clock: Clock, query: Query, labels: pl.DataFrame) -> pl.DataFrame:
+    """Return the frozen rounds; freeze the open one first if every rater has listed the bugs of all items before it."""
     items = rounds.frozen(folder)
     listed = labels.filter((pl.col("pass") == LIST_BUGS) & ~pl.col("superseded"))
     by_all = (
@@ -91,27 +92,27 @@ def _frozen(study: Study, folder: Path, clock: Clock, ask: Ask, labels: pl.DataF
     finished = by_all.filter(pl.col("rater") == len(study.labeling.raters))["item_id"]
     if not items["item_id"].is_in(finished.implode()).all():
         return items
-    queue = ask("from labeling.items where frozen_at is null")
-    posts = ask(
+    queue = query("from labeling.items where frozen_at is null")
+    posts = query(
         "select library, post_id, body_html from stackoverflow.raw_posts "
         "semi join labeling.items using (library, post_id)"
     )
-    commits = ask(
+    commits = query(
         "select f.library, f.sha, any_value(f.message), any_value(s.patch_excerpt) from github.fix_commits f "
         "join github.sampled_commits s using (library, sha) group by all"
     )
-    following = rounds.freeze(
-        folder, queue.with_columns(contents(queue, posts, commits)), clock.now().replace(tzinfo=None)
+    frozen = rounds.freeze(
+        folder, queue.with_columns(item_texts(queue, posts, commits)), clock.now().replace(tzinfo=None)
     )
-    if following.is_empty():
+    if frozen.is_empty():
         raise DlbugError("labeling.items is empty: collect posts and commits first, with dlbug run")
-    return following
+    return frozen
 
 
 def _files(sheet: Sheet, taxonomy: Taxonomy, codebook: list[dict[str, str]], file_format: str) -> Mapping[str, bytes]:
     if file_format == XLSX:
-        return {f"{sheet.name}.xlsx": workbook(sheet, taxonomy, codebook)}
-    if file_format == CSV or sheet.beside:  # what raters said side by side needs columns: the adjudicator gets a table
+        return {f"{sheet.name}.xlsx": to_xlsx(sheet, taxonomy, codebook)}
+    if file_format == CSV or sheet.rater_columns:  # Label Studio cannot show the raters' answers side by side
         return {f"{sheet.name}.csv": to_csv(sheet)}
     return {
         f"{sheet.name}-label-studio.xml": label_studio.configuration(sheet, taxonomy),
@@ -120,39 +121,39 @@ def _files(sheet: Sheet, taxonomy: Taxonomy, codebook: list[dict[str, str]], fil
 
 
 def _codebook(study: Study) -> list[dict[str, str]]:
-    """What the categories mean: the paper's, then the study's own."""
-    known = rows_of(SEEDS / "codebook.csv")
+    """Return the definitions of the categories: the paper's, then the study's own."""
+    rows = csv_rows(SEEDS / "codebook.csv")
     if study.taxonomy.extra:
-        known += [
+        rows += [
             {
                 "dimension": row["dimension"],
                 "category": row["name"],
                 "definition": row.get("definition") or "Found while labelling (open coding)",
                 "example": row.get("example") or "",
             }
-            for row in rows_of(study.taxonomy.extra)
+            for row in csv_rows(study.taxonomy.extra)
         ]
-    return known
+    return rows
 
 
 class _Outbox:
-    """Knows what it wrote, and so what somebody has changed."""
+    """Records the digests of the files it wrote, to detect those that somebody has changed."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         record = folder / _WRITTEN
         self._written: dict[str, str] = json.loads(record.read_bytes()) if record.is_file() else {}
 
-    def put(self, name: str, content: bytes) -> Path:
-        """Write a file, beside one of that name that somebody has changed."""
+    def write(self, name: str, content: bytes) -> Path:
+        """Write a file, under another name if somebody has changed the file of that name; return its path."""
         path, number = self._folder / name, 1
         while path.is_file() and self._is_changed(path):
             number += 1
-            stem, _, ending = name.rpartition(".")
-            path = self._folder / f"{stem} ({number}).{ending}"
-        keep(path, content)
+            stem, _, suffix = name.rpartition(".")
+            path = self._folder / f"{stem} ({number}).{suffix}"
+        write_if_changed(path, content)
         self._written[path.name] = _digest(content)
-        keep(self._folder / _WRITTEN, json.dumps(self._written, indent=1, sort_keys=True).encode())
+        write_if_changed(self._folder / _WRITTEN, json.dumps(self._written, indent=1, sort_keys=True).encode())
         return path
 
     def _is_changed(self, path: Path) -> bool:
