@@ -1,8 +1,8 @@
-"""Every fault that GitHub's API is known for, one after the other, and the proof that nothing is lost, doubled or told.
+"""Faults that GitHub's API is known for: no fault loses or duplicates rows, or discloses a secret.
 
-The rows are those of the fault matrix; letters name the proofs (see following.py): A the truth in the end, B one row
-each, C every request in the ledger, D the same tables from landing alone, E no secret anywhere, F waited long enough,
-G failed or partial with the cursor where it was.
+The rows are those of the fault matrix. Letters name the checks, most of which are in support/followed_repositories.py:
+A the tables equal the hosted repositories in the end, B one row per commit, C every request is in the ledger, D the
+same tables from landing alone, E no secret anywhere, F the waits are long enough, G no cursor moves after a failure.
 """
 
 import itertools
@@ -34,7 +34,7 @@ SEARCH = "search/repositories"
 
 @pytest.fixture(scope="module")
 def hosted(tmp_path_factory):
-    """The repositories of every test, made once."""
+    """Create the repositories of all tests once."""
     folder = tmp_path_factory.mktemp("hosted")
     return folder, make_repositories(folder, ("keras", "torch"), repositories=2, commits=9)
 
@@ -52,7 +52,7 @@ def api(hosted, tmp_path):
 
 @pytest.fixture
 def study(api, tmp_path, caplog):
-    """The study; after every test E is proven: files, lines, errors, and logs of every package at their loudest."""
+    """Yield the study, and check E after each test in files, errors and the debug logs of every package."""
     caplog.set_level(logging.DEBUG)
     following = Following(api, tmp_path / "home")
     yield following
@@ -61,13 +61,13 @@ def study(api, tmp_path, caplog):
     following.proves_secrecy()
 
 
-def proves_that_nothing_moved(study, before):
-    """G: no collection counts that did not before."""
+def proves_no_cursor_moved(study, before):
+    """Check G: no further collection is finished."""
     assert study.cursors() == before
 
 
 def proves_recovery(study, *, sweep=False):
-    """A to D, after the next refresh."""
+    """Check A to D after the next refresh."""
     study.refresh(sweep=sweep)
     study.proves_truth()
     study.proves_one_row_each()
@@ -75,48 +75,48 @@ def proves_recovery(study, *, sweep=False):
     study.proves_rebuilding()
 
 
-def grow(api, place=0, message="Fix what came later"):
-    """Somebody pushes to a repository."""
+def push(api, place=0, message="Fix what came later"):
+    """Push a commit to a repository, and return it."""
     hosted = list(api.hosted.values())[place]
     GitRepository(hosted.path).commit(message, {"later.py": f"{time.monotonic()}\n"})
     return hosted
 
 
-def test_row_00_without_a_fault_everything_arrives_and_the_token_is_sent(api, study):
+def test_row_00_without_a_fault_the_tables_are_complete_and_the_token_is_sent(api, study):
     proves_recovery(study)
     assert {request.headers.get("authorization") for request in api.log} == {f"Bearer {PLANTED}"}
 
 
-def test_row_24_a_primary_limit_defers_without_sleeping(api, study):
+def test_row_24_a_primary_limit_defers_without_waiting(api, study):
     study.refresh()
     before = study.cursors()
-    grow(api)
+    push(api)
     api.fail(Fault("primary", method=LISTS, seconds=3000))
-    start, asked = time.monotonic(), len(api.log)
+    start, sent = time.monotonic(), len(api.log)
     failures = study.collect()
     assert time.monotonic() - start < 300
     assert {type(error) for error in failures.values()} == {DeferredError}
     until = failures["Keras"].until
     assert timedelta(seconds=2_900) < until - study.clock.now() < timedelta(seconds=3_100)
     assert f"nothing is asked before {until:%Y-%m-%d %H:%M} UTC" in str(failures["Keras"])
-    assert len(api.log) == asked + 1  # the other library did not ask, either
-    proves_that_nothing_moved(study, before)
+    assert len(api.log) == sent + 1  # the other library sends no request either
+    proves_no_cursor_moved(study, before)
     study.clock.ahead = timedelta(seconds=3_100)
     api.faults.clear()
     api.lift_limit()
     proves_recovery(study)
 
 
-def test_row_25_a_429_that_says_nothing_is_waited_for_ever_longer(api, study):
+def test_row_25_waits_double_after_each_429_without_headers(api, study):
     api.fail(Fault("bare_429", method=LISTS, times=2))
     study.refresh()
-    asked = [request.at for request in api.log if request.method == LISTS]
-    assert asked[1] - asked[0] >= study.retry_policy.limited
-    assert asked[2] - asked[1] >= 2 * study.retry_policy.limited
+    times = [request.at for request in api.log if request.method == LISTS]
+    assert times[1] - times[0] >= study.retry_policy.limited
+    assert times[2] - times[1] >= 2 * study.retry_policy.limited
     proves_recovery(study)
 
 
-def test_row_25_and_is_given_up_where_it_goes_on(api, study):
+def test_row_25_repeated_429s_without_headers_defer(api, study):
     api.fail(Fault("bare_429", method=LISTS, times=None))
     failures = study.collect()
     assert {type(error) for error in failures.values()} == {DeferredError}
@@ -127,14 +127,14 @@ def test_row_25_and_is_given_up_where_it_goes_on(api, study):
 
 
 @pytest.mark.parametrize("method", [SEARCH, LISTS])
-def test_row_26_a_secondary_limit_is_waited_for(api, study, method):
+def test_row_26_a_short_secondary_limit_is_waited_for(api, study, method):
     api.fail(Fault("secondary", method=method, seconds=1))
     study.refresh()
     assert api.punished == 0
     proves_recovery(study)
 
 
-def test_row_26_a_secondary_limit_without_an_end_is_no_lack_of_permission(api, study):
+def test_row_26_a_secondary_limit_without_an_end_is_not_taken_for_a_lack_of_permission(api, study):
     api.fail(Fault("secondary_bare", method=LISTS))
     study.refresh()
     assert api.punished == 0
@@ -152,17 +152,19 @@ def test_row_26_a_long_secondary_limit_defers(api, study):
     proves_recovery(study)
 
 
-def test_row_27_what_is_forbidden_is_not_tried_again_and_marks_the_repository(api, study):
+def test_row_27_a_forbidden_repository_is_not_tried_again_and_is_blocked(api, study):
     api.fail(Fault("forbidden", method=LISTS, times=1))
     study.refresh()
     (blocked,) = study.table("repositories").filter(pl.col("state") == "blocked").to_dicts()
-    asked = [request for request in api.log if request.written.startswith(f"/repositories/{blocked['repository_id']}/")]
-    assert len(asked) == 1
+    requests = [
+        request for request in api.log if request.written.startswith(f"/repositories/{blocked['repository_id']}/")
+    ]
+    assert len(requests) == 1
     study.proves_count()
     proves_recovery(study)
 
 
-def test_a_token_that_is_not_accepted_is_said_without_showing_it(api, study):
+def test_the_error_for_an_invalid_token_does_not_contain_it(api, study):
     api.token = PLANTED[::-1]
     failures = study.collect()
     assert all("does not accept the token" in str(error) for error in failures.values())
@@ -170,28 +172,28 @@ def test_a_token_that_is_not_accepted_is_said_without_showing_it(api, study):
     study.proves_count()
 
 
-def test_row_28_a_storm_of_502_is_met_with_growing_gaps_and_then_a_hold(api, study):
+def test_row_28_pauses_double_between_502s_before_a_hold(api, study):
     study.refresh()
-    before, asked = study.cursors(), len(api.log)
+    before, sent = study.cursors(), len(api.log)
     study.retry_policy = replace(study.retry_policy, attempts=4, pause=0.1)
     api.fail(Fault("bad_gateway", times=12))
     failures = study.collect()
     assert {type(error) for error in failures.values()} == {DeferredError}
-    moments = [request.at for request in api.log[asked:]]
-    assert len(moments) == study.retry_policy.attempts
-    gaps = [later - earlier for earlier, later in itertools.pairwise(moments)]
+    times = [request.at for request in api.log[sent:]]
+    assert len(times) == study.retry_policy.attempts
+    gaps = [later - earlier for earlier, later in itertools.pairwise(times)]
     assert all(gap >= 0.1 * 2**place for place, gap in enumerate(gaps))
     assert "HTTP 502" in str(failures["Keras"])
-    proves_that_nothing_moved(study, before)
+    proves_no_cursor_moved(study, before)
     api.faults.clear()
     study.clock.ahead = timedelta(minutes=11)
-    grow(api)
+    push(api)
     proves_recovery(study)
 
 
-def test_row_29_a_renamed_repository_is_the_same_one(api, study):
+def test_row_29_a_renamed_repository_keeps_its_commits(api, study):
     study.refresh()
-    hosted = grow(api)
+    hosted = push(api)
     api.rename(hosted.number, "elsewhere/renamed")
     proves_recovery(study, sweep=True)
     (row,) = study.table("repositories").filter(pl.col("repository_id") == hosted.number).to_dicts()
@@ -201,7 +203,7 @@ def test_row_29_a_renamed_repository_is_the_same_one(api, study):
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
-def test_row_29_a_redirect_keeps_what_was_asked(api, study, status):
+def test_row_29_a_redirect_keeps_the_parameters(api, study, status):
     study.refresh()
     GitRepository(next(iter(api.hosted.values())).path).many(f"Fix {number}" for number in range(130))
     api.fail(
@@ -210,13 +212,13 @@ def test_row_29_a_redirect_keeps_what_was_asked(api, study, status):
     proves_recovery(study)
 
 
-def test_row_30_a_redirect_to_somewhere_else_is_refused(api, study):
-    with GitHub() as abroad:
-        api.fail(Fault("redirect_abroad", method=LISTS, times=None, url=abroad.url))
+def test_row_30_a_redirect_to_another_host_is_rejected(api, study):
+    with GitHub() as other:
+        api.fail(Fault("redirect_abroad", method=LISTS, times=None, url=other.url))
         failures = study.collect()
         assert {type(error) for error in failures.values()} == {RefusedError}
-        assert f"redirects to {abroad.url}: nothing is asked there" in str(failures["Keras"])
-        assert abroad.log == []
+        assert f"redirects to {other.url}: nothing is asked there" in str(failures["Keras"])
+        assert other.log == []
     api.faults.clear()
     proves_recovery(study)
 
@@ -224,27 +226,27 @@ def test_row_30_a_redirect_to_somewhere_else_is_refused(api, study):
 @pytest.mark.parametrize(
     ("status", "state"), [(404, "gone"), (410, "gone"), (451, "blocked"), (403, "blocked"), (409, "empty")]
 )
-def test_row_31_a_repository_that_is_gone_ends_in_a_state_and_the_others_go_on(api, study, status, state):
+def test_row_31_a_repository_that_is_gone_gets_a_state_and_does_not_stop_the_others(api, study, status, state):
     study.refresh()
     before = study.table("fix_commits").height
-    hosted, other = grow(api), grow(api, place=1)
+    hosted, other = push(api), push(api, place=1)
     api.remove(hosted.number, status)
     for sweep in (False, True):
         study.refresh(sweep=sweep)
         states = dict(study.table("repositories").select("full_name", "state").rows())
         assert states[hosted.full_name] == state
         assert states[other.full_name] == "ok"
-    # What it had is kept; the other one has one more.
+    # Its rows are kept; the other repository has one more.
     assert study.table("fix_commits").height == before + 1
     study.proves_count()
     study.proves_rebuilding()
 
 
-def test_row_32_a_list_that_has_not_changed_is_no_empty_one(api, study):
+def test_row_32_an_unchanged_list_keeps_its_commits(api, study):
     study.refresh()
-    before, asked, left = study.table("fix_commits"), len(api.log), api.limits["core"].remaining
+    before, sent, left = study.table("fix_commits"), len(api.log), api.limits["core"].remaining
     study.refresh()
-    assert {request.status for request in api.log[asked:]} == {304}
+    assert {request.status for request in api.log[sent:]} == {304}
     assert api.limits["core"].remaining == left
     assert study.table("fix_commits").equals(before)
     assert {note["note"] for note in study.notes.values()} == {"nothing new"}
@@ -252,10 +254,10 @@ def test_row_32_a_list_that_has_not_changed_is_no_empty_one(api, study):
 
 
 @pytest.mark.parametrize("kind", ["empty_body", "html", "cut_json", "wrong_shape"])
-def test_row_33_a_reply_that_is_none_moves_nothing_in_that_repository(api, study, caplog, kind):
+def test_row_33_a_malformed_reply_changes_nothing_in_its_repository(api, study, caplog, kind):
     study.refresh()
     before = study.table("fix_commits")
-    hosted, other = grow(api), grow(api, place=1)
+    hosted, other = push(api), push(api, place=1)
     api.fail(Fault(kind, method="repositories/{id}/compare/{base}...{head}"))
     study.refresh()
     after = study.table("fix_commits")
@@ -267,9 +269,9 @@ def test_row_33_a_reply_that_is_none_moves_nothing_in_that_repository(api, study
 
 @pytest.mark.parametrize("kind", ["empty_body", "html", "cut_json", "wrong_shape"])
 @pytest.mark.parametrize("method", [LISTS, DETAILS])
-def test_row_33_a_reply_that_is_none_is_asked_for_again_by_a_run_that_goes_on(api, study, kind, method):
+def test_row_33_a_run_that_resumes_repeats_the_request_of_a_malformed_reply(api, study, kind, method):
     api.fail(Fault(kind, method=method))
-    # Of the first library the run ends before its collection is done.
+    # The run ends before the collection of the first library is finished.
     api.fail(Fault("primary", method=DETAILS, seconds=600))
     assert "Keras" in study.collect()
     api.faults.clear()
@@ -279,15 +281,15 @@ def test_row_33_a_reply_that_is_none_is_asked_for_again_by_a_run_that_goes_on(ap
 
 
 @pytest.mark.parametrize("kind", ["empty_body", "html", "cut_json", "wrong_shape"])
-def test_row_33_a_search_that_is_none_moves_nothing(api, study, kind):
+def test_row_33_a_malformed_search_moves_no_cursor(api, study, kind):
     api.fail(Fault(kind, method=SEARCH, times=2))
     failures = study.collect()
     assert {type(error) for error in failures.values()} == {MalformedError}
-    proves_that_nothing_moved(study, {"Keras": [], "Torch": []})
+    proves_no_cursor_moved(study, {"Keras": [], "Torch": []})
     proves_recovery(study)
 
 
-def test_row_33_a_second_page_without_a_body_is_no_end(api, study):
+def test_row_33_an_empty_second_page_is_not_the_end_of_a_list(api, study):
     hosted = next(iter(api.hosted.values()))
     GitRepository(next(iter(api.hosted.values())).path).many(f"Fix {number}" for number in range(130))
 
@@ -302,7 +304,7 @@ def test_row_33_a_second_page_without_a_body_is_no_end(api, study):
     proves_recovery(study)
 
 
-def test_row_34_more_than_a_thousand_are_searched_in_windows(api, study):
+def test_row_34_more_than_a_thousand_results_are_searched_in_windows(api, study):
     for number in range(2300):
         day = 1 + number % 28
         api.add(
@@ -316,7 +318,7 @@ def test_row_34_more_than_a_thousand_are_searched_in_windows(api, study):
     )
     study.refresh()
     searched = [request for request in api.log if request.method == SEARCH]
-    # The pages that hold them, and some windows that were too wide.
+    # The pages with the results, and some windows that were too wide.
     assert 24 <= len(searched) <= 40
     rows = study.table("repositories").filter(library="Keras")
     assert rows.height == 40
@@ -325,32 +327,32 @@ def test_row_34_more_than_a_thousand_are_searched_in_windows(api, study):
     study.proves_count()
 
 
-def test_row_35_an_incomplete_search_is_asked_again(api, study):
+def test_row_35_an_incomplete_search_is_repeated(api, study):
     api.fail(Fault("incomplete", method=SEARCH, times=2))
     study.refresh()
     proves_recovery(study)
 
 
-def test_row_35_and_its_window_stays_open_where_it_stays_incomplete(api, study):
+def test_row_35_a_search_that_stays_incomplete_moves_no_cursor(api, study):
     api.fail(Fault("incomplete", method=SEARCH, times=None))
     failures = study.collect()
     assert {type(error) for error in failures.values()} == {SearchTimeoutError}
     assert "GitHub's search timed out 4 times" in str(failures["Keras"])
-    proves_that_nothing_moved(study, {"Keras": [], "Torch": []})
+    proves_no_cursor_moved(study, {"Keras": [], "Torch": []})
     api.faults.clear()
     proves_recovery(study)
 
 
-def test_row_36_a_push_between_two_pages_changes_nothing(api, study):
+def test_row_36_a_push_between_two_pages_does_not_change_the_list(api, study):
     GitRepository(next(iter(api.hosted.values())).path).many(f"Fix {number}" for number in range(230))
     hosted = next(iter(api.hosted.values()))
 
-    def push(request):
+    def push_between(request):
         if request.method == LISTS and request.params.get("page") == "2":
             api.before = None
-            grow(api, message="Fix in between")
+            push(api, message="Fix in between")
 
-    api.before = push
+    api.before = push_between
     study.refresh()
     study.proves_one_row_each()
     assert "Fix in between" not in study.table("fix_commits")["title"].to_list()
@@ -359,7 +361,7 @@ def test_row_36_a_push_between_two_pages_changes_nothing(api, study):
     assert "Fix in between" in study.table("fix_commits")["title"].to_list()
 
 
-def test_row_37_a_side_branch_merged_late_is_found_whatever_its_dates(api, study):
+def test_row_37_a_side_branch_merged_late_is_found_despite_its_old_dates(api, study):
     study.refresh()
     work = GitRepository(next(iter(api.hosted.values())).path)
     work.git("checkout", "-q", "-b", "late", "HEAD~4")
@@ -370,9 +372,9 @@ def test_row_37_a_side_branch_merged_late_is_found_whatever_its_dates(api, study
     assert "Fix from long ago" in study.table("fix_commits")["title"].to_list()
 
 
-@pytest.mark.parametrize("is_forgotten", [False, True], ids=["the old head is known", "the old head is forgotten"])
-def test_row_38_a_rewritten_branch_keeps_what_was_there_and_marks_it(api, study, is_forgotten):
-    hosted = grow(api, message="Fix that will be lost")
+@pytest.mark.parametrize("is_forgotten", [False, True], ids=["old head served", "old head forgotten"])
+def test_row_38_commits_of_a_rewritten_branch_are_kept_and_marked_unreachable(api, study, is_forgotten):
+    hosted = push(api, message="Fix that will be lost")
     study.refresh()
     work = GitRepository(hosted.path)
     lost = work.git("rev-parse", "HEAD")
@@ -386,7 +388,7 @@ def test_row_38_a_rewritten_branch_keeps_what_was_there_and_marks_it(api, study,
         "Fix that will be lost": False,
         "Fix that takes its place": True,
     }
-    # It may come back.
+    # The branch is reset to its old head.
     work.git("reset", "-q", "--hard", lost)
     api.remember(hosted.number, lost)
     proves_recovery(study)
@@ -396,30 +398,30 @@ def test_row_38_a_rewritten_branch_keeps_what_was_there_and_marks_it(api, study,
 
 @pytest.mark.parametrize("kind", ["cut_body", "bad_gzip", "reset"])
 @pytest.mark.parametrize("method", [SEARCH, LISTS])
-def test_a_reply_that_does_not_arrive_whole_is_asked_for_again(api, study, kind, method):
+def test_a_request_is_repeated_when_its_reply_breaks_off(api, study, kind, method):
     api.fail(Fault(kind, method=method))
     study.refresh()
     proves_recovery(study)
 
 
 @pytest.mark.parametrize("fault", [{"kind": "hang", "seconds": 600}, {"kind": "drip", "seconds": 0.3}])
-def test_silence_and_dripping_end_at_the_deadline(api, study, fault):
+def test_a_reply_that_hangs_or_drips_ends_at_the_deadline(api, study, fault):
     study.refresh()
     before = study.cursors()
-    grow(api)
-    patient, study.retry_policy = study.retry_policy, replace(study.retry_policy, read=0.5, reply=1, attempts=2)
+    push(api)
+    retry_policy, study.retry_policy = study.retry_policy, replace(study.retry_policy, read=0.5, reply=1, attempts=2)
     api.fail(Fault(**fault, method=LISTS, times=4))
     start = time.monotonic()
     failures = study.collect()
     assert {type(error) for error in failures.values()} == {UnreachableError}
     assert time.monotonic() - start < 300
-    study.retry_policy = patient
-    proves_that_nothing_moved(study, before)
+    study.retry_policy = retry_policy
+    proves_no_cursor_moved(study, before)
     api.faults.clear()
     proves_recovery(study)
 
 
-def test_the_reserve_of_the_quota_is_not_touched(api, study):
+def test_the_reserve_of_the_quota_is_not_used(api, study):
     api.limits["core"].remaining = 12
     failures = study.collect()
     assert "Torch" in failures
@@ -432,10 +434,10 @@ def test_the_reserve_of_the_quota_is_not_touched(api, study):
     proves_recovery(study)
 
 
-def test_row_40_a_full_disk_stops_collecting_and_nothing_moves(api, study):
+def test_row_40_a_full_disk_stops_collecting_and_moves_no_cursor(api, study):
     study.refresh()
     before = study.cursors()
-    grow(api)
+    push(api)
     folder = study.home.landing / "github"
     aside = study.root / "aside"
     folder.rename(aside)
@@ -447,7 +449,7 @@ def test_row_40_a_full_disk_stops_collecting_and_nothing_moves(api, study):
         failures = study.collect()
         assert {type(error) for error in failures.values()} == {DlbugError}
         assert "No space left on device. What was collected before is kept" in str(failures["Keras"])
-        proves_that_nothing_moved(study, before)
+        proves_no_cursor_moved(study, before)
     finally:
         unmount(folder)
     folder.rmdir()
