@@ -182,10 +182,10 @@ def labels_export(study_name: str, file_format: str, again: str) -> None:
 @click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 def labels_import(study_name: str, files: tuple[Path, ...]) -> None:
     """Put filled sheets into the inbox and take them in."""
-    from dlbug_assets.labeling.sheets.inbox import hand_in  # noqa: PLC0415
+    from dlbug_assets.labeling.sheets.inbox import submit  # noqa: PLC0415
 
     study = load_study(study_name)
-    hand_in(files, _home(study).labels, Clock())
+    submit(files, _home(study).labels, Clock())
     _run(study, "group:labeling or group:analysis or group:publishing")
     _show_status(study)
 
@@ -201,11 +201,11 @@ def _show_status(study: Study) -> None:
     from rich.console import Console  # noqa: PLC0415
 
     from dlbug_assets.cli.summary import print_status  # noqa: PLC0415
-    from dlbug_assets.labeling.status import progress  # noqa: PLC0415
+    from dlbug_assets.labeling.status import labeling_status  # noqa: PLC0415
     from dlbug_assets.warehouse.published import published_query  # noqa: PLC0415
 
     with published_query(_home(study)) as ask:
-        print_status(progress(study, ask), ask, Console())
+        print_status(labeling_status(study, ask), ask, Console())
 
 
 @cli.command()

@@ -1,1 +1,1 @@
-"""From candidates to agreed bugs: the queue of items, what raters hand in, their agreement, and its resolution."""
+"""Labelling: the queue of items, submitted sheets, inter-rater agreement and adjudication."""

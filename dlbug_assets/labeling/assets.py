@@ -27,8 +27,11 @@ _UNITS = {"units": "labeling.units"}
 def assets(
     study: Study, folder: Path, tables: TableAssets, taxonomy: Taxonomy, release: Callable[[], pl.DataFrame]
 ) -> list[dg.AssetsDefinition]:
-    """Return the assets; ``folder`` contains the submitted sheets and the frozen rounds, ``release`` returns the rows
-    of the authors' release, which has items and final labels but no raters."""
+    """Return the assets of the group labeling.
+
+    ``folder`` contains the submitted sheets and the frozen rounds. ``release`` returns the rows of the authors'
+    release, which contains items and final labels but no labels by raters.
+    """
     return [
         tables.table(
             "labeling.items",

@@ -1,19 +1,19 @@
-"""What raters read of an item: a post's text, or a commit's message and the beginning of its patch, as plain text."""
+"""The plain text of items for raters: a post's text, or a commit's message with the beginning of its patch."""
 
 import re
 from html.parser import HTMLParser
 
 import polars as pl
 
-#: The longest text that a spreadsheet's cell takes (32,767 characters), less a note that it was cut.
-LONGEST = 32_000
+#: Characters of an item's text: the most that a spreadsheet cell can contain (32,767), less the note that it was cut.
+MAX_LENGTH = 32_000
 _BLOCKS = {"p", "div", "li", "h1", "h2", "h3", "h4", "blockquote", "tr", "hr", "br", "ul", "ol", "table"}
-#: What no workbook may hold.
+#: Characters that are not allowed in a workbook's XML.
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]|[\ud800-\udfff]")
 
 
-class _Text(HTMLParser):
-    """The text of a post: paragraphs apart, code as it is, images and links as what they show."""
+class _TextParser(HTMLParser):
+    """Collects the text of a post: separate paragraphs, code unchanged, images as their alternative text."""
 
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
@@ -40,43 +40,43 @@ class _Text(HTMLParser):
         self.parts.append(data if self._code else re.sub(r"\s+", " ", data))
 
 
-def of_post(body_html: str | None) -> str | None:
-    """The text of a post's body; NULL stays NULL."""
+def post_text(body_html: str | None) -> str | None:
+    """Return the text of a post's body; None for None."""
     if body_html is None:
         return None
-    parser = _Text()
+    parser = _TextParser()
     parser.feed(body_html)
     parser.close()
-    return tidied("".join(parser.parts))
+    return clean("".join(parser.parts))
 
 
-def of_commit(message: str | None, patch: str | None) -> str | None:
-    """A commit's message and the beginning of its patch."""
+def commit_text(message: str | None, patch: str | None) -> str | None:
+    """Return a commit's message and the beginning of its patch; None without either."""
     parts = [part for part in (message, patch) if part]
-    return tidied("\n\n".join(parts)) if parts else None
+    return clean("\n\n".join(parts)) if parts else None
 
 
-def tidied(text: str) -> str:
-    """Text without characters that no workbook may hold, without runs of blank lines, and not longer than a cell."""
+def clean(text: str) -> str:
+    """Return text that fits a spreadsheet cell: control characters replaced, blank lines merged, cut to MAX_LENGTH."""
     text = re.sub(
         r"\n\s*\n\s*\n+", "\n\n", _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text.replace("\r\n", "\n"))
     ).strip()
-    if len(text) <= LONGEST:
+    if len(text) <= MAX_LENGTH:
         return text
-    return f"{text[:LONGEST]}\n[cut here: the rest is behind the link]"
+    return f"{text[:MAX_LENGTH]}\n[cut here: follow the link for the rest]"
 
 
-def contents(items: pl.DataFrame, posts: pl.DataFrame, commits: pl.DataFrame) -> pl.Series:
-    """What there is to read of each item, in the order of ``items`` (labeling.items).
+def item_texts(items: pl.DataFrame, posts: pl.DataFrame, commits: pl.DataFrame) -> pl.Series:
+    """Return the text of each item as the series ``content``, in the order of ``items`` (labeling.items).
 
     ``posts`` has library, post_id and body_html; ``commits`` library, sha, message and patch_excerpt.
     """
     bodies = {(library, number): body for library, number, body in posts.rows()}
     changes = {(library, sha): (message, patch) for library, sha, message, patch in commits.rows()}
     texts = [
-        of_post(bodies.get((library, post_id)))
+        post_text(bodies.get((library, post_id)))
         if sha is None
-        else of_commit(*changes.get((library, sha), (None, None)))
+        else commit_text(*changes.get((library, sha), (None, None)))
         for library, post_id, sha in items.select("library", "post_id", "commit_sha").rows()
     ]
     return pl.Series("content", texts, pl.String)

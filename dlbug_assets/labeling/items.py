@@ -1,7 +1,7 @@
 """The queue of items: which posts and commits raters read, and in which order.
 
-What belongs here: item ids, the order of the queue and its checkpoints. What doesn't: what raters say of an item
-(rater_labels.py) and which bugs it holds (units.py).
+What belongs here: item IDs, the order of the queue and its checkpoints. What doesn't: raters' answers
+(rater_labels.py) and the bugs of an item (units.py).
 """
 
 import hashlib
@@ -12,30 +12,13 @@ import polars as pl
 from dlbug_assets import releases
 from dlbug_assets.protocol.study import Study
 from dlbug_assets.protocol.taxonomy import GITHUB, SOURCES, STACK_OVERFLOW
+from dlbug_assets.warehouse.rows import table_schema
 
-#: The first round of a queue; what qualifies after it was frozen forms the next one.
+#: The first round of a queue. Items that qualify after it was frozen form the next one.
 FIRST_ROUND = 1
 
-#: labeling.items
-ITEMS = pl.Schema(
-    {
-        "item_id": pl.String,
-        "source": pl.String,
-        "library": pl.String,
-        "title": pl.String,
-        "link": pl.String,
-        "round": pl.Int32,
-        "position": pl.Int32,
-        "checkpoint": pl.Int32,
-        "created_at": pl.Datetime("us"),
-        "year": pl.Int32,
-        "repository": pl.String,
-        "commit_sha": pl.String,
-        "post_id": pl.Int64,
-        "frozen_at": pl.Datetime("us"),
-    }
-)
-_PLACED = ("round", "position", "checkpoint", "frozen_at")
+ITEMS = table_schema("labeling.items")
+_QUALIFYING = table_schema("labeling.items", without=("round", "position", "checkpoint", "frozen_at"))
 
 
 def items(
@@ -50,24 +33,23 @@ def items(
 ) -> pl.DataFrame:
     """Return labeling.items: the queue of the study, or the items of the authors' release.
 
-    ``candidates`` is stackoverflow.candidate_posts and ``commits`` github.sampled_commits, which the queue is made of;
+    The queue consists of ``candidates`` (stackoverflow.candidate_posts) and ``commits`` (github.sampled_commits).
     ``posts`` (stackoverflow.raw_posts) and ``fixes`` (github.fix_commits) complete the items of a release.
     """
     if study.sources.labels == "artifact":
-        return order_queue(completed(releases.items(release()), posts, fixes), study)
+        return order_queue(complete_items(releases.items(release()), posts, fixes), study)
     return queue(candidates, commits, study, frozen_rounds())
 
 
 def queue(
     candidates: pl.DataFrame, commits: pl.DataFrame, study: Study, frozen: pl.DataFrame | None = None
 ) -> pl.DataFrame:
-    """All items of a study, in queue order: those of ``frozen`` rounds as they are, the others as the next round.
+    """Return all items of a study in queue order: ``frozen`` rounds unchanged, then the others as the next round.
 
     ``candidates`` are rows of stackoverflow.candidate_posts, ``commits`` of github.sampled_commits. Returns
-    labeling.items: one row per item, ``item_id`` being ``SO-<library>-<post_id>`` or ``GH-<library>-<sha>``;
-    ``created_at`` (UTC) and ``year`` are those of the post's creation and the commit's authoring.
+    labeling.items: one row per item. ``item_id`` is ``SO-<library>-<post_id>`` or ``GH-<library>-<sha>``;
+    ``created_at`` (UTC) and ``year`` are when the post was created or the commit authored.
     """
-    missing = {"text": pl.lit(None, pl.String), "number": pl.lit(None, pl.Int64)}
     posts = candidates.select(
         item_id=pl.format("SO-{}-{}", "library", "post_id"),
         source=pl.lit(STACK_OVERFLOW),
@@ -76,8 +58,8 @@ def queue(
         link="link",
         created_at="created_at",
         year="year",
-        repository=missing["text"],
-        commit_sha=missing["text"],
+        repository=None,
+        commit_sha=None,
         post_id="post_id",
     )
     changes = commits.select(
@@ -90,18 +72,16 @@ def queue(
         year="year",
         repository="full_name",
         commit_sha="sha",
-        post_id=missing["number"],
+        post_id=None,
     )
-    unplaced = {name: dtype for name, dtype in ITEMS.items() if name not in _PLACED}
-    qualifying = pl.concat([frame.cast(unplaced) for frame in (posts, changes)])
-    return order_queue(qualifying, study, frozen)
+    return order_queue(pl.concat([frame.cast(_QUALIFYING) for frame in (posts, changes)]), study, frozen)
 
 
-def completed(items: pl.DataFrame, posts: pl.DataFrame, commits: pl.DataFrame) -> pl.DataFrame:
-    """Items of the authors' release with what the sites say of them: title, created_at and year.
+def complete_items(items: pl.DataFrame, posts: pl.DataFrame, commits: pl.DataFrame) -> pl.DataFrame:
+    """Add title, created_at (UTC) and year from the sites to the items of the authors' release.
 
-    ``posts`` has library, post_id, title and created_at; ``commits`` library, sha, title and authored_at; NULL where
-    nobody could be asked.
+    ``posts`` has library, post_id, title and created_at; ``commits`` library, sha, title and authored_at. The added
+    values are NULL for items that were not collected.
     """
     facts = ("title", "created_at", "year")
     of_posts = posts.select("library", "post_id", "title", "created_at", pl.col("created_at").dt.year().alias("year"))
@@ -123,46 +103,46 @@ def completed(items: pl.DataFrame, posts: pl.DataFrame, commits: pl.DataFrame) -
     )
 
 
-def dated(labels: pl.DataFrame, items: pl.DataFrame) -> pl.DataFrame:
-    """Labels of the authors' release with the dates (UTC) of their items."""
+def add_dates(labels: pl.DataFrame, items: pl.DataFrame) -> pl.DataFrame:
+    """Replace created_at (UTC) and year of the authors' labels by those of their items."""
     return labels.drop("created_at", "year").join(
         items.select("item_id", "created_at", "year"), on="item_id", how="left", maintain_order="left"
     )
 
 
 def order_queue(items: pl.DataFrame, study: Study, frozen: pl.DataFrame | None = None) -> pl.DataFrame:
-    """Give items their round, position and checkpoint; what is in a ``frozen`` round (rows of labeling.items) stays.
+    """Return labeling.items: assign round, position and checkpoint to all items that are not in a ``frozen`` round.
 
-    ``items`` has the columns of labeling.items but round, position and checkpoint (further columns are dropped).
-    Within a source the order is that of sha256(``seed|queue|item_id``): random, yet the same for every order of
-    arrival. ``checkpoint`` is the first percentage p of the study's with position <= ceil(p/100 * n), n being the
-    number of the source's items in the round. Returns labeling.items, sorted by source (as the paper names them), round
-    and position.
+    ``items`` has the columns of labeling.items except round, position and checkpoint (further columns are dropped);
+    ``frozen`` has rows of labeling.items, which stay unchanged. Within a source, items are ordered by
+    sha256(``seed|queue|item_id``): randomly, but independently of the order of the input. ``checkpoint`` is the first
+    checkpoint p of the study with position <= ceil(p/100 * n), where n is the number of the source's items in the
+    round. Rows are sorted by source (in the order of SOURCES), round and position.
     """
     frozen = pl.DataFrame(schema=ITEMS) if frozen is None else frozen.select(ITEMS.names())
     items = items.join(frozen, on="item_id", how="anti", maintain_order="left")
-    last_round = frozen["round"].max()
+    next_round = max(frozen["round"], default=FIRST_ROUND - 1) + 1
     seed = study.study.seed
     ranks = [hashlib.sha256(f"{seed}|queue|{item_id}".encode()).hexdigest() for item_id in items["item_id"]]
-    source = pl.col("source").cast(pl.String)
+    source_rank = (
+        pl.col("source")
+        .cast(pl.String)
+        .replace_strict({name: rank for rank, name in enumerate(SOURCES)}, return_dtype=pl.Int32)
+    )
     placed = (
-        items.with_columns(
-            pl.Series("_rank", ranks, pl.String),
-            _source=source.replace_strict({name: i for i, name in enumerate(SOURCES)}, return_dtype=pl.Int32),
-        )
-        .sort("_source", "_rank", "item_id")
+        items.with_columns(pl.Series("_rank", ranks, pl.String))
+        .sort(source_rank, "_rank", "item_id")
         .with_columns(
-            round=pl.lit(FIRST_ROUND if last_round is None else last_round + 1),
+            round=pl.lit(next_round),
             frozen_at=pl.lit(None, pl.Datetime("us")),
             position=pl.int_range(1, pl.len() + 1).over("source"),
             _n=pl.len().cast(pl.Int64).over("source"),
         )
     )
-    # ceil(p*n/100) in integers: 0.07 * 100 is 7.000000000000001 in floats, and its ceiling 8.
+    # ceil(p*n/100) in integers: in floats 0.07 * 100 is 7.000000000000001, and its ceiling 8.
     checkpoint = pl.coalesce(
         pl.when(pl.col("position") <= (percent * pl.col("_n") + 99) // 100).then(percent)
         for percent in study.labeling.checkpoints
     )
-    following = placed.with_columns(checkpoint=checkpoint).select(ITEMS.names()).cast(dict(ITEMS))
-    rank = pl.col("source").replace_strict({name: i for i, name in enumerate(SOURCES)}, return_dtype=pl.Int32)
-    return pl.concat([frozen, following]).sort(rank, "round", "position")
+    following = placed.with_columns(checkpoint=checkpoint).select(ITEMS.names()).cast(ITEMS)
+    return pl.concat([frozen, following]).sort(source_rank, "round", "position")

@@ -1,5 +1,7 @@
-"""Labels by raters: read from the files that they submit, or that the simulated raters of the sample study submit. A
-release contains final labels only."""
+"""Labels by raters, read from submitted files.
+
+In the sample study, simulated raters submit the files. The authors' release contains final labels only.
+"""
 
 import os
 from pathlib import Path
@@ -7,7 +9,7 @@ from pathlib import Path
 import polars as pl
 
 from dlbug_assets.clock import Clock
-from dlbug_assets.labeling.rounds import keep
+from dlbug_assets.labeling.rounds import write_if_changed
 from dlbug_assets.labeling.sheets import submissions
 from dlbug_assets.labeling.sheets.assignments import COLUMNS, Sheet
 from dlbug_assets.labeling.sheets.csv_format import to_csv
@@ -24,37 +26,39 @@ def rater_labels(items: pl.DataFrame, study: Study, taxonomy: Taxonomy, folder: 
 
     ``items`` is labeling.items; ``folder`` contains inbox/ and received/. Raises :class:`DlbugError`.
     """
-    submitted = submissions_so_far(study, items, taxonomy, folder, clock)
+    submitted = receive_submissions(study, items, taxonomy, folder, clock)
     return {"rater_labels": Rows(submitted.labels, dict(submitted.counts)), "rejected_labels": Rows(submitted.rejected)}
 
 
-def submissions_so_far(
+def receive_submissions(
     study: Study, items: pl.DataFrame, taxonomy: Taxonomy, folder: Path, clock: Clock
 ) -> Submissions:
-    """Receive what is in the inbox and return everything that was submitted so far, validated."""
+    """Archive new files of the inbox and return everything that was submitted so far, validated."""
     inbox, archive = folder / "inbox", folder / "received"
     if study.sources.labels == "artifact":
         # A release has no raters who submit anything.
         return submissions.read(archive, items, study, taxonomy)
     if study.sources.labels == "sample":
-        _simulate(study, items, inbox, clock)
+        _submit_sample_sheets(study, items, inbox, clock)
     settled, growing = settled_files(inbox, clock)
     received = receive(settled, archive, clock)
-    came = submissions.read(archive, items, study, taxonomy)
-    came.counts.update({"new files": len(received), "files still growing": len(growing)})
-    return came
+    submitted = submissions.read(archive, items, study, taxonomy)
+    submitted.counts.update({"new files": len(received), "files still growing": len(growing)})
+    return submitted
 
 
-def _simulate(study: Study, items: pl.DataFrame, inbox: Path, clock: Clock) -> None:
-    """The sample's raters fill in their sheets and hand them in like anybody, but for those that are there already:
-    somebody may have changed them."""
+def _submit_sample_sheets(study: Study, items: pl.DataFrame, inbox: Path, clock: Clock) -> None:
+    """Write the filled sheets of the simulated raters into the inbox, except those that exist.
+
+    Existing files are left unchanged: a user may have edited them.
+    """
     shown = items.select("item_id", "title", "link")
     rows = sample.rater_rows(study, items).join(shown, on="item_id", how="left", maintain_order="left")
     settled = clock.now().timestamp() - SETTLES_SECONDS - 1
-    for (batch, rater, which), filled in rows.group_by("batch", "rater", "pass", maintain_order=True):
-        answers = tuple({**dict.fromkeys(COLUMNS), **row} for row in filled.iter_rows(named=True))
-        sheet = Sheet(rater, 1, batch, which, answers)
+    for (batch, rater, pass_name), answers in rows.group_by("batch", "rater", "pass", maintain_order=True):
+        filled = tuple({**dict.fromkeys(COLUMNS), **row} for row in answers.iter_rows(named=True))
+        sheet = Sheet(rater, 1, batch, pass_name, filled)
         path = inbox / f"{sheet.name}.csv"
         if not path.exists():
-            keep(path, to_csv(sheet))
+            write_if_changed(path, to_csv(sheet))
             os.utime(path, (settled, settled))

@@ -1,7 +1,7 @@
-"""Frozen rounds of the queue: what raters were given to read stays as it was, whatever the corpora do.
+"""Frozen rounds of the queue: raters' items and texts stay the same even if the corpora change.
 
-A round is a Parquet file in labels/queue/, written once and never changed: the rows of labeling.items, with the text
-that was there to read.
+A round is a Parquet file in labels/queue/ that is written once and never changed. It contains rows of labeling.items
+with the text that raters read.
 """
 
 import io
@@ -12,47 +12,58 @@ import polars as pl
 
 from dlbug_assets.atomic_files import write_atomically
 from dlbug_assets.errors import DlbugError
-from dlbug_assets.labeling.items import ITEMS
 from dlbug_assets.layout import check_folder
+from dlbug_assets.warehouse.rows import table_schema
 
-#: A round's file: labeling.items and what raters read of each item.
-ROUND = pl.Schema({**ITEMS, "content": pl.String})
+#: The rows of a round's file: labeling.items with ``content``, the text that raters read.
+ROUND = table_schema("labeling.items", content=pl.String)
 
 
 def round_files(folder: Path) -> list[Path]:
-    """Return the files of all rounds, in their order. Raises :class:`DlbugError` where the folder cannot be opened."""
-    check_folder(folder, "restore it from a backup: it holds what raters were given")
+    """Return the files of all rounds, in order.
+
+    Raises :class:`DlbugError` if the folder cannot be opened.
+    """
+    check_folder(folder, "restore it from a backup: it contains the frozen items that raters label")
     return sorted(folder.glob("round-*.parquet"))
 
 
 def frozen(folder: Path) -> pl.DataFrame:
-    """The rows of all rounds in ``folder``, as the columns ROUND. Raises :class:`DlbugError` for a damaged file."""
-    read = [pl.DataFrame(schema=ROUND)]
+    """Return the rows of all rounds in ``folder``, with the columns of ROUND.
+
+    Raises :class:`DlbugError` for a damaged file.
+    """
+    rounds = [pl.DataFrame(schema=ROUND)]
     for path in round_files(folder):
         try:
-            rows = pl.read_parquet(path).select(ROUND.names()).cast(dict(ROUND))
+            rows = pl.read_parquet(path).select(ROUND.names()).cast(ROUND)
         except (pl.exceptions.PolarsError, OSError) as error:
             raise DlbugError(
-                f"{path} is damaged: {str(error).splitlines()[0]}. Restore it from a backup: raters read it."
+                f"{path} is damaged: {str(error).splitlines()[0]}. Restore it from a backup: raters label these items."
             ) from None
-        read.append(rows)
-    return pl.concat(read)
+        rounds.append(rows)
+    return pl.concat(rounds)
 
 
 def freeze(folder: Path, items: pl.DataFrame, now: datetime) -> pl.DataFrame:
-    """Write the open round of ``items`` (columns ROUND) down for good; returns all rounds. ``now`` is UTC, without
-    zone."""
-    following = items.filter(pl.col("frozen_at").is_null())
-    if following.height:
-        rows = following.with_columns(frozen_at=pl.lit(now)).select(ROUND.names()).cast(dict(ROUND))
+    """Write the open round of ``items`` (columns of ROUND), if it has any rows, and return the rows of all rounds.
+
+    ``now`` is UTC, without time zone.
+    """
+    open_round = items.filter(pl.col("frozen_at").is_null())
+    if open_round.height:
+        rows = open_round.with_columns(frozen_at=pl.lit(now)).select(ROUND.names()).cast(ROUND)
         content = io.BytesIO()
         rows.write_parquet(content)
-        keep(folder / f"round-{rows['round'][0]:03}.parquet", content.getvalue())
+        write_if_changed(folder / f"round-{rows['round'][0]:03}.parquet", content.getvalue())
     return frozen(folder)
 
 
-def keep(path: Path, content: bytes) -> None:
-    """Write all of a file or none of it, unless it has this content already. Raises :class:`DlbugError`."""
+def write_if_changed(path: Path, content: bytes) -> None:
+    """Write a file atomically unless it has this content already.
+
+    Raises :class:`DlbugError` if it cannot be written.
+    """
     try:
         if path.is_file() and path.read_bytes() == content:
             return

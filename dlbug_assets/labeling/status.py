@@ -1,5 +1,4 @@
-"""How far the labelling is: per rater and source what is labelled, left and rejected, and what waits for the
-adjudicator."""
+"""Progress of labelling, per rater and source."""
 
 from collections.abc import Callable
 
@@ -23,12 +22,15 @@ STATUS = pl.Schema(
 )
 
 
-def progress(study: Study, ask: Callable[[str], pl.DataFrame]) -> pl.DataFrame:
-    """The columns STATUS: items of the queue, those whose bugs the rater listed, frozen bugs rated and left, and
-    rejected rows that say who handed them in."""
-    items, units = ask("from labeling.items"), ask("from labeling.units")
-    labels = ask("from labeling.rater_labels").filter(~pl.col("superseded"))
-    rejected = ask("from labeling.rejected_labels").with_columns(
+def labeling_status(study: Study, query: Callable[[str], pl.DataFrame]) -> pl.DataFrame:
+    """Return the progress of each rater and source, with the columns of STATUS.
+
+    ``query`` runs SQL on the published database. Columns: items (in the queue), listed (items whose bugs the rater
+    listed), bugs_rated and bugs_left (frozen bugs), rejected (rejected rows that name the rater and an item).
+    """
+    items, units = query("from labeling.items"), query("from labeling.units")
+    labels = query("from labeling.rater_labels").filter(~pl.col("superseded"))
+    rejected = query("from labeling.rejected_labels").with_columns(
         rater=pl.col("content").str.json_path_match("$.rater"),
         item_id=pl.col("content").str.json_path_match("$.item_id"),
     )

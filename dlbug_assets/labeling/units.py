@@ -1,6 +1,6 @@
-"""Units: the bugs of an item, frozen so that all raters rate the same things.
+"""Units: the bugs of an item, frozen so that all raters rate the same ones.
 
-What belongs here: when a bug counts as found. What doesn't: what kind of bug it is (decisions.py).
+What belongs here: when a bug is frozen. What doesn't: its categories (adjudication.py).
 """
 
 from collections.abc import Callable
@@ -10,44 +10,36 @@ import polars as pl
 from dlbug_assets import releases
 from dlbug_assets.labeling.sheets.validation import LIST_BUGS
 from dlbug_assets.protocol.study import Study
+from dlbug_assets.warehouse.rows import table_schema
 
 AGREEMENT = "agreement"
 ADJUDICATION = "adjudication"
 
-#: labeling.units
-UNITS = pl.Schema(
-    {
-        "item_id": pl.String,
-        "bug_index": pl.Int32,
-        "place": pl.String,
-        "frozen_by": pl.String,
-        "frozen_in": pl.Int32,
-    }
-)
+UNITS = table_schema("labeling.units")
 
 
 def units(labels: pl.DataFrame, items: pl.DataFrame, study: Study, release: Callable[[], pl.DataFrame]) -> pl.DataFrame:
-    """Return labeling.units: the bugs that :func:`freeze` finds, or those of the authors' release."""
+    """Return labeling.units: the bugs that :func:`freeze` returns, or those of the authors' release."""
     if study.sources.labels == "artifact":
         return releases.units(releases.labels(release()))
     return freeze(labels, items, study)
 
 
 def freeze(labels: pl.DataFrame, items: pl.DataFrame, study: Study) -> pl.DataFrame:
-    """The frozen bugs of every item, one row per (item_id, bug_index), in the order of ``items``.
+    """Return the frozen bugs of every item, one row per (item_id, bug_index), in the order of ``items``.
 
-    ``labels`` is labeling.rater_labels; of it count the units pass and rows that are not superseded. Columns:
-    item_id, bug_index (1..), place (what shows the bug; NULL where nobody said), frozen_by (agreement,
+    ``labels`` is labeling.rater_labels, of which the rows of the units pass count that are not superseded. Columns:
+    item_id, bug_index (1..), place (the location of the bug; NULL if nobody gave one), frozen_by (agreement,
     adjudication), frozen_in (the batch, percent).
 
-    An item freezes in the first batch where either all raters of the study list exactly one bug each, at the same
-    place (blank at all of them is the same place: the item as a whole), or the adjudicator lists its bugs; where
-    both are in the same batch the raters' agreement counts. Later batches change nothing. An adjudicator's row
-    with bug_index 0 freezes the item without units. Where no rater sees a bug there are no units either, but
-    nothing is frozen: after a training the raters may find one.
+    An item's bugs are frozen in the first batch in which either all raters of the study list exactly one bug, at the
+    same place (which all may leave blank: the item as a whole), or the adjudicator lists its bugs; if both happen in
+    the same batch, the raters' agreement counts. Later batches change nothing. An adjudicator's row with bug_index 0
+    freezes the item without units. If no rater lists a bug, there are no units, but nothing is frozen: after a
+    training the raters may find one.
     """
     counted = labels.filter((pl.col("pass") == LIST_BUGS) & ~pl.col("superseded")).with_columns(
-        # Two raters who copy the same line differ in its indentation at most.
+        # Two raters who copy the same line may differ in white space.
         place=pl.col("place").str.strip_chars().str.replace_all(r"\s+", " ").replace("", None)
     )
     agreed = _agreed(counted.filter(pl.col("rater").is_in(study.labeling.raters)), len(study.labeling.raters))
@@ -62,16 +54,11 @@ def freeze(labels: pl.DataFrame, items: pl.DataFrame, study: Study) -> pl.DataFr
         )
     )
     order = items.select("item_id", _order=pl.int_range(pl.len()))
-    return (
-        frozen.join(order, on="item_id", how="inner")
-        .sort("_order", "bug_index")
-        .select(UNITS.names())
-        .cast(dict(UNITS))
-    )
+    return frozen.join(order, on="item_id", how="inner").sort("_order", "bug_index").select(UNITS.names()).cast(UNITS)
 
 
 def _agreed(counted: pl.DataFrame, raters: int) -> pl.DataFrame:
-    """Items and batches where every rater lists one bug, at the same place."""
+    """Return the items and batches in which every rater lists one bug, at the same place."""
     return (
         counted.group_by("item_id", "batch")
         .agg(
@@ -94,7 +81,7 @@ def _agreed(counted: pl.DataFrame, raters: int) -> pl.DataFrame:
 
 
 def _adjudicated(counted: pl.DataFrame) -> pl.DataFrame:
-    """What the adjudicator lists, "no bug" (bug_index 0) included."""
+    """Return the bugs that the adjudicator lists, including "no bug" (bug_index 0)."""
     return counted.select(
         "item_id",
         pl.col("bug_index").cast(pl.Int32),

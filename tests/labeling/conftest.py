@@ -1,4 +1,4 @@
-"""Small studies, queues and rater files, written by hand."""
+"""Small handwritten studies, queues and submitted rows."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from dlbug_assets.labeling.items import ITEMS
-from dlbug_assets.labeling.sheets.validation import ROWS, take
+from dlbug_assets.labeling.sheets.validation import SUBMITTED, validate
 from dlbug_assets.protocol.study import Study
 from dlbug_assets.protocol.taxonomy import Taxonomy, load_taxonomy
 
@@ -40,7 +40,7 @@ def taxonomy() -> Taxonomy:
 
 @pytest.fixture(scope="session")
 def make_items() -> Callable[..., pl.DataFrame]:
-    """Items by name -> checkpoint; posts, unless the name has GH in it; of round 1, unless it begins with r2-."""
+    """Return items from name -> checkpoint: commits if the name contains GH, of round 2 if it begins with r2-."""
 
     def make(checkpoints: dict[str, int]) -> pl.DataFrame:
         rows = [
@@ -67,12 +67,12 @@ def make_items() -> Callable[..., pl.DataFrame]:
 
 
 @pytest.fixture(scope="session")
-def hand_in() -> Callable[..., dict[str, Any]]:
-    """One row of a rater's file. The pass is dimensions where a category is given, otherwise units."""
+def rater_row() -> Callable[..., dict[str, Any]]:
+    """Return one submitted row. The pass is dimensions if a category is given, otherwise units."""
 
     def row(item: str, rater: str, batch: int = 100, bug_index: int = 1, **rest: Any) -> dict[str, Any]:
         rated = any(name in rest for name in ("bug_type", "root_cause", "effect", "stage", "antipattern"))
-        content = dict.fromkeys(ROWS.names()) | {
+        content = dict.fromkeys(SUBMITTED.names()) | {
             "item_id": item,
             "rater": rater,
             "batch": batch,
@@ -94,18 +94,18 @@ def hand_in() -> Callable[..., dict[str, Any]]:
 @pytest.fixture(scope="session")
 def as_rows() -> Callable[..., pl.DataFrame]:
     def frame(rows: list[dict[str, Any]]) -> pl.DataFrame:
-        return pl.DataFrame(rows, schema=ROWS)
+        return pl.DataFrame(rows, schema=SUBMITTED)
 
     return frame
 
 
 @pytest.fixture(scope="session")
-def taken(taxonomy: Taxonomy, as_rows: Callable[..., pl.DataFrame]) -> Callable[..., pl.DataFrame]:
-    """The labels of rows that all must be good."""
+def validated(taxonomy: Taxonomy, as_rows: Callable[..., pl.DataFrame]) -> Callable[..., pl.DataFrame]:
+    """Return the labels of rows that must all be valid."""
 
     def labels(rows: list[dict[str, Any]], items: pl.DataFrame, study: Study) -> pl.DataFrame:
-        good, rejected = take(as_rows(rows), items, study, taxonomy)
+        valid, rejected = validate(as_rows(rows), items, study, taxonomy)
         assert rejected.is_empty(), rejected["reason"].to_list()
-        return good
+        return valid
 
     return labels

@@ -16,9 +16,9 @@ def items(make_items):
 
 
 @pytest.fixture
-def room(taken, items, study):
+def adjudicate(validated, items, study):
     def outcome(rows, study=study):
-        labels = taken(rows, items, study)
+        labels = validated(rows, items, study)
         units = freeze(labels, items, study)
         differ, agreed = disagreements(labels, units, study), decide(labels, units, items, study)
         assert differ.schema == DISAGREEMENTS
@@ -29,19 +29,19 @@ def room(taken, items, study):
 
 
 @pytest.fixture
-def found(hand_in):
-    """Both raters list the same bug."""
+def listed(rater_row):
+    """Return rows in which all raters list the same bug."""
 
     def rows(item="SO-1", raters=("ann", "bob")):
-        return [hand_in(item, rater, 5) for rater in raters]
+        return [rater_row(item, rater, 5) for rater in raters]
 
     return rows
 
 
-def test_what_all_say_is_an_agreed_bug(room, found, hand_in):
-    rows = [*found(), hand_in("SO-1", "ann", 5, bug_type="API Bug", stage="Training", file="5-ann.csv", line=7)]
-    rows.append(hand_in("SO-1", "bob", 5, bug_type="api bug", stage="Training", file="5-bob.csv", line=8))
-    differ, agreed = room(rows)
+def test_equal_labels_of_all_raters_make_an_agreed_bug(adjudicate, listed, rater_row):
+    rows = [*listed(), rater_row("SO-1", "ann", 5, bug_type="API Bug", stage="Training", file="5-ann.csv", line=7)]
+    rows.append(rater_row("SO-1", "bob", 5, bug_type="api bug", stage="Training", file="5-bob.csv", line=8))
+    differ, agreed = adjudicate(rows)
     assert differ == []
     [bug] = agreed
     assert bug.pop("created_at").year == 2017
@@ -54,20 +54,20 @@ def test_what_all_say_is_an_agreed_bug(room, found, hand_in):
     }  # fmt: skip
 
 
-def test_the_adjudicator_decides_only_where_raters_differ(room, found, hand_in):
+def test_the_adjudicator_decides_only_differing_dimensions(adjudicate, listed, rater_row):
     rows = [
-        *found(),
-        hand_in("SO-1", "ann", 5, bug_type="API Bug", stage="Training"),
-        hand_in("SO-1", "bob", 5, bug_type="Data Bug"),
+        *listed(),
+        rater_row("SO-1", "ann", 5, bug_type="API Bug", stage="Training"),
+        rater_row("SO-1", "bob", 5, bug_type="Data Bug"),
     ]
-    differ, agreed = room(rows)
+    differ, agreed = adjudicate(rows)
     assert differ == [
         ("SO-1", 1, "bug_type", "ann", "API Bug", "bob", "Data Bug", None, None, None),
         ("SO-1", 1, "stage", "ann", "Training", "bob", "none", None, None, None),
     ]
     assert agreed == []  # undecided
-    ruling = hand_in("SO-1", "eve", 5, bug_type="Coding Bug", effect="Hang", file="eve.csv", line=3)
-    differ, agreed = room([*rows, ruling])
+    decision = rater_row("SO-1", "eve", 5, bug_type="Coding Bug", effect="Hang", file="eve.csv", line=3)
+    differ, agreed = adjudicate([*rows, decision])
     assert [row[-3:] for row in differ] == [("Coding Bug", "eve", RECEIVED), ("none", "eve", RECEIVED)]
     [bug] = agreed
     assert (bug["bug_type"], bug["effect"], bug["stage"]) == ("Coding Bug", "Crash", None)
@@ -76,14 +76,14 @@ def test_the_adjudicator_decides_only_where_raters_differ(room, found, hand_in):
     assert bug["provenance"] == "5-ann.csv line 2; 5-bob.csv line 2; eve.csv line 3"
 
 
-def test_a_bug_waits_for_all_raters(room, found, hand_in):
-    assert room([*found(), hand_in("SO-1", "ann", 5, bug_type="API Bug")]) == ([], [])
+def test_a_bug_is_undecided_until_all_raters_rated_it(adjudicate, listed, rater_row):
+    assert adjudicate([*listed(), rater_row("SO-1", "ann", 5, bug_type="API Bug")]) == ([], [])
 
 
-def test_a_rater_who_left_the_bug_out_says_none(room, found, hand_in):
-    rows = [*found(), *found("GH-1"), hand_in("SO-1", "ann", 5, bug_type="API Bug")]
-    rows += [hand_in("GH-1", rater, 5, bug_type="API Bug") for rater in ("ann", "bob")]
-    differ, agreed = room(rows)
+def test_a_bug_missing_from_a_raters_sheet_has_the_label_none(adjudicate, listed, rater_row):
+    rows = [*listed(), *listed("GH-1"), rater_row("SO-1", "ann", 5, bug_type="API Bug")]
+    rows += [rater_row("GH-1", rater, 5, bug_type="API Bug") for rater in ("ann", "bob")]
+    differ, agreed = adjudicate(rows)
     assert [row[:7] for row in differ] == [
         ("SO-1", 1, "bug_type", "ann", "API Bug", "bob", "none"),
         ("SO-1", 1, "root_cause", "ann", "API Misuse", "bob", "none"),
@@ -92,58 +92,58 @@ def test_a_rater_who_left_the_bug_out_says_none(room, found, hand_in):
     assert [bug["bug_id"] for bug in agreed] == ["GH-1#1"]
 
 
-def test_is_bug_is_about_the_item(room, hand_in):
-    rows = [hand_in("SO-1", "bob", 5), hand_in("SO-1", "ann", 5, 0)]
-    assert room(rows)[0] == [("SO-1", 0, "is_bug", "ann", "false", "bob", "true", None, None, None)]
-    assert room([*rows, hand_in("SO-1", "eve", 5)])[0][0][-3:] == ("true", "eve", RECEIVED)
+def test_disagreement_about_is_bug_concerns_the_item(adjudicate, rater_row):
+    rows = [rater_row("SO-1", "bob", 5), rater_row("SO-1", "ann", 5, 0)]
+    assert adjudicate(rows)[0] == [("SO-1", 0, "is_bug", "ann", "false", "bob", "true", None, None, None)]
+    assert adjudicate([*rows, rater_row("SO-1", "eve", 5)])[0][0][-3:] == ("true", "eve", RECEIVED)
 
 
-def test_a_decision_is_of_when_it_was_made_where_the_file_says_so(room, found, hand_in):
-    made = RECEIVED - timedelta(days=3)
+def test_a_decision_has_the_time_in_its_file(adjudicate, listed, rater_row):
+    decided_at = RECEIVED - timedelta(days=3)
     rows = [
-        *found(),
-        hand_in("SO-1", "ann", 5, bug_type="API Bug"),
-        hand_in("SO-1", "bob", 5, bug_type="Data Bug"),
-        hand_in("SO-1", "eve", 5, bug_type="Data Bug", labelled_at=made),
+        *listed(),
+        rater_row("SO-1", "ann", 5, bug_type="API Bug"),
+        rater_row("SO-1", "bob", 5, bug_type="Data Bug"),
+        rater_row("SO-1", "eve", 5, bug_type="Data Bug", labelled_at=decided_at),
     ]
-    assert [row[-1] for row in room(rows)[0]] == [made]
+    assert [row[-1] for row in adjudicate(rows)[0]] == [decided_at]
 
 
-def test_the_latest_batch_counts(room, found, hand_in):
-    rows = [*found()]
-    rows += [hand_in("SO-1", "ann", 5, bug_type="API Bug"), hand_in("SO-1", "bob", 5, bug_type="Data Bug")]
-    rows += [hand_in("SO-1", "ann", 10, bug_type="Data Bug"), hand_in("SO-1", "bob", 10, bug_type="Data Bug")]
-    differ, agreed = room(rows)
+def test_the_latest_batch_counts(adjudicate, listed, rater_row):
+    rows = [*listed()]
+    rows += [rater_row("SO-1", "ann", 5, bug_type="API Bug"), rater_row("SO-1", "bob", 5, bug_type="Data Bug")]
+    rows += [rater_row("SO-1", "ann", 10, bug_type="Data Bug"), rater_row("SO-1", "bob", 10, bug_type="Data Bug")]
+    differ, agreed = adjudicate(rows)
     assert differ == []
     assert agreed[0]["bug_type"] == "Data Bug"
 
 
-def test_decisions_on_two_bugs_of_an_item_may_come_one_after_the_other(room, hand_in):
-    """The adjudicator's later sheet holds the bugs alone that were left open."""
-    rows = [hand_in("SO-1", rater, 5, bug) for bug in (1, 2) for rater in ("ann", "bob")]
-    said = {"ann": "API Bug", "bob": "Data Bug"}
-    rows += [hand_in("SO-1", rater, 5, bug, bug_type=said[rater]) for bug in (1, 2) for rater in said]
-    rows += [hand_in("SO-1", "eve", 5), hand_in("SO-1", "eve", 5, 2)]
-    rows += [hand_in("SO-1", "eve", 5, 1, bug_type="API Bug"), hand_in("SO-1", "eve", 10, 2, bug_type="Data Bug")]
-    differ, agreed = room(rows)
+def test_two_bugs_of_an_item_can_be_decided_in_different_batches(adjudicate, rater_row):
+    """The adjudicator's later sheet contains only the bugs that are still open."""
+    rows = [rater_row("SO-1", rater, 5, bug) for bug in (1, 2) for rater in ("ann", "bob")]
+    types = {"ann": "API Bug", "bob": "Data Bug"}
+    rows += [rater_row("SO-1", rater, 5, bug, bug_type=types[rater]) for bug in (1, 2) for rater in types]
+    rows += [rater_row("SO-1", "eve", 5), rater_row("SO-1", "eve", 5, 2)]
+    rows += [rater_row("SO-1", "eve", 5, 1, bug_type="API Bug"), rater_row("SO-1", "eve", 10, 2, bug_type="Data Bug")]
+    differ, agreed = adjudicate(rows)
     assert [(row[1], row[7]) for row in differ] == [(1, "API Bug"), (2, "Data Bug")]
     assert [(bug["bug_id"], bug["bug_type"]) for bug in agreed] == [("SO-1#1", "API Bug"), ("SO-1#2", "Data Bug")]
 
 
-def test_what_is_no_unit_is_not_to_be_decided(room, found, hand_in):
+def test_bugs_that_are_not_frozen_need_no_decision(adjudicate, listed, rater_row):
     rows = [
-        *found(),
-        hand_in("SO-1", "ann", 5, 2, bug_type="API Bug"),
-        hand_in("SO-1", "bob", 5, 2, bug_type="Data Bug"),
+        *listed(),
+        rater_row("SO-1", "ann", 5, 2, bug_type="API Bug"),
+        rater_row("SO-1", "bob", 5, 2, bug_type="Data Bug"),
     ]
-    assert room(rows) == ([], [])
+    assert adjudicate(rows) == ([], [])
 
 
-def test_three_raters_make_three_pairs_in_alphabetical_order(room, found, hand_in, make_study):
+def test_three_raters_form_three_pairs_in_alphabetical_order(adjudicate, listed, rater_row, make_study):
     three = make_study(raters=("zoe", "ann", "bob"))
     types = {"zoe": "API Bug", "ann": "Data Bug", "bob": "Coding Bug"}
-    rows = found(raters=tuple(types)) + [hand_in("SO-1", r, 5, bug_type=kind) for r, kind in types.items()]
-    differ, _ = room(rows, three)
+    rows = listed(raters=tuple(types)) + [rater_row("SO-1", r, 5, bug_type=kind) for r, kind in types.items()]
+    differ, _ = adjudicate(rows, three)
     assert [row[3:7] for row in differ] == [
         ("ann", "Data Bug", "bob", "Coding Bug"),
         ("ann", "Data Bug", "zoe", "API Bug"),
@@ -151,14 +151,14 @@ def test_three_raters_make_three_pairs_in_alphabetical_order(room, found, hand_i
     ]
 
 
-def test_nothing_handed_in(room):
-    assert room([]) == ([], [])
+def test_no_submissions(adjudicate):
+    assert adjudicate([]) == ([], [])
 
 
-def test_a_study_without_raters_has_nothing_to_decide(taken, make_items):
+def test_a_study_without_raters_has_empty_tables(validated, make_items):
     released = load_study("islam2019")
     items = make_items({"SO-1": 5})
-    labels = taken([], items, released)
+    labels = validated([], items, released)
     units = freeze(labels, items, released)
     assert units.is_empty()
     assert disagreements(labels, units, released).schema == DISAGREEMENTS

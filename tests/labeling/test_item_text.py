@@ -1,9 +1,9 @@
-"""What raters read: posts and patches as plain text that any cell takes."""
+"""Posts and patches are shown to raters as plain text that fits a spreadsheet cell."""
 
 import polars as pl
 import pytest
 
-from dlbug_assets.labeling.item_text import LONGEST, contents, of_commit, of_post, tidied
+from dlbug_assets.labeling.item_text import MAX_LENGTH, clean, commit_text, item_texts, post_text
 
 
 @pytest.mark.parametrize(
@@ -18,24 +18,24 @@ from dlbug_assets.labeling.item_text import LONGEST, contents, of_commit, of_pos
         ("", ""),
     ],
 )  # fmt: skip
-def test_a_post_is_its_text(html, text):
-    assert of_post(html) == text
+def test_post_text(html, text):
+    assert post_text(html) == text
 
 
-def test_a_commit_is_its_message_and_its_patch():
-    assert of_commit("Fix\n\nbody", "diff\n+1") == "Fix\n\nbody\n\ndiff\n+1"
-    assert of_commit("Fix", None) == "Fix"
-    assert (of_commit(None, None), of_post(None)) == (None, None)
+def test_commit_text_is_message_and_patch():
+    assert commit_text("Fix\n\nbody", "diff\n+1") == "Fix\n\nbody\n\ndiff\n+1"
+    assert commit_text("Fix", None) == "Fix"
+    assert (commit_text(None, None), post_text(None)) == (None, None)
 
 
-def test_no_text_is_longer_than_a_cell_or_holds_what_no_workbook_may():
-    long = tidied("x" * 50_000)
+def test_texts_are_cut_to_a_cell_and_control_characters_replaced():
+    long = clean("x" * 50_000)
     assert len(long) < 32_767
-    assert long == "x" * LONGEST + "\n[cut here: the rest is behind the link]"
-    assert tidied("a\x00b\x1bc\r\nd\ud800") == "a\ufffdb\ufffdc\nd\ufffd"
+    assert long == "x" * MAX_LENGTH + "\n[cut here: follow the link for the rest]"
+    assert clean("a\x00b\x1bc\r\nd\ud800") == "a\ufffdb\ufffdc\nd\ufffd"
 
 
-def test_each_item_gets_its_own_text():
+def test_each_item_has_its_own_text():
     items = pl.DataFrame(
         {
             "library": ["Keras", "Torch", "Keras", "Keras"],
@@ -45,4 +45,4 @@ def test_each_item_gets_its_own_text():
     )
     posts = pl.DataFrame({"library": ["Keras", "Torch"], "post_id": [1, 1], "body_html": ["<p>k</p>", "<p>t</p>"]})
     commits = pl.DataFrame({"library": ["Keras"], "sha": ["s"], "message": ["m"], "patch_excerpt": ["p"]})
-    assert contents(items, posts, commits).to_list() == ["k", "t", "m\n\np", None]
+    assert item_texts(items, posts, commits).to_list() == ["k", "t", "m\n\np", None]

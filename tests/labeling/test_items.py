@@ -37,7 +37,7 @@ def commits(shas):
     )  # fmt: skip
 
 
-def test_an_item_says_where_it_comes_from(study):
+def test_items_of_posts_and_commits(study):
     items = queue(posts([11]), commits(["abc"]), study)
     assert items.schema == ITEMS
     assert items.rows() == [
@@ -46,7 +46,7 @@ def test_an_item_says_where_it_comes_from(study):
     ]
 
 
-def test_the_order_is_that_of_a_seeded_hash(study):
+def test_items_are_ordered_by_a_seeded_hash(study):
     items = queue(posts(range(20)), commits([]), study)
     expected = sorted(
         (f"SO-Keras-{n}" for n in range(20)), key=lambda item: hashlib.sha256(f"7|queue|{item}".encode()).hexdigest()
@@ -55,8 +55,8 @@ def test_the_order_is_that_of_a_seeded_hash(study):
     assert items["position"].to_list() == list(range(1, 21))
 
 
-def test_checkpoints_are_counted_per_source_without_rounding_errors(make_study):
-    # 7% of 100 is 7, though 0.07 * 100 is more in floats.
+def test_checkpoints_are_exact_percentages_per_source(make_study):
+    # 7% of 100 is 7, although 0.07 * 100 is more in floats.
     items = queue(posts(range(100)), commits(["a", "b"]), make_study(checkpoints=(7, 50, 100)))
     counted = items.group_by("source", "checkpoint").len().sort("source", "checkpoint")
     assert counted.rows() == [
@@ -75,7 +75,7 @@ def test_an_empty_study_has_an_empty_queue(study):
 
 
 @given(st.permutations(range(12)))
-def test_the_queue_does_not_depend_on_the_order_of_arrival(study, numbers):
+def test_the_queue_does_not_depend_on_the_order_of_its_input(study, numbers):
     assert queue(posts(numbers), commits([]), study).equals(queue(posts(range(12)), commits([]), study))
 
 
@@ -89,6 +89,6 @@ def test_checkpoints_cover_all_items(study, n_posts, n_commits):
             assert (first <= percent).sum() == ceil(percent * n / 100)
 
 
-def test_ordering_again_changes_nothing(study):
+def test_ordering_a_queue_again_does_not_change_it(study):
     items = queue(posts(range(30)), commits(["a", "b", "c"]), study)
     assert order_queue(items.drop("round", "position", "checkpoint").reverse(), study).equals(items)

@@ -1,4 +1,4 @@
-"""The whole loop over files: sheets go out, come back in three formats, and end as labels; the same ones."""
+"""From exported sheets to agreed labels, with the same result in all three formats."""
 
 import polars as pl
 import pytest
@@ -23,7 +23,7 @@ def number(row):
 
 
 def bugs(row):
-    """What both raters see: no bug in item 1, two in item 2, one in every other."""
+    """Return both raters' answer: no bug in item 1, two in item 2, one in every other."""
     match number(row):
         case 1:
             return {"is_bug": False, "comment": "a question"}
@@ -39,36 +39,36 @@ def test_from_the_first_sheet_to_the_agreed_bugs(loop):
         "SO-Keras-0", "SO-Keras-1", f"GH-Keras-{4:040}", f"GH-Keras-{5:040}",
     ]  # fmt: skip
     for name in ("50-ann", "50-bob"):
-        loop.hand_in(first[name], bugs)
+        loop.submit(first[name], bugs)
     loop.read()
     assert loop.rejected.rows() == []
-    # The same single bug of both is frozen by itself and rated next; item 2 comes with the next batch.
+    # The same single bug of both raters is frozen and rated next; item 2 is in the next batch.
     second = loop.due()
     assert sorted(second) == ["100-ann", "100-bob", "50-ann-dimensions", "50-bob-dimensions"]
     for rater in ("ann", "bob"):
-        loop.hand_in(second[f"50-{rater}-dimensions"], lambda _, rater=rater: LOGIC if rater == "ann" else LOGIC | DATA)
-        loop.hand_in(second[f"100-{rater}"], bugs)
+        loop.submit(second[f"50-{rater}-dimensions"], lambda _, rater=rater: LOGIC if rater == "ann" else LOGIC | DATA)
+        loop.submit(second[f"100-{rater}"], bugs)
     loop.read()
     assert loop.rejected.rows() == []
-    # Two bugs in item 2: the adjudicator aligns the lists. All labels of the first batch differ: he decides.
+    # Item 2 has two bugs: the adjudicator aligns the lists and decides the first batch, whose labels all differ.
     third = loop.due()
     assert sorted(third) == ["100-ann-dimensions", "100-bob-dimensions", "100-eve", "50-eve-dimensions"]
     (aligned, _) = third["100-eve"].rows
     assert (aligned["ann: bugs"], aligned["bob: bugs"]) == ("1. =first\nline\n2. -second",) * 2
-    ruling = third["50-eve-dimensions"].rows[0]
-    assert (ruling["ann: bug_type"], ruling["bob: bug_type"]) == ("Structural Logic Bug", "Data Bug")
-    assert ruling["antipattern"] is None
+    decision = third["50-eve-dimensions"].rows[0]
+    assert (decision["ann: bug_type"], decision["bob: bug_type"]) == ("Structural Logic Bug", "Data Bug")
+    assert decision["antipattern"] is None
     places = iter(["first", "second"])
-    loop.hand_in(third["100-eve"], lambda _: {"is_bug": True, "place": next(places)})
+    loop.submit(third["100-eve"], lambda _: {"is_bug": True, "place": next(places)})
     # One of them stays undecided.
-    loop.hand_in(third["50-eve-dimensions"], lambda row: None if number(row) == 5 else DATA)
+    loop.submit(third["50-eve-dimensions"], lambda row: None if number(row) == 5 else DATA)
     loop.read()
     assert loop.counts["undecided"] == 1
     fourth = loop.due()
     assert sorted(fourth) == ["100-ann-dimensions", "100-bob-dimensions", "50-eve-dimensions"]
     assert len(fourth["100-ann-dimensions"].rows) == 3
     for rater in ("ann", "bob"):
-        loop.hand_in(fourth[f"100-{rater}-dimensions"], lambda _: LOGIC)
+        loop.submit(fourth[f"100-{rater}-dimensions"], lambda _: LOGIC)
     loop.read()
     assert sorted(loop.due()) == ["50-eve-dimensions"]
     decided = dict(loop.decided.select("bug_id", "decided_by").rows())
@@ -79,7 +79,7 @@ def test_from_the_first_sheet_to_the_agreed_bugs(loop):
     assert loop.rejected.rows() == []
 
 
-def test_all_formats_give_the_same_tables(make_study, taxonomy, tmp_path):
+def test_all_formats_result_in_the_same_tables(make_study, taxonomy, tmp_path):
     study = make_study(checkpoints=(50, 100))
     loops = [Loop(study, taxonomy, items_of(4, study), tmp_path / name, name) for name in FORMATS]
     answers = {
@@ -90,7 +90,7 @@ def test_all_formats_give_the_same_tables(make_study, taxonomy, tmp_path):
     for loop in loops:
         for _ in range(3):
             for sheet in loop.due().values():
-                loop.hand_in(sheet, answers[sheet.which, bool(sheet.beside)])
+                loop.submit(sheet, answers[sheet.pass_name, bool(sheet.rater_columns)])
             loop.read()
         assert loop.rejected.rows() == []
     one, *others = [loop.current() for loop in loops]
@@ -102,42 +102,42 @@ def test_all_formats_give_the_same_tables(make_study, taxonomy, tmp_path):
         assert loop.decided.drop("provenance").equals(loops[0].decided.drop("provenance"))
 
 
-def test_after_a_training_earlier_items_are_asked_for_again(loop):
+def test_earlier_items_can_be_labelled_again_after_a_training(loop):
     first = loop.due()
-    for name, said in (("50-ann", True), ("50-bob", False)):
-        loop.hand_in(first[name], lambda _, said=said: {"is_bug": said})
+    for name, answer in (("50-ann", True), ("50-bob", False)):
+        loop.submit(first[name], lambda _, answer=answer: {"is_bug": answer})
     loop.read()
     again = loop.due(again=[50])["100-ann"]
     assert sorted(map(number, again.rows)) == [0, 1, 2, 3, 4, 5]
     assert {row["batch"] for row in again.rows} == {100}
-    loop.hand_in(again, lambda _: {"is_bug": False})
+    loop.submit(again, lambda _: {"is_bug": False})
     loop.read()
-    said = loop.labels.filter(rater="ann", item_id="SO-Keras-0").select("batch", "is_bug", "superseded").rows()
-    assert said == [(50, True, False), (100, False, False)]
+    answers = loop.labels.filter(rater="ann", item_id="SO-Keras-0").select("batch", "is_bug", "superseded").rows()
+    assert answers == [(50, True, False), (100, False, False)]
 
 
-def test_a_file_handed_in_twice_changes_nothing_and_a_newer_one_supersedes_row_by_row(loop):
+def test_an_unchanged_file_is_ignored_and_a_newer_one_supersedes_changed_rows(loop):
     sheet = loop.due()["50-ann"]
-    path = loop.hand_in(sheet, bugs)
+    path = loop.submit(sheet, bugs)
     loop.read()
     assert loop.new == [path.name]
     before = loop.labels
     loop.read()
     assert (loop.new, loop.labels.equals(before)) == ([], True)
     content = path.read_bytes()
-    # One answer changes; the others are not labelled anew.
-    loop.hand_in(sheet, lambda row: {"is_bug": False} if number(row) == 0 else bugs(row))
+    # One answer changes; the others are not new labels.
+    loop.submit(sheet, lambda row: {"is_bug": False} if number(row) == 0 else bugs(row))
     loop.read()
     assert loop.new == [path.name]
-    said = loop.labels.filter(item_id="SO-Keras-0").select("bug_index", "is_bug", "superseded").rows()
-    assert said == [(1, True, True), (0, False, False)]
+    answers = loop.labels.filter(item_id="SO-Keras-0").select("bug_index", "is_bug", "superseded").rows()
+    assert answers == [(1, True, True), (0, False, False)]
     assert loop.labels.height == before.height + 1
-    # Everything is kept as it came.
+    # The first version is still in the archive.
     assert any(kept.read_bytes() == content for kept in (loop.folder / "received").rglob("*.*"))
 
 
-def test_a_file_that_may_still_be_growing_waits(loop):
-    path = loop.hand_in(loop.due()["50-ann"], bugs)
+def test_a_file_that_may_still_be_growing_is_not_received(loop):
+    path = loop.submit(loop.due()["50-ann"], bugs)
     path.touch()
     loop.clock.advance(seconds=path.stat().st_mtime - loop.clock.now().timestamp() + 3)
     loop.read()
@@ -147,10 +147,10 @@ def test_a_file_that_may_still_be_growing_waits(loop):
     assert loop.labels.height > 0
 
 
-def test_bad_rows_are_set_aside_with_a_reason_and_the_good_ones_are_taken(make_study, taxonomy, tmp_path):
+def test_invalid_rows_are_rejected_and_valid_ones_accepted(make_study, taxonomy, tmp_path):
     study = make_study(checkpoints=(100,))
     loop = Loop(study, taxonomy, items_of(9, study), tmp_path, "csv")
-    wrong = {
+    changes = {
         0: {"item_id": "SO-Keras-77"},
         1: {"rater": "bob"},
         2: {"rater": "nobody"},
@@ -160,36 +160,36 @@ def test_bad_rows_are_set_aside_with_a_reason_and_the_good_ones_are_taken(make_s
         6: {"is_bug": None, "comment": "forgotten"},
         7: {"batch": 7},
     }
-    loop.hand_in(loop.due()["100-ann"], lambda row: {"is_bug": True} | wrong.get(number(row), {}))
+    loop.submit(loop.due()["100-ann"], lambda row: {"is_bug": True} | changes.get(number(row), {}))
     loop.read()
     assert loop.labels["item_id"].to_list() == ["SO-Keras-8"]
     reasons = dict(loop.rejected.select("line", "reason").rows())
     assert {line: reason.split(";")[0] for line, reason in reasons.items()} == {
         2: "item_id: unknown 'SO-Keras-77'",
-        3: "rater: the file is ann's by its name, yet the row says bob",
+        3: "rater: the file name is for ann, but the row is for bob",
         4: "rater: unknown 'nobody'",
         5: "is_bug: 'perhaps' is neither true nor false",
-        6: "bug_index: 'many' is no whole number",
+        6: "bug_index: 'many' is not a whole number",
         7: "link: was changed from https://example.org/5?a=b&c=d to https://example.org/changed",
         8: "is_bug: missing",
         9: "batch: unknown '7'",
     }
     assert set(loop.rejected["file"]) == {"100-ann.csv"}
-    # Mended and handed in again, nothing is left to complain of.
-    loop.hand_in(loop.due()["100-ann"], lambda _: {"is_bug": True})
+    # After they are fixed and submitted again, no row is rejected.
+    loop.submit(loop.due()["100-ann"], lambda _: {"is_bug": True})
     loop.read()
     assert loop.rejected.rows() == []
     assert loop.labels.height == 9
 
 
-def test_dimensions_are_judged_like_anything_else(make_study, taxonomy, tmp_path):
+def test_the_dimensions_pass_is_validated(make_study, taxonomy, tmp_path):
     study = make_study(checkpoints=(100,))
     loop = Loop(study, taxonomy, items_of(3, study), tmp_path, "xlsx")
     for rater in ("ann", "bob"):
-        loop.hand_in(loop.due()[f"100-{rater}"], lambda _: {"is_bug": True})
+        loop.submit(loop.due()[f"100-{rater}"], lambda _: {"is_bug": True})
     loop.read()
-    said = [LOGIC | {"bug_type": "Cosmic Ray"}, LOGIC | {"effect": None}, LOGIC]
-    loop.hand_in(loop.due()["100-ann-dimensions"], lambda row: said[number(row)])
+    answers = [LOGIC | {"bug_type": "Cosmic Ray"}, LOGIC | {"effect": None}, LOGIC]
+    loop.submit(loop.due()["100-ann-dimensions"], lambda row: answers[number(row)])
     loop.read()
     assert loop.labels.filter(pl.col("pass") == "dimensions")["item_id"].to_list() == ["SO-Keras-2"]
     assert [reason.split(",")[0].split(";")[0] for reason in loop.rejected["reason"]] == [

@@ -9,7 +9,7 @@ import pytest
 
 from dlbug_assets.github.sampling import bottom_k_sample
 from dlbug_assets.labeling import adjudication, units
-from dlbug_assets.labeling.agreement import checkpoints
+from dlbug_assets.labeling.agreement import bootstrap, checkpoints, subsets
 from dlbug_assets.labeling.items import queue
 from dlbug_assets.labeling.sheets import validation
 from dlbug_assets.protocol.study import Study, load_study
@@ -50,7 +50,7 @@ def taken(rows, items, study):
         file=pl.format("{}-{}-{}.csv", "batch", "rater", "pass"),
         line=pl.int_range(2, pl.len() + 2),
     )
-    return validation.take(files, items, study, load_taxonomy(study))
+    return validation.validate(files, items, study, load_taxonomy(study))
 
 
 @cache
@@ -89,8 +89,8 @@ def kappas(seed, number):
     """checkpoint -> kappa of each dimension over all sources, cumulative; intervals are not what is shown here."""
     made = labelled(seed, number)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(checkpoints, "RESAMPLES", 1)
-        patch.setattr(checkpoints, "DIMENSIONS", ("bug_type",))
+        patch.setattr(bootstrap, "RESAMPLES", 1)
+        patch.setattr(subsets, "DIMENSIONS", ("bug_type",))
         table = checkpoints.measure(made.labels, made.items, made.study).kappa_checkpoints
     table = table.filter((pl.col("source") == "all") & (pl.col("scope") == "cumulative"))
     return {

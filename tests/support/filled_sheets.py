@@ -1,8 +1,6 @@
-"""Sheets as people fill them in: written as one of the formats, handed in through the inbox, read back."""
+"""Sheets as people fill them in: written in one of the formats, submitted through the inbox, read back."""
 
-import csv
 import dataclasses
-import io
 import json
 import os
 from dataclasses import dataclass
@@ -16,20 +14,22 @@ from dlbug_assets.labeling import adjudication, units
 from dlbug_assets.labeling.items import ITEMS
 from dlbug_assets.labeling.rounds import ROUND
 from dlbug_assets.labeling.sheets import inbox, label_studio, submissions
-from dlbug_assets.labeling.sheets.assignments import LIST_BUGS, due
+from dlbug_assets.labeling.sheets.assignments import LIST_BUGS, due_sheets
 from dlbug_assets.labeling.sheets.csv_format import to_csv
-from dlbug_assets.labeling.sheets.xlsx_format import workbook
+from dlbug_assets.labeling.sheets.xlsx_format import to_xlsx
 from dlbug_assets.protocol.study import Study
 from dlbug_assets.protocol.taxonomy import DIMENSIONS, Taxonomy
 from dlbug_assets.warehouse.table_specs import load_specs
 from support.clocks import ManualClock
 
 SPECS = load_specs()
-#: The tables that follow from what is handed in, and one query for all the checks that they violate.
-MADE = [f"labeling.{name}" for name in ("items", "rater_labels", "units", "rejected_labels", "disagreements", "labels")]
+#: The tables that are computed from submissions, and one query for the checks that they violate.
+TABLES = [
+    f"labeling.{name}" for name in ("items", "rater_labels", "units", "rejected_labels", "disagreements", "labels")
+]
 VIOLATED = " union all ".join(
     f"select '{table}: {check.name}' where exists ({check.violations})"
-    for table in MADE
+    for table in TABLES
     for check in SPECS[table].checks
     if check.blocking
 )
@@ -38,7 +38,7 @@ WHEN = datetime(2026, 2, 3, 4, 5, 6, tzinfo=UTC)
 
 @dataclass
 class Loop:
-    """The labelling of some items in a folder, with everything made of what was handed in."""
+    """The labelling of some items in a folder, with the tables computed from all submissions."""
 
     study: Study
     taxonomy: Taxonomy
@@ -48,7 +48,7 @@ class Loop:
 
     def __post_init__(self):
         self.clock = ManualClock(WHEN)
-        self._take()
+        self._compute()
 
     @property
     def inbox(self):
@@ -61,28 +61,33 @@ class Loop:
     def due(self, again=()):
         return {
             sheet.name: sheet
-            for sheet in due(self.study, self.read_items, self.labels, self.units, self.disagreements, again=again)
+            for sheet in due_sheets(
+                self.study, self.read_items, self.labels, self.units, self.disagreements, again=again
+            )
         }
 
-    def hand_in(self, sheet, answers, name=None):
-        """Fill in a sheet and put it into the inbox. ``answers`` gives, for an item (and bug), what is written into
-        its row, or a list of that for several bugs; None leaves it blank."""
+    def submit(self, sheet, answers, name=None):
+        """Fill in a sheet and put it into the inbox; return its path.
+
+        ``answers`` maps a row to the values to write into it, or to a list of such values for several bugs; None
+        leaves it blank.
+        """
         rows = []
         for row in sheet.rows:
             given = answers(row)
             for number, filled in enumerate(given if isinstance(given, list) else [given]):
-                index = {} if number == 0 or sheet.which != LIST_BUGS else {"bug_index": number + 1}
+                index = {} if number == 0 or sheet.pass_name != LIST_BUGS else {"bug_index": number + 1}
                 rows.append(row | index | (filled or {}))
         filled = dataclasses.replace(sheet, rows=tuple(rows))
         ending, content = {
-            "xlsx": lambda: ("xlsx", workbook(filled, self.taxonomy, [])),
+            "xlsx": lambda: ("xlsx", to_xlsx(filled, self.taxonomy, [])),
             "csv": lambda: ("csv", to_csv(filled)),
             "label-studio": lambda: ("json", exported(filled)),
-        }[self.file_format if not sheet.beside else "csv"]()
+        }[self.file_format if not sheet.rater_columns else "csv"]()
         return self.drop(f"{name or sheet.name}.{ending}", content)
 
     def drop(self, name, content):
-        """Put a file into the inbox that nobody writes to any more."""
+        """Put a settled file into the inbox; return its path."""
         self.inbox.mkdir(parents=True, exist_ok=True)
         path = self.inbox / name
         path.write_bytes(content)
@@ -91,43 +96,43 @@ class Loop:
         return path
 
     def read(self):
-        """Take in what is there, and make everything of it that follows."""
-        self._take()
-        self._write_down()
+        """Receive the files of the inbox, compute the tables and check them."""
+        self._compute()
+        self._check()
 
-    def _take(self):
-        settled, self.growing = inbox.waiting(self.inbox, self.clock)
+    def _compute(self):
+        settled, self.growing = inbox.settled_files(self.inbox, self.clock)
         self.new = inbox.receive(settled, self.folder / "received", self.clock)
-        came = submissions.read(self.folder / "received", self.items, self.study, self.taxonomy)
-        self.labels, self.rejected, self.counts = came.labels, came.rejected, came.counts
+        submitted = submissions.read(self.folder / "received", self.items, self.study, self.taxonomy)
+        self.labels, self.rejected, self.counts = submitted.labels, submitted.rejected, submitted.counts
         self.units = units.freeze(self.labels, self.items, self.study)
         self.disagreements = adjudication.disagreements(self.labels, self.units, self.study)
         self.decided = adjudication.decide(self.labels, self.units, self.items, self.study)
 
-    def _write_down(self):
-        """What comes of whatever is handed in fits into the tables: none of their checks may stop a run."""
+    def _check(self):
+        """Assert that the tables pass their checks: no submission may stop a run."""
         known = [(dimension, name) for dimension in DIMENSIONS for name in self.taxonomy.names(dimension)]
         taxonomy = pl.DataFrame(known, schema=["dimension", "name"], orient="row")
         rows = (self.items, self.labels, self.units, self.rejected, self.disagreements, self.decided)
-        made = dict(zip(MADE, rows, strict=True))
+        tables = dict(zip(TABLES, rows, strict=True))
         with duckdb.connect() as warehouse:
             warehouse.execute("create schema reference; create schema labeling")
-            for table, rows in {"reference.taxonomy": taxonomy, **made}.items():
+            for table, rows in {"reference.taxonomy": taxonomy, **tables}.items():
                 warehouse.register("rows", rows.to_arrow())
                 warehouse.execute(f"create table {table} as from rows")
-            for table, rows in made.items():
+            for table, rows in tables.items():
                 assert set(rows.columns) == {column.name for column in SPECS[table].columns}
             assert warehouse.execute(VIOLATED).fetchall() == []
 
     def current(self):
-        """What counts now: item, rater, pass, bug, answers."""
+        """Return the labels that are not superseded: item, rater, pass, bug, answers."""
         names = ("item_id", "rater", "batch", "pass", "bug_index", "is_bug", "bug_type", "root_cause", "effect",
                  "stage", "antipattern", "place", "comment")  # fmt: skip
         return self.labels.filter(~pl.col("superseded")).select(names).sort(names).rows()
 
 
 def items_of(count, study, commits=0):
-    """A frozen queue of posts and commits."""
+    """Return a frozen queue of posts and commits."""
     rows = []
     for number in range(count + commits):
         is_post = number < count
@@ -152,10 +157,10 @@ def items_of(count, study, commits=0):
 
 
 def exported(sheet):
-    """What Label Studio exports of a project whose tasks were answered as the sheet's rows say."""
+    """Return Label Studio's export of a project whose tasks were answered as in the sheet's rows."""
     tasks = {}
     for row, task in zip(sheet.rows, json.loads(label_studio.tasks(sheet)), strict=True):
-        key = row["item_id"], row["bug_index"] if sheet.which != LIST_BUGS else 0
+        key = row["item_id"], row["bug_index"] if sheet.pass_name != LIST_BUGS else 0
         tasks.setdefault(key, {"data": task["data"], "rows": []})["rows"].append(row)
     return json.dumps([_task(number, task) for number, task in enumerate(tasks.values(), 1)]).encode()
 
@@ -182,8 +187,3 @@ def _task(number, task):
     annotation = {"id": number, "completed_by": 1, "result": results, "was_cancelled": False, "lead_time": 3.5,
                   "created_at": "2026-02-01T10:00:00.000000Z", "updated_at": "2026-02-01T10:00:05.000000Z"}  # fmt: skip
     return {"id": number, "data": task["data"], "annotations": [annotation] if results else [], "predictions": []}
-
-
-def cells(content):
-    """The rows of a CSV file."""
-    return list(csv.DictReader(io.StringIO(content.decode("utf-8-sig"), newline="")))

@@ -1,4 +1,4 @@
-"""Writes small workbooks and a stand-in for the authors' release, so that tests say cell by cell what is read."""
+"""Small workbooks and a stand-in for the authors' release, written cell by cell."""
 
 import io
 import zipfile
@@ -26,7 +26,7 @@ MEMBERS = tuple(
 
 @dataclass(frozen=True)
 class Number:
-    """A numeric cell written exactly so in the XML, as in Number('50079585.0') or Number('5.0079585E7')."""
+    """A numeric cell with exactly this text in the XML, as in Number('50079585.0') or Number('5.0079585E7')."""
 
     text: str
 
@@ -40,7 +40,7 @@ class ErrorValue:
 
 @dataclass(frozen=True)
 class Formatted:
-    """A cell that has a format but no value, as people leave them below and beside their data."""
+    """A cell with a format but no value, as often found below and beside data."""
 
 
 Cell = str | int | Number | ErrorValue | Formatted | None
@@ -48,7 +48,7 @@ Rows = Sequence[Sequence[Cell]]
 
 
 def workbook(sheets: Mapping[str, Rows]) -> bytes:
-    """An .xlsx file with these sheets, in this order; None leaves a cell out, an empty row leaves the row out."""
+    """Return an .xlsx file with these sheets, in this order; None omits a cell, an empty row omits the row."""
     names = list(enumerate(sheets, start=1))
     parts = {
         "[Content_Types].xml": f'<Types xmlns="{_PACKAGE}/content-types">'
@@ -75,33 +75,32 @@ def workbook(sheets: Mapping[str, Rows]) -> bytes:
 
 
 def _sheet(rows: Rows) -> str:
-    columns = "ABCDEFGHIJ"
-    lines = "".join(
-        f'<row r="{number}">{"".join(_cell(f"{columns[place]}{number}", cell) for place, cell in enumerate(row))}</row>'
-        for number, row in enumerate(rows, start=1)
-        if row
-    )
+    lines = ""
+    for number, row in enumerate(rows, start=1):
+        if row:
+            cells = (_cell(f"{column}{number}", cell) for column, cell in zip("ABCDEFGHIJ", row, strict=False))
+            lines += f'<row r="{number}">{"".join(cells)}</row>'
     return f'<worksheet xmlns="{_MAIN}"><sheetData>{lines}</sheetData></worksheet>'
 
 
-def _cell(place: str, cell: Cell) -> str:
+def _cell(reference: str, cell: Cell) -> str:
     match cell:
         case None:
             return ""
         case int():
-            return f'<c r="{place}"><v>{cell}</v></c>'
+            return f'<c r="{reference}"><v>{cell}</v></c>'
         case Number(text):
-            return f'<c r="{place}"><v>{text}</v></c>'
+            return f'<c r="{reference}"><v>{text}</v></c>'
         case ErrorValue(text):
-            return f'<c r="{place}" t="e"><v>{escape(text)}</v></c>'
+            return f'<c r="{reference}" t="e"><v>{escape(text)}</v></c>'
         case Formatted():
-            return f'<c r="{place}" s="0"/>'
+            return f'<c r="{reference}" s="0"/>'
         case _:
-            return f'<c r="{place}" t="inlineStr"><is><t xml:space="preserve">{escape(cell)}</t></is></c>'
+            return f'<c r="{reference}" t="inlineStr"><is><t xml:space="preserve">{escape(cell)}</t></is></c>'
 
 
 def zipped(members: Mapping[str, bytes]) -> bytes:
-    """A deflated zip of these members."""
+    """Return a deflated zip of these members."""
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, part in members.items():
@@ -110,14 +109,14 @@ def zipped(members: Mapping[str, bytes]) -> bytes:
 
 
 def label_sheet(member: str, *rows: Sequence[Cell]) -> bytes:
-    """A workbook of the release with one sheet: the member's header and these rows."""
+    """Return a workbook of the release with one sheet: the member's header and these rows."""
     return workbook({"Sheet1": [POST_HEADER if member.startswith("SO/") else COMMIT_HEADER, *rows]})
 
 
 def release(folder: Path, changes: Mapping[str, bytes | None] | None = None) -> Path:
-    """A zip laid out as the authors' release: an empty label sheet in each of the ten workbooks but those changed.
+    """Write a zip laid out as the authors' release, with an empty label sheet in each of the ten workbooks.
 
-    ``changes`` gives other content by member name (without ``dataset/``); None leaves the member out.
+    ``changes`` maps member names (without ``dataset/``) to other content; None omits the member.
     """
     contents: dict[str, bytes | None] = {member: label_sheet(member) for member in MEMBERS} | dict(changes or {})
     path = folder / "release.zip"

@@ -1,1 +1,1 @@
-"""Agreement between raters: coefficients, checkpoints and their chart."""
+"""Inter-rater agreement: coefficients, checkpoints and their chart."""

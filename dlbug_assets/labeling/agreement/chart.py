@@ -1,6 +1,7 @@
-"""The course of agreement as a picture, and in sentences where it is too low.
+"""A chart of agreement over the checkpoints, and sentences where it is below the target.
 
-What belongs here: showing kappa. What doesn't: computing it (agreement.py), and how any chart looks (drawing.py).
+What belongs here: showing kappa. What doesn't: computing it (checkpoints.py), and the style of all charts
+(chart_style.py).
 """
 
 import math
@@ -10,24 +11,24 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from dlbug_assets import chart_style
-from dlbug_assets.labeling.agreement.checkpoints import CUMULATIVE
 from dlbug_assets.labeling.agreement.ratings import IS_BUG
+from dlbug_assets.labeling.agreement.subsets import CUMULATIVE
 from dlbug_assets.labeling.items import FIRST_ROUND
 from dlbug_assets.protocol.taxonomy import REQUIRED_DIMENSIONS, SOURCES
 
 if TYPE_CHECKING:
     import altair as alt
 
-#: What every item or bug must be labelled with, so that kappa there speaks for the whole queue.
+#: The dimensions in which every item or bug has a label, so that their kappa covers the whole queue.
 SHOWN = (IS_BUG, *REQUIRED_DIMENSIONS)
 NOTHING_YET = "No two raters have labelled the same items yet."
 
 TITLE = "Agreement of raters over the checkpoints"
 NOTES = (
-    "Cohen's kappa of all items so far, at each percent of the queue's newest round.",
-    "Bars: analytic 95% intervals, cut at the edges. Dashed: the study's target.",
+    "Cohen's kappa of all items up to each checkpoint of the queue's newest round, in percent.",
+    "Bars: analytic 95% intervals, clipped to the axis. Dashed: the study's target.",
 )
-#: The rows that are drawn.
+#: The rows of the chart.
 QUERY = """
 select kappas.source, kappas.dimension, kappas.checkpoint, kappas.units, kappas.kappa, kappas.kappa_low,
     kappas.kappa_high, study.kappa_target
@@ -43,10 +44,10 @@ _STEP = 0.2
 
 
 def chart(kappas: pl.DataFrame, target: float = 0.8) -> str:
-    """Markdown with a picture of cumulative kappa over the checkpoints: a panel per dimension, a line per source.
+    """Return Markdown with the chart of :func:`picture`, or a sentence if no kappa is defined.
 
-    ``kappas`` is labeling.kappa_checkpoints, of which the newest round counts, ``target`` the study's ``kappa_target``.
-    Without any kappa a sentence says so.
+    ``kappas`` is labeling.kappa_checkpoints, of which the newest round is shown, ``target`` the study's
+    ``kappa_target``.
     """
     shown = (
         kappas.filter(
@@ -65,16 +66,16 @@ def chart(kappas: pl.DataFrame, target: float = 0.8) -> str:
 
 
 def missing(shown: pl.DataFrame) -> str | None:
-    """Why there is nothing to draw, or None."""
+    """Return why there is no chart, or None."""
     return NOTHING_YET if shown["kappa"].drop_nulls().is_empty() else None
 
 
 def words(shown: pl.DataFrame) -> str:
-    """The newest kappa of each source and dimension, for those who do not see the picture."""
+    """Return the chart's text alternative: the newest kappa of each source and dimension."""
     newest = shown.sort("checkpoint").group_by("source", "dimension", maintain_order=True).last()
     return (
         "; ".join(
-            f"{row['source']}, {_in_words(row['dimension'])}: "
+            f"{row['source']}, {_dimension_text(row['dimension'])}: "
             + ("undefined" if row["kappa"] is None else f"{row['kappa']:z.2f}")
             + f" at {row['checkpoint']}%"
             for row in newest.sort("source", "dimension").to_dicts()
@@ -84,16 +85,20 @@ def words(shown: pl.DataFrame) -> str:
 
 
 def picture(shown: pl.DataFrame, title: str, notes: Sequence[str]) -> "alt.TopLevelMixin":
-    """The chart of the rows of :data:`QUERY`: a panel per dimension, a line per source, broken where kappa is
-    undefined. Bars are cut at 1, which no kappa passes, and below the lowest kappa."""
-    import altair as alt  # noqa: PLC0415 - see drawing.py
+    """Return the chart of the rows of :data:`QUERY`: cumulative kappa over the checkpoints.
 
-    # Below the lowest kappa, not below the lowest bound: wide first intervals would squeeze all later ones to nothing.
-    bottom = math.floor(min(0.0, shown["kappa"].min()) / _STEP) * _STEP
-    panels = [_in_words(dimension) for dimension in SHOWN]
+    One panel per dimension and one line per source, interrupted where kappa is undefined. Intervals are clipped at 1,
+    the maximum of kappa, and just below the lowest kappa.
+    """
+    import altair as alt  # noqa: PLC0415 - see chart_style.py
+
+    # Clipped below the lowest kappa, not at the lowest limit: the wide first intervals would flatten all later ones.
+    lowest = min(shown["kappa"].drop_nulls(), default=0.0)
+    bottom = math.floor(min(0.0, lowest) / _STEP) * _STEP
+    panels = [_dimension_text(dimension) for dimension in SHOWN]
     rows = shown.with_columns(
         panel=pl.col("dimension").replace(dict(zip(SHOWN, panels, strict=True))),
-        # Sources lie side by side, so that intervals at the same checkpoint do not cover each other.
+        # Sources are shifted apart, so that intervals at the same checkpoint do not overlap.
         percent=pl.col("checkpoint") + pl.when(pl.col("source") == SOURCES[0]).then(-0.7).otherwise(0.7),
         low=pl.max_horizontal("kappa_low", pl.lit(bottom)),
         high=pl.min_horizontal("kappa_high", pl.lit(1.0)),
@@ -119,11 +124,11 @@ def picture(shown: pl.DataFrame, title: str, notes: Sequence[str]) -> "alt.TopLe
     )
 
 
-def disagreeing(kappas: pl.DataFrame, target: float) -> list[str]:
-    """One sentence for each source and dimension whose newest kappa, of the newest round, is below the target.
+def below_target(kappas: pl.DataFrame, target: float) -> list[str]:
+    """Return a sentence for each source and dimension whose newest kappa of the newest round is below the target.
 
-    ``kappas`` is labeling.kappa_checkpoints, of which the cumulative rows count. In their order; the sources taken
-    together are left out. Names the categories that the raters disagree on most.
+    ``kappas`` is labeling.kappa_checkpoints, of which the cumulative rows count, in their order; the union of the
+    sources is left out. A sentence lists the categories with the lowest kappa.
     """
     series = ("source", "dimension")
     newest = (
@@ -135,8 +140,8 @@ def disagreeing(kappas: pl.DataFrame, target: float) -> list[str]:
     for row in newest.filter(pl.col("kappa") < target).to_dicts():
         kappa, low, high = (_number(row[name]) for name in ("kappa", "kappa_low", "kappa_high"))
         sentences.append(
-            f"{row['source']}, {_in_words(row['dimension'])}: kappa {kappa} (95% interval {low} to {high}) "
-            f"at {row['checkpoint']}% of {_of(row['round'])} is below the target of {target:g}"
+            f"{row['source']}, {_dimension_text(row['dimension'])}: kappa {kappa} (95% interval {low} to {high}) "
+            f"at {row['checkpoint']}% of {_round_text(row['round'])} is below the target of {target:g}"
             + (f"; lowest for {row['disagree_most']}." if row["disagree_most"] else ".")
         )
     return sentences
@@ -146,9 +151,9 @@ def _number(kappa: float) -> str:
     return f"{kappa:z.3f}"
 
 
-def _of(number: int) -> str:
+def _round_text(number: int) -> str:
     return "the queue" if number == FIRST_ROUND else f"round {number}"
 
 
-def _in_words(dimension: str) -> str:
+def _dimension_text(dimension: str) -> str:
     return {IS_BUG: "is it a bug"}.get(dimension, dimension.replace("_", " "))

@@ -1,22 +1,22 @@
-"""The tables kappa_checkpoints and category_kappa, with the chart that the UI shows beside them."""
+"""The tables kappa_checkpoints and category_kappa, with a chart for the UI."""
 
 import polars as pl
 
-from dlbug_assets.labeling.agreement.chart import chart, disagreeing
+from dlbug_assets.labeling.agreement.chart import below_target, chart
 from dlbug_assets.labeling.agreement.checkpoints import measure
 from dlbug_assets.protocol.study import Study
 from dlbug_assets.warehouse.rows import Markdown, Rows
 
 
 def kappa_checkpoints(labels: pl.DataFrame, items: pl.DataFrame, study: Study) -> dict[str, Rows]:
-    """Return the rows of labeling.kappa_checkpoints and labeling.category_kappa (see
-    :func:`~dlbug_assets.labeling.agreement.checkpoints.measure`).
+    """Return the rows of labeling.kappa_checkpoints and labeling.category_kappa.
 
-    ``labels`` is labeling.rater_labels, ``items`` labeling.items.
+    ``labels`` is labeling.rater_labels, ``items`` labeling.items. See
+    :func:`~dlbug_assets.labeling.agreement.checkpoints.measure`.
     """
     target = study.labeling.kappa_target
     agreement = measure(labels, items, study)
-    below = disagreeing(agreement.kappa_checkpoints, target) or ["Nothing is below the target."]
+    below = below_target(agreement.kappa_checkpoints, target) or ["Nothing is below the target."]
     shown = {
         "agreement": Markdown(chart(agreement.kappa_checkpoints, target)),
         "below the target": Markdown("\n".join(f"- {sentence}" for sentence in below)),

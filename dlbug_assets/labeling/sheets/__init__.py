@@ -1,1 +1,1 @@
-"""Sheets for raters and the adjudicator: out, in, and what they contain."""
+"""Sheets for raters and the adjudicator: their content, export, submission and validation."""

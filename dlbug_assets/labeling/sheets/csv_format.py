@@ -1,56 +1,55 @@
-"""A sheet as a CSV file, and back: what a spreadsheet would run as a formula is kept from running."""
+"""Sheets as CSV files, with cells escaped so that no spreadsheet runs them as formulas."""
 
 import csv
 import io
 from collections.abc import Iterator
 
-from dlbug_assets.labeling.sheets.assignments import Sheet, columns
+from dlbug_assets.labeling.sheets.assignments import Sheet
 
-#: A cell that begins with one of these is run, or could be, by a spreadsheet that opens the file.
-_RUNS = ("=", "+", "-", "@", "\t", "\r")
-_SHIELD = "'"
+#: Spreadsheets may run a cell as a formula if it begins with one of these.
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+_ESCAPE = "'"
 
 
 def to_csv(sheet: Sheet) -> bytes:
-    """The file's bytes: UTF-8 with a byte order mark, without which Excel takes another encoding."""
+    """Return the file's content: UTF-8 with a byte order mark, without which Excel assumes another encoding."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\r\n")
-    names = columns(sheet)
-    writer.writerow(names)
+    writer.writerow(sheet.columns)
     for row in sheet.rows:
-        writer.writerow([_shielded(row.get(name)) for name in names])
+        writer.writerow([_escape(row.get(name)) for name in sheet.columns])
     return text.getvalue().encode("utf-8-sig")
 
 
 def from_csv(content: bytes) -> Iterator[tuple[int, list[str]]]:
-    """The rows of a CSV file with the line each begins at, header included; commas, semicolons or tabs between cells.
+    """Yield each row of a CSV file with the number of its first line, including the header.
 
-    Raises ValueError for what is no text, csv.Error for what is no CSV.
+    Cells are separated by commas, semicolons or tabs. Raises ValueError for content that is not text, csv.Error for
+    text that is not CSV.
     """
-    text = _decoded(content)
+    text = _decode(content)
     head = text.split("\n", 1)[0]
     separator = max(",;\t", key=head.count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     line = 1
     for cells in reader:
-        yield line, [unshielded(cell) for cell in cells]
+        yield line, [unescape(cell) for cell in cells]
         line = reader.line_num + 1
 
 
-def _shielded(value: object) -> str:
+def _escape(value: object) -> str:
     text = "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
-    return f"{_SHIELD}{text}" if text.startswith((*_RUNS, _SHIELD)) else text
+    return f"{_ESCAPE}{text}" if text.startswith((*_FORMULA_STARTS, _ESCAPE)) else text
 
 
-def unshielded(cell: str) -> str:
-    """What a cell held before it was kept from running."""
-    return cell[1:] if cell.startswith(_SHIELD) and cell[1:].startswith((*_RUNS, _SHIELD)) else cell
+def unescape(cell: str) -> str:
+    """Return the content of a cell without the apostrophe that keeps spreadsheets from running it as a formula."""
+    return cell[1:] if cell.startswith(_ESCAPE) and cell[1:].startswith((*_FORMULA_STARTS, _ESCAPE)) else cell
 
 
-def _decoded(content: bytes) -> str:
-    for mark, encoding in ((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16")):
-        if content.startswith(mark):
-            return content.decode(encoding)
+def _decode(content: bytes) -> str:
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return content.decode("utf-16")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:

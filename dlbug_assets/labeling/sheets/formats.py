@@ -1,3 +1,3 @@
-"""The formats of a sheet, by themselves: the command line names them without loading what writes sheets."""
+"""The formats of a sheet, in a module of their own so that the command line loads nothing else."""
 
 XLSX, CSV, LABEL_STUDIO = FORMATS = ("xlsx", "csv", "label-studio")

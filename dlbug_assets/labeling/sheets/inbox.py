@@ -15,37 +15,42 @@ from dlbug_assets.clock import Clock
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.layout import check_folder
 
-_STAMP = "%Y%m%dT%H%M%S%f"
-#: A file that was written to less long ago may still be growing.
+_TIMESTAMP = "%Y%m%dT%H%M%S%f"
+#: A file that was changed less than this long ago may still be growing.
 SETTLES_SECONDS = 10
 
 
 @dataclass(frozen=True)
 class Version:
-    """A file as it was received at some moment."""
+    """One received version of a submitted file, in a folder of the archive."""
 
     folder: Path
 
     @functools.cached_property
     def path(self) -> Path:
+        """The path of the file. Raises :class:`DlbugError` if the folder cannot be read."""
         try:
             return next(self.folder.iterdir())
         except OSError as error:
-            raise unreadable(self.folder, error) from None
+            raise unreadable_error(self.folder, error) from None
 
     @functools.cached_property
     def received_at(self) -> datetime:
-        """UTC, without zone."""
-        return datetime.strptime(self.folder.name.split("-")[0], _STAMP)
+        """When it was received: UTC, without time zone."""
+        return datetime.strptime(self.folder.name.split("-")[0], _TIMESTAMP)
 
     @property
     def digest(self) -> str:
+        """The first 16 hex digits of its content's SHA-256."""
         return self.folder.name.split("-")[1]
 
 
 def settled_files(inbox: Path, clock: Clock) -> tuple[list[Path], list[Path]]:
-    """Return the files of the inbox that are complete, and those that may still be growing; each by name. Raises
-    :class:`DlbugError` for an inbox that cannot be opened."""
+    """Return the files of the inbox that are complete, and those that may still be growing, each sorted by name.
+
+    Hidden files, lock files of office programs, symbolic links and folders are ignored. Raises :class:`DlbugError` if
+    the inbox cannot be opened.
+    """
     check_folder(inbox, "move it away and import the sheets again")
     settled, growing = [], []
     now = clock.now().timestamp()
@@ -58,18 +63,18 @@ def settled_files(inbox: Path, clock: Clock) -> tuple[list[Path], list[Path]]:
 
 
 def file_stats(paths: Iterable[Path]) -> list[tuple[str, int, int]]:
-    """Files as they are now: name, bytes, time of the last change (ns since 1970)."""
+    """Return the name, size in bytes and modification time (ns since 1970) of files."""
     return [(path.name, stat.st_size, stat.st_mtime_ns) for path, stat in ((path, path.stat()) for path in paths)]
 
 
 def receive(paths: Iterable[Path], archive: Path, clock: Clock) -> list[str]:
-    """Keep a copy of each file that is not what was received last under its name; returns the names of those.
+    """Archive each file whose content differs from the last version of the same name; return the names of those.
 
-    Raises :class:`DlbugError` for a full disk or a folder that cannot be written.
+    Raises :class:`DlbugError` if the disk is full or a folder cannot be written.
     """
-    before = versions(archive)
-    newest = {version.path.name: version.digest for version in before}
-    last = before[-1].received_at if before else datetime.min
+    archived = versions(archive)
+    newest = {version.path.name: version.digest for version in archived}
+    last = archived[-1].received_at if archived else datetime.min
     new = []
     for path in paths:
         try:
@@ -77,9 +82,9 @@ def receive(paths: Iterable[Path], archive: Path, clock: Clock) -> list[str]:
             digest = hashlib.sha256(content).hexdigest()[:16]
             if newest.get(path.name) == digest:
                 continue
-            # Moments rise, whatever the clock does: their order is the order of arrival.
+            # Timestamps always increase, even if the clock is set back: they define the order of arrival.
             last = max(clock.now().replace(tzinfo=None), last + timedelta(microseconds=1))
-            folder = archive / f"{last:{_STAMP}}-{digest}"
+            folder = archive / f"{last:{_TIMESTAMP}}-{digest}"
             unfinished = archive / f".unfinished-{folder.name}"
             shutil.rmtree(unfinished, ignore_errors=True)
             unfinished.mkdir(parents=True)
@@ -97,24 +102,28 @@ def receive(paths: Iterable[Path], archive: Path, clock: Clock) -> list[str]:
 
 
 def versions(archive: Path) -> list[Version]:
-    """Return everything that was received, in the order of arrival. Raises :class:`DlbugError` for an archive that
-    cannot be opened."""
-    check_folder(archive, "restore it from a backup: it holds every label")
+    """Return all received versions in the order of arrival.
+
+    Raises :class:`DlbugError` if the archive cannot be opened.
+    """
+    check_folder(archive, "restore it from a backup: it contains every label")
     return [Version(path) for path in sorted(archive.glob("[0-9]*"))]
 
 
-def hand_in(paths: Sequence[Path], folder: Path, clock: Clock) -> None:
-    """Copy files into the inbox, each as a whole, with the time of now; ``folder`` has inbox and received. What stands
-    there under the name of one is received first, if it was not: it may be somebody else's. Raises
-    :class:`DlbugError`."""
+def submit(paths: Sequence[Path], folder: Path, clock: Clock) -> None:
+    """Copy files into the inbox atomically; ``folder`` contains inbox and received.
+
+    A file of the same name that is in the inbox is received first: it may be somebody else's. Raises
+    :class:`DlbugError` if a file cannot be copied or two have the same name.
+    """
     inbox = folder / "inbox"
     check_folder(inbox, "move it away")
     names = Counter(path.name for path in paths)
     repeated = [path for path in paths if names[path.name] > 1]
     if repeated:
         raise DlbugError(
-            f"{' and '.join(map(str, repeated))} have the same name, by which the versions of a file are told apart: "
-            "give each its own."
+            f"{' and '.join(map(str, repeated))} have the same name, which identifies the versions of a file: rename "
+            "one of them"
         )
     receive((inbox / name for name in names if (inbox / name).is_file()), folder / "received", clock)
     for path in paths:
@@ -122,14 +131,14 @@ def hand_in(paths: Sequence[Path], folder: Path, clock: Clock) -> None:
             inbox.mkdir(parents=True, exist_ok=True)
             unfinished = inbox / f".unfinished-{path.name}"
             shutil.copyfile(path, unfinished)
-            # A whole file has nothing to wait for.
+            # Dated back, because a complete file need not wait until it is settled.
             settled = clock.now().timestamp() - SETTLES_SECONDS
             os.utime(unfinished, (settled, settled))
             unfinished.replace(inbox / path.name)
         except OSError as error:
-            raise DlbugError(f"cannot hand in {path}: {error.strerror}") from None
+            raise DlbugError(f"cannot copy {path} into the inbox: {error.strerror}") from None
 
 
-def unreadable(path: Path, error: OSError) -> DlbugError:
+def unreadable_error(path: Path, error: OSError) -> DlbugError:
     """Return the error for a submitted file that cannot be read."""
     return DlbugError(f"cannot read {path}: {error.strerror}. Make it and its folder readable, and run again.")

@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 
 from dlbug_assets import chart_style
-from dlbug_assets.labeling.agreement.chart import NOTES, NOTHING_YET, TITLE, chart, disagreeing, picture, words
+from dlbug_assets.labeling.agreement.chart import NOTES, NOTHING_YET, TITLE, below_target, chart, picture, words
 from dlbug_assets.labeling.agreement.checkpoints import KAPPA_CHECKPOINTS
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -13,20 +13,20 @@ CHECKPOINTS = (5, 10, *range(20, 101, 10))
 
 @pytest.fixture(scope="module")
 def kappas():
-    """Rows of kappa_checkpoints, cumulative unless said: (source, dimension, checkpoint, kappa, low, high, worst)."""
+    """Return rows of kappa_checkpoints from (source, dimension, checkpoint, kappa, low, high, disagree_most)."""
 
     def frame(*rows, scope="cumulative", number=1):
         names = ("source", "dimension", "checkpoint", "kappa", "kappa_low", "kappa_high", "disagree_most")
-        said = {"scope": scope, "round": number}
-        made = [dict.fromkeys(KAPPA_CHECKPOINTS) | dict(zip(names, row, strict=False)) | said for row in rows]
-        return pl.DataFrame(made, schema=KAPPA_CHECKPOINTS)
+        key = {"scope": scope, "round": number}
+        full = [dict.fromkeys(KAPPA_CHECKPOINTS) | dict(zip(names, row, strict=False)) | key for row in rows]
+        return pl.DataFrame(full, schema=KAPPA_CHECKPOINTS)
 
     return frame
 
 
 @pytest.fixture(scope="module")
 def shown(kappas):
-    """The rows that are drawn, for a target."""
+    """Return the rows of the chart, for a target."""
 
     def rows(*of_kappas, target=0.8):
         return kappas(*of_kappas).with_columns(kappa_target=pl.lit(target))
@@ -35,16 +35,16 @@ def shown(kappas):
 
 
 def data(rows):
-    """What the chart is drawn of, and the chart."""
-    described = picture(rows, TITLE, NOTES).to_dict()
-    return pl.DataFrame(next(iter(described["datasets"].values()))), described
+    """Return the chart's data and its Vega-Lite specification."""
+    spec = picture(rows, TITLE, NOTES).to_dict()
+    return pl.DataFrame(next(iter(spec["datasets"].values()))), spec
 
 
 def texts(svg):
     return [text.text for text in ET.fromstring(svg).iter(f"{SVG}text")]  # noqa: S314 (our own)
 
 
-def test_a_panel_for_each_dimension_in_the_order_of_labelling(shown):
+def test_each_dimension_has_a_panel_in_labelling_order(shown):
     rows = shown(
         *(("GitHub", dimension, 5, 0.5, 0.4, 0.6) for dimension in ("effect", "root_cause", "bug_type", "is_bug"))
     )
@@ -53,33 +53,31 @@ def test_a_panel_for_each_dimension_in_the_order_of_labelling(shown):
     assert [text for text in written if text in panels] == panels
 
 
-def test_bars_are_cut_at_one_and_below_the_lowest_kappa(shown):
-    rows, described = data(
+def test_intervals_are_clipped_at_one_and_below_the_lowest_kappa(shown):
+    rows, spec = data(
         shown(("GitHub", "effect", 5, -0.45, -0.9, 0.0), ("Stack Overflow", "bug_type", 10, 0.2, -0.8, 1.2))
     )
     assert rows["low"].round(6).to_list() == [-0.6, -0.6]
     assert rows["high"].to_list() == [0.0, 1.0]
-    scales = [layer["encoding"]["y"]["scale"] for layer in described["spec"]["layer"] if "scale" in
+    scales = [layer["encoding"]["y"]["scale"] for layer in spec["spec"]["layer"] if "scale" in
               layer["encoding"]["y"]]  # fmt: skip
     assert {tuple(round(end, 6) for end in scale["domain"]) for scale in scales} == {(-0.6, 1)}
 
 
-def test_sources_lie_beside_each_other_and_can_be_told_apart_without_colour(shown):
-    rows, described = data(
-        shown(("Stack Overflow", "is_bug", 10, 0.5, 0.4, 0.6), ("GitHub", "is_bug", 10, 0.5, 0.4, 0.6))
-    )
+def test_sources_are_side_by_side_with_different_shapes(shown):
+    rows, spec = data(shown(("Stack Overflow", "is_bug", 10, 0.5, 0.4, 0.6), ("GitHub", "is_bug", 10, 0.5, 0.4, 0.6)))
     assert rows["percent"].round(6).to_list() == [9.3, 10.7]
-    shapes = described["spec"]["layer"][-1]["encoding"]["shape"]["scale"]
+    shapes = spec["spec"]["layer"][-1]["encoding"]["shape"]["scale"]
     assert shapes == {"domain": ["Stack Overflow", "GitHub"], "range": ["circle", "square"]}
 
 
-def test_the_target_is_the_studys(shown):
-    rows, described = data(shown(("GitHub", "effect", 5, 0.5, 0.4, 0.6), target=0.9))
+def test_the_target_line_is_at_the_studys_target(shown):
+    rows, spec = data(shown(("GitHub", "effect", 5, 0.5, 0.4, 0.6), target=0.9))
     assert rows["kappa_target"].to_list() == [0.9]
-    assert described["spec"]["layer"][0]["encoding"] == {"y": {"field": "kappa_target", "type": "quantitative"}}
+    assert spec["spec"]["layer"][0]["encoding"] == {"y": {"field": "kappa_target", "type": "quantitative"}}
 
 
-def test_a_line_is_broken_where_kappa_is_undefined(shown):
+def test_lines_are_interrupted_where_kappa_is_undefined(shown):
     rows = shown(
         *(("GitHub", "effect", checkpoint, kappa, kappa, kappa)
           for checkpoint, kappa in ((5, 0.0), (10, 0.5), (20, None), (30, 0.5), (40, 1.0)))
@@ -87,13 +85,13 @@ def test_a_line_is_broken_where_kappa_is_undefined(shown):
     svg = chart_style.svg(picture(rows, TITLE, NOTES), "kappa", words(rows))
     tree = ET.fromstring(svg)  # noqa: S314 (our own)
     line = next(path for path in tree.iter(f"{SVG}path") if path.get("stroke-width") == "1.5")
-    assert line.get("d").count("M") == 2
+    assert line.attrib["d"].count("M") == 2
     bars = [bar for bar in tree.iter(f"{SVG}line") if bar.get("stroke-width") == "5"]
     assert len(bars) == 4
     assert "NaN" not in svg and "null" not in svg
 
 
-def test_words_tell_the_newest_kappa_of_each_source_and_dimension(shown):
+def test_the_text_alternative_lists_the_newest_kappa_per_source_and_dimension(shown):
     rows = shown(
         ("Stack Overflow", "is_bug", 10, 0.5, 0.4, 0.6),
         ("Stack Overflow", "is_bug", 5, 0.1, 0.4, 0.6),
@@ -105,14 +103,14 @@ def test_words_tell_the_newest_kappa_of_each_source_and_dimension(shown):
     )
 
 
-def test_without_a_kappa_there_is_a_sentence_instead(kappas):
+def test_a_sentence_replaces_a_chart_without_kappa(kappas):
     assert chart(kappas()) == NOTHING_YET == "No two raters have labelled the same items yet."
     assert chart(kappas(("GitHub", "is_bug", 5, None, None, None))) == NOTHING_YET
     assert chart(kappas(("GitHub", "is_bug", 5, 0.5, 0.4, 0.6), scope="increment")) == NOTHING_YET
     assert chart(kappas(("all", "is_bug", 5, 0.5, 0.4, 0.6))) == NOTHING_YET
 
 
-def test_a_full_chart_is_a_small_picture_that_does_not_depend_on_the_order_of_rows(kappas):
+def test_a_full_chart_is_small_and_independent_of_row_order(kappas):
     frame = kappas(
         *(
             (source, dimension, checkpoint, 0.123456 + checkpoint / 123, -0.0123456, 0.98765)
@@ -127,7 +125,7 @@ def test_a_full_chart_is_a_small_picture_that_does_not_depend_on_the_order_of_ro
     assert chart(frame.reverse()) == markdown
 
 
-def test_what_is_below_the_target_is_named_with_its_worst_categories(kappas):
+def test_below_target_lists_the_lowest_categories(kappas):
     of_kappas = kappas(
         ("Stack Overflow", "is_bug", 10, 0.7, 0.6, 0.8),
         ("Stack Overflow", "bug_type", 5, 0.1, 0.0, 0.2),
@@ -139,7 +137,7 @@ def test_what_is_below_the_target_is_named_with_its_worst_categories(kappas):
         ("GitHub", "effect", 10, None, None, None),
         ("all", "bug_type", 10, 0.5, 0.4, 0.6),
     )
-    assert disagreeing(of_kappas, 0.8) == [
+    assert below_target(of_kappas, 0.8) == [
         "Stack Overflow, is it a bug: kappa 0.700 (95% interval 0.600 to 0.800) at 10% of the queue is below the "
         "target of 0.8.",
         "Stack Overflow, bug type: kappa 0.613 (95% interval 0.510 to 1.025) at 10% of the queue is below the target "
@@ -149,32 +147,32 @@ def test_what_is_below_the_target_is_named_with_its_worst_categories(kappas):
     ]
 
 
-def test_increments_do_not_count_as_the_newest(kappas):
+def test_below_target_ignores_increments(kappas):
     both = pl.concat(
         [
             kappas(("GitHub", "effect", 5, 0.3, 0.2, 0.4)),
             kappas(("GitHub", "effect", 10, 0.9, 0.8, 1.0), scope="increment"),
         ]
     )
-    assert disagreeing(both, 0.8) == [
+    assert below_target(both, 0.8) == [
         "GitHub, effect: kappa 0.300 (95% interval 0.200 to 0.400) at 5% of the queue is below the target of 0.8."
     ]
-    assert disagreeing(both, 0.3) == []
+    assert below_target(both, 0.3) == []
 
 
-def test_a_new_round_begins_anew(kappas):
+def test_only_the_newest_round_is_shown(kappas):
     both = pl.concat(
         [
             kappas(("GitHub", "effect", 100, 0.9, 0.8, 1.0)),
             kappas(("GitHub", "effect", 5, 0.3, 0.2, 0.4), number=2),
         ]
     )
-    assert disagreeing(both, 0.8) == [
+    assert below_target(both, 0.8) == [
         "GitHub, effect: kappa 0.300 (95% interval 0.200 to 0.400) at 5% of round 2 is below the target of 0.8."
     ]
     newest = kappas(("GitHub", "effect", 5, 0.3, 0.2, 0.4), number=2)
     assert chart(both) == chart(newest)
 
 
-def test_nothing_is_below_the_target_of_no_kappa(kappas):
-    assert disagreeing(kappas(), 0.8) == []
+def test_nothing_is_below_the_target_without_kappa(kappas):
+    assert below_target(kappas(), 0.8) == []

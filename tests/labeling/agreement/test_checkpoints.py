@@ -1,4 +1,5 @@
 import warnings
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -13,10 +14,15 @@ BUG_TYPES = ("API Bug", "Coding Bug", "Data Bug")
 
 
 @pytest.fixture(autouse=True)
-def _no_warning_leaks():
+def _warnings_are_errors():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         yield
+
+
+def statsmodels_kappa(table: np.ndarray) -> Any:
+    """Return statsmodels' result, whose attributes its class does not declare."""
+    return cohens_kappa(table)
 
 
 def one(table, **key):
@@ -26,12 +32,12 @@ def one(table, **key):
 
 
 @pytest.fixture(scope="session")
-def said(hand_in):
-    """Rows of the dimensions pass: what each rater calls the single bug of SO-0, SO-1 .."""
+def rated(rater_row):
+    """Return rows of the dimensions pass: each rater's bug type of the single bug of SO-0, SO-1 .."""
 
     def rows(batch=100, **bug_types):
         return [
-            hand_in(f"SO-{n}", rater, batch, bug_type=kind)
+            rater_row(f"SO-{n}", rater, batch, bug_type=kind)
             for rater, kinds in bug_types.items()
             for n, kind in enumerate(kinds)
             if kind
@@ -48,16 +54,16 @@ def posts(make_items):
     return items
 
 
-def test_kappa_of_a_two_by_two_table_computed_by_hand(hand_in, posts, study, taken):
+def test_kappa_of_a_two_by_two_table_computed_by_hand(rater_row, posts, study, validated):
     # 20 both yes, 5 only ann, 10 only bob, 15 both no: observed .7, expected .5 * .6 + .5 * .4 = .5, kappa .4
     answers = [(1, 1)] * 20 + [(1, 0)] * 5 + [(0, 1)] * 10 + [(0, 0)] * 15
     items = posts(50)
     rows = [
-        hand_in(f"SO-{n}", rater, bug_index=index)
+        rater_row(f"SO-{n}", rater, bug_index=index)
         for n, pair in enumerate(answers)
         for rater, index in zip(("ann", "bob"), pair, strict=True)
     ]
-    table = measure(taken(rows, items, study), items, study).kappa_checkpoints
+    table = measure(validated(rows, items, study), items, study).kappa_checkpoints
     assert table.schema == KAPPA_CHECKPOINTS
     row = one(table, dimension="is_bug", checkpoint=100)
     assert (row["units"], row["undefined_reason"], row["reached_target"]) == (50, None, False)
@@ -85,11 +91,11 @@ answers = st.lists(st.tuples(st.sampled_from(BUG_TYPES), st.sampled_from(BUG_TYP
 @pytest.mark.slow
 @settings(max_examples=25)
 @given(answers)
-def test_kappa_is_that_of_statsmodels(said, posts, study, taken, pairs):
+def test_kappa_equals_that_of_statsmodels(rated, posts, study, validated, pairs):
     items = posts(len(pairs))
     first, second = zip(*pairs, strict=True)
     row = one(
-        measure(taken(said(ann=first, bob=second), items, study), items, study).kappa_checkpoints,
+        measure(validated(rated(ann=first, bob=second), items, study), items, study).kappa_checkpoints,
         dimension="bug_type",
         checkpoint=100,
     )
@@ -103,7 +109,7 @@ def test_kappa_is_that_of_statsmodels(said, posts, study, taken, pairs):
         assert row["observed_agreement"] == row["expected_agreement"] == 1
         return
     with np.errstate(all="ignore"):
-        expected = cohens_kappa(table)
+        expected = statsmodels_kappa(table)
     assert row["kappa"] == pytest.approx(expected.kappa)
     assert row["undefined_reason"] is None
     assert row["alpha"] is not None
@@ -116,12 +122,12 @@ def test_kappa_is_that_of_statsmodels(said, posts, study, taken, pairs):
         assert row["reached_target"]
 
 
-def test_low_agreement_at_5_percent_stays_low_after_relabelling(said, make_items, study, taken):
+def test_relabelling_does_not_change_earlier_checkpoints(rated, make_items, study, validated):
     items = make_items({"SO-0": 5, "SO-1": 5, "SO-2": 10, "SO-3": 10})
     a, c = "API Bug", "Coding Bug"
-    rows = said(5, ann=[a, c], bob=[c, a])
-    rows += said(10, ann=[a, c, a, c], bob=[a, c, a, c])
-    table = measure(taken(rows, items, study), items, study).kappa_checkpoints
+    rows = rated(5, ann=[a, c], bob=[c, a])
+    rows += rated(10, ann=[a, c, a, c], bob=[a, c, a, c])
+    table = measure(validated(rows, items, study), items, study).kappa_checkpoints
     kappas = {
         (row["checkpoint"], row["scope"]): (row["units"], row["kappa"])
         for row in table.filter(pl.col("dimension") == "bug_type", pl.col("source") == "Stack Overflow").to_dicts()
@@ -134,44 +140,44 @@ def test_low_agreement_at_5_percent_stays_low_after_relabelling(said, make_items
     }
 
 
-def test_each_round_of_the_queue_has_checkpoints_of_its_own(hand_in, make_items, study, taken):
+def test_each_round_has_its_own_checkpoints(rater_row, make_items, study, validated):
     items = make_items({"SO-0": 5, "SO-1": 5, "r2-SO-0": 5, "r2-SO-1": 5})
     kinds = {"SO-0": ("API Bug", "API Bug"), "SO-1": ("Coding Bug", "Coding Bug")}
     kinds |= {"r2-SO-0": ("API Bug", "Coding Bug"), "r2-SO-1": ("Coding Bug", "API Bug")}
 
-    def course(*names):
+    def kappas(*names):
         rows = [
-            hand_in(name, rater, 5, bug_type=kind)
+            rater_row(name, rater, 5, bug_type=kind)
             for name in names
             for rater, kind in zip(("ann", "bob"), kinds[name], strict=True)
             if (name, rater) not in missing
         ]
-        table = measure(taken(rows, items, study), items, study).kappa_checkpoints
+        table = measure(validated(rows, items, study), items, study).kappa_checkpoints
         of_types = table.filter(pl.col("source") == "all", dimension="bug_type", scope="cumulative")
         return of_types.select("round", "checkpoint", "units", "kappa").rows()
 
     missing = set()
-    assert course(*kinds) == [(1, 5, 2, 1.0), (2, 5, 2, -1.0)]
-    # That bob handed in his sheet for 5% of round 1 says nothing of his sheet for 5% of round 2.
+    assert kappas(*kinds) == [(1, 5, 2, 1.0), (2, 5, 2, -1.0)]
+    # Bob's sheet for 5% of round 1 does not count as his sheet for 5% of round 2.
     missing = {("r2-SO-0", "bob"), ("r2-SO-1", "bob")}
-    assert course(*kinds) == [(1, 5, 2, 1.0), (2, 5, 0, None)]
+    assert kappas(*kinds) == [(1, 5, 2, 1.0), (2, 5, 0, None)]
 
 
-def test_a_batch_counts_from_its_own_checkpoint_on(said, make_items, study, taken):
+def test_a_batch_counts_from_its_checkpoint(rated, make_items, study, validated):
     """An item of the first 5%, labelled late, does not appear at 5%."""
     items = make_items({"SO-0": 5, "SO-1": 5})
-    rows = said(5, ann=["API Bug"], bob=["API Bug"]) + said(100, ann=[None, "Data Bug"], bob=[None, "Data Bug"])
-    table = measure(taken(rows, items, study), items, study).kappa_checkpoints.filter(
+    rows = rated(5, ann=["API Bug"], bob=["API Bug"]) + rated(100, ann=[None, "Data Bug"], bob=[None, "Data Bug"])
+    table = measure(validated(rows, items, study), items, study).kappa_checkpoints.filter(
         pl.col("dimension") == "bug_type", pl.col("source") == "all", pl.col("scope") == "cumulative"
     )
     assert table.select("checkpoint", "units").rows() == [(5, 1), (10, 1), (100, 2)]
 
 
-def test_a_bug_that_a_rater_does_not_list_is_none(hand_in, posts, study, taken):
+def test_an_unlisted_bug_has_the_label_none(rater_row, posts, study, validated):
     items = posts(2)
-    rows = [hand_in(f"SO-{n}", rater, bug_type="API Bug") for n in range(2) for rater in ("ann", "bob")]
-    rows.append(hand_in("SO-0", "ann", bug_index=2, bug_type="Data Bug"))
-    labels = taken(rows, items, study)
+    rows = [rater_row(f"SO-{n}", rater, bug_type="API Bug") for n in range(2) for rater in ("ann", "bob")]
+    rows.append(rater_row("SO-0", "ann", bug_index=2, bug_type="Data Bug"))
+    labels = validated(rows, items, study)
     row = one(measure(labels, items, study).kappa_checkpoints, dimension="bug_type", checkpoint=100)
     assert row["units"] == 3
     assert row["observed_agreement"] == pytest.approx(2 / 3)
@@ -181,64 +187,66 @@ def test_a_bug_that_a_rater_does_not_list_is_none(hand_in, posts, study, taken):
     assert categories["category"].to_list() == ["API Bug", "Data Bug", "none"]
 
 
-def test_an_item_waits_for_the_other_rater(hand_in, said, posts, study, taken):
+def test_an_item_counts_once_both_raters_submitted_it(rater_row, rated, posts, study, validated):
     items = posts(2)
-    rows = said(ann=["API Bug", "Data Bug"])
-    rows += [hand_in("SO-0", "ann"), hand_in("SO-0", "bob"), hand_in("SO-1", "ann")]
-    table = measure(taken(rows, items, study), items, study).kappa_checkpoints
+    rows = rated(ann=["API Bug", "Data Bug"])
+    rows += [rater_row("SO-0", "ann"), rater_row("SO-0", "bob"), rater_row("SO-1", "ann")]
+    table = measure(validated(rows, items, study), items, study).kappa_checkpoints
     assert one(table, dimension="is_bug", checkpoint=100)["units"] == 1
     row = one(table, dimension="bug_type", checkpoint=100)
     assert (row["units"], row["kappa"], row["undefined_reason"]) == (0, None, "no units")
     assert row["observed_agreement"] is None
 
 
-def test_blank_stages_count_only_against_a_stage(hand_in, posts, study, taken):
+def test_blank_stages_count_only_if_another_rater_gave_one(rater_row, posts, study, validated):
     items = posts(3)
     rows = [
-        hand_in("SO-0", "ann", bug_type="API Bug", stage="Training"),
-        hand_in("SO-0", "bob", bug_type="API Bug"),
-        hand_in("SO-1", "ann", bug_type="API Bug", stage="Training"),
-        hand_in("SO-1", "bob", bug_type="API Bug", stage="Training"),
-        hand_in("SO-2", "ann", bug_type="API Bug"),
-        hand_in("SO-2", "bob", bug_type="API Bug"),
+        rater_row("SO-0", "ann", bug_type="API Bug", stage="Training"),
+        rater_row("SO-0", "bob", bug_type="API Bug"),
+        rater_row("SO-1", "ann", bug_type="API Bug", stage="Training"),
+        rater_row("SO-1", "bob", bug_type="API Bug", stage="Training"),
+        rater_row("SO-2", "ann", bug_type="API Bug"),
+        rater_row("SO-2", "bob", bug_type="API Bug"),
     ]
-    table = measure(taken(rows, items, study), items, study).kappa_checkpoints
+    table = measure(validated(rows, items, study), items, study).kappa_checkpoints
     row = one(table, dimension="stage", checkpoint=100)
     assert (row["units"], row["observed_agreement"]) == (2, 0.5)
     assert one(table, dimension="antipattern", checkpoint=100)["undefined_reason"] == "no units"
 
 
-def test_the_adjudicator_and_superseded_rows_do_not_count(hand_in, said, posts, study, taken):
+def test_the_adjudicator_and_superseded_rows_do_not_count(rater_row, rated, posts, study, validated):
     items = posts(2)
-    rows = said(ann=["API Bug", "Data Bug"], bob=["Data Bug", "Data Bug"], eve=["Coding Bug", "Coding Bug"])
-    rows.append(hand_in("SO-0", "bob", bug_type="API Bug", file="corrected.csv"))
-    row = one(measure(taken(rows, items, study), items, study).kappa_checkpoints, dimension="bug_type", checkpoint=100)
+    rows = rated(ann=["API Bug", "Data Bug"], bob=["Data Bug", "Data Bug"], eve=["Coding Bug", "Coding Bug"])
+    rows.append(rater_row("SO-0", "bob", bug_type="API Bug", file="corrected.csv"))
+    row = one(
+        measure(validated(rows, items, study), items, study).kappa_checkpoints, dimension="bug_type", checkpoint=100
+    )
     assert (row["units"], row["kappa"]) == (2, 1)
 
 
-def test_with_three_raters_kappa_is_the_mean_of_the_pairs(said, posts, make_study, taken):
+def test_with_three_raters_kappa_is_the_mean_of_the_pairs(rated, posts, make_study, validated):
     three = make_study(raters=("ann", "bob", "cid"))
     a, c = BUG_TYPES[:2]
-    says = {"ann": [a, a, c, c, a], "bob": [a, c, c, c, a], "cid": [a, a, c, a, c]}
+    kinds = {"ann": [a, a, c, c, a], "bob": [a, c, c, c, a], "cid": [a, a, c, a, c]}
     items = posts(5)
-    table = measure(taken(said(**says), items, three), items, three).kappa_checkpoints
+    table = measure(validated(rated(**kinds), items, three), items, three).kappa_checkpoints
     row = one(table, dimension="bug_type", checkpoint=100)
     results = []
     for x, y in (("ann", "bob"), ("ann", "cid"), ("bob", "cid")):
         table = np.zeros((2, 2))
-        for p, q in zip(says[x], says[y], strict=True):
+        for p, q in zip(kinds[x], kinds[y], strict=True):
             table[BUG_TYPES.index(p), BUG_TYPES.index(q)] += 1
-        results.append(cohens_kappa(table))
+        results.append(statsmodels_kappa(table))
     assert row["kappa"] == pytest.approx(np.mean([result.kappa for result in results]))
     assert row["kappa_low"] == pytest.approx(np.mean([result.kappa_low for result in results]))
     assert row["kappa_boot_low"] <= row["kappa"] <= row["kappa_boot_high"]
 
 
-def test_one_category_among_a_pair_leaves_the_mean_undefined(said, posts, make_study, taken):
+def test_a_pair_with_one_category_makes_the_mean_undefined(rated, posts, make_study, validated):
     three = make_study(raters=("ann", "bob", "cid"))
     a, c = BUG_TYPES[:2]
     items = posts(2)
-    labels = taken(said(ann=[a, a], bob=[a, a], cid=[a, c]), items, three)
+    labels = validated(rated(ann=[a, a], bob=[a, a], cid=[a, c]), items, three)
     row = one(measure(labels, items, three).kappa_checkpoints, dimension="bug_type", checkpoint=100)
     assert (row["kappa"], row["undefined_reason"]) == (None, "only one category was used by ann and bob")
     assert row["alpha"] is not None
@@ -247,15 +255,17 @@ def test_one_category_among_a_pair_leaves_the_mean_undefined(said, posts, make_s
         f"only one category was used by {x} and {y}" for x, y in (("ann", "cid"), ("bob", "cid")))}  # fmt: skip
 
 
-def test_all_is_the_union_of_the_sources(hand_in, make_items, study, taken):
+def test_all_is_the_union_of_the_sources(rater_row, make_items, study, validated):
     items = make_items({"SO-0": 5, "GH-0": 5, "SO-1": 10})
     rows = [
-        hand_in(item, r, 5, bug_type=t)
+        rater_row(item, r, 5, bug_type=t)
         for item, t in (("SO-0", "API Bug"), ("GH-0", "Data Bug"))
         for r in ("ann", "bob")
     ]
-    rows += [hand_in("SO-1", rater, 10, bug_type="API Bug") for rater in ("ann", "bob")]
-    table = measure(taken(rows, items, study), items, study).kappa_checkpoints.filter(pl.col("dimension") == "bug_type")
+    rows += [rater_row("SO-1", rater, 10, bug_type="API Bug") for rater in ("ann", "bob")]
+    table = measure(validated(rows, items, study), items, study).kappa_checkpoints.filter(
+        pl.col("dimension") == "bug_type"
+    )
     assert table.select("source", "checkpoint", "scope", "units").rows() == [
         ("Stack Overflow", 5, "cumulative", 1),
         ("Stack Overflow", 5, "increment", 1),
@@ -270,13 +280,13 @@ def test_all_is_the_union_of_the_sources(hand_in, make_items, study, taken):
     ]
 
 
-def test_category_kappa_is_one_against_the_rest(said, posts, study, taken):
+def test_category_kappa_compares_one_category_with_the_rest(rated, posts, study, validated):
     a, c, d = BUG_TYPES
     items = posts(6)
-    labels = taken(said(ann=[a, a, c, c, d, d], bob=[a, c, c, c, d, a]), items, study)
+    labels = validated(rated(ann=[a, a, c, c, d, d], bob=[a, c, c, c, d, a]), items, study)
     table = measure(labels, items, study).category_kappa
     assert table.schema == CATEGORY_KAPPA
-    expected = cohens_kappa(np.array([[1, 1], [1, 3]]))
+    expected = statsmodels_kappa(np.array([[1, 1], [1, 3]]))
     row = one(table, dimension="bug_type", checkpoint=100, category=a)
     assert (row["units"], row["undefined_reason"]) == (6, None)
     assert row["kappa"] == pytest.approx(expected.kappa)
@@ -284,8 +294,8 @@ def test_category_kappa_is_one_against_the_rest(said, posts, study, taken):
     checkpoints = measure(labels, items, study).kappa_checkpoints
     kappa_of = dict(table.filter(dimension="bug_type", source="all").select("category", "kappa").iter_rows())
     assert kappa_of == {a: pytest.approx(0.25), c: pytest.approx(2 / 3), d: pytest.approx(4 / 7)}
-    worst = one(checkpoints, dimension="bug_type", checkpoint=100)["disagree_most"]
-    assert worst == f"{a} (0.250), {d} (0.571), {c} (0.667)"
+    lowest = one(checkpoints, dimension="bug_type", checkpoint=100)["disagree_most"]
+    assert lowest == f"{a} (0.250), {d} (0.571), {c} (0.667)"
     assert one(checkpoints, dimension="effect", checkpoint=100)["disagree_most"] is None
     effects = table.filter(pl.col("dimension") == "effect", pl.col("source") == "all")
     assert effects.select("category", "kappa", "undefined_reason").rows() == [
@@ -293,9 +303,9 @@ def test_category_kappa_is_one_against_the_rest(said, posts, study, taken):
     ]
 
 
-def test_without_rater_labels_the_tables_are_empty(posts, study, taken):
+def test_without_rater_labels_the_tables_are_empty(posts, study, validated):
     items = posts(3)
-    labels = taken([], items, study)
+    labels = validated([], items, study)
     measured = measure(labels, items, study)
     assert measured.kappa_checkpoints.rows() == []
     assert measured.category_kappa.schema == CATEGORY_KAPPA
@@ -309,36 +319,38 @@ several = st.lists(
 @pytest.mark.slow
 @settings(max_examples=15)
 @given(several, st.randoms(use_true_random=False))
-def test_the_table_depends_on_no_order_and_holds_no_nan(  # noqa: PLR0917 (fixtures)
-    hand_in, posts, study, taken, bugs, random
+def test_the_table_does_not_depend_on_row_order_and_has_no_nan(  # noqa: PLR0917 (fixtures)
+    rater_row, posts, study, validated, bugs, random
 ):
     items = posts(len(bugs))
     rows = [
-        hand_in(f"SO-{n}", rater, bug_index=index, bug_type=kind)
+        rater_row(f"SO-{n}", rater, bug_index=index, bug_type=kind)
         for n, of_item in enumerate(bugs)
         for index, pair in enumerate(of_item, start=1)
         for rater, kind in zip(("ann", "bob"), pair, strict=True)
     ]
-    table = measure(taken(rows, items, study), items, study).kappa_checkpoints
+    table = measure(validated(rows, items, study), items, study).kappa_checkpoints
     random.shuffle(rows)
-    assert measure(taken(rows, items, study), items.reverse(), study).kappa_checkpoints.equals(table)
+    assert measure(validated(rows, items, study), items.reverse(), study).kappa_checkpoints.equals(table)
     numbers = table.select(pl.col(pl.Float64))
     assert not numbers.select(pl.all().is_nan().any()).to_numpy().any()
     assert table.filter(pl.col("kappa").is_null() != pl.col("undefined_reason").is_not_null()).is_empty()
     assert table.filter(pl.col("kappa_boot_low") > pl.col("kappa_boot_high")).is_empty()
 
 
-def test_the_bootstrap_draws_items_not_bugs(hand_in, posts, study, taken):
+def test_the_bootstrap_resamples_items_not_bugs(rater_row, posts, study, validated):
     """Ten items of the same five bugs vary less than fifty independent bugs would, and their kappa not at all."""
     items = posts(10)
     pairs = [("API Bug", "API Bug"), ("API Bug", "Data Bug"), ("Data Bug", "Data Bug")]
     rows = [
-        hand_in(f"SO-{n}", rater, bug_index=index, bug_type=kind)
+        rater_row(f"SO-{n}", rater, bug_index=index, bug_type=kind)
         for n in range(10)
         for index, pair in enumerate(pairs, start=1)
         for rater, kind in zip(("ann", "bob"), pair, strict=True)
     ]
-    row = one(measure(taken(rows, items, study), items, study).kappa_checkpoints, dimension="bug_type", checkpoint=100)
+    row = one(
+        measure(validated(rows, items, study), items, study).kappa_checkpoints, dimension="bug_type", checkpoint=100
+    )
     assert row["kappa_boot_low"] == pytest.approx(row["kappa"])
     assert row["kappa_boot_high"] == pytest.approx(row["kappa"])
     assert row["kappa_low"] < row["kappa"] - 0.1

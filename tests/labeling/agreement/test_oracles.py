@@ -1,6 +1,6 @@
-"""Agreement against other implementations, on random tables and on worked examples of the literature.
+"""Compare agreement with other implementations on random tables, and with worked examples from the literature.
 
-scikit-learn is not needed to run dlbug: where it is missing, its comparisons are skipped.
+scikit-learn is not needed to run dlbug: without it, its comparisons are skipped.
 """
 
 import math
@@ -9,6 +9,7 @@ from fractions import Fraction
 from functools import lru_cache
 from itertools import combinations, pairwise
 from statistics import NormalDist
+from typing import Any
 
 import krippendorff
 import numpy as np
@@ -16,7 +17,7 @@ import polars as pl
 import pytest
 from statsmodels.stats.inter_rater import cohens_kappa
 
-from dlbug_assets.labeling.agreement import checkpoints, coefficients
+from dlbug_assets.labeling.agreement import bootstrap, coefficients
 from dlbug_assets.labeling.agreement.checkpoints import measure
 from dlbug_assets.labeling.sheets.validation import RATER_LABELS
 from dlbug_assets.protocol.taxonomy import DIMENSIONS, REQUIRED_DIMENSIONS
@@ -31,6 +32,7 @@ CHECKPOINTS = (*range(3, 100, 3), 100)
 NONE = "none"
 
 Cell = tuple[str, str, int]  # source, dimension, checkpoint
+Unit = list[str | None]  # the label of each rater
 
 
 def label_row(item: str, rater: str, batch: int, which: str, bug_index: int, **labels: str | None) -> dict:
@@ -40,14 +42,14 @@ def label_row(item: str, rater: str, batch: int, which: str, bug_index: int, **l
 
 
 class Study:
-    """Random labels, as frames to hand in and as unit x rater arrays of texts (None: not handed in)."""
+    """Random labels, as rows of rater_labels and as lists of units x raters (None: not submitted)."""
 
     def __init__(self, seed: int, raters: tuple[str, ...]) -> None:
         self.random = np.random.default_rng(seed)
         self.raters = raters
         self.rows: list[dict] = []
         self.items: dict[str, int] = {}
-        self.said: dict[Cell, list[list[str | None]]] = {}
+        self.units: dict[Cell, list[Unit]] = {}
         for previous, checkpoint in pairwise((0, *CHECKPOINTS)):
             batches = (previous + 1, checkpoint)
             missing = {batch: self._who_is_missing(0.2) for batch in batches}
@@ -55,9 +57,9 @@ class Study:
                 self._label(source, checkpoint, batches, missing)
 
     def _who_is_missing(self, share: float) -> set[str]:
-        """At most two of four raters, one of three, none of two: someone must be left to agree."""
-        many = sum(self.random.random() < share for _ in self.raters[2:])
-        return set(self.random.choice(self.raters, size=many, replace=False).tolist())
+        """Choose at most two of four raters, one of three, none of two: at least two must be left."""
+        count = sum(self.random.random() < share for _ in self.raters[2:])
+        return set(self.random.choice(self.raters, size=count, replace=False).tolist())
 
     def _label(self, source: str, checkpoint: int, batches: tuple[int, ...], missing: dict[int, set[str]]) -> None:
         size = int(
@@ -67,7 +69,7 @@ class Study:
         )
         judges = {dimension: self._judge() for dimension in DIMENSIONS}
         is_bug = self._judge(2)
-        labelled = {dimension: [] for dimension in ("is_bug", *DIMENSIONS)}
+        labelled: dict[str, list[Unit]] = {dimension: [] for dimension in ("is_bug", *DIMENSIONS)}
         units = 0
         while units < size:
             item = f"{PREFIXES[source]}-{checkpoint}-{len(labelled['is_bug'])}"
@@ -79,22 +81,24 @@ class Study:
             for bug in range(1, bugs + 1):
                 self._rate(item, batch, bug, missing[batch], judges, labelled)
         for dimension, said in labelled.items():
-            self.said[source, dimension, checkpoint] = said
+            self.units[source, dimension, checkpoint] = said
 
     def _judge(self, most: int = 12):
-        """One table's raters: they see skewed categories, and slip with a probability of their own."""
+        """Return a function that draws all raters' codes for a unit: skewed categories, with a random error rate."""
         categories = int(self.random.integers(1, most + 1))
         skew = self.random.dirichlet([self.random.choice([0.1, 0.5, 5.0])] * categories)
-        slips = self.random.choice([0.0, 0.05, 0.3, 1.0])
+        error_rate = self.random.choice([0.0, 0.05, 0.3, 1.0])
 
         def judge(random: np.random.Generator) -> list[int]:
             truth = random.choice(categories, p=skew)
-            return [int(random.choice(categories, p=skew) if random.random() < slips else truth) for _ in self.raters]
+            return [
+                int(random.choice(categories, p=skew) if random.random() < error_rate else truth) for _ in self.raters
+            ]
 
         return judge
 
-    def _list_bugs(self, item: str, batch: int, codes: list[int]) -> list[str | None]:
-        """Item by item a rater can be missing here, and is_bug has no other labels than true and false."""
+    def _list_bugs(self, item: str, batch: int, codes: list[int]) -> Unit:
+        """Add rows of the units pass, in which each rater may lack each item; return the labels true and false."""
         missing = self._who_is_missing(0.15)
         for rater, code in zip(self.raters, codes, strict=True):
             if rater not in missing:
@@ -105,19 +109,19 @@ class Study:
         ]
 
     def _rate(self, item, batch, bug, missing, judges, labelled) -> None:  # noqa: PLR0917
-        labels = {
+        labels: dict[str, dict[str, str | None]] = {
             dimension: dict(zip(self.raters, (f"{dimension} {code}" for code in judge(self.random)), strict=True))
             for dimension, judge in judges.items()
         }
         for dimension in set(DIMENSIONS) - set(REQUIRED_DIMENSIONS):
             labels[dimension] = {
-                r: None if self.random.random() < 0.3 else said for r, said in labels[dimension].items()
+                rater: None if self.random.random() < 0.3 else label for rater, label in labels[dimension].items()
             }
-        handing_in = [rater for rater in self.raters if rater not in missing]
-        # All list the first bug of an item (without a row a sheet would not be handed in), and someone the others.
+        submitting = [rater for rater in self.raters if rater not in missing]
+        # All list the first bug of an item (without a row the sheet would not be submitted), and somebody the others.
         all_list = bug == 1
         listing = [
-            rater for place, rater in enumerate(handing_in) if not place or all_list or self.random.random() > 0.1
+            rater for position, rater in enumerate(submitting) if not position or all_list or self.random.random() > 0.1
         ]
         for rater in listing:
             theirs = {dimension: labels[dimension][rater] for dimension in DIMENSIONS}
@@ -129,12 +133,12 @@ class Study:
                 labelled[dimension].append(unit)
 
 
-def whole(said: list[list[str | None]]) -> list[list[str]]:
-    return [unit for unit in said if None not in unit]
+def complete(units: list[Unit]) -> list[list[str]]:
+    return [[label for label in unit if label is not None] for unit in units if None not in unit]
 
 
-@lru_cache(maxsize=16)  # asked for kappa and then for its bounds
-def statsmodels_of(first: tuple[str, ...], second: tuple[str, ...]):
+@lru_cache(maxsize=16)  # called for kappa and then for its limits
+def statsmodels_of(first: tuple[str, ...], second: tuple[str, ...]) -> tuple[Any, np.ndarray]:
     names = sorted({*first, *second})
     table = np.zeros((len(names), len(names)))
     np.add.at(table, ([names.index(a) for a in first], [names.index(b) for b in second]), 1)
@@ -143,7 +147,7 @@ def statsmodels_of(first: tuple[str, ...], second: tuple[str, ...]):
 
 
 def exact_bounds(table: np.ndarray) -> tuple[float, float]:
-    """Fleiss, Cohen & Everitt (1969), formula 13, in fractions: for variances so small that floats are but rounding."""
+    """Return limits by Fleiss, Cohen & Everitt (1969), formula 13, in fractions: exact for the smallest variances."""
     size, n = range(len(table)), int(table.sum())
     share = [[Fraction(int(table[i, j]), n) for j in size] for i in size]
     row = [sum(share[i]) for i in size]
@@ -164,7 +168,7 @@ def bounds_of(first: tuple[str, ...], second: tuple[str, ...]) -> tuple[float, f
     return exact_bounds(table)
 
 
-def krippendorff_of(said: list[list[str | None]]) -> float | None:
+def krippendorff_of(said: list[Unit]) -> float | None:
     paired = [unit for unit in said if len(unit) - unit.count(None) > 1]
     if len({label for unit in paired for label in unit if label is not None}) < 2:
         return None
@@ -175,26 +179,26 @@ def krippendorff_of(said: list[list[str | None]]) -> float | None:
 
 @pytest.fixture(scope="module", params=(2, 3, 4), ids=("two raters", "three raters", "four raters"))
 def random_study(request, make_study, make_items):
-    """The random labels and their two tables. The bootstrap is no business of this module, so it is cut short."""
+    """Return the random labels and their two tables, with few resamples because the bootstrap is not tested here."""
     raters = RATERS[: request.param]
-    made = Study(1969 + request.param, raters)
-    labels = pl.DataFrame(made.rows, schema=RATER_LABELS)
-    study, items = make_study(raters=raters, checkpoints=CHECKPOINTS), make_items(made.items)
+    random_labels = Study(1969 + request.param, raters)
+    labels = pl.DataFrame(random_labels.rows, schema=RATER_LABELS)
+    study, items = make_study(raters=raters, checkpoints=CHECKPOINTS), make_items(random_labels.items)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(checkpoints, "RESAMPLES", 10)
-        return made, *measure(labels, items, study)
+        patch.setattr(bootstrap, "RESAMPLES", 10)
+        return random_labels, *measure(labels, items, study)
 
 
 def tables(random_study):
-    """(row of kappa_checkpoints, what was said) for each increment of a source: no label is in two of them."""
-    made, kappas, _ = random_study
+    """Return (row of kappa_checkpoints, units) for each increment of a source: no label is in two of them."""
+    random_labels, kappas, _ = random_study
     rows = kappas.filter(pl.col("scope") == "increment", pl.col("source") != "all").to_dicts()
-    return [(row, made.said[row["source"], row["dimension"], row["checkpoint"]]) for row in rows]
+    return [(row, random_labels.units[row["source"], row["dimension"], row["checkpoint"]]) for row in rows]
 
 
-def test_the_random_tables_are_many_and_odd(random_study):
+def test_the_random_tables_are_many_and_varied(random_study):
     found = tables(random_study)
-    assert len(found) >= 334  # of each number of raters: over 1,000 in all
+    assert len(found) >= 334  # for each number of raters: over 1,000 in all
     assert sum(1 for row, _ in found if row["units"] > 60) > 20
     assert sum(1 for row, _ in found if row["undefined_reason"] == "no units") > 0
     assert sum(1 for row, _ in found if (row["undefined_reason"] or "").startswith("only one")) > 20
@@ -202,9 +206,9 @@ def test_the_random_tables_are_many_and_odd(random_study):
     assert len({len({label for unit in said for label in unit}) for _, said in found}) > 8
 
 
-def test_kappa_and_its_interval_are_those_of_statsmodels(random_study):
+def test_kappa_and_its_interval_equal_those_of_statsmodels(random_study):
     for row, said in tables(random_study):
-        units = whole(said)
+        units = complete(said)
         assert row["units"] == len(units)
         if not units:
             assert (row["kappa"], row["undefined_reason"]) == (None, "no units")
@@ -222,11 +226,11 @@ def test_kappa_and_its_interval_are_those_of_statsmodels(random_study):
         assert row["kappa_high"] == pytest.approx(np.mean([high for _, high in bounds]), abs=WITHIN)
 
 
-def test_kappa_and_the_agreements_are_those_of_scikit_learn(random_study):
-    """Expected agreement from scikit-learn's kappa: 1 - (1 - observed) / (1 - kappa)."""
+def test_kappa_and_the_agreements_equal_those_of_scikit_learn(random_study):
+    """Expected agreement follows from scikit-learn's kappa: 1 - (1 - observed) / (1 - kappa)."""
     metrics = pytest.importorskip("sklearn.metrics", reason="scikit-learn is not installed")
     for row, said in tables(random_study):
-        units = whole(said)
+        units = complete(said)
         if not units:
             assert row["observed_agreement"] is row["expected_agreement"] is None
             continue
@@ -245,7 +249,7 @@ def test_kappa_and_the_agreements_are_those_of_scikit_learn(random_study):
             assert row["expected_agreement"] == pytest.approx(np.mean(expected), abs=WITHIN)
 
 
-def test_alpha_is_that_of_krippendorff(random_study):
+def test_alpha_equals_that_of_krippendorff(random_study):
     compared = 0
     for row, said in tables(random_study):
         expected = krippendorff_of(said)
@@ -254,26 +258,30 @@ def test_alpha_is_that_of_krippendorff(random_study):
     assert compared > 150
 
 
-def test_all_sources_together_are_the_tables_put_together(random_study):
-    made, kappas, _ = random_study
+def test_all_sources_equal_the_concatenated_tables(random_study):
+    random_labels, kappas, _ = random_study
     for row in kappas.filter(pl.col("source") == "all", pl.col("scope") == "cumulative").sample(60, seed=1).to_dicts():
-        parts = [made.said[s, row["dimension"], c] for s in PREFIXES for c in CHECKPOINTS if c <= row["checkpoint"]]
+        parts = [
+            random_labels.units[s, row["dimension"], c] for s in PREFIXES for c in CHECKPOINTS if c <= row["checkpoint"]
+        ]
         said = [unit for part in parts for unit in part]
-        assert row["units"] == len(whole(said))
+        assert row["units"] == len(complete(said))
         assert row["alpha"] == pytest.approx(krippendorff_of(said), abs=WITHIN)
-        pairs = combinations(zip(*whole(said), strict=True), 2)
+        pairs = combinations(zip(*complete(said), strict=True), 2)
         expected = [statsmodels_of(*pair)[0].kappa for pair in pairs]
         if not any(math.isnan(kappa) for kappa in expected):
             assert row["kappa"] == pytest.approx(np.mean(expected), abs=WITHIN)
 
 
-def test_category_kappa_is_that_of_statsmodels(random_study):
-    made, _, categories = random_study
+def test_category_kappa_equals_that_of_statsmodels(random_study):
+    random_labels, _, categories = random_study
     assert len(categories) > 1000
     for row in categories.sample(200, seed=1).to_dicts():
         sources = PREFIXES if row["source"] == "all" else (row["source"],)
-        parts = [made.said[s, row["dimension"], c] for s in sources for c in CHECKPOINTS if c <= row["checkpoint"]]
-        units = [[str(label == row["category"]) for label in unit] for part in parts for unit in whole(part)]
+        parts = [
+            random_labels.units[s, row["dimension"], c] for s in sources for c in CHECKPOINTS if c <= row["checkpoint"]
+        ]
+        units = [[str(label == row["category"]) for label in unit] for part in parts for unit in complete(part)]
         assert row["units"] == len(units)
         pairs = list(combinations(zip(*units, strict=True), 2))
         results = [statsmodels_of(*pair)[0] for pair in pairs]
@@ -287,14 +295,14 @@ def test_category_kappa_is_that_of_statsmodels(random_study):
         assert row["kappa_high"] == pytest.approx(np.mean([high for _, high in bounds]), abs=WITHIN)
 
 
-def test_nothing_is_nan_or_infinite(random_study):
+def test_no_value_is_nan_or_infinite(random_study):
     for table in random_study[1:]:
         numbers = table.select(pl.col(pl.Float64))
         assert numbers.select((pl.all().is_null() | pl.all().is_finite()).all()).row(0) == (True,) * numbers.width
 
 
-def test_alpha_with_labels_missing_anywhere_is_that_of_krippendorff():
-    """1,000 tables in which every label can be missing, up to all of them."""
+def test_alpha_with_missing_labels_equals_that_of_krippendorff():
+    """Compare 1,000 tables in which any label can be missing, up to all of them."""
     random = np.random.default_rng(2011)
     undefined = 0
     for _ in range(1000):
@@ -307,30 +315,30 @@ def test_alpha_with_labels_missing_anywhere_is_that_of_krippendorff():
         said = [[None if code < 0 else f"{code:02}" for code in unit] for unit in codes.tolist()]
         expected = krippendorff_of(said)
         undefined += expected is None
-        found = coefficients._alpha(codes)
+        found = coefficients.krippendorff_alpha(codes)
         assert found == (None if expected is None else pytest.approx(expected, abs=WITHIN))
     assert 100 < undefined < 500
 
 
 @pytest.fixture(scope="module")
 def agree(make_study, make_items):
-    """The rows of both tables on bug_type for a list of labels per rater, unit by unit; None: not handed in.
+    """Return the rows of both tables on bug_type for a list of labels per rater (None: not submitted).
 
-    Every unit has a batch and a checkpoint of its own up to 40 units, so that a rater can lack any of them.
+    With up to 40 units, each has its own batch and checkpoint, so that a rater can lack any of them.
     """
 
     def run(*raters):
         units = len(raters[0])
-        apart = units <= 40
-        study = make_study(raters=RATERS[: len(raters)], checkpoints=(*range(1, units + 1 if apart else 1), 100))
+        separate = units <= 40
+        study = make_study(raters=RATERS[: len(raters)], checkpoints=(*range(1, units + 1 if separate else 1), 100))
         rows = [
-            label_row(f"SO-{unit}", rater, unit + 1 if apart else 100, "dimensions", 1, bug_type=str(label))
+            label_row(f"SO-{unit}", rater, unit + 1 if separate else 100, "dimensions", 1, bug_type=str(label))
             for rater, said in zip(RATERS, raters, strict=False)
             for unit, label in enumerate(said)
             if label is not None
         ]
         labels = pl.DataFrame(rows, schema=RATER_LABELS)
-        items = make_items({f"SO-{unit}": unit + 1 if apart else 100 for unit in range(units)})
+        items = make_items({f"SO-{unit}": unit + 1 if separate else 100 for unit in range(units)})
         newest = (pl.col("source") == "all") & (pl.col("dimension") == "bug_type")
         newest &= pl.col("checkpoint") == pl.col("checkpoint").max()
         measured = measure(labels, items, study)
@@ -342,14 +350,14 @@ def agree(make_study, make_items):
 
 
 def unrolled(table):
-    """The two raters' labels of a contingency table: the category's number, from 1."""
+    """Return the two raters' labels of a contingency table: the category's number, from 1."""
     pairs = [
         (i, j) for i, row in enumerate(table, start=1) for j, count in enumerate(row, start=1) for _ in range(count)
     ]
     return zip(*pairs, strict=True)
 
 
-def test_the_example_of_cohen_1960(agree):
+def test_example_of_cohen_1960(agree):
     """Cohen (1960), A coefficient of agreement for nominal scales, Educ. Psychol. Meas. 20, table 2 (frequencies)."""
     row, _ = agree(*unrolled([[88, 14, 18], [10, 40, 10], [2, 6, 12]]))
     assert row["units"] == 200
@@ -358,7 +366,7 @@ def test_the_example_of_cohen_1960(agree):
     assert round(row["kappa"], 3) == 0.492
 
 
-def test_the_example_of_fleiss_cohen_and_everitt_1969(agree):
+def test_example_of_fleiss_cohen_and_everitt_1969(agree):
     """Fleiss, Cohen & Everitt (1969), Large sample standard errors of kappa and weighted kappa, Psychol. Bull. 72.
 
     Their table of 200 subjects, kappa without weights and its estimated variance.
@@ -369,7 +377,7 @@ def test_the_example_of_fleiss_cohen_and_everitt_1969(agree):
     assert round(variance, 6) == 0.002885
 
 
-def test_the_example_of_fleiss_1981(agree):
+def test_example_of_fleiss_1981(agree):
     """Fleiss (1981), Statistical Methods for Rates and Proportions, 2nd ed., section 13.1: diagnoses of 100 subjects.
 
     Psychotic, neurotic, organic: kappa of each against the rest, and of all.
@@ -379,7 +387,7 @@ def test_the_example_of_fleiss_1981(agree):
     assert {name: round(kappa, 2) for name, kappa in categories.items()} == {"1": 0.69, "2": 0.50, "3": 0.77}
 
 
-def test_the_examples_of_krippendorff_2011(agree):
+def test_examples_of_krippendorff_2011(agree):
     """Krippendorff (2011), Computing Krippendorff's alpha-reliability, sections A, B and C: nominal data."""
     row, _ = agree([0, 1, 0, 0, 0, 0, 0, 0, 1, 0], [1, 1, 1, 0, 0, 1, 0, 0, 0, 0])
     assert round(row["alpha"], 3) == 0.095
@@ -397,38 +405,42 @@ def test_the_examples_of_krippendorff_2011(agree):
     assert row["units"] == 8  # kappa needs all four
 
 
-def test_the_examples_hold_in_the_other_implementations_too():
-    """So that a slip in typing a table would not pass as a slip of ours."""
+def test_other_implementations_reproduce_the_examples():
+    """This tells a typing error in a table from an error of ours."""
     for table, kappa, places in (
         ([[88, 14, 18], [10, 40, 10], [2, 6, 12]], 0.492, 3),
         ([[106, 10, 4], [22, 28, 10], [2, 12, 6]], 0.429, 3),
         ([[75, 1, 4], [5, 4, 1], [0, 0, 10]], 0.68, 2),
     ):
-        assert round(cohens_kappa(np.array(table)).kappa, places) == kappa
-    assert round(cohens_kappa(np.array([[106, 10, 4], [22, 28, 10], [2, 12, 6]])).var_kappa, 6) == 0.002885
+        result: Any = cohens_kappa(np.array(table))
+        assert round(result.kappa, places) == kappa
+    result = cohens_kappa(np.array([[106, 10, 4], [22, 28, 10], [2, 12, 6]]))
+    assert round(result.var_kappa, 6) == 0.002885
     for first, second, alpha in (("0100000010", "1110010000", 0.095), ("aabbdcccedda", "babbbccceddd", 0.692)):
-        assert round(krippendorff_of([list(unit) for unit in zip(first, second, strict=True)]), 3) == alpha
+        found = krippendorff_of([list(unit) for unit in zip(first, second, strict=True)])
+        assert found is not None
+        assert round(found, 3) == alpha
 
 
 @pytest.mark.parametrize(
     ("table", "expected"),
     [
         ([[7, 0], [0, 2]], (1, 1, 1)),
-        ([[0, 1], [0, 408]], (0, 0, 0)),  # one rater never used it, the other once: kappa is 0, and cannot vary
+        ([[0, 1], [0, 408]], (0, 0, 0)),  # one rater never used it, the other once: kappa is 0 without variance
         ([[0, 0], [3, 14]], (0, 0, 0)),
         ([[0, 5], [5, 0]], (-1, -1, -1)),
         ([[4, 0], [0, 0]], None),
     ],
-    ids=("agree throughout", "only the first", "only the second", "disagree throughout", "one category"),
+    ids=("full agreement", "only the second", "only the first", "full disagreement", "one category"),
 )
-def test_what_cannot_vary_has_an_interval_without_width(agree, table, expected):
+def test_kappa_without_variance_has_an_interval_without_width(agree, table, expected):
     row, _ = agree(*unrolled(table))
     found = (row["kappa"], row["kappa_low"], row["kappa_high"])
     assert found == (expected or (None, None, None))
     assert (row["undefined_reason"] is None) == (expected is not None)
 
 
-def test_alpha_does_not_wait_for_the_last_rater(agree):
+def test_alpha_is_defined_before_the_last_rater_submits(agree):
     row, _ = agree("aabb", "aaba", [None] * 4)
     assert (row["units"], row["kappa"], row["undefined_reason"]) == (0, None, "no units")
     assert row["alpha"] == pytest.approx(krippendorff_of([list(unit) for unit in zip("aabb", "aaba", strict=True)]))

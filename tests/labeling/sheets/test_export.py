@@ -1,9 +1,10 @@
-"""Sheets out: which may be asked for, and what is said where none is due."""
+"""Export of sheets: checkpoints to repeat, and the message when no sheet is due."""
 
 import pytest
 
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.labeling.sheets.export import export, nothing_due
+from dlbug_assets.labeling.sheets.validation import RATE_BUGS
 from support.filled_sheets import Loop, items_of
 
 LOGIC = {"bug_type": "Structural Logic Bug", "root_cause": "Structure Inefficiency", "effect": "Crash"}
@@ -18,35 +19,35 @@ def loop(make_study, taxonomy, tmp_path):
 @pytest.mark.parametrize(
     ("written", "wrong"), [("abc", "abc"), ("²", "²"), ("5", "5"), ("50,", ""), ("50, 7", "7"), ("-50", "-50")]
 )
-def test_a_checkpoint_that_the_study_does_not_have_is_named_as_it_was_written(loop, tmp_path, written, wrong):
+def test_an_unknown_checkpoint_is_reported_as_written(loop, tmp_path, written, wrong):
     with pytest.raises(DlbugError, match=f"^--again '{wrong}': the study has the checkpoints 50, 100$"):
-        export(loop.study, loop.taxonomy, tmp_path, loop.clock, ask=None, again=written)
+        export(loop.study, loop.taxonomy, tmp_path, loop.clock, pytest.fail, again=written)
 
 
-def test_where_everybody_has_labelled_everything_nothing_is_due(loop):
+def test_nothing_is_due_when_everything_is_labelled(loop):
     assert nothing_due(loop.disagreements) == "Nothing is due: everybody has labelled everything."
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("who", ["ann", "eve"])
-def test_an_answer_that_turned_around_after_the_bugs_were_frozen_is_settled_by_rater_or_adjudicator(loop, who):
-    def hand_in(checkpoint, says, again=()):
+def test_a_changed_answer_after_freezing_is_resolved_by_rater_or_adjudicator(loop, who):
+    def submit_batch(checkpoint, answer, again=()):
         for rater in ("ann", "bob"):
             sheet = loop.due(again)[f"{checkpoint}-{rater}"]
-            loop.hand_in(sheet, lambda row, rater=rater: {"is_bug": says(rater, row["item_id"])})
+            loop.submit(sheet, lambda row, rater=rater: {"is_bug": answer(rater, row["item_id"])})
         loop.read()
         for sheet in loop.due().values():
-            if sheet.which == "dimensions":
-                loop.hand_in(sheet, lambda _: LOGIC)
+            if sheet.pass_name == RATE_BUGS:
+                loop.submit(sheet, lambda _: LOGIC)
 
-    hand_in(50, lambda *_: True)
-    hand_in(100, lambda rater, item: (rater, item) != ("ann", "SO-Keras-0"), again=[50])
+    submit_batch(50, lambda *_: True)
+    submit_batch(100, lambda rater, item: (rater, item) != ("ann", "SO-Keras-0"), again=[50])
     loop.read()
     assert (loop.due(), loop.due(again=[50, 100])) == ({}, {})
     assert nothing_due(loop.disagreements) == (
-        "Nothing is due, but 1 disagreement is undecided (SO-Keras-0): a rater turned an answer around after the "
-        "item's bugs were frozen. Correct it in that rater's newest sheet and hand that in again, or hand in a row of "
-        "the adjudicator's (item_id, rater, batch, bug_index, is_bug)."
+        "Nothing is due, but 1 disagreement is undecided (SO-Keras-0): a rater changed an answer after the item's "
+        "bugs were frozen. Correct it in that rater's newest sheet and submit that again, or submit a row of the "
+        "adjudicator (item_id, rater, batch, bug_index, is_bug)."
     )
     loop.drop("mine.csv", f"item_id,rater,batch,bug_index,is_bug\nSO-Keras-0,{who},100,1,true\n".encode())
     loop.read()

@@ -1,4 +1,4 @@
-"""Label Studio: a project's configuration and tasks, as its own documentation describes them."""
+"""A Label Studio project's configuration and tasks, as its documentation describes them."""
 
 import json
 from xml.etree import ElementTree
@@ -17,21 +17,21 @@ def loop(make_study, taxonomy, tmp_path):
     return Loop(study, taxonomy, items_of(3, study), tmp_path)
 
 
-def test_the_first_pass_asks_for_the_bugs(loop, taxonomy):
+def test_the_units_pass_asks_for_bugs_and_places(loop, taxonomy):
     sheet = loop.due()["100-ann"]
     view = ElementTree.fromstring(label_studio.configuration(sheet, taxonomy))  # noqa: S314 - our own
     assert [choices.get("name") for choices in view.iter("Choices")] == ["is_bug"]
     assert [area.get("name") for area in view.iter("TextArea")] == ["place", "comment"]
     tasks = json.loads(label_studio.tasks(sheet))
     assert [task["data"]["item_id"] for task in tasks] == ["SO-Keras-0", "SO-Keras-1", "SO-Keras-2"]
-    # Blind: nobody's answers, not even as predictions.
+    # Raters are blind: tasks contain no answers, not even as predictions.
     assert {tuple(task) for task in tasks} == {("data",)}
     assert tasks[0]["data"]["content"] == "Text of SO-Keras-0"
 
 
-def test_the_second_pass_offers_the_taxonomy(loop, taxonomy):
+def test_the_dimensions_pass_offers_the_taxonomy(loop, taxonomy):
     for rater in ("ann", "bob"):
-        loop.hand_in(loop.due()[f"100-{rater}"], lambda _: {"is_bug": True, "place": "line 7"})
+        loop.submit(loop.due()[f"100-{rater}"], lambda _: {"is_bug": True, "place": "line 7"})
     loop.read()
     sheet = loop.due()["100-bob-dimensions"]
     view = ElementTree.fromstring(label_studio.configuration(sheet, taxonomy))  # noqa: S314 - our own
@@ -46,14 +46,14 @@ def test_the_second_pass_offers_the_taxonomy(loop, taxonomy):
     assert json.loads(label_studio.tasks(sheet))[0]["data"]["place"] == "line 7"
 
 
-def test_an_empty_task_list_has_no_rows():
+def test_an_export_without_tasks_has_no_rows():
     assert list(label_studio.records(b"[]")) == []
 
 
 @pytest.mark.parametrize(
     "annotations", [[None], [{}], [{"result": None}], [{"result": [None]}], [{"result": [{}]}], [7]]
 )
-def test_answers_without_a_shape_are_rows_with_a_problem(annotations):
+def test_malformed_annotations_are_rows_with_a_problem(annotations):
     data = {"item_id": "i", "rater": "ann", "batch": 5, "bug_index": 1, "pass": "units"}
     ((number, row),) = label_studio.records(json.dumps([{"data": data, "annotations": annotations}]).encode())
     assert number == 1

@@ -1,4 +1,4 @@
-"""Files of the inbox: whatever they hold, each row is taken or set aside with a reason, and nothing crashes."""
+"""Submitted files: each row is accepted or rejected with a reason, whatever the file contains."""
 
 import errno
 import io
@@ -16,10 +16,9 @@ from hypothesis import strategies as st
 
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.labeling.sheets import inbox, submissions
-from dlbug_assets.labeling.sheets.validation import ROWS
+from dlbug_assets.labeling.sheets.validation import SUBMITTED
 from support.filled_sheets import Loop, items_of
-from support.workbooks import Formatted, zipped
-from support.workbooks import workbook as written_by_hand
+from support.workbooks import Formatted, workbook, zipped
 
 LOGIC = {"bug_type": "Structural Logic Bug", "root_cause": "Structure Inefficiency", "effect": "Crash"}
 
@@ -37,14 +36,14 @@ def loop(make_study, taxonomy, tmp_path):
     return Loop(study, taxonomy, items_of(5, study), tmp_path, "csv")
 
 
-def test_an_inbox_that_is_empty_gives_tables_without_rows_that_pass_every_check(loop):
+def test_an_empty_inbox_results_in_empty_tables_that_pass_all_checks(loop):
     loop.read()
-    made = (loop.labels, loop.rejected, loop.units, loop.disagreements, loop.decided)
-    assert [table.height for table in made] == [0] * len(made)
+    tables = (loop.labels, loop.rejected, loop.units, loop.disagreements, loop.decided)
+    assert [table.height for table in tables] == [0] * len(tables)
 
 
-def complaint(loop, name, content):
-    """Why a file as a whole could not be read."""
+def rejection(loop, name, content):
+    """Submit a file; return the reason why it was rejected as a whole."""
     loop.drop(name, content)
     loop.read()
     assert loop.labels.height == 0
@@ -57,27 +56,31 @@ def complaint(loop, name, content):
 @pytest.mark.parametrize(
     ("name", "content", "reason"),
     [
-        ("notes.txt", b"hello", "files that end in .txt are not read; hand in .xlsx, .csv or .json"),
-        ("noending", b"hello", "files that end in nothing are not read"),
-        ("100-ann.xlsx", b"no zip", "no workbook: "),
-        ("100-ann.csv", b"a,b\n1,2\n", "no row names the columns (item_id, rater, ..)"),
-        ("100-ann.csv", b"", "no row names the columns"),
+        ("notes.txt", b"hello", "files with the suffix .txt are not read; submit .xlsx, .csv or .json"),
+        ("nosuffix", b"hello", "files without a suffix are not read"),
+        ("100-ann.xlsx", b"no zip", "not a valid workbook: "),
+        ("100-ann.csv", b"a,b\n1,2\n", "the header (item_id, rater, ..) is missing"),
+        ("100-ann.csv", b"", "the header (item_id, rater, ..) is missing"),
         ("100-ann.csv", b"item_id,rater,batch\n1,2,3\n", "the column bug_index is missing"),
-        ("100-ann.csv", b'item_id,"rater', "no CSV: "),
-        ("100-ann.json", b"{", "no export of Label Studio: "),
-        ("100-ann.json", b"[" * 100_000, "no export of Label Studio: its brackets are nested too deeply"),
-        ("100-ann.json", b'{"a": 1}', "no export of Label Studio: it is no list of tasks; export the project as JSON"),
+        ("100-ann.csv", b'item_id,"rater', "not valid CSV: "),
+        ("100-ann.json", b"{", "not a valid Label Studio export: "),
+        ("100-ann.json", b"[" * 100_000, "not a valid Label Studio export: its brackets are nested too deeply"),
+        (
+            "100-ann.json",
+            b'{"a": 1}',
+            "not a valid Label Studio export: it is not a list of tasks; export the project as JSON",
+        ),
     ],
 )
-def test_a_file_that_is_no_sheet_is_named_with_the_cure(loop, name, content, reason):
-    assert complaint(loop, name, content).startswith(reason)
+def test_a_file_that_is_not_a_sheet_is_rejected_with_the_fix(loop, name, content, reason):
+    assert rejection(loop, name, content).startswith(reason)
 
 
-def test_a_workbook_without_a_sheet_of_labels_is_no_sheet(loop):
+def test_a_zip_that_is_not_a_workbook_is_rejected(loop):
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w") as made:
         made.writestr("../../climbs.txt", "x")
-    assert complaint(loop, "100-ann.xlsx", content.getvalue()).startswith("no workbook: ")
+    assert rejection(loop, "100-ann.xlsx", content.getvalue()).startswith("not a valid workbook: ")
     assert not (loop.folder.parent / "climbs.txt").exists()
 
 
@@ -87,50 +90,50 @@ PAGE = "xl/worksheets/sheet1.xml"
 
 
 def padded(size):
-    """A workbook whose sheet has that many blanks between its rows and its end; and the sheet's XML."""
-    with zipfile.ZipFile(io.BytesIO(written_by_hand({"labels": [HEAD, ROW]}))) as made:
+    """Return a workbook whose sheet has this number of blanks after its rows, and the sheet's XML."""
+    with zipfile.ZipFile(io.BytesIO(workbook({"labels": [HEAD, ROW]}))) as made:
         parts = {name: made.read(name) for name in made.namelist()}
     parts[PAGE] = parts[PAGE].replace(b"</sheetData>", b" " * size + b"</sheetData>")
     return zipped(parts), parts[PAGE]
 
 
 @pytest.mark.slow
-def test_a_workbook_that_unpacks_to_more_than_any_sheet_is_not_read(loop):
+def test_a_workbook_that_unpacks_to_too_much_is_not_read(loop):
     content, _ = padded(100 << 20)
     assert len(content) < 1 << 20
-    assert complaint(loop, "100-ann.xlsx", content) == "it unpacks to more than 100 MiB; is it a sheet at all?"
+    assert rejection(loop, "100-ann.xlsx", content) == "it unpacks to more than 100 MiB; submit an exported sheet"
 
 
 @pytest.mark.slow
-def test_a_workbook_that_holds_more_than_it_says_is_read_no_further_than_that(loop):
+def test_a_workbook_is_read_up_to_its_declared_size(loop):
     content, page = padded(50 << 20)
-    for true, said in ((len(page), 1000), (zlib.crc32(page), zlib.crc32(page[:1000]))):
-        content = content.replace(struct.pack("<L", true), struct.pack("<L", said))
+    for true, declared in ((len(page), 1000), (zlib.crc32(page), zlib.crc32(page[:1000]))):
+        content = content.replace(struct.pack("<L", true), struct.pack("<L", declared))
     with zipfile.ZipFile(io.BytesIO(content)) as made:
         assert made.getinfo(PAGE).file_size == 1000
     tracemalloc.start()
-    assert complaint(loop, "100-ann.xlsx", content).startswith("no workbook: ")
+    assert rejection(loop, "100-ann.xlsx", content).startswith("not a valid workbook: ")
     assert tracemalloc.get_traced_memory()[1] < 5 << 20
     tracemalloc.stop()
 
 
-def test_a_cell_far_from_all_others_is_named_since_memory_is_taken_for_what_lies_between(loop):
-    content = written_by_hand({"labels": [HEAD, ROW, *[()] * 1_048_573, ("x",)]})
-    reason = "its cell A1048576 is far from all others; delete what stands there and save it again"
-    assert complaint(loop, "100-ann.xlsx", content) == reason
+def test_a_cell_far_from_all_others_is_reported_before_memory_is_allocated(loop):
+    content = workbook({"labels": [HEAD, ROW, *[()] * 1_048_573, ("x",)]})
+    reason = "its cell A1048576 is far from all others; delete its content and save the file again"
+    assert rejection(loop, "100-ann.xlsx", content) == reason
 
 
 @pytest.mark.slow
-def test_formats_far_below_the_rows_do_no_harm(loop):
-    loop.drop("100-ann.xlsx", written_by_hand({"labels": [HEAD, ROW, *[()] * 1_048_573, [Formatted()] * 10]}))
+def test_formatted_empty_cells_far_below_the_rows_are_ignored(loop):
+    loop.drop("100-ann.xlsx", workbook({"labels": [HEAD, ROW, *[()] * 1_048_573, [Formatted()] * 10]}))
     loop.read()
     assert loop.labels.select("item_id", "is_bug", "line").rows() == [("SO-Keras-1", True, 2)]
     assert loop.rejected.rows() == []
 
 
-def test_half_a_surrogate_pair_in_an_export_stands_as_the_replacement_character(loop):
+def test_half_a_surrogate_pair_becomes_the_replacement_character(loop):
     loop.file_format = "label-studio"
-    path = loop.hand_in(loop.due()["100-ann"], lambda _: {"is_bug": True, "place": "?", "comment": "!"})
+    path = loop.submit(loop.due()["100-ann"], lambda _: {"is_bug": True, "place": "?", "comment": "!"})
     content = path.read_bytes().replace(b'["?"]', rb'["\ud83d"]', 1).replace(b'["!"]', rb'["\ud83d\ude00"]')
     loop.drop(path.name, content.replace(b"SO-Keras-4", rb"\ude00"))
     loop.read()
@@ -138,9 +141,9 @@ def test_half_a_surrogate_pair_in_an_export_stands_as_the_replacement_character(
     assert [reason.split(";")[0] for reason in loop.rejected["reason"]] == ["item_id: unknown '\ufffd'"]
 
 
-def test_addresses_that_raters_quote_reach_no_table(loop):
+def test_quoted_email_addresses_are_redacted(loop):
     answers = {"is_bug": True, "place": "mail of jane@example.org", "comment": "Reviewed-by: Joe <joe@example.org>"}
-    loop.hand_in(loop.due()["100-ann"], lambda _: answers)
+    loop.submit(loop.due()["100-ann"], lambda _: answers)
     loop.drop("100-bob.csv", b"item_id,rater,batch,bug_index,is_bug\nSO-Keras-1,bob@example.org,100,1,true\n")
     loop.read()
     assert set(loop.labels.select("place", "comment").rows()) == {("mail of <e-mail>", "Reviewed-by: <e-mail>")}
@@ -150,10 +153,10 @@ def test_addresses_that_raters_quote_reach_no_table(loop):
     assert "@" not in reason
 
 
-def test_what_is_no_file_of_a_rater_is_left_alone(loop, tmp_path):
+def test_hidden_files_folders_and_links_are_ignored(loop, tmp_path):
     sheet = loop.due()["100-ann"]
-    loop.hand_in(sheet, lambda _: {"is_bug": True}, name=".100-ann")
-    loop.hand_in(sheet, lambda _: {"is_bug": True}, name="~$100-ann")
+    loop.submit(sheet, lambda _: {"is_bug": True}, name=".100-ann")
+    loop.submit(sheet, lambda _: {"is_bug": True}, name="~$100-ann")
     (loop.inbox / "folder.csv").mkdir()
     (tmp_path / "elsewhere.csv").write_text("secret")
     (loop.inbox / "link.csv").symlink_to(tmp_path / "elsewhere.csv")
@@ -162,12 +165,12 @@ def test_what_is_no_file_of_a_rater_is_left_alone(loop, tmp_path):
 
 
 def test_the_inbox_is_never_changed(loop):
-    path = loop.hand_in(loop.due()["100-ann"], lambda _: {"is_bug": True})
+    path = loop.submit(loop.due()["100-ann"], lambda _: {"is_bug": True})
     loop.drop("junk.bin", b"junk")
     before = {path: (path.read_bytes(), path.stat()) for path in loop.inbox.iterdir()}
     loop.read()
     assert {path: (path.read_bytes(), path.stat()) for path in loop.inbox.iterdir()} == before
-    # Taken out of the inbox, what was received still counts.
+    # A received file still counts after it was removed from the inbox.
     path.unlink()
     loop.read()
     assert loop.labels.height == 5
@@ -175,7 +178,7 @@ def test_the_inbox_is_never_changed(loop):
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
-def test_csv_as_spreadsheets_write_it(loop, encoding, separator):
+def test_csv_as_written_by_spreadsheets(loop, encoding, separator):
     lines = [
         ["item_id", "rater", "batch", "bug_index", "is_bug", "place", "comment"],
         ["SO-Keras-1", "ann", "100", "1", "TRUE", '"one\nline;, more"', "ähnlich"],
@@ -192,15 +195,15 @@ def test_csv_as_spreadsheets_write_it(loop, encoding, separator):
 
 @pytest.mark.parametrize("name", ["100-ann", "100-ann (2)", "100-ann.final", "my answers"])
 def test_a_file_may_be_renamed(loop, name):
-    loop.hand_in(loop.due()["100-ann"], lambda _: {"is_bug": True}, name=name)
+    loop.submit(loop.due()["100-ann"], lambda _: {"is_bug": True}, name=name)
     loop.read()
     assert (loop.labels.height, loop.rejected.height) == (5, 0)
 
 
-def test_files_count_in_the_order_of_their_arrival_whatever_the_clock_says(loop):
+def test_files_count_in_order_of_arrival_even_if_the_clock_goes_back(loop):
     sheet = loop.due()["100-ann"]
     for answer in (True, False, True):
-        loop.hand_in(sheet, lambda _, answer=answer: {"is_bug": answer})
+        loop.submit(sheet, lambda _, answer=answer: {"is_bug": answer})
         loop.read()
         loop.clock.advance(hours=-1)
     assert set(loop.labels.filter(~pl.col("superseded"))["is_bug"]) == {True}
@@ -211,22 +214,22 @@ def test_a_full_disk_is_reported_and_leaves_the_file_in_the_inbox(loop, monkeypa
     def full(path, content):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    loop.hand_in(loop.due()["100-ann"], lambda _: {"is_bug": True})
-    monkeypatch.setattr(submissions, "write_whole", full)
+    loop.submit(loop.due()["100-ann"], lambda _: {"is_bug": True})
+    monkeypatch.setattr(inbox, "write_atomically", full)
     with pytest.raises(DlbugError, match=r"cannot receive .*/100-ann.csv: No space left on device. It stays in "):
         loop.read()
     assert [path.name for path in loop.inbox.iterdir()] == ["100-ann.csv"]
 
 
 @pytest.mark.parametrize("name", ["inbox", "received"])
-def test_a_file_where_a_folder_is_expected_is_named(loop, name):
+def test_a_file_in_place_of_a_folder_is_reported(loop, name):
     (loop.folder / name).write_bytes(b"in the way")
     with pytest.raises(DlbugError, match=f"cannot open the folder {loop.folder}/{name}: Not a directory. Make it a "):
         loop.read()
 
 
-def test_what_was_received_and_cannot_be_read_is_named(loop):
-    loop.hand_in(loop.due()["100-ann"], lambda _: {"is_bug": True})
+def test_an_unreadable_received_file_is_reported(loop):
+    loop.submit(loop.due()["100-ann"], lambda _: {"is_bug": True})
     loop.read()
     (version,) = inbox.versions(loop.folder / "received")
     version.path.unlink()
@@ -235,32 +238,32 @@ def test_what_was_received_and_cannot_be_read_is_named(loop):
         loop.read()
 
 
-def test_handing_in_copies_a_file_whole_and_settled(loop, tmp_path):
+def test_submitting_copies_a_file_that_is_settled_at_once(loop, tmp_path):
     path = tmp_path / "elsewhere" / "100-ann.csv"
     path.parent.mkdir()
     path.write_text("item_id")
-    inbox.hand_in([path], loop.folder, loop.clock)
-    settled, growing = inbox.waiting(loop.inbox, loop.clock)
+    inbox.submit([path], loop.folder, loop.clock)
+    settled, growing = inbox.settled_files(loop.inbox, loop.clock)
     assert (settled, growing) == ([loop.inbox / "100-ann.csv"], [])
-    with pytest.raises(DlbugError, match=r"cannot hand in .*nowhere.csv: No such file"):
-        inbox.hand_in([tmp_path / "nowhere.csv"], loop.folder, loop.clock)
+    with pytest.raises(DlbugError, match=r"cannot copy .*nowhere.csv into the inbox: No such file"):
+        inbox.submit([tmp_path / "nowhere.csv"], loop.folder, loop.clock)
 
 
-def test_handing_in_loses_no_file_of_the_same_name(loop, tmp_path):
-    """Two raters may call theirs alike, and one may lie in the inbox that no run has seen yet."""
+def test_submitting_keeps_other_files_of_the_same_name(loop, tmp_path):
+    """Two raters may use the same name, and one of their files may not have been received yet."""
     for name in ("ann", "bob"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "sheet.csv").write_text(name)
     anns, bobs = tmp_path / "ann" / "sheet.csv", tmp_path / "bob" / "sheet.csv"
     with pytest.raises(DlbugError, match=r"ann/sheet.csv and .*bob/sheet.csv have the same name"):
-        inbox.hand_in([anns, bobs], loop.folder, loop.clock)
-    inbox.hand_in([anns], loop.folder, loop.clock)
-    inbox.hand_in([bobs], loop.folder, loop.clock)
+        inbox.submit([anns, bobs], loop.folder, loop.clock)
+    inbox.submit([anns], loop.folder, loop.clock)
+    inbox.submit([bobs], loop.folder, loop.clock)
     assert (loop.inbox / "sheet.csv").read_text() == "bob"
     assert [version.path.read_text() for version in inbox.versions(loop.folder / "received")] == ["ann"]
 
 
-#: Half a surrogate pair as JSON writes it; other formats can hold no such thing, for them these are six letters.
+#: Half a surrogate pair as written in JSON; in other formats these are six characters.
 LONE = r"\ud83d"
 CELLS = st.one_of(
     st.sampled_from([
@@ -272,7 +275,7 @@ CELLS = st.one_of(
 MUTATIONS = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 15), CELLS), max_size=8)
 
 
-#: DLBUG_MUTATIONS=250 makes it two thousand files.
+#: DLBUG_MUTATIONS=250 tests two thousand files.
 @pytest.mark.slow
 @settings(
     max_examples=int(os.environ.get("DLBUG_MUTATIONS", "6")),
@@ -282,7 +285,7 @@ MUTATIONS = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 15), CELLS), ma
 @given(mutations=MUTATIONS, noise=st.lists(st.tuples(st.integers(0, 2000), st.binary(max_size=3)), max_size=3))
 @pytest.mark.parametrize("file_format", ["xlsx", "csv", "label-studio", "json"])
 @pytest.mark.parametrize("which", ["units", "dimensions"])
-def test_mutated_files_lose_no_row_and_crash_nothing(new_loop, file_format, which, mutations, noise):
+def test_mutated_files_lose_no_row(new_loop, file_format, which, mutations, noise):
     loop = new_loop("label-studio" if file_format == "json" else file_format)
     sheet = loop.due()["100-ann"]
     changes = [{} for _ in sheet.rows]
@@ -292,7 +295,7 @@ def test_mutated_files_lose_no_row_and_crash_nothing(new_loop, file_format, whic
         changes[row][names[column % len(names)]] = value
     answers = {"is_bug": True, "pass": which} | (LOGIC if which == "dimensions" else {})
     filled = iter(changes)
-    path = loop.hand_in(sheet, lambda _: answers | next(filled))
+    path = loop.submit(sheet, lambda _: answers | next(filled))
     if path.suffix == ".json":
         loop.drop(path.name, path.read_bytes().replace(rb"\\ud83d", rb"\ud83d"))
     if file_format == "json" or (file_format == "csv" and noise):
@@ -301,12 +304,12 @@ def test_mutated_files_lose_no_row_and_crash_nothing(new_loop, file_format, whic
             content[place : place + len(piece)] = piece
         loop.drop(path.name, bytes(content))
         loop.read()
-        return  # what is no row any more cannot be counted; nothing crashed
+        return  # rows that are not readable any more cannot be counted
     loop.read()
     kept = loop.labels.height + loop.rejected.height + loop.counts["blank"] + loop.counts["undecided"]
     kept += loop.counts["unchanged"]
     if file_format == "label-studio" and which == "units":
-        # One answer per task, whatever its rows say.
+        # One answer per task, whatever its rows contain.
         assert kept >= 1
     elif file_format == "xlsx":
         assert kept >= len(sheet.rows)  # and the spare rows, which are blank
@@ -316,30 +319,30 @@ def test_mutated_files_lose_no_row_and_crash_nothing(new_loop, file_format, whic
 
 
 @pytest.mark.slow
-def test_rows_by_the_thousand_are_all_there(make_study, taxonomy, tmp_path):
+def test_thousands_of_rows_are_all_read(make_study, taxonomy, tmp_path):
     study = make_study(checkpoints=(100,))
     items = items_of(2500, study)
     loop = Loop(study, taxonomy, items, tmp_path, "csv")
     sheet = loop.due()["100-ann"]
     for number in range(4):
         answer = {"is_bug": True, "place": f"line {number}"}
-        loop.hand_in(sheet, lambda _, answer=answer: answer, name=f"100-ann ({number})")
+        loop.submit(sheet, lambda _, answer=answer: answer, name=f"100-ann ({number})")
     loop.read()
     assert loop.labels.height == 10_000
     assert loop.labels.filter(~pl.col("superseded")).height == 2500
 
 
-def test_each_bug_of_a_task_that_cannot_be_taken_is_told_by_itself(loop):
+def test_each_rejected_bug_of_a_task_has_its_own_entry(loop):
     loop.file_format = "label-studio"
-    loop.hand_in(loop.due()["100-ann"], lambda row: [{"rater": "zoe", "is_bug": True, "place": "a"}] * 2)
+    loop.submit(loop.due()["100-ann"], lambda row: [{"rater": "zoe", "is_bug": True, "place": "a"}] * 2)
     loop.read()
     assert loop.rejected.select("line", "entry").rows()[:4] == [(1, 1), (1, 2), (2, 1), (2, 2)]
 
 
-def test_exports_of_label_studio_hold_their_traps(loop):
+def test_special_cases_of_label_studio_exports(loop):
     sheet = loop.due()["100-ann"]
     loop.file_format = "label-studio"
-    path = loop.hand_in(sheet, lambda _: {"is_bug": True})
+    path = loop.submit(sheet, lambda _: {"is_bug": True})
     tasks = json.loads(path.read_bytes())
     first, second, third, fourth, fifth = tasks
     first["annotations"][0]["was_cancelled"] = True  # skipped
@@ -351,8 +354,8 @@ def test_exports_of_label_studio_hold_their_traps(loop):
     os.unlink(path)  # noqa: PTH108
     loop.drop(path.name, json.dumps(tasks).encode())
     loop.read()
-    said = loop.labels.select("item_id", "is_bug", "superseded").rows()
-    assert said == [("SO-Keras-1", False, False)]
+    answers = loop.labels.select("item_id", "is_bug", "superseded").rows()
+    assert answers == [("SO-Keras-1", False, False)]
     assert loop.labels["labelled_at"].null_count() == 0
     assert [(line, reason.split(":")[0]) for line, reason in loop.rejected.select("line", "reason").rows()] == [
         (3, "is_bug"), (4, "annotation"), (5, "task"),
@@ -368,23 +371,23 @@ def test_exports_of_label_studio_hold_their_traps(loop):
         max_size=14,
     )
 )  # fmt: skip
-def test_what_repeats_the_last_answer_is_left_out_and_an_answer_that_turns_takes_back_the_others(said):
+def test_repeated_answers_are_dropped_until_is_bug_changes(answers):
     rows = pl.DataFrame(
         [
             {"item_id": item, "rater": "ann", "batch": 5, "pass": "units", "is_bug": is_bug, "bug_index": index,
              "place": place, "line": line}
-            for line, (item, is_bug, index, place) in enumerate(said)
+            for line, (item, is_bug, index, place) in enumerate(answers)
         ],
-        schema=ROWS,
+        schema=SUBMITTED,
     )  # fmt: skip
-    # as one would do it by hand, row by row
-    stands: dict = {}
+    # The same, row by row.
+    current: dict = {}
     kept = []
-    for line, (item, is_bug, index, place) in enumerate(said):
-        of_item = stands.setdefault(item, {})
+    for line, (item, is_bug, index, place) in enumerate(answers):
+        of_item = current.setdefault(item, {})
         if of_item.get(index) == (is_bug, place):
             continue
-        stands[item] = {other: answer for other, answer in of_item.items() if answer[0] == is_bug}
-        stands[item][index] = (is_bug, place)
+        current[item] = {other: answer for other, answer in of_item.items() if answer[0] == is_bug}
+        current[item][index] = (is_bug, place)
         kept.append(line)
-    assert submissions.without_repeated(rows)["line"].to_list() == kept
+    assert submissions.drop_repeated(rows)["line"].to_list() == kept

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dlbug_assets.labeling.sheets.validation import RATER_LABELS, REJECTED, take
+from dlbug_assets.labeling.sheets.validation import RATER_LABELS, REJECTED_LABELS, validate
 
 
 @pytest.fixture(scope="session")
@@ -15,11 +15,11 @@ def items(make_items):
     return make_items({"SO-1": 5, "SO-2": 100})
 
 
-def test_good_rows_become_labels_in_the_taxonomys_spelling(as_rows, hand_in, items, study, taxonomy):
-    row = hand_in("SO-1", "ann", bug_type="sb.logic  bugs", stage="  ", comment="") | {"rater": " ann "}
-    labels, rejected = take(as_rows([row]), items, study, taxonomy)
+def test_valid_rows_become_labels_spelled_as_in_the_taxonomy(as_rows, rater_row, items, study, taxonomy):
+    row = rater_row("SO-1", "ann", bug_type="sb.logic  bugs", stage="  ", comment="") | {"rater": " ann "}
+    labels, rejected = validate(as_rows([row]), items, study, taxonomy)
     assert rejected.is_empty()
-    assert rejected.schema == REJECTED
+    assert rejected.schema == REJECTED_LABELS
     assert labels.schema == RATER_LABELS
     assert labels.to_dicts() == [
         {"item_id": "SO-1", "rater": "ann", "batch": 100, "pass": "dimensions", "revision": 1, "bug_index": 1,
@@ -29,8 +29,8 @@ def test_good_rows_become_labels_in_the_taxonomys_spelling(as_rows, hand_in, ite
     ]  # fmt: skip
 
 
-def test_mapped_labels_of_the_release_fold_too(hand_in, items, study, taken):
-    labels = taken([hand_in("SO-1", "ann", bug_type="Logic Bug")], items, study)
+def test_aliases_of_categories_are_mapped(rater_row, items, study, validated):
+    labels = validated([rater_row("SO-1", "ann", bug_type="Logic Bug")], items, study)
     assert labels["bug_type"].item() == "Structural Logic Bug"
 
 
@@ -40,7 +40,7 @@ RATED = {"bug_type": "API Bug"}
 @pytest.mark.parametrize(
     ("change", "reasons"),
     [
-        ({"item_id": "SO-9"}, ["item_id: unknown 'SO-9'; the queue has no such item"]),
+        ({"item_id": "SO-9"}, ["item_id: unknown 'SO-9'; it is not in the queue"]),
         ({"item_id": None}, ["item_id: missing"]),
         ({"rater": "mallory"}, ["rater: unknown 'mallory'; use one of ann, bob, eve"]),
         ({"rater": " "}, ["rater: missing; use one of ann, bob, eve"]),
@@ -48,19 +48,19 @@ RATED = {"bug_type": "API Bug"}
         ({"pass": "third"}, ["pass: unknown 'third'; use units or dimensions"]),
         ({"bug_index": None}, ["bug_index: missing"]),
         ({"is_bug": None}, ["is_bug: missing; write true or false"]),
-        ({"is_bug": False}, ["bug_index: is_bug is false, yet bug_index is 1"]),
-        ({"bug_index": 0}, ["bug_index: is_bug is true, yet bug_index is 0"]),
-        ({"bug_index": -1}, ["bug_index: is_bug is true, yet bug_index is -1"]),
+        ({"is_bug": False}, ["bug_index: is_bug is false, but bug_index is 1"]),
+        ({"bug_index": 0}, ["bug_index: is_bug is true, but bug_index is 0"]),
+        ({"bug_index": -1}, ["bug_index: is_bug is true, but bug_index is -1"]),
         (RATED | {"stage": "Lunch"}, ["stage: unknown category 'Lunch'; use one of Data Collection, "]),
-        ({"effect": None}, ["effect: missing; every bug of the dimensions pass needs one of Bad Performance, "]),
+        ({"effect": None}, ["effect: missing; in the dimensions pass every bug needs one of Bad Performance, "]),
         ({"rater": "x", "batch": 1}, ["rater: unknown 'x'", "batch: unknown '1'"]),
     ],
 )
-def test_a_bad_row_is_rejected_with_what_is_wrong_and_the_cure(  # noqa: PLR0917 (fixtures)
-    change, reasons, as_rows, hand_in, items, study, taxonomy
+def test_an_invalid_row_is_rejected_with_error_and_fix(  # noqa: PLR0917 (fixtures)
+    change, reasons, as_rows, rater_row, items, study, taxonomy
 ):
-    row = hand_in("SO-1", "ann", **RATED) | change
-    labels, rejected = take(as_rows([row]), items, study, taxonomy)
+    row = rater_row("SO-1", "ann", **RATED) | change
+    labels, rejected = validate(as_rows([row]), items, study, taxonomy)
     assert labels.is_empty()
     assert labels.schema == RATER_LABELS
     found = rejected.row(0, named=True)
@@ -73,33 +73,41 @@ def test_a_bad_row_is_rejected_with_what_is_wrong_and_the_cure(  # noqa: PLR0917
     assert content == {name: value for name, value in row.items() if name not in ("received_at", "file", "line")}
 
 
-def test_units_need_no_categories(hand_in, items, study, taken):
-    labels = taken([hand_in("SO-1", "ann"), hand_in("SO-2", "ann", bug_index=0)], items, study)
+def test_the_units_pass_needs_no_categories(rater_row, items, study, validated):
+    labels = validated([rater_row("SO-1", "ann"), rater_row("SO-2", "ann", bug_index=0)], items, study)
     assert labels["is_bug"].to_list() == [True, False]
 
 
-def test_of_duplicates_in_one_file_the_first_is_kept(as_rows, hand_in, items, study, taxonomy):
-    rows = [hand_in("SO-1", "ann", line=2), hand_in("SO-1", "ann", line=3), hand_in("SO-1", "ann", 100, 2, line=4)]
-    labels, rejected = take(as_rows(rows), items, study, taxonomy)
+def test_the_first_of_duplicates_in_a_file_is_kept(as_rows, rater_row, items, study, taxonomy):
+    rows = [
+        rater_row("SO-1", "ann", line=2),
+        rater_row("SO-1", "ann", line=3),
+        rater_row("SO-1", "ann", 100, 2, line=4),
+    ]
+    labels, rejected = validate(as_rows(rows), items, study, taxonomy)
     assert labels["line"].to_list() == [2, 4]
     assert rejected["line"].to_list() == [3]
-    assert "line 2 of this file is about the same item" in rejected["reason"].item()
+    assert "bug_index: duplicate of line 2 of this file" in rejected["reason"].item()
 
 
-def test_a_file_that_says_both_bug_and_no_bug_is_rejected(as_rows, hand_in, items, study, taxonomy):
-    rows = [hand_in("SO-1", "ann", line=2), hand_in("SO-1", "ann", bug_index=0, line=3), hand_in("SO-2", "ann", line=4)]
-    labels, rejected = take(as_rows(rows), items, study, taxonomy)
+def test_contradictory_rows_of_a_file_are_rejected(as_rows, rater_row, items, study, taxonomy):
+    rows = [
+        rater_row("SO-1", "ann", line=2),
+        rater_row("SO-1", "ann", bug_index=0, line=3),
+        rater_row("SO-2", "ann", line=4),
+    ]
+    labels, rejected = validate(as_rows(rows), items, study, taxonomy)
     assert labels["line"].to_list() == [4]
     assert rejected["line"].to_list() == [2, 3]
 
 
-def test_a_later_file_revises_an_earlier_one(hand_in, items, study, taken):
+def test_a_later_file_revises_an_earlier_one(rater_row, items, study, validated):
     rows = [
-        hand_in("SO-1", "ann", file="first.csv"),
-        hand_in("SO-1", "bob", file="first.csv"),
-        hand_in("SO-1", "ann", file="second.csv", place="line 9"),
+        rater_row("SO-1", "ann", file="first.csv"),
+        rater_row("SO-1", "bob", file="first.csv"),
+        rater_row("SO-1", "ann", file="second.csv", place="line 9"),
     ]
-    labels = taken(rows, items, study)
+    labels = validated(rows, items, study)
     assert labels.select("rater", "revision", "superseded").rows() == [
         ("ann", 1, True),
         ("bob", 1, False),
@@ -107,25 +115,25 @@ def test_a_later_file_revises_an_earlier_one(hand_in, items, study, taken):
     ]
 
 
-def test_another_batch_is_no_revision(hand_in, items, study, taken):
-    labels = taken([hand_in("SO-1", "ann", 5), hand_in("SO-1", "ann", 10)], items, study)
+def test_rows_of_different_batches_are_not_revisions(rater_row, items, study, validated):
+    labels = validated([rater_row("SO-1", "ann", 5), rater_row("SO-1", "ann", 10)], items, study)
     assert labels.select("revision", "superseded").rows() == [(1, False), (1, False)]
 
 
-def test_a_later_no_bug_supersedes_the_bugs_and_the_other_way_round(hand_in, items, study, taken):
+def test_a_changed_answer_supersedes_earlier_rows(rater_row, items, study, validated):
     rows = [
-        hand_in("SO-1", "ann", bug_index=1, file="1.csv"),
-        hand_in("SO-1", "ann", bug_index=2, file="1.csv"),
-        hand_in("SO-1", "ann", bug_index=0, file="2.csv"),
-        hand_in("SO-2", "ann", bug_index=0, file="1.csv"),
-        hand_in("SO-2", "ann", bug_index=1, file="2.csv"),
+        rater_row("SO-1", "ann", bug_index=1, file="1.csv"),
+        rater_row("SO-1", "ann", bug_index=2, file="1.csv"),
+        rater_row("SO-1", "ann", bug_index=0, file="2.csv"),
+        rater_row("SO-2", "ann", bug_index=0, file="1.csv"),
+        rater_row("SO-2", "ann", bug_index=1, file="2.csv"),
     ]
-    assert taken(rows, items, study)["superseded"].to_list() == [True, True, False, True, False]
+    assert validated(rows, items, study)["superseded"].to_list() == [True, True, False, True, False]
 
 
-def test_nothing_handed_in(as_rows, items, study, taxonomy):
-    labels, rejected = take(as_rows([]), items, study, taxonomy)
-    assert (len(labels), labels.schema, len(rejected), rejected.schema) == (0, RATER_LABELS, 0, REJECTED)
+def test_no_rows(as_rows, items, study, taxonomy):
+    labels, rejected = validate(as_rows([]), items, study, taxonomy)
+    assert (len(labels), labels.schema, len(rejected), rejected.schema) == (0, RATER_LABELS, 0, REJECTED_LABELS)
 
 
 rows_of_files = st.lists(
@@ -150,8 +158,8 @@ rows_of_files = st.lists(
 
 @pytest.mark.slow
 @given(rows_of_files)
-def test_no_row_is_lost(as_rows, items, study, taxonomy, rows):
-    labels, rejected = take(as_rows(rows), items, study, taxonomy)
+def test_every_row_is_a_label_or_rejected(as_rows, items, study, taxonomy, rows):
+    labels, rejected = validate(as_rows(rows), items, study, taxonomy)
     assert len(labels) + len(rejected) == len(rows)
     assert rejected["reason"].null_count() == 0
     key = ["item_id", "rater", "batch", "pass", "bug_index"]
@@ -159,10 +167,10 @@ def test_no_row_is_lost(as_rows, items, study, taxonomy, rows):
     assert labels.filter(~pl.col("superseded")).select(key).is_unique().all()
 
 
-def test_a_whole_study_is_taken_in_quickly(as_rows, hand_in, make_items, study, taxonomy):
+def test_a_whole_study_is_validated_within_a_second(as_rows, rater_row, make_items, study, taxonomy):
     items = make_items({f"SO-{n}": 100 for n in range(3750)})
-    rows = as_rows([hand_in(f"SO-{n}", rater, bug_type="api bug") for n in range(3750) for rater in ("ann", "bob")])
+    rows = as_rows([rater_row(f"SO-{n}", rater, bug_type="api bug") for n in range(3750) for rater in ("ann", "bob")])
     started = time.perf_counter()
-    labels, _ = take(rows, items, study, taxonomy)
+    labels, _ = validate(rows, items, study, taxonomy)
     assert time.perf_counter() - started < 1
     assert len(labels) == 7500

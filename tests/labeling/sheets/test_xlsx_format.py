@@ -1,4 +1,4 @@
-"""A sheet as a workbook: what may be filled in, what is offered, what stays as it is, and what no program may run."""
+"""Sheets as workbooks: answer cells, drop-down lists, protected cells, and no formulas."""
 
 import re
 import shutil
@@ -9,7 +9,7 @@ from io import BytesIO
 import fastexcel
 import pytest
 
-from dlbug_assets.labeling.sheets.xlsx_format import workbook
+from dlbug_assets.labeling.sheets.xlsx_format import to_xlsx
 from support.filled_sheets import Loop, items_of
 
 CODEBOOK = [{"dimension": "effect", "category": "Crash", "definition": "It ends with an error.", "example": "=x"}]
@@ -23,21 +23,21 @@ def loop(make_study, taxonomy, tmp_path):
 
 
 def part(content, name):
-    """A part of the workbook's XML."""
+    """Return a part of the workbook's XML."""
     with zipfile.ZipFile(BytesIO(content)) as parts:
         return parts.read(name).decode()
 
 
-def test_the_same_sheet_is_the_same_file(loop, taxonomy):
+def test_equal_sheets_have_equal_bytes(loop, taxonomy):
     sheet = loop.due()["100-ann"]
-    assert workbook(sheet, taxonomy, CODEBOOK) == workbook(sheet, taxonomy, CODEBOOK)
+    assert to_xlsx(sheet, taxonomy, CODEBOOK) == to_xlsx(sheet, taxonomy, CODEBOOK)
 
 
-def test_categories_are_offered_and_everything_but_the_answers_is_protected(loop, taxonomy):
+def test_categories_have_dropdowns_and_other_cells_are_protected(loop, taxonomy):
     for rater in ("ann", "bob"):
-        loop.hand_in(loop.due()[f"100-{rater}"], lambda _: {"is_bug": True})
+        loop.submit(loop.due()[f"100-{rater}"], lambda _: {"is_bug": True})
     loop.read()
-    page = part(workbook(loop.due()["100-ann-dimensions"], taxonomy, CODEBOOK), "xl/worksheets/sheet1.xml")
+    page = part(to_xlsx(loop.due()["100-ann-dimensions"], taxonomy, CODEBOOK), "xl/worksheets/sheet1.xml")
     assert "<sheetProtection" in page
     offered = dict(
         re.findall(r'<dataValidation type="list"[^>]* sqref="([A-Z]+)2:[A-Z]+\d+"><formula1>(.*?)</formula1>', page)
@@ -48,16 +48,16 @@ def test_categories_are_offered_and_everything_but_the_answers_is_protected(loop
     assert "<autoFilter" in page
 
 
-def test_nothing_in_it_is_a_formula(loop, taxonomy):
-    content = workbook(loop.due()["100-ann"], taxonomy, CODEBOOK)
+def test_workbooks_contain_no_formulas(loop, taxonomy):
+    content = to_xlsx(loop.due()["100-ann"], taxonomy, CODEBOOK)
     for name in ("xl/worksheets/sheet1.xml", "xl/worksheets/sheet2.xml"):
         assert "<f>" not in part(content, name)
     frame = fastexcel.read_excel(content).load_sheet("labels", dtypes="string").to_polars()
     assert frame["title"][0].startswith("=cmd|")
 
 
-def test_the_codebook_and_the_text_are_there_to_read(loop, taxonomy):
-    content = workbook(loop.due()["100-ann"], taxonomy, CODEBOOK)
+def test_workbooks_contain_codebook_and_texts(loop, taxonomy):
+    content = to_xlsx(loop.due()["100-ann"], taxonomy, CODEBOOK)
     book = fastexcel.read_excel(content)
     assert book.load_sheet("codebook", dtypes="string").to_polars().rows() == [
         ("effect", "Crash", "It ends with an error.", "=x")
@@ -68,7 +68,7 @@ def test_the_codebook_and_the_text_are_there_to_read(loop, taxonomy):
 
 
 @pytest.mark.slow
-def test_a_workbook_opened_and_saved_by_a_real_spreadsheet_program_says_the_same(loop, make_study, taxonomy, tmp_path):
+def test_a_workbook_saved_by_libreoffice_has_the_same_labels(loop, make_study, taxonomy, tmp_path):
     program = shutil.which("soffice")
     if program is None:
         pytest.skip("LibreOffice (package libreoffice-calc) is not installed")
@@ -79,7 +79,7 @@ def test_a_workbook_opened_and_saved_by_a_real_spreadsheet_program_says_the_same
         None,
     ]
     rows = iter(answers)
-    path = loop.hand_in(loop.due()["100-ann"], lambda _: next(rows))
+    path = loop.submit(loop.due()["100-ann"], lambda _: next(rows))
     arguments = ["--headless", f"-env:UserInstallation=file://{tmp_path}/profile", "--convert-to",
                  "xlsx:Calc MS Excel 2007 XML", "--outdir", str(tmp_path / "saved"), str(path)]  # fmt: skip
     subprocess.run([program, *arguments], check=True, capture_output=True, timeout=120)
@@ -92,7 +92,7 @@ def test_a_workbook_opened_and_saved_by_a_real_spreadsheet_program_says_the_same
     assert again.current() == loop.current()
     assert len(loop.current()) == 4
     assert (again.rejected.rows(), loop.rejected.rows()) == ([], [])
-    # And the other way: taken in after the first one, it changes nothing.
+    # Submitted after the first file, it changes nothing.
     loop.drop(path.name, saved)
     loop.read()
     assert loop.labels.height == 4
