@@ -1,4 +1,4 @@
-"""The stand-in does as GitHub's documentation and its observers say, and its replies are what GitHub describes."""
+"""The stand-in behaves as GitHub is documented and observed to, and its replies match GitHub's OpenAPI description."""
 
 import copy
 import json
@@ -9,6 +9,7 @@ import subprocess
 import tarfile
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -18,14 +19,14 @@ from support.repositories import GitRepository
 
 TOKEN = "ghp_pl4ntedT0ken"  # noqa: S105
 START = 1_500_000_000
-#: GitHub's own description of its API, in the version that the replies were checked against.
+#: The package with GitHub's OpenAPI description, in the version against which the replies are checked.
 DESCRIPTION = "@octokit/openapi@23.0.2"
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "dlbug-tests"
 
 
 @pytest.fixture(scope="session")
 def five_commits(tmp_path_factory):
-    """A repository of five commits, a minute apart by the author and by the committer."""
+    """Create a repository of five commits, written a minute apart and each committed a minute later."""
     repository = GitRepository(tmp_path_factory.mktemp("five") / "work")
     for number in range(5):
         repository.commit(f"Fix {number}\n", {f"{number}.py": f"{number}\n"}, at=START + 60 * number)
@@ -34,7 +35,7 @@ def five_commits(tmp_path_factory):
 
 @pytest.fixture
 def work(five_commits, tmp_path):
-    """A copy of it that the test may change."""
+    """Copy the repository, so that the test may change it."""
     return GitRepository(shutil.copytree(five_commits, tmp_path / "work"))
 
 
@@ -47,25 +48,25 @@ def api(work):
         yield server
 
 
-def ask(api, path, token=TOKEN, headers=None, **params):
+def ask(api, path, token: str | None = TOKEN, headers=None, **params: Any):
     headers = {**({"Authorization": f"Bearer {token}"} if token else {}), **(headers or {})}
     return requests.get(f"{api.url}/{path}", params=params, headers=headers, timeout=60, allow_redirects=False)
 
 
-def shas(reply):
+def hashes(reply):
     return [commit["sha"] for commit in reply.json()]
 
 
-def found(api, query, **params):
+def search(api, query, **params):
     reply = ask(api, "search/repositories", q=query, **params)
     return [item["id"] for item in reply.json()["items"]] if reply.ok else reply.status_code
 
 
-def compared(api, base, head, **params):
+def compare(api, base, head, **params):
     return ask(api, f"repositories/1/compare/{base}...{head}", **params)
 
 
-# What it answers.
+# Content of replies.
 
 
 def test_a_repository_has_a_number_and_a_name(api):
@@ -75,7 +76,7 @@ def test_a_repository_has_a_number_and_a_name(api):
     assert ask(api, "repos/jane/nothing").status_code == 404
 
 
-def test_an_old_name_redirects_to_the_number_and_keeps_what_was_asked(api):
+def test_an_old_name_redirects_to_the_number_and_keeps_the_parameters(api):
     api.rename(1, "john/renamed")
     reply = ask(api, "repos/jane/work/commits", per_page=2)
     target = f"{api.url}/repositories/1/commits?per_page=2"
@@ -84,10 +85,10 @@ def test_an_old_name_redirects_to_the_number_and_keeps_what_was_asked(api):
 
 
 @pytest.mark.parametrize("status", [403, 404, 410, 451])
-def test_what_is_gone_or_blocked_says_so_and_is_not_found(api, status):
+def test_a_gone_or_blocked_repository_has_its_status_and_is_not_found_by_search(api, status):
     api.remove(1, status)
     assert ask(api, "repositories/1/commits").status_code == status
-    assert found(api, "topic:keras") == []
+    assert search(api, "topic:keras") == []
 
 
 def test_a_repository_without_commits_is_empty(api):
@@ -97,20 +98,20 @@ def test_a_repository_without_commits_is_empty(api):
 
 def test_commits_are_listed_as_git_lists_them_from_any_revision(api, work):
     everything = work.git("rev-list", "main").split()
-    assert shas(ask(api, "repositories/1/commits")) == everything
-    assert shas(ask(api, "repos/jane/work/commits", sha=everything[2])) == everything[2:]
+    assert hashes(ask(api, "repositories/1/commits")) == everything
+    assert hashes(ask(api, "repos/jane/work/commits", sha=everything[2])) == everything[2:]
     assert ask(api, "repositories/1/commits", sha="0" * 40).status_code == 404
 
 
-def test_since_and_until_look_at_the_date_of_the_committer(api, work):
-    # The commits were made a minute after they were written.
+def test_since_and_until_compare_the_committers_date(api, work):
+    # Each commit was committed a minute after it was written.
     everything = work.git("rev-list", "main").split()
     window = {"since": "2017-07-14T02:43:00Z", "until": "2017-07-14T02:44:00+00:00"}
-    assert shas(ask(api, "repositories/1/commits", **window)) == everything[1:3]
+    assert hashes(ask(api, "repositories/1/commits", **window)) == everything[1:3]
     assert ask(api, "repositories/1/commits", since="yesterday").status_code == 422
 
 
-def test_pages_are_linked_by_absolute_addresses_below_the_number(api, work):
+def test_pages_are_linked_by_absolute_urls_with_the_number(api, work):
     reply = ask(api, "repos/jane/work/commits", per_page=2, page=2)
     base = f"{api.url}/repositories/1/commits?per_page=2&page="
     links = {name: link["url"] for name, link in reply.links.items()}
@@ -118,17 +119,18 @@ def test_pages_are_linked_by_absolute_addresses_below_the_number(api, work):
     assert set(ask(api, "repositories/1/commits", per_page=2, page=3).links) == {"prev", "first"}
     for page in range(3):
         work.git("commit", "-q", "--allow-empty", "-m", f"{page}")
-    assert len(shas(ask(api, "repositories/1/commits", per_page=500))) == 8
+    assert len(hashes(ask(api, "repositories/1/commits", per_page=500))) == 8
 
 
-def test_a_page_has_thirty_unless_told_and_never_more_than_a_hundred(api, work):
+def test_a_page_has_thirty_items_by_default_and_a_hundred_at_most(api, work):
     work.many("Again" for _ in range(110))
-    for params in ({}, {"per_page": 0}, {"per_page": "x", "page": -1}):
-        assert len(shas(ask(api, "repositories/1/commits", **params))) == 30
-    assert len(shas(ask(api, "repositories/1/commits", per_page=101))) == 100
+    defaults: list[dict[str, Any]] = [{}, {"per_page": 0}, {"per_page": "x", "page": -1}]
+    for params in defaults:
+        assert len(hashes(ask(api, "repositories/1/commits", **params))) == 30
+    assert len(hashes(ask(api, "repositories/1/commits", per_page=101))) == 100
 
 
-def test_a_commit_shows_people_dates_in_utc_and_its_message_as_it_was_encoded(api, work):
+def test_a_commit_has_dates_in_utc_and_a_decoded_message(api, work):
     tree = work.git("rev-parse", "HEAD^{tree}")
     author, committer = "J\u00f6rg <j@example.org> 1500000000 +0200", "X <x@example.org> 1500000060 -0500"
     head = f"tree {tree}\nauthor {author}\ncommitter {committer}\n"
@@ -140,7 +142,7 @@ def test_a_commit_shows_people_dates_in_utc_and_its_message_as_it_was_encoded(ap
     assert ask(api, f"repositories/1/commits/{sha}").json()["commit"]["message"] == "Fix \ufffd"
 
 
-def test_the_details_of_a_commit_are_what_git_counts(api, work):
+def test_the_details_of_a_commit_have_the_counts_of_git(api, work):
     work.commit("Before", {"a.py": "1\n2\n3\n4\n5\n6\n7\n8\n", "b.bin": b"\0\1", "c.py": "x\n"})
     work.git("mv", "a.py", "*.py")
     work.git("rm", "-q", "c.py")
@@ -194,48 +196,48 @@ def test_more_than_three_hundred_files_are_paged(api, work):
     assert f"/repositories/1/commits/{sha}?page=2" in pages[0].links["next"]["url"]
 
 
-def test_a_commit_that_is_not_there_is_unprocessable(api):
+def test_an_unknown_commit_is_unprocessable(api):
     reply = ask(api, f"repositories/1/commits/{'0' * 40}")
     assert (reply.status_code, reply.json()["message"]) == (422, f"No commit found for SHA: {'0' * 40}")
 
 
-def test_a_hash_is_answered_as_text_where_that_is_accepted(api, work):
+def test_a_hash_is_returned_as_text_where_the_request_accepts_it(api, work):
     reply = ask(api, "repositories/1/commits/main", headers={"Accept": "application/vnd.github.sha"})
     assert reply.text == work.git("rev-parse", "main")
 
 
-def test_comparing_lists_what_the_head_has_and_the_base_has_not_oldest_first(api, work):
+def test_a_comparison_lists_commits_of_the_head_that_the_base_lacks_oldest_first(api, work):
     everything = work.git("rev-list", "--reverse", "main").split()
-    reply = compared(api, everything[0], "main", per_page=3)
+    reply = compare(api, everything[0], "main", per_page=3)
     content = reply.json()
     assert [commit["sha"] for commit in content["commits"]] == everything[1:4]
     assert [content[name] for name in ("status", "ahead_by", "behind_by", "total_commits")] == ["ahead", 4, 0, 4]
     assert content["merge_base_commit"]["sha"] == content["base_commit"]["sha"] == everything[0]
     assert len(requests.get(reply.links["next"]["url"], timeout=60).json()["commits"]) == 1
-    assert compared(api, "main", everything[0]).json()["status"] == "behind"
-    assert compared(api, "main", "main").json()["status"] == "identical"
+    assert compare(api, "main", everything[0]).json()["status"] == "behind"
+    assert compare(api, "main", "main").json()["status"] == "identical"
 
 
-def test_comparing_knows_when_branches_went_apart_or_never_met(api, work):
+def test_a_comparison_detects_diverged_and_unrelated_branches(api, work):
     work.git("checkout", "-q", "-b", "side", "HEAD~1")
     work.commit("Side")
     work.git("checkout", "-q", "--orphan", "stranger")
     work.commit("Stranger")
-    assert compared(api, "main", "side").json()["status"] == "diverged"
-    assert compared(api, "main", "stranger").json()["message"].startswith("No common ancestor between")
-    assert compared(api, "main", "0" * 40).status_code == 404
+    assert compare(api, "main", "side").json()["status"] == "diverged"
+    assert compare(api, "main", "stranger").json()["message"].startswith("No common ancestor between")
+    assert compare(api, "main", "0" * 40).status_code == 404
 
 
-def test_a_commit_that_was_rewritten_may_be_forgotten_and_come_back(api, work):
+def test_a_commit_can_be_forgotten_and_remembered(api, work):
     lost = work.git("rev-parse", "main~1")
     api.forget(1, lost)
-    assert compared(api, lost, "main").status_code == 404
+    assert compare(api, lost, "main").status_code == 404
     assert ask(api, f"repositories/1/commits/{lost[:12]}").status_code == 422
     api.remember(1, lost)
-    assert compared(api, lost, "main").json()["ahead_by"] == 1
+    assert compare(api, lost, "main").json()["ahead_by"] == 1
 
 
-def test_branches_and_references_show_their_end_and_tags_are_none(api, work):
+def test_branches_and_references_have_their_heads_and_tags_are_not_branches(api, work):
     work.git("branch", "feature/one")
     work.git("tag", "v1")
     sha = work.git("rev-parse", "main")
@@ -269,14 +271,14 @@ def test_branches_and_references_show_their_end_and_tags_are_none(api, work):
         ("topic:keras " + "x" * 250, 422),
     ],
 )
-def test_search_finds_what_its_qualifiers_say(api, query, numbers):
+def test_search_applies_its_qualifiers(api, query, numbers):
     api.add(None, "john/fork", number=4, stars=60, is_fork=True, created="2018-01-01T00:00:00Z")
     fields = {"stars": 70, "is_archived": True, "language": "C++", "created": "2017-02-03T04:05:06Z"}
     api.add(None, "john/old", number=5, **fields)
-    assert found(api, query, sort="stars") == numbers
+    assert search(api, query, sort="stars") == numbers
 
 
-def test_search_shows_the_first_thousand_only(api):
+def test_search_returns_the_first_thousand_results_only(api):
     for number in range(1200):
         api.add(None, f"many/r{number}", number=1000 + number, topics=("many",), stars=number)
     reply = ask(api, "search/repositories", q="topic:many", sort="stars", per_page=100, page=10)
@@ -286,17 +288,17 @@ def test_search_shows_the_first_thousand_only(api):
     assert (refusal.status_code, refusal.json()["message"]) == (422, "Only the first 1000 search results are available")
 
 
-# How it answers.
+# Headers and quotas.
 
 
-def test_replies_are_compressed_where_that_is_accepted_and_carry_the_clock_of_the_server(api):
+def test_replies_are_compressed_where_accepted_and_dated_by_the_servers_clock(api):
     api.now = lambda: START
     reply = ask(api, "repositories/1")
     assert (reply.headers["Content-Encoding"], reply.headers["Date"]) == ("gzip", "Fri, 14 Jul 2017 02:40:00 GMT")
     assert "Content-Encoding" not in ask(api, "repositories/1", headers={"Accept-Encoding": "identity"}).headers
 
 
-def test_what_has_not_changed_costs_nothing_with_a_token(api, work):
+def test_an_unchanged_reply_is_free_with_a_token(api, work):
     etag = ask(api, "repositories/1/commits").headers["ETag"]
     left = api.limits["core"].remaining
     again = ask(api, "repositories/1/commits", headers={"If-None-Match": etag})
@@ -307,13 +309,13 @@ def test_what_has_not_changed_costs_nothing_with_a_token(api, work):
     assert ask(api, "repositories/1/commits", headers={"If-None-Match": etag}).status_code == 200
 
 
-def test_a_token_that_is_not_known_is_refused(api):
+def test_an_unknown_token_is_rejected(api):
     assert ask(api, "repositories/1", headers={"Authorization": f"token {TOKEN}"}).status_code == 200
     reply = ask(api, "repositories/1", token=TOKEN[::-1])
     assert (reply.status_code, reply.json()["message"]) == (401, "Bad credentials")
 
 
-def test_quotas_are_told_with_every_reply_and_end(api):
+def test_every_reply_reports_its_quota_which_can_be_used_up(api):
     api.limits["core"].remaining = 1
     headers = ask(api, "repositories/1").headers
     names = ("limit", "remaining", "used", "resource")
@@ -327,14 +329,14 @@ def test_quotas_are_told_with_every_reply_and_end(api):
     assert ask(api, "repositories/1").headers["x-ratelimit-remaining"] == "4999"
 
 
-def test_who_sends_no_token_may_have_a_quota_of_his_own(api):
+def test_requests_without_a_token_can_have_their_own_quota(api):
     api.anonymous = {"core": Limit(60, 60, time.time() + 3600), "search": Limit(10, 10, time.time() + 60, 60)}
     assert ask(api, "repositories/1", token=None).headers["x-ratelimit-remaining"] == "59"
     assert ask(api, "rate_limit", token=None).json()["rate"]["limit"] == 60
     assert api.limits["core"].remaining == 5000
 
 
-def test_the_log_keeps_every_request_without_what_differs(api):
+def test_the_log_has_every_request_with_a_generalized_method(api):
     for path in (
         "search/repositories", "rate_limit", "repos/jane/work", "repositories/1/commits",
         f"repositories/1/commits/{'a' * 40}", "repositories/1/compare/main...main",
@@ -347,23 +349,23 @@ def test_the_log_keeps_every_request_without_what_differs(api):
     assert api.log[0].headers["authorization"] == f"Bearer {TOKEN}"
 
 
-def test_something_may_happen_before_a_request_is_answered(api, work):
+def test_a_hook_runs_before_each_reply(api, work):
     api.before = lambda request: work.commit("Just now")
     assert ask(api, "repositories/1/commits").json()[0]["commit"]["message"] == "Just now"
 
 
-def test_a_mirror_can_be_cloned_from_by_every_name(api, work, tmp_path):
+def test_a_mirror_has_a_link_for_every_name(api, work, tmp_path):
     api.rename(1, "john/renamed")
     api.mirror(tmp_path / "mirror")
     for name in ("jane/work", "john/renamed"):
-        told = work.git("ls-remote", f"file://{tmp_path}/mirror/{name}.git", "main")
-        assert told.split()[0] == work.git("rev-parse", "main")
+        output = work.git("ls-remote", f"file://{tmp_path}/mirror/{name}.git", "main")
+        assert output.split()[0] == work.git("rev-parse", "main")
     api.remove(1)
     api.mirror(tmp_path / "mirror")
     assert not list((tmp_path / "mirror").rglob("*.git"))
 
 
-# What goes wrong.
+# Faults.
 
 
 @pytest.mark.parametrize(
@@ -374,7 +376,7 @@ def test_a_mirror_can_be_cloned_from_by_every_name(api, work, tmp_path):
         ("forbidden", {}, 403, "Resource not accessible by personal access token"),
     ],
 )
-def test_a_refusal_befalls_one_request(api, kind, options, status, message):
+def test_a_refusal_applies_to_one_request(api, kind, options, status, message):
     api.fail(Fault(kind, **options))
     reply = ask(api, "repositories/1")
     assert reply.status_code == status
@@ -385,25 +387,25 @@ def test_a_refusal_befalls_one_request(api, kind, options, status, message):
 
 
 @pytest.mark.parametrize("kind", ["primary", "secondary"])
-def test_who_asks_before_a_limit_is_over_is_refused_again_and_counted(api, kind):
+def test_a_request_before_the_end_of_a_limit_is_refused_and_counted(api, kind):
     api.fail(Fault(kind, seconds=1))
     first = ask(api, "repositories/1")
-    told = first.headers["Retry-After"] if kind == "secondary" else first.headers["x-ratelimit-remaining"]
-    assert (first.status_code, told) == (403, "1" if kind == "secondary" else "0")
+    header = first.headers["Retry-After"] if kind == "secondary" else first.headers["x-ratelimit-remaining"]
+    assert (first.status_code, header) == (403, "1" if kind == "secondary" else "0")
     assert ask(api, "search/repositories", q="work").json() == first.json()
     assert api.punished == 1
     api.lift_limit()
     assert ask(api, "repositories/1").status_code == 200
 
 
-def test_a_fault_waits_for_its_method_and_may_last(api):
+def test_a_fault_applies_to_its_method_as_often_as_set(api):
     api.fail(Fault("bad_gateway", method="repositories/{id}/commits", times=None, status=503))
     assert ask(api, "repositories/1").status_code == 200
     replies = [ask(api, "repositories/1/commits") for _ in range(3)]
     assert {(reply.status_code, reply.headers["Content-Type"]) for reply in replies} == {(503, "text/html")}
 
 
-def test_a_redirect_leads_where_the_fault_says(api):
+def test_a_redirect_leads_to_the_url_of_the_fault(api):
     api.fail(Fault("redirect_abroad", url="http://127.0.0.1:9"))
     assert ask(api, "repositories/1").headers["Location"] == "http://127.0.0.1:9/repositories/1"
     for is_bare, query in ((False, "?per_page=2"), (True, "")):
@@ -421,13 +423,13 @@ def test_a_redirect_leads_where_the_fault_says(api):
         ("wrong_shape", {"body": [1]}, b"[1]"),
     ],
 )
-def test_a_reply_of_200_may_be_none(api, kind, options, body):
+def test_a_reply_with_status_200_can_be_malformed(api, kind, options, body):
     api.fail(Fault(kind, **options))
     reply = ask(api, "repositories/1/commits")
     assert (reply.status_code, reply.content) == (200, body)
 
 
-def test_json_may_be_cut_in_half(api):
+def test_json_can_be_cut_in_half(api):
     whole = ask(api, "repositories/1").content
     api.fail(Fault("cut_json"))
     assert ask(api, "repositories/1").content == whole[: len(whole) // 2]
@@ -441,14 +443,14 @@ def test_json_may_be_cut_in_half(api):
         ("reset", requests.ConnectionError),
     ],
 )
-def test_a_connection_may_break(api, kind, error):
+def test_a_connection_can_break(api, kind, error):
     api.fail(Fault(kind))
     with pytest.raises(error):
         ask(api, "repositories/1")
     assert ask(api, "repositories/1").status_code == 200
 
 
-def test_silence_leaves_others_alone(api):
+def test_a_request_that_hangs_does_not_block_others(api):
     api.fail(Fault("hang", seconds=30))
     with pytest.raises(requests.Timeout):
         requests.get(f"{api.url}/repositories/1", timeout=0.5)
@@ -457,72 +459,74 @@ def test_silence_leaves_others_alone(api):
 
 
 @pytest.mark.slow
-def test_a_drip_outlasts_a_timeout_that_counts_from_byte_to_byte(api):
+def test_a_drip_lasts_longer_than_a_timeout_between_bytes(api):
     api.fail(Fault("drip", seconds=0.003))
     start = time.monotonic()
     assert requests.get(f"{api.url}/rate_limit", timeout=1).json()["rate"]["limit"] == 5000
     assert time.monotonic() - start > 1
 
 
-def test_a_search_that_ran_out_of_time_shows_half_and_says_so(api):
+def test_an_incomplete_search_returns_half_of_the_results_and_a_flag(api):
     api.fail(Fault("incomplete"))
     reply = ask(api, "search/repositories", q="jane", sort="stars").json()
     assert (reply["incomplete_results"], reply["total_count"], len(reply["items"])) == (True, 2, 1)
 
 
-def test_a_world_has_fixes_and_others_and_merges_in_every_repository(tmp_path):
-    made = make_repositories(tmp_path, ("keras", "torch"), repositories=2, commits=12)
-    assert [(name, fields["topics"]) for _, name, fields in made] == [
+def test_created_repositories_have_fixing_and_other_commits_and_merges(tmp_path):
+    created = make_repositories(tmp_path, ("keras", "torch"), repositories=2, commits=12)
+    assert [(name, fields["topics"]) for _, name, fields in created] == [
         ("keras-lovers/project-0", ("keras",)), ("keras-lovers/project-1", ("keras",)),
         ("torch-lovers/project-0", ("torch",)), ("torch-lovers/project-1", ("torch",)),
     ]  # fmt: skip
-    for path, _, _ in made:
+    for path, _, _ in created:
         titles = GitRepository(path).git("log", "--format=%s").splitlines()
         fixing = [title for title in titles if re.search(r"(?i)\bfix(es|ed)?\b|\bbugfix", title)]
         assert 0 < len(fixing) < len(titles)
         assert GitRepository(path).git("log", "--merges", "--format=%h")
 
 
-# Whether GitHub would answer so.
+# GitHub's OpenAPI description.
 
 
 @pytest.fixture(scope="session")
-def described():
-    """Validators of replies by path, status, from GitHub's own description of its API; kept out of the repository."""
+def validate():
+    """Return a function that validates a reply against GitHub's OpenAPI description, which is cached."""
     jsonschema = pytest.importorskip("jsonschema", reason="jsonschema is not installed")
     schemas = _schemas()
 
-    def validate(path, status, content):
+    def validated(path, status, content):
         schema = schemas["errors"] if status >= 400 else schemas[path]
         whole = {**schema, "components": schemas["components"]}
         errors = list(jsonschema.Draft4Validator(whole).iter_errors(content))
-        # The branches of an anyOf say more than that none fits.
+        # The errors of the branches of an anyOf are more specific than that none of them fits.
         assert not errors, [f"{list(error.absolute_path)}: {error.message[:200]}" for error in errors]
 
-    return validate
+    return validated
 
 
 def _schemas():
-    """What is needed of the description, made anew where it is not kept yet."""
-    kept = CACHE / f"{DESCRIPTION.replace('/', '-')}.json"
-    if not kept.exists():
+    """Return the schemas that are needed, from the cache or else from npm."""
+    cached = CACHE / f"{DESCRIPTION.replace('/', '-')}.json"
+    if not cached.exists():
         if shutil.which("npm") is None:
-            pytest.skip("npm is not there to fetch GitHub's description of its API")
+            pytest.skip("npm is not installed, which fetches GitHub's OpenAPI description")
         folder = CACHE / f"fetch-{os.getpid()}"
         folder.mkdir(parents=True)
         try:
             packing = ["npm", "pack", "--ignore-scripts", "--silent", DESCRIPTION]
             packed = subprocess.run(packing, cwd=folder, capture_output=True, text=True, timeout=120, check=True)
             with tarfile.open(folder / packed.stdout.split()[-1]) as archive:
-                description = json.load(archive.extractfile("package/generated/api.github.com.json"))
+                member = archive.extractfile("package/generated/api.github.com.json")
+                assert member, "the description is a file"
+                description = json.load(member)
             part = folder / "needed.json"
             part.write_text(json.dumps(_needed(description)))
-            part.replace(kept)
+            part.replace(cached)
         except (subprocess.SubprocessError, OSError) as error:
-            pytest.skip(f"GitHub's description of its API cannot be fetched: {error}")
+            pytest.skip(f"GitHub's OpenAPI description cannot be fetched: {error}")
         finally:
             shutil.rmtree(folder)
-    return json.loads(kept.read_text())
+    return json.loads(cached.read_text())
 
 
 PATHS = (
@@ -533,7 +537,7 @@ PATHS = (
 
 
 def _needed(description):
-    """The schemas of the replies, and those that they refer to."""
+    """Return the schemas of the replies, and those to which they refer."""
     schemas = {
         path: description["paths"][path]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
         for path in PATHS
@@ -550,7 +554,7 @@ def _needed(description):
 
 
 def _with_null(schema):
-    """A schema of OpenAPI 3.0, where nullable is a word of its own, as JSON Schema says it."""
+    """Convert `nullable` of OpenAPI 3.0 to JSON Schema."""
     if isinstance(schema, list):
         return [_with_null(each) for each in schema]
     if not isinstance(schema, dict):
@@ -562,8 +566,8 @@ def _with_null(schema):
 
 
 @pytest.fixture
-def told(api, work):
-    """A history with a merge, a rename, a binary and a removed file."""
+def api_with_history(api, work):
+    """Return the server with a merge, a renamed, a binary and a removed file."""
     work.git("checkout", "-q", "-b", "side", "HEAD~2")
     work.commit("Side", {"side.bin": b"\0"})
     work.git("checkout", "-q", "main")
@@ -575,7 +579,7 @@ def told(api, work):
 
 
 @pytest.mark.parametrize(
-    ("path", "asked"),
+    ("path", "request_path"),
     [
         ("/search/repositories", "search/repositories?q=jane"),
         ("/repos/{owner}/{repo}", "repos/jane/work"),
@@ -589,23 +593,23 @@ def told(api, work):
         ("/rate_limit", "rate_limit"),
     ],
 )
-def test_replies_are_as_github_describes_them(told, described, path, asked):
-    reply = ask(told, asked)
+def test_replies_match_githubs_description(api_with_history, validate, path, request_path):
+    reply = ask(api_with_history, request_path)
     assert reply.status_code == 200
-    described(path, 200, reply.json())
+    validate(path, 200, reply.json())
 
 
 @pytest.mark.parametrize(
-    "asked", ["repositories/9", "repositories/2/commits", "repositories/1/commits/none", "search/repositories"]
+    "request_path", ["repositories/9", "repositories/2/commits", "repositories/1/commits/none", "search/repositories"]
 )
-def test_errors_are_as_github_describes_them(told, described, asked):
-    reply = ask(told, asked)
+def test_errors_match_githubs_description(api_with_history, validate, request_path):
+    reply = ask(api_with_history, request_path)
     assert reply.status_code >= 400
-    described(asked, reply.status_code, reply.json())
+    validate(request_path, reply.status_code, reply.json())
 
 
-def test_the_description_would_notice_what_is_missing_or_of_another_kind(told, described):
-    whole = ask(told, "repositories/1/commits/main").json()
+def test_validation_detects_missing_fields_and_other_types(api_with_history, validate):
+    whole = ask(api_with_history, "repositories/1/commits/main").json()
     for change in ({"sha": 1}, {"parents": None}, {"files": [{"sha": "a"}]}):
         with pytest.raises(AssertionError):
-            described("/repos/{owner}/{repo}/commits/{ref}", 200, {**copy.deepcopy(whole), **change})
+            validate("/repos/{owner}/{repo}/commits/{ref}", 200, {**copy.deepcopy(whole), **change})
