@@ -1,1 +1,1 @@
-"""Jobs, schedules, sensors and logs: what runs by itself, and what is recorded of it."""
+"""Jobs, schedules, sensors and logs."""

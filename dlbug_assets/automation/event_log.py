@@ -1,9 +1,8 @@
 """Dagster's event log in SQLite, through connections that stay open.
 
-Dagster's own class makes an engine and a connection for each event: SQL is compiled anew each time, and as the last
-connection of a file closes, SQLite moves its write-ahead log over and deletes it. That was half the time of a run.
-Files, tables and rows are Dagster's; only how they are reached differs, so that either class can go on with what the
-other has written.
+Dagster's own class creates an engine and a connection for each event: SQL is compiled each time, and when the last
+connection to a file closes, SQLite checkpoints and deletes its write-ahead log. That took half the time of a run.
+Files, tables and rows are Dagster's own, so either class can read and continue what the other has written.
 """
 
 from collections import OrderedDict
@@ -16,8 +15,8 @@ from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
 from dagster._serdes import ConfigurableClassData
 from sqlalchemy import Connection, Engine, create_engine, event
 
-#: One file is the index of all runs, the others are a run's each; the UI may look at many runs in its life.
-_MOST_OPEN = 8
+#: One file is the index of all runs, and each run has its own; the UI may open many runs in its lifetime.
+_MAX_OPEN = 8
 
 
 class EventLog(SqliteEventLogStorage):
@@ -30,10 +29,11 @@ class EventLog(SqliteEventLogStorage):
 
     @classmethod
     def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Any) -> "EventLog":
+        """Create it from the settings in dagster.yaml."""
         return cls(inst_data=inst_data, **config_value)
 
     def has_table(self, table_name: str) -> bool:
-        """Whether the index has a table. Asked anew for each event of a check: what is there once, stays."""
+        """Return whether the index has a table; cached, because Dagster asks for each event of an asset check."""
         if table_name not in self._tables and super().has_table(table_name):
             self._tables.add(table_name)
         return table_name in self._tables
@@ -48,20 +48,21 @@ class EventLog(SqliteEventLogStorage):
             engine = create_engine(
                 self.conn_string_for_shard(shard), connect_args={"timeout": SQLITE_BUSY_TIMEOUT_SECONDS}
             )
-            event.listen(engine, "connect", _wait_for_the_disk_at_checkpoints)
+            event.listen(engine, "connect", _sync_at_checkpoints_only)
             self._initdb(engine)
             self._engines[shard] = engine
         self._engines.move_to_end(shard)
-        while len(self._engines) > _MOST_OPEN:
+        while len(self._engines) > _MAX_OPEN:
             self._engines.popitem(last=False)[1].dispose()
         return self._engines[shard]
 
     def dispose(self) -> None:
+        """Close all connections."""
         super().dispose()
         while self._engines:
             self._engines.popitem()[1].dispose()
 
 
-def _wait_for_the_disk_at_checkpoints(connection: Any, _record: Any) -> None:
-    # A crash of the process loses nothing, one of the machine the last events at most; the file stays whole.
+def _sync_at_checkpoints_only(connection: Any, _record: Any) -> None:
+    # A crash of the process loses nothing. A crash of the machine loses the last events at most; the file stays valid.
     connection.execute("pragma synchronous = normal")

@@ -1,4 +1,4 @@
-"""Jobs, the whole graph and each group by itself; the schedules that keep a live corpus fresh; and what follows."""
+"""The jobs of a study, with its schedules and sensors."""
 
 from collections.abc import Sequence
 
@@ -13,19 +13,21 @@ WHOLE_GRAPH = "whole_graph"
 
 
 def automation(study: Study, home: Home, corpora: Sequence[dg.AssetKey]) -> dg.Definitions:
-    """One job for everything and one per stage, each followed by publication so that nobody reads stale tables; and one
-    for the ``corpora``, what is made library by library.
+    """Return the jobs, schedules and sensors of a study; ``corpora`` are its partitioned assets.
 
-    A study that follows a source has two schedules: what changed, daily, and everything, weekly; they refresh the
-    corpora, and where nothing changed there is nothing that follows. A study whose labels
-    are handed in as files has a sensor on the inbox. While the UI is open, what lies downstream of a change follows by
-    itself, and runs whose process is gone are marked.
+    There is a job for everything, one for the corpora, one for labelling and one per stage. All but the second
+    include publication, so that the published tables are never older than those that a job materialized. A study that
+    follows a source has two schedules, which refresh the corpora: changes daily, everything weekly. A study whose
+    labels are submitted as files has a sensor on the inbox. While the UI runs, a sensor materializes what is downstream
+    of a change, and another marks orphaned runs as failed.
     """
     everything = dg.define_asset_job(
-        WHOLE_GRAPH, selection=dg.AssetSelection.all(), description="Every table of the study, then its publication"
+        WHOLE_GRAPH, selection=dg.AssetSelection.all(), description="All tables of the study, then their publication"
     )
     refresh = dg.define_asset_job(
-        REFRESH, selection=list(corpora), description="What the sources reply, and the corpora that are made of it"
+        REFRESH,
+        selection=list(corpora),
+        description="The replies of the sources, and the corpora that are loaded from them",
     )
     stages = [
         dg.define_asset_job(
@@ -41,14 +43,14 @@ def automation(study: Study, home: Home, corpora: Sequence[dg.AssetKey]) -> dg.D
     labelling = dg.define_asset_job(
         LABELLING,
         selection=dg.AssetSelection.groups("labeling", "analysis", "publishing"),
-        description="What follows from sheets that were handed in: agreement, decisions, analysis, publication",
+        description="Everything downstream of submitted sheets: agreement, decisions, analysis, publication",
     )
     downstream = dg.AutomationConditionSensorDefinition(
         "downstream",
         target=dg.AssetSelection.all(),
         default_status=dg.DefaultSensorStatus.RUNNING,
         minimum_interval_seconds=INBOX_INTERVAL_SECONDS,
-        description="Makes what lies downstream of a change, up to the published database",
+        description="Materializes what is downstream of a change, up to the published database",
     )
     sensors: list[dg.SensorDefinition] = [downstream, orphaned_runs_sensor(home.run_locks)]
     if study.sources.labels == "files":

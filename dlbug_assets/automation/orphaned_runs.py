@@ -1,8 +1,8 @@
-"""Runs whose process is gone: killed, or ended with the machine. Nobody is left to say that they failed, so that the
-next command, or the UI while it is open, does.
+"""Orphaned runs: their process was killed, or ended with the machine, before Dagster recorded an outcome.
 
-A run shows that it is alive by a shared lock (flock) on a file of its own, which the kernel gives back when its process
-ends, however it ends. Numbers of processes would not do: they are given out again, and differ between containers.
+The next command marks them as failed, and so does the UI while it is open. A run holds a shared lock (flock) on a file
+of its own; the kernel releases it when the process ends, however it ends. Process ids would not do: they are reused,
+and differ between containers.
 """
 
 import fcntl
@@ -14,60 +14,60 @@ from pathlib import Path
 
 import dagster as dg
 
-#: Between the end of a run's resources and the word that it is done.
+#: Time between the release of a run's lock and the event that the run has ended.
 _GRACE_SECONDS = 2.0
-#: A run that the UI launches has its sign within seconds of its start.
+#: A run that the UI launches holds its lock within seconds of its start.
 _STARTING_SECONDS = 600.0
 _MESSAGE = (
-    "The process of this run is gone: it was killed, or the machine went down. What it had written stays, and nothing "
-    "is half written. Run it again: it goes on from there."
+    "The process of this run ended unexpectedly: it was killed, or the machine went down. Completed writes are kept, "
+    "and no table is half written. Run it again; it resumes."
 )
 
 
 @contextmanager
 def run_lock(folder: Path, run_id: str) -> Iterator[None]:
-    """While it is open, the run counts as alive. Raises OSError where the folder cannot be written."""
+    """Mark a run as alive while the context is open; raises OSError if the folder cannot be written."""
     folder.mkdir(parents=True, exist_ok=True)
     while True:
         with (folder / run_id).open("ab") as file:
             fcntl.flock(file, fcntl.LOCK_SH)
-            # Somebody may have tidied it away between the two.
+            # Another process may have removed the file between the two calls.
             if os.fstat(file.fileno()).st_nlink:
                 yield
                 return
 
 
 def fail_orphaned_runs(instance: dg.DagsterInstance, folder: Path) -> list[str]:
-    """Mark the runs whose process is gone as failed; returns their ids. Raises OSError as above."""
-    lost = _lost(instance, folder)
-    if lost:
+    """Mark orphaned runs as failed and return their ids; raises OSError if the folder cannot be written."""
+    orphaned = _orphaned(instance, folder)
+    if orphaned:
         time.sleep(_GRACE_SECONDS)
-        lost &= _lost(instance, folder)
-    for run_id in sorted(lost):
+        orphaned &= _orphaned(instance, folder)
+    for run_id in sorted(orphaned):
         run = instance.get_run_by_id(run_id)
         if run is not None:
             instance.report_run_failed(run, _MESSAGE)
-    _tidy(instance, folder)
-    return sorted(lost)
+    _remove_stale_locks(instance, folder)
+    return sorted(orphaned)
 
 
-def _lost(instance: dg.DagsterInstance, folder: Path) -> set[str]:
-    begun = [dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
-    records = instance.get_run_records(dg.RunsFilter(statuses=begun))
-    lost = set()
+def _orphaned(instance: dg.DagsterInstance, folder: Path) -> set[str]:
+    unfinished = [dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
+    records = instance.get_run_records(dg.RunsFilter(statuses=unfinished))
+    orphaned = set()
     for record in records:
         run_id = record.dagster_run.run_id
-        sign = folder / run_id
-        if sign.exists():
-            if not _is_held(sign):
-                lost.add(run_id)
+        lock = folder / run_id
+        if lock.exists():
+            if not _is_held(lock):
+                orphaned.add(run_id)
         elif record.start_time is not None and record.start_time < time.time() - _STARTING_SECONDS:
-            lost.add(run_id)
-    return lost
+            orphaned.add(run_id)
+    return orphaned
 
 
-def _is_held(sign: Path) -> bool:
-    with sign.open("rb") as file:
+def _is_held(lock: Path) -> bool:
+    with lock.open("rb") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -75,11 +75,11 @@ def _is_held(sign: Path) -> bool:
         return False
 
 
-def _tidy(instance: dg.DagsterInstance, folder: Path) -> None:
-    """Remove the signs of runs that are over, and of those that died before anybody knew of them."""
-    for sign in folder.iterdir() if folder.exists() else ():
-        run = instance.get_run_by_id(sign.name)
+def _remove_stale_locks(instance: dg.DagsterInstance, folder: Path) -> None:
+    """Remove the lock files of finished runs, and of those that died before the instance knew them."""
+    for lock in folder.iterdir() if folder.exists() else ():
+        run = instance.get_run_by_id(lock.name)
         if run is None or run.is_finished:
-            with suppress(FileNotFoundError), sign.open("rb") as file, suppress(BlockingIOError):
+            with suppress(FileNotFoundError), lock.open("rb") as file, suppress(BlockingIOError):
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                sign.unlink()
+                lock.unlink()

@@ -10,40 +10,44 @@ from dlbug_assets.automation.orphaned_runs import fail_orphaned_runs
 from dlbug_assets.clock import Clock
 from dlbug_assets.labeling.sheets.inbox import file_stats, settled_files
 
-#: From labels to publication: what follows when somebody hands a sheet in.
+#: The job that runs when a rater submits a sheet: from labels to publication.
 LABELLING = "labelling"
 INBOX_INTERVAL_SECONDS = 15
 
 
 def orphaned_runs_sensor(run_locks: Path) -> dg.SensorDefinition:
+    """Return the sensor that marks orphaned runs as failed, once a minute."""
+
     @dg.sensor(
-        name="lost_runs",
+        name="orphaned_runs",
         minimum_interval_seconds=60,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Marks runs whose process is gone as failed",
+        description="Marks runs whose process has ended as failed",
     )
-    def lost_runs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
-        lost = fail_orphaned_runs(context.instance, run_locks)
-        return dg.SkipReason(f"marked as failed: {', '.join(lost)}" if lost else "no run was lost")
+    def orphaned_runs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+        failed = fail_orphaned_runs(context.instance, run_locks)
+        return dg.SkipReason(f"marked as failed: {', '.join(failed)}" if failed else "no orphaned run")
 
-    return lost_runs
+    return orphaned_runs
 
 
 def inbox_sensor(inbox: Path) -> dg.SensorDefinition:
+    """Return the sensor that runs the labelling job when the settled files of the inbox have changed."""
+
     @dg.sensor(
         name="labels_inbox",
         job_name=LABELLING,
         minimum_interval_seconds=INBOX_INTERVAL_SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Takes in what raters put into labels/inbox, once no file there is growing any more",
+        description="Reads the sheets in labels/inbox once none of them is being written",
     )
     def labels_inbox(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         settled, growing = settled_files(inbox, Clock())
         if growing:
-            return dg.SkipReason(f"still growing: {', '.join(path.name for path in growing)}")
-        seen = hashlib.sha256(json.dumps(file_stats(settled)).encode()).hexdigest()
-        if not settled or context.cursor == seen:
+            return dg.SkipReason(f"still being written: {', '.join(path.name for path in growing)}")
+        fingerprint = hashlib.sha256(json.dumps(file_stats(settled)).encode()).hexdigest()
+        if not settled or context.cursor == fingerprint:
             return dg.SkipReason("nothing new in the inbox")
-        return dg.SensorResult([dg.RunRequest(run_key=seen)], cursor=seen)
+        return dg.SensorResult([dg.RunRequest(run_key=fingerprint)], cursor=fingerprint)
 
     return labels_inbox

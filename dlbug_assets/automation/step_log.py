@@ -1,4 +1,4 @@
-"""Progress on the terminal: one line per step, instead of Dagster's full event log."""
+"""Step logs on the terminal: one line per step, instead of Dagster's full event log."""
 
 import functools
 import json
@@ -15,7 +15,7 @@ import dagster as dg
 
 from dlbug_assets.asset_factories.tables import ROWS_IN, ROWS_OUT
 
-_SHOWN = {
+_OUTCOMES = {
     dg.DagsterEventType.STEP_SUCCESS: "done",
     dg.DagsterEventType.STEP_FAILURE: "FAILED",
     dg.DagsterEventType.STEP_SKIPPED: "skipped",
@@ -23,12 +23,12 @@ _SHOWN = {
 
 
 class _StepLines(logging.Handler):
-    """Prints a line for each finished step, and what the steps themselves log on the levels INFO and WARNING."""
+    """A handler that prints a line for each finished step, and what the steps log on the levels INFO and WARNING."""
 
     def __init__(self, *, as_json: bool) -> None:
         super().__init__()
         self._as_json = as_json
-        self._terminal = _terminal()
+        self._stderr = _stderr()
         self._rows_in: dict[str, int] = {}
         self._rows_out: defaultdict[str, dict[dg.AssetKey | None, int]] = defaultdict(dict)
 
@@ -37,56 +37,60 @@ class _StepLines(logging.Handler):
         event = meta.get("dagster_event")
         if event is None:
             if record.levelno in (logging.INFO, logging.WARNING):  # Dagster's own messages are on DEBUG
-                self._write(meta, {"says": meta.get("orig_message", record.getMessage())})
+                self._write(meta, {"message": meta.get("orig_message", record.getMessage())})
         elif event.event_type == dg.DagsterEventType.ASSET_MATERIALIZATION:
             self._count(event)
-        elif event.event_type in _SHOWN:
+        elif event.event_type in _OUTCOMES:
             self._write(meta, {"step": (event.step_key or "").replace("__", ".", 1), **self._outcome(event)})
 
     def _count(self, event: dg.DagsterEvent) -> None:
         metadata = event.step_materialization_data.materialization.metadata
-        if ROWS_IN in metadata:
-            self._rows_in[event.step_key] = metadata[ROWS_IN].value
-        if ROWS_OUT in metadata:
-            # A table that is made in parts says each time how many rows it has as a whole.
-            self._rows_out[event.step_key][event.asset_key] = metadata[ROWS_OUT].value
+        step, rows_in, rows_out = str(event.step_key), metadata.get(ROWS_IN), metadata.get(ROWS_OUT)
+        if isinstance(rows_in, dg.IntMetadataValue):
+            self._rows_in[step] = rows_in.value or 0
+        if isinstance(rows_out, dg.IntMetadataValue):
+            # Not added up: each partition's materialization has the row count of the whole table.
+            self._rows_out[step][event.asset_key] = rows_out.value or 0
 
     def _outcome(self, event: dg.DagsterEvent) -> dict[str, Any]:
-        found: dict[str, Any] = {"outcome": _SHOWN[event.event_type]}
+        outcome: dict[str, Any] = {"outcome": _OUTCOMES[event.event_type]}
         if event.event_type == dg.DagsterEventType.STEP_SUCCESS:
             if event.step_key in self._rows_in:
-                found["rows_in"] = self._rows_in[event.step_key]
+                outcome["rows_in"] = self._rows_in[event.step_key]
             if event.step_key in self._rows_out:
-                found["rows_out"] = sum(self._rows_out[event.step_key].values())
-            found["seconds"] = round(event.step_success_data.duration_ms / 1000, 1)
-        return found
+                outcome["rows_out"] = sum(self._rows_out[event.step_key].values())
+            outcome["seconds"] = round(event.step_success_data.duration_ms / 1000, 1)
+        return outcome
 
-    def _write(self, meta: dict[str, Any], said: dict[str, Any]) -> None:
+    def _write(self, meta: dict[str, Any], entry: dict[str, Any]) -> None:
         if self._as_json:
             now = datetime.now(UTC).isoformat(timespec="milliseconds")
-            line = json.dumps({"time": now, "run": meta.get("run_id"), **said}, ensure_ascii=False)
+            line = json.dumps({"time": now, "run": meta.get("run_id"), **entry}, ensure_ascii=False)
         else:
-            line = _line(said)
-        os.write(self._terminal, f"{line}\n".encode(errors="backslashreplace"))
+            line = _line(entry)
+        os.write(self._stderr, f"{line}\n".encode(errors="backslashreplace"))
 
 
 @functools.cache
-def _terminal() -> int:
-    """Where standard error leads before any step runs: while one does, Dagster catches it and has another process pass
-    it on, which it may end before the last lines are through."""
+def _stderr() -> int:
+    """Return a copy of the file descriptor of standard error, taken before any step runs.
+
+    While a step runs, Dagster redirects standard error to a process that forwards it. Dagster may end that process
+    before it has forwarded the last lines.
+    """
     return os.dup(sys.stderr.fileno())
 
 
-def _line(said: dict[str, Any]) -> str:
-    if "says" in said:
-        return f"  {'':8}{said['says']}"
-    rows = [f"{said[name]:,} rows {way}" for name, way in (("rows_in", "in"), ("rows_out", "out")) if name in said]
-    seconds = [f"{said['seconds']:.1f} s"] if "seconds" in said else []
-    return "  ".join([f"  {said['outcome']:8}{said['step']}", *([", ".join(rows)] if rows else []), *seconds])
+def _line(entry: dict[str, Any]) -> str:
+    if "message" in entry:
+        return f"  {'':8}{entry['message']}"
+    rows = [f"{entry[name]:,} rows {way}" for name, way in (("rows_in", "in"), ("rows_out", "out")) if name in entry]
+    seconds = [f"{entry['seconds']:.1f} s"] if "seconds" in entry else []
+    return "  ".join([f"  {entry['outcome']:8}{entry['step']}", *([", ".join(rows)] if rows else []), *seconds])
 
 
 class _ToDagster(logging.Handler):
-    """Hands records on to the handlers that Dagster puts on its own logger while a step runs."""
+    """A handler that forwards records to those that Dagster adds to its own logger while a step runs."""
 
     def emit(self, record: logging.LogRecord) -> None:
         for handler in tuple(dg.get_dagster_logger().handlers):
@@ -95,11 +99,11 @@ class _ToDagster(logging.Handler):
 
 @contextmanager
 def logs_in_the_event_log() -> Iterator[None]:
-    """Within a run: put what this package logs from INFO on into the run's event log, as messages of the current step,
-    from whichever thread it comes.
+    """Record what this package logs at INFO or above in the run's event log, as messages of the current step.
 
-    Dagster captures its own logger in every instance, but those of libraries only where dagster.yaml lists them
-    (``managed_python_loggers``). Where it lists ours, Dagster itself drops the second copy of a record.
+    That includes records from other threads. Dagster captures its own logger in every instance, but those of libraries
+    only if dagster.yaml lists them (``managed_python_loggers``). If it lists ours, Dagster itself drops the second copy
+    of a record.
     """
     logger = logging.getLogger("dlbug_assets")
     handler, level = _ToDagster(), logger.level
@@ -117,7 +121,7 @@ _FORMATS = dg.Enum("LogFormat", [dg.EnumValue("text"), dg.EnumValue("json")])
 
 @dg.logger(config_schema={"format": dg.Field(_FORMATS, default_value="text")}, description="One line per finished step")
 def progress(init_context: dg.InitLoggerContext) -> logging.Logger:
-    """A logger for the command line: for people, or one JSON object a line (time in UTC)."""
+    """Return the logger of the command line, which prints text or one JSON object per line (time in UTC)."""
     logger = logging.Logger("dlbug.progress", logging.DEBUG)
     logger.addHandler(_StepLines(as_json=init_context.logger_config["format"] == "json"))
     return logger

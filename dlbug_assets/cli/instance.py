@@ -1,4 +1,4 @@
-"""The study's Dagster instance: its dagster.yaml, its storage, and errors in either."""
+"""The study's Dagster instance: its dagster.yaml, its storage, and their errors."""
 
 import errno
 import json
@@ -32,25 +32,27 @@ event_log_storage:
   config: {base_dir: %s}
 """
 
-
-#: Beside dagster.yaml, whose settings of the same name it replaces: an operator's own (storage, run_launcher ..).
+#: An operator's own settings (storage, run_launcher ..): they replace those of the same name in dagster.yaml beside it.
 _LOCAL = "dagster.local.yaml"
-#: Settings that say where histories are: with a storage for all of them there is no other one for events.
+#: Settings of storage: an operator's `storage` holds the events too, so our `event_log_storage` is dropped with it.
 _STORAGE = ("storage", "event_log_storage")
 
 
 @contextmanager
 def prepared_instance(home: Home) -> Iterator[dg.DagsterInstance]:
-    """The instance of the study, made where it is missing; the runs in it whose process is gone are marked as failed.
-    Its dagster.yaml is ours; what an operator sets is in dagster.local.yaml. Raises :class:`DlbugError`."""
+    """Open the study's instance, after creating it if necessary and marking its orphaned runs as failed.
+
+    Its dagster.yaml is generated; operators put their settings into dagster.local.yaml. Raises :class:`DlbugError` for
+    settings that Dagster rejects, and if the instance cannot be written.
+    """
     try:
         home.dagster_home.mkdir(parents=True, exist_ok=True)
         config = home.dagster_home / "dagster.yaml"
-        # The folder that Dagster's own event log would take.
+        # The folder that Dagster's own event log would use.
         settings = _DAGSTER_YAML % json.dumps(str(home.dagster_home.resolve() / "history" / "runs"))
         settings = _with_local(settings, home.dagster_home / _LOCAL)
         if not config.exists() or config.read_text(encoding="utf-8") != settings:
-            write_atomically(config, settings.encode())  # another process may be reading it
+            write_atomically(config, settings.encode())  # atomically: another process may be reading it
         if not os.access(home.dagster_home, os.W_OK):
             raise PermissionError(errno.EROFS, os.strerror(errno.EROFS))
     except OSError as error:
@@ -58,7 +60,7 @@ def prepared_instance(home: Home) -> Iterator[dg.DagsterInstance]:
             f"cannot write {home.dagster_home}: {error.strerror}. "
             "Make the folder writable (or free disk space), or set DLBUG_HOME to another one."
         ) from None
-    # Two that make its tables at the same time would fail each other.
+    # Two processes that create its tables at the same time would both fail.
     lease = Lease(home.dagster_home / "history.lock", f"process {os.getpid()}", what="history of runs")
     with ExitStack() as opened:
         with lease:
@@ -68,39 +70,40 @@ def prepared_instance(home: Home) -> Iterator[dg.DagsterInstance]:
 
 
 def _with_local(settings: str, local: Path) -> str:
-    """Dagster's settings as an operator wants them."""
+    """Return the settings, replaced by those of the operator where both have them."""
     if not local.exists():
         return settings
     try:
-        own = yaml.safe_load(local.read_text(encoding="utf-8"))
+        local_settings = yaml.safe_load(local.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise DlbugError(f"{local} is no YAML: {error}") from None
-    if not isinstance(own, dict):
-        raise DlbugError(f"{local}: settings are written as in dagster.yaml, name by name")
+        raise DlbugError(f"{local} is not valid YAML: {error}") from None
+    if not isinstance(local_settings, dict):
+        raise DlbugError(f"{local} is not a mapping: write settings as in dagster.yaml, name: value")
     ours = yaml.safe_load(settings)
-    if not own.keys().isdisjoint(_STORAGE):
+    if not local_settings.keys().isdisjoint(_STORAGE):
         ours = {name: value for name, value in ours.items() if name not in _STORAGE}
-    return f"# Made of {_LOCAL}: change that.\n{yaml.safe_dump(ours | own, sort_keys=False)}"
+    merged = yaml.safe_dump(ours | local_settings, sort_keys=False)
+    return f"# Generated from {_LOCAL}: edit that file instead.\n{merged}"
 
 
 @contextmanager
 def _history(dagster_home: Path) -> Iterator[dg.DagsterInstance]:
-    """The instance; raises :class:`DlbugError` where what happens cannot be written down: then a run cannot go on."""
+    """Open the instance; raises :class:`DlbugError` if its history of runs cannot be read or written."""
     local = dagster_home / _LOCAL
     try:
         with _instance(dagster_home) as instance:
             yield instance
-    except (SQLAlchemyError, OSError, *_errors_of_servers()) as error:
+    except (SQLAlchemyError, OSError, *_server_errors()) as error:
         if isinstance(error, OSError) and error.filename and dagster_home not in Path(error.filename).parents:
-            raise DlbugError(f"cannot use {error.filename}: {error.strerror}. Mend that, and run again.") from None
+            raise DlbugError(f"cannot use {error.filename}: {error.strerror}. Fix that, and run again.") from None
         reason = str(getattr(error.__cause__ or error, "orig", error)).strip()
         if local.exists():
             raise DlbugError(
-                f"cannot write the history of runs where {local} says: {reason}. The published database is untouched. "
-                "See that the database server is up and the settings are right, and run again."
+                f"cannot write the history of runs to the storage in {local}: {reason}. "
+                "The published database is unchanged. Check the database server and the settings, and run again."
             ) from None
         raise DlbugError(
-            f"cannot write the history of runs in {dagster_home}: {reason}. The published database is untouched. "
+            f"cannot write the history of runs in {dagster_home}: {reason}. The published database is unchanged. "
             "Free some disk space or make the folder writable (or set DLBUG_HOME to another one), and run again."
         ) from None
 
@@ -114,11 +117,11 @@ def _instance(dagster_home: Path) -> dg.DagsterInstance:
             raise
         problem = error.errors[0].message if isinstance(error, dg.DagsterInvalidConfigError) else str(error)
         problem = problem.partition("\nStack Trace:")[0].strip()
-        raise DlbugError(f"{local}: Dagster cannot take these settings: {problem}") from None
+        raise DlbugError(f"{local}: Dagster rejects these settings: {problem}") from None
 
 
-def _errors_of_servers() -> tuple[type[Exception], ...]:
-    """What Dagster's storage in PostgreSQL raises where it cannot reach the server, if it is installed."""
+def _server_errors() -> tuple[type[Exception], ...]:
+    """Return the errors that Dagster's storage in PostgreSQL raises if it cannot reach the server."""
     if find_spec("dagster_postgres") is None:
         return ()
     from dagster_postgres.utils import DagsterPostgresException  # noqa: PLC0415
@@ -126,8 +129,8 @@ def _errors_of_servers() -> tuple[type[Exception], ...]:
     return (DagsterPostgresException,)
 
 
-def schedules_on(home: Home) -> set[str]:
-    """The names of the schedules that are switched on. Raises :class:`DlbugError` where the history cannot be read."""
+def running_schedules(home: Home) -> set[str]:
+    """Return the names of the running schedules; raises :class:`DlbugError` if the instance cannot be read."""
     if not (home.dagster_home / "dagster.yaml").exists():
         return set()
     with _history(home.dagster_home) as instance:

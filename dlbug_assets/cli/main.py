@@ -1,6 +1,6 @@
-"""The dlbug command: thin, calls Dagster and DuckDB.
+"""The dlbug command: a thin layer over Dagster and DuckDB.
 
-Polars, DuckDB, requests and Dagster take seconds to import: what needs them is imported by the commands that do.
+Polars, DuckDB, requests and Dagster take seconds to import, so only the commands that need them import them.
 """
 
 import os
@@ -34,7 +34,7 @@ def _study_option(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _home(study: Study) -> Home:
-    """Return the study's home; raise :class:`DlbugError` where it cannot be opened."""
+    """Return the study's home; raise :class:`DlbugError` if it cannot be opened."""
     home = Home.of(study.name, os.environ)
     home.check_access()
     return home
@@ -48,17 +48,17 @@ def cli() -> None:
         load_dotenv(ENV_FILE)
     except OSError as error:
         raise DlbugError(f"cannot read {ENV_FILE.resolve()}: {error.strerror}") from None
-    except ValueError:  # bytes of another encoding, or zeros between letters, as UTF-16 has them
-        raise DlbugError(f"{ENV_FILE.resolve()} is no text in UTF-8: save it as UTF-8") from None
+    except ValueError:  # bytes of another encoding, or the null bytes of UTF-16
+        raise DlbugError(f"{ENV_FILE.resolve()} is not valid UTF-8; save it as UTF-8") from None
 
 
 @cli.command()
 @_study_option
 @click.option("--select", metavar="SELECTION", help="Only these assets, in Dagster's selection syntax.")
 @click.option("--libraries", metavar="A,B", help="Collect for these libraries only.")
-@click.option("--sweep", is_flag=True, help="Ask the sources in full again, instead of for what changed.")
+@click.option("--sweep", is_flag=True, help="Repeat the full query of the sources, instead of asking for changes.")
 @click.option(
-    "--log-format", type=click.Choice(("text", "json")), default="text", show_default=True, help="Of the progress."
+    "--log-format", type=click.Choice(("text", "json")), default="text", show_default=True, help="Format of the log."
 )
 def run(study_name: str, *, select: str | None, libraries: str | None, sweep: bool, log_format: str) -> None:
     """Materialize a study's tables and publish them."""
@@ -86,27 +86,27 @@ def _run(
     is_published = _version_of(home.published) != before
     if select is None and (is_published or not failures):
         if not is_published:
-            click.echo(f"Nothing has changed since {home.published} was made.")
+            click.echo(f"Nothing has changed since {home.published} was published.")
         print_summary(home, Console())
     if failures:
-        # Steps that met the same obstacle say so once.
+        # A message that several steps share is printed once.
         for message in dict.fromkeys(failure.message for failure in failures):
             steps = ", ".join(failure.step for failure in failures if failure.message == message)
             click.echo(f"error: {steps}: {message}", err=True)
         if is_published:
-            published = "What could be done is published"
+            published = "Everything that succeeded is published"
         else:
-            published = "The published database is untouched" if before else "Nothing was published"
+            published = "The published database is unchanged" if before else "Nothing was published"
         raise DlbugError(
             f"{len(failures)} of the run's steps failed. {published}. "
-            "Do what is said above, then run the same again: it goes on from what is there."
+            "Fix the errors above and run the same command again; it resumes."
         )
     if select is not None:
         click.echo(f"Database: {home.published}")
 
 
 def _version_of(path: Path) -> int | None:
-    """What changes when a file is replaced; None where there is none."""
+    """Return a number that changes when the file is replaced, or None if there is no file."""
     return path.stat().st_mtime_ns if path.is_file() else None
 
 
@@ -123,7 +123,7 @@ def ui(study_name: str, port: int) -> None:
         os.environ["DAGSTER_HOME"] = str(home.dagster_home)
     os.environ["DLBUG_HOME"] = str(home.root)
     os.environ["DLBUG_STUDY"] = study_name if study_name in shipped_studies() else str(Path(study_name).resolve())
-    click.echo(f"Study {study.name} at http://127.0.0.1:{port} (Ctrl+C ends it)", err=True)
+    click.echo(f"Study {study.name} at http://127.0.0.1:{port} (Ctrl+C stops it)", err=True)
     arguments = ["dev", "-w", str(WORKSPACE), "-h", "127.0.0.1", "-p", str(port)]
     # Replaces this process, so that Ctrl+C reaches Dagster itself.
     os.execv(sys.executable, [sys.executable, "-m", "dagster", *arguments])  # noqa: S606
@@ -133,13 +133,13 @@ def ui(study_name: str, port: int) -> None:
 @click.argument("query", required=False)
 @_study_option
 @click.option("--format", "output_format", type=click.Choice(_FORMATS), default="table", show_default=True)
-@click.option("--output", type=click.Path(path_type=Path), help="Write here instead of the terminal.")
-@click.option("--limit", type=click.IntRange(min=0), help="Give this many rows at most.")
-@click.option("--memory", default="1GB", show_default=True, help="What a query may use of memory.")
+@click.option("--output", type=click.Path(path_type=Path), help="Write to this file instead of the terminal.")
+@click.option("--limit", type=click.IntRange(min=0), help="Return at most this many rows.")
+@click.option("--memory", default="1GB", show_default=True, help="Memory limit of a query.")
 def sql(
     query: str | None, study_name: str, *, output_format: str, output: Path | None, limit: int | None, memory: str
 ) -> None:
-    """Ask the published database; without QUERY, an interactive prompt."""
+    """Query the published database; without QUERY, open an interactive prompt."""
     from dlbug_assets.cli.sql import Bounds, answer, prompt  # noqa: PLC0415
 
     home = _home(load_study(study_name))
@@ -152,36 +152,36 @@ def sql(
 
 @cli.group()
 def labels() -> None:
-    """Sheets for raters and the adjudicator: out, in, and how far they are."""
+    """Export, import and count the sheets of raters and the adjudicator."""
 
 
 @labels.command("export")
 @_study_option
 @click.option("--format", "file_format", type=click.Choice(FORMATS), default=XLSX, show_default=True)
 @click.option(
-    "--again", default="", metavar="5,10", help="Ask for these checkpoints' items once more, after a training."
+    "--again", default="", metavar="5,10", help="Export the items of these checkpoints once more, after a training."
 )
 def labels_export(study_name: str, file_format: str, again: str) -> None:
-    """Write everybody's next sheet into the outbox; the first time, freeze the queue."""
+    """Write the next sheet of each rater to the outbox; the first time, freeze the queue of items."""
     from dlbug_assets.labeling.sheets.export import export, nothing_due  # noqa: PLC0415
     from dlbug_assets.protocol.taxonomy import load_taxonomy  # noqa: PLC0415
     from dlbug_assets.warehouse.published import published_query  # noqa: PLC0415
 
     study = load_study(study_name)
     home = _home(study)
-    with published_query(home) as ask:
-        paths = export(study, load_taxonomy(study), home.labels, Clock(), ask, file_format=file_format, again=again)
+    with published_query(home) as query:
+        paths = export(study, load_taxonomy(study), home.labels, Clock(), query, file_format=file_format, again=again)
         for path in paths:
             click.echo(path)
         if not paths:
-            click.echo(nothing_due(ask("from labeling.disagreements")), err=True)
+            click.echo(nothing_due(query("from labeling.disagreements")), err=True)
 
 
 @labels.command("import")
 @_study_option
 @click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 def labels_import(study_name: str, files: tuple[Path, ...]) -> None:
-    """Put filled sheets into the inbox and take them in."""
+    """Submit filled sheets: copy them to the inbox and materialize everything downstream."""
     from dlbug_assets.labeling.sheets.inbox import submit  # noqa: PLC0415
 
     study = load_study(study_name)
@@ -193,7 +193,7 @@ def labels_import(study_name: str, files: tuple[Path, ...]) -> None:
 @labels.command("status")
 @_study_option
 def labels_status(study_name: str) -> None:
-    """Per rater and source: labelled, left, rejected; what waits for the adjudicator; kappa so far."""
+    """Show labelled, remaining and rejected rows per rater and source, disagreements, and kappa so far."""
     _show_status(load_study(study_name))
 
 
@@ -204,15 +204,17 @@ def _show_status(study: Study) -> None:
     from dlbug_assets.labeling.status import labeling_status  # noqa: PLC0415
     from dlbug_assets.warehouse.published import published_query  # noqa: PLC0415
 
-    with published_query(_home(study)) as ask:
-        print_status(labeling_status(study, ask), ask, Console())
+    with published_query(_home(study)) as query:
+        print_status(labeling_status(study, query), query, Console())
 
 
 @cli.command()
 @_study_option
-@click.option("--author", "authors", multiple=True, metavar="'FAMILY, GIVEN'", help="Whom to cite; can be repeated.")
+@click.option(
+    "--author", "authors", multiple=True, metavar="'FAMILY, GIVEN'", help="An author to cite; can be repeated."
+)
 def package(study_name: str, authors: tuple[str, ...]) -> None:
-    """Write the replication package of what is published: tables, protocol and report, without texts and names."""
+    """Write the replication package of the published study: tables, protocol and report, without texts and names."""
     from dlbug_assets.atomic_files import write_folder  # noqa: PLC0415
     from dlbug_assets.publishing.package import Package, archive  # noqa: PLC0415
     from dlbug_assets.warehouse.published import published_query  # noqa: PLC0415
@@ -220,8 +222,8 @@ def package(study_name: str, authors: tuple[str, ...]) -> None:
 
     study = load_study(study_name)
     home = _home(study)
-    with published_query(home) as ask:
-        files = Package(study, load_specs(), ask, authors).files()
+    with published_query(home) as query:
+        files = Package(study, load_specs(), query, authors).files()
     name = f"{study.name}-replication"
     write_folder(home.package, {f"{name}/{path}": content for path, content in files.items()}
                  | {f"{name}.zip": archive(name, files)})  # fmt: skip
@@ -244,7 +246,7 @@ def studies() -> None:
 @cli.command()
 @_study_option
 def doctor(study_name: str) -> None:
-    """Check this machine; says what each failing line breaks and its cure."""
+    """Check this machine; each failing line states what it breaks and how to fix it."""
     from dlbug_assets.cli.doctor import examine  # noqa: PLC0415
 
     failing = 0
@@ -253,11 +255,13 @@ def doctor(study_name: str) -> None:
         failing += line.status == "FAIL"
         click.echo(f"{line.status:5} {line.subject}: {line.text}")
     if failing:
-        raise DlbugError(f"{failing} of these must be mended first")
+        raise DlbugError(
+            f"{failing} {'check' if failing == 1 else 'checks'} failed; fix {'it' if failing == 1 else 'them'} first"
+        )
 
 
 def main() -> None:
-    """Entry point: one message and exit code 1 for what a user can mend."""
+    """Run the command; an error that a user can fix is one message and exit code 1."""
     try:
         cli(standalone_mode=False)
     except DlbugError as error:

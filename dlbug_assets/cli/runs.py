@@ -1,4 +1,4 @@
-"""Runs from the command line: the same jobs that the UI launches, in this process, in the same instance."""
+"""Runs from the command line: the jobs that the UI launches, in this process and in the same instance."""
 
 import functools
 import gc
@@ -29,16 +29,19 @@ from dlbug_assets.protocol.study import Study
 
 @dataclass(frozen=True)
 class StepFailure:
-    """A failed step and what it said."""
+    """A failed step and its error message."""
 
     step: str
     message: str
 
 
 @contextmanager
-def _quick_to_look_for_garbage() -> Iterator[None]:
-    """Within, Python's collector leaves alone what was loaded before: all of it stays to the end. Handed back after
-    that, or the libraries under DuckDB would call it leaked as the process ends."""
+def _frozen_garbage() -> Iterator[None]:
+    """Exclude the objects that exist already from garbage collection while the context is open.
+
+    All of them live until the end of the run. They are unfrozen after it, or the libraries below DuckDB would report
+    leaks when the process ends.
+    """
     gc.freeze()
     try:
         yield
@@ -55,37 +58,37 @@ def run_study(
     sweep: bool = False,
     log_format: str = "text",
 ) -> list[StepFailure]:
-    """Materialize a study, or what ``select`` (Dagster's selection syntax) and ``libraries`` narrow it down to;
-    ``sweep`` lets the sources be asked in full, ``log_format`` (text, json) is that of the progress on the terminal.
+    """Materialize a study and publish it; return the failed steps.
 
-    The published database is replaced at the end. Where a library could not be collected, the others go on to the
-    end. Where a study follows a source, and nothing else has changed since everything was made, its corpora are
-    refreshed first; if they tell nothing new either, that is all. Returns the failed steps; raises
-    :class:`DlbugError` for a selection or library that does not exist.
+    ``select`` (Dagster's selection syntax) and ``libraries`` narrow it down, ``sweep`` repeats the full query of the
+    sources, and ``log_format`` (text, json) is that of the log on the terminal. Libraries that could not be collected
+    do not hold back the others. If a study follows a source and nothing else has changed since the last complete run,
+    its corpora are refreshed first; everything else is materialized only if they changed. Raises :class:`DlbugError`
+    for a selection or library that does not exist.
     """
     ranges = contiguous_ranges(study.library_names, libraries or study.library_names)
     definitions = build_defs(study, environ)
     chosen = None
     if select is not None:
-        chosen = _parsed(select, definitions) | dg.AssetSelection.assets("publishing/database")
-    # Corpora only: what lies downstream waits for the last range.
+        chosen = _parse_selection(select, definitions) | dg.AssetSelection.assets("publishing/database")
+    # Corpora only: everything downstream is materialized with the last range.
     corpora = dg.AssetSelection.groups("reference") | _corpora(definitions)
     if chosen is not None:
         corpora &= chosen
     home = Home.of(study.name, environ)
     failures: list[StepFailure] = []
-    with prepared_instance(home) as instance, _quick_to_look_for_garbage():
+    with prepared_instance(home) as instance, _frozen_garbage():
         runs = _Runs(definitions, instance, home.run_locks, study.library_names, sweep=sweep, log_format=log_format)
-        known = _corpus_keys(definitions)
+        corpus_keys = _corpus_keys(definitions)
         files = submitted_files(home, Clock())
-        digest = input_fingerprint(study, files, instance, known)
-        is_all_made = (
-            select is None and home.published.exists() and last_fingerprint(instance, besides=REFRESH) == digest
+        fingerprint = input_fingerprint(study, files, instance, corpus_keys)
+        is_current = (
+            select is None and home.published.exists() and last_fingerprint(instance, ignoring=REFRESH) == fingerprint
         )
-        if is_all_made and study.follows_a_source:
+        if is_current and study.follows_a_source:
             for libraries_of_run in ranges:
                 failures += runs.run(REFRESH, None, libraries_of_run, then_downstream=False)
-            if input_fingerprint(study, files, instance, known) == digest:
+            if input_fingerprint(study, files, instance, corpus_keys) == fingerprint:
                 return failures
             rest = dg.AssetSelection.all() - _corpora(definitions)
             failures += runs.run("downstream", rest, ranges[-1], then_downstream=True)
@@ -95,14 +98,15 @@ def run_study(
             job = WHOLE_GRAPH if chosen is None else "selection"
             failures += runs.run(job, chosen, ranges[-1], then_downstream=True)
         if select is None and not failures:
-            record_fingerprint(instance, runs.last, input_fingerprint(study, files, instance, known))
+            record_fingerprint(instance, runs.last, input_fingerprint(study, files, instance, corpus_keys))
     return failures
 
 
 def contiguous_ranges(known: Sequence[str], wanted: Sequence[str]) -> list[tuple[str, str]]:
-    """The wanted libraries as (first, last) of the fewest runs of neighbours in the study's order.
+    """Return the wanted libraries as the fewest ranges (first, last) of neighbours in the study's order.
 
-    Dagster runs ranges of partitions, so that libraries which are not neighbours need a run each.
+    Dagster runs ranges of partitions, so libraries that are not neighbours need separate runs. Raises
+    :class:`DlbugError` for a library that the study does not have.
     """
     unknown = [library for library in wanted if library not in known]
     if unknown:
@@ -125,10 +129,10 @@ def _corpora(definitions: dg.Definitions) -> dg.AssetSelection:
     return dg.AssetSelection.assets(*_corpus_keys(definitions))
 
 
-def _parsed(select: str, definitions: dg.Definitions) -> dg.AssetSelection:
+def _parse_selection(select: str, definitions: dg.Definitions) -> dg.AssetSelection:
     try:
         with warnings.catch_warnings():
-            # Dagster's own parser of selections calls a function of Dagster that is in beta.
+            # Dagster's selection parser calls a beta function of its own.
             warnings.simplefilter("ignore", dg.BetaWarning)
             selection = dg.AssetSelection.from_string(select)
         keys = selection.resolve(definitions.resolve_asset_graph())
@@ -140,7 +144,7 @@ def _parsed(select: str, definitions: dg.Definitions) -> dg.AssetSelection:
 
 
 class _Runs:
-    """The runs of one command, one after the other; ``last`` is the id of the one that was begun last."""
+    """The runs of one command, one after the other; ``last`` is the id of the run that was started last."""
 
     last: str
 
@@ -165,29 +169,32 @@ class _Runs:
     def run(
         self, job_name: str, selection: dg.AssetSelection | None, libraries: tuple[str, str], *, then_downstream: bool
     ) -> list[StepFailure]:
-        """Run a job for a range of libraries. Where some of them could not be collected, what follows from the others
-        is run on its own; what lies downstream of the corpora only for ``then_downstream``."""
+        """Run a job for a range of libraries; return the failed steps.
+
+        If some libraries could not be collected, the corpora of the others are loaded in runs of their own. Assets
+        downstream of the corpora follow in another one if ``then_downstream``.
+        """
         result = self._execute(job_name, selection, libraries)
         failures = list(_failures(result))
         failed = [landing for landing in LANDINGS if any(failure.step == landing for failure in failures)]
         collected = {landing: _collected(result, landing) for landing in LANDINGS}
         for landing, names in collected.items():
             self._collected[landing] |= set(names)
-        # Downstream needs something of each corpus; where nothing of one could be had, there is nothing to go on with.
+        # Everything downstream needs both corpora: without any library of one of them, nothing can follow.
         if not failed or not all(self._collected[landing] for landing in failed):
             return failures
         everything = selection or dg.AssetSelection.all()
-        follows = [
+        downstream = [
             dg.AssetSelection.assets(asset_key(landing)).downstream(include_self=False) & everything
             for landing in failed
         ]
         corpora = _corpora(self._definitions)
-        for landing, following in zip(failed, follows, strict=True):
+        for landing, following in zip(failed, downstream, strict=True):
             for libraries_of_run in contiguous_ranges(self._libraries, collected[landing]):
-                failures += _failures(self._execute("go_on", following & corpora, libraries_of_run))
+                failures += _failures(self._execute("continue_downstream", following & corpora, libraries_of_run))
         if then_downstream:
-            rest = functools.reduce(operator.or_, follows) - corpora
-            failures += _failures(self._execute("go_on", rest, libraries))
+            rest = functools.reduce(operator.or_, downstream) - corpora
+            failures += _failures(self._execute("continue_downstream", rest, libraries))
         return failures
 
     def _execute(
@@ -203,7 +210,7 @@ class _Runs:
             collecting = [landing for landing in LANDINGS if asset_key(landing) in keys]
             config["ops"] = {step_name(landing): {"config": {"sweep": True}} for landing in collecting}
         run_id = self.last = str(uuid.uuid4())
-        # Whoever typed the command sees how it ends: the daemon must not start it again.
+        # The user of the command sees that it failed: the daemon must not retry it.
         tags = {RANGE_START: libraries[0], RANGE_END: libraries[1], "dagster/max_retries": "0"}
         with run_lock(self._run_locks, run_id):
             return definitions.resolve_job_def(job_name).execute_in_process(
@@ -212,7 +219,7 @@ class _Runs:
 
 
 def _collected(result: dg.ExecuteInProcessResult, landing: str) -> list[str]:
-    """The libraries that landed in a run."""
+    """Return the libraries that landed in a run."""
     return [
         str(event.partition)
         for event in result.all_events
@@ -234,7 +241,7 @@ def _failures(result: dg.ExecuteInProcessResult) -> Iterator[StepFailure]:
 
 
 def _message(error: Any) -> str:
-    """What our own error says, wherever it stands in the chain of causes; else the first cause with its class."""
+    """Return the message of the DlbugError in the chain of causes, or else the root cause with its class."""
     ours = f"{DlbugError.__module__}.{DlbugError.__qualname__}: "
     message = "no reason recorded"
     while error:

@@ -1,4 +1,4 @@
-"""Ad-hoc SQL on the published database: read-only, bounded, and without a way to other files or the network."""
+"""Ad-hoc SQL on the published database: read-only, bounded, and without access to other files or the network."""
 
 import contextlib
 import io
@@ -21,95 +21,96 @@ from dlbug_assets.warehouse.published import open_published
 #: Rows of a table on the terminal; files have all.
 SHOWN_ROWS = 100
 MEMORY = "1GB"
-_WIDEST = 60
+_MAX_WIDTH = 60
 _NESTED = ("list", "array", "struct", "tuple", "map", "union")
-#: A text of JSON, or what DuckDB writes there though JSON has no such number.
-_TEXT_OR_NO_NUMBER = re.compile(r'("(?:[^"\\]|\\.)*")|-?(?:NaN|Infinity)')
-_REMEMBERED = 1000
-_LOOK_SECONDS = 0.1
+#: A string in JSON, or a number that DuckDB writes although JSON does not have it.
+_STRING_OR_INVALID_NUMBER = re.compile(r'("(?:[^"\\]|\\.)*")|-?(?:NaN|Infinity)')
+_HISTORY_LINES = 1000
+_POLL_SECONDS = 0.1
 _TABLES = """select schema_name || '.' || table_name as "table", estimated_size as rows, comment
 from duckdb_tables() order by all;"""
 _HELP = (
     "A query may span lines and ends with ;  .tables lists the tables, `describe labeling.items;` a table's columns. "
-    "Ctrl+C stops a query, .quit leaves."
+    "Ctrl+C stops a query, .quit exits."
 )
 
 
 @dataclass(frozen=True)
 class Bounds:
-    """How many rows are given (None: a table's first hundred, all to a file) and what DuckDB may use of memory."""
+    """The largest number of rows (None: the first hundred in a table, all in a file) and DuckDB's memory limit."""
 
     rows: int | None = None
     memory: str = MEMORY
 
 
 def answer(home: Home, query: str, output_format: str, output: Path | None, bounds: Bounds | None = None) -> None:
-    """Answer one query as table, csv, json or parquet, on the terminal or into a file.
+    """Write the result of a query as table, csv, json or parquet, to the terminal or into a file.
 
-    Queries see the published database only: no other file, no network, no settings. In CSV everything is written as
-    DuckDB shows it, lists and structs as JSON; in JSON NULL stands for what is no number. Raises :class:`DlbugError`
-    for SQL that DuckDB refuses, for parquet without a file or of types that it does not have, and for a file that
-    cannot be written. Where a query fails its file stays as it was.
+    Queries can read the published database only: no other file, no network, no settings. CSV has values as DuckDB
+    prints them, lists and structs as JSON; JSON has null for NaN and infinity. Raises :class:`DlbugError` for SQL that
+    DuckDB rejects, for parquet without a file or of types that it does not have, and for a file that cannot be written.
+    If a query fails, its file is left unchanged.
     """
     bounds = bounds or Bounds()
     if output_format == "parquet" and output is None:
-        raise DlbugError("parquet is binary: say where to with --output FILE")
+        raise DlbugError("parquet is binary: name a file with --output FILE")
     try:
         query.encode()
     except UnicodeEncodeError:
-        raise DlbugError("the query is not UTF-8: write it in a terminal, or a file, that is") from None
+        raise DlbugError("the query is not valid UTF-8: use a terminal, or a file, in UTF-8") from None
     connection = open_published(home)
     try:
         connection.execute("set memory_limit = ?", [bounds.memory])
         connection.execute("set enable_external_access = false")
         connection.execute("set lock_configuration = true")
-        _stoppable(connection, lambda: _asked(connection, query, output_format, output, bounds.rows))
+        _interruptible(connection, lambda: _execute(connection, query, output_format, output, bounds.rows))
     except duckdb.OutOfMemoryException as error:
         first = str(error).splitlines()[0]
         raise DlbugError(f"the query needs more than {bounds.memory}: allow more with --memory ({first})") from None
     except duckdb.Error as error:
         raise DlbugError(f"the query failed: {str(error).strip()}") from None
     except BrokenPipeError:
-        raise  # whoever was to read on, such as head, has enough: the command line ends without a word
+        raise  # the reader, such as head, has enough: the command ends without a message
     except OSError as error:
-        raise DlbugError(f"cannot write {output or 'the answer'}: {error.strerror}") from None
+        raise DlbugError(f"cannot write {output or 'the result'}: {error.strerror}") from None
     finally:
         connection.close()
 
 
-def _stoppable(connection: duckdb.DuckDBPyConnection, work: Callable[[], None]) -> None:
-    """Do it so that Ctrl+C ends it: DuckDB does not look for signals, but another thread can interrupt it.
+def _interruptible(connection: duckdb.DuckDBPyConnection, work: Callable[[], None]) -> None:
+    """Run ``work`` so that Ctrl+C ends it: DuckDB does not handle signals, but another thread can interrupt it.
 
-    Looking now and then, because the signal may reach a thread of DuckDB's and wake nobody here.
+    This thread polls, because the signal may be delivered to one of DuckDB's threads, which would not wake this one.
     """
     with ThreadPoolExecutor(1) as pool:
-        doing = pool.submit(work)
+        future = pool.submit(work)
         try:
-            while not doing.done():
-                wait([doing], timeout=_LOOK_SECONDS)
-            doing.result()
+            while not future.done():
+                wait([future], timeout=_POLL_SECONDS)
+            future.result()
         except KeyboardInterrupt:
             connection.interrupt()
             raise
 
 
-def _asked(
+def _execute(
     connection: duckdb.DuckDBPyConnection, query: str, output_format: str, output: Path | None, rows: int | None
 ) -> None:
     statements = [statement.query for statement in connection.extract_statements(query)]
     if output_format == "table":
-        shown = (_shown(connection.sql(statement), SHOWN_ROWS if rows is None else rows) for statement in statements)
-        for content in shown if output is None else ["".join(shown)]:
+        limit = SHOWN_ROWS if rows is None else rows
+        tables = (_table(connection.sql(statement), limit) for statement in statements)
+        for content in tables if output is None else ["".join(tables)]:
             _write(content.encode(), output)
         return
     if len(statements) != 1:
-        raise DlbugError(f"{output_format} holds the answer of one query, these are {len(statements)}")
+        raise DlbugError(f"{output_format} holds the result of one query, these are {len(statements)}")
     relation = connection.sql(statements[0])
     if relation is None:
         return
     relation = relation if rows is None else relation.limit(rows)
-    # As in a table, no two columns bear the same name.
-    relation = relation.query("answer", "from answer")
+    # As in a table, column names become unique.
+    relation = relation.project("*")
     _write({"json": _json, "csv": _csv, "parquet": _parquet}[output_format](relation), output)
 
 
@@ -122,8 +123,8 @@ def _write(content: bytes, output: Path | None) -> None:
 
 
 def _json(relation: duckdb.DuckDBPyRelation) -> bytes:
-    lines = relation.query("answer", "select cast(to_json(answer) as varchar) from answer").fetchall()
-    rows = (_TEXT_OR_NO_NUMBER.sub(lambda found: found[1] or "null", line) for (line,) in lines)
+    lines = relation.set_alias("answer").project("cast(to_json(answer) as varchar)").fetchall()
+    rows = (_STRING_OR_INVALID_NUMBER.sub(lambda found: found[1] or "null", line) for (line,) in lines)
     return f"[{f',{os.linesep}'.join(rows)}]\n".encode()
 
 
@@ -138,12 +139,12 @@ def _parquet(relation: duckdb.DuckDBPyRelation) -> bytes:
     try:
         to_frame(relation).write_parquet(content)
     except duckdb.NotSupportedError as error:
-        raise DlbugError(f"parquet cannot hold the answer: {error}. Cast that column, as in x::varchar.") from None
+        raise DlbugError(f"parquet cannot hold the result: {error}. Cast that column, as in x::varchar.") from None
     return content.getvalue()
 
 
 def _as_text(relation: duckdb.DuckDBPyRelation) -> str:
-    """The columns as DuckDB writes them, lists and structs as JSON."""
+    """Return a projection that casts every column to text, lists and structs to JSON."""
     quoted = [f'"{name.replace(chr(34), chr(34) * 2)}"' for name in relation.columns]
     return ", ".join(
         f"cast({f'to_json({name})' if dtype.id in _NESTED else name} as varchar) as {name}"
@@ -151,27 +152,27 @@ def _as_text(relation: duckdb.DuckDBPyRelation) -> str:
     )
 
 
-def _shown(relation: duckdb.DuckDBPyRelation | None, rows: int) -> str:
-    """The table of an answer; nothing where there is none."""
+def _table(relation: duckdb.DuckDBPyRelation | None, rows: int) -> str:
+    """Return the first rows of a result as DuckDB prints them; empty for a statement without a result."""
     if relation is None:
         return ""
-    # One more than is shown: to know whether there are more without counting them all.
-    found = relation.limit(rows + 1).materialize()
-    with contextlib.redirect_stdout(io.StringIO()) as shown:
-        found.limit(rows).show(max_rows=max(rows, 1), max_col_width=_WIDEST)
-    if len(found) > rows:
+    # One row more than is printed shows whether there are more, without counting them all.
+    result = relation.limit(rows + 1).materialize()
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        result.limit(rows).show(max_rows=max(rows, 1), max_col_width=_MAX_WIDTH)
+    if len(result) > rows:
         print(f"(the first {rows} rows; --limit N shows more, --format csv has all)", file=sys.stderr)
-    return shown.getvalue()
+    return printed.getvalue()
 
 
 def prompt(home: Home, bounds: Bounds | None = None) -> None:
-    """Read queries from the terminal, each ended by a semicolon, until an end of input or .quit; .tables and .help say
-    what there is.
+    """Read queries from the terminal until the end of input or .quit, and print their results.
 
-    Ctrl+C stops a query. At a terminal what was asked is remembered, in the study's folder.
+    A query ends with a semicolon; .tables and .help list tables and commands. Ctrl+C stops a query. At a terminal, the
+    queries are kept as history in the study's folder. Raises :class:`DlbugError` if nothing is published yet.
     """
-    open_published(home).close()  # says at once where there is nothing to ask
-    print(f"{home.published}, read-only. End a query with ;  .tables lists tables, .help says more, .quit leaves.")
+    open_published(home).close()  # fails at once if nothing is published yet
+    print(f"{home.published}, read-only. End a query with ;  .tables lists tables, .help explains, .quit exits.")
     with _history(home.folder / "sql_history"):
         pending = ""
         while True:
@@ -203,13 +204,13 @@ def prompt(home: Home, bounds: Bounds | None = None) -> None:
 
 @contextmanager
 def _history(path: Path) -> Iterator[None]:
-    """Lines to go back to with the arrow keys, kept in a file that only its owner reads."""
+    """Keep the lines for the arrow keys in a file that only its owner can read."""
     if not sys.stdin.isatty():
         yield
         return
-    import readline  # noqa: PLC0415 - changes how input() reads, even from a pipe
+    import readline  # noqa: PLC0415 - it changes how input() reads, even from a pipe
 
-    readline.set_history_length(_REMEMBERED)
+    readline.set_history_length(_HISTORY_LINES)
     with contextlib.suppress(FileNotFoundError):
         readline.read_history_file(path)
     try:
@@ -219,4 +220,4 @@ def _history(path: Path) -> Iterator[None]:
             os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
             readline.write_history_file(path)
         except OSError as error:
-            print(f"note: the prompt's history is not kept: {error.strerror}", file=sys.stderr)
+            print(f"note: the history of the prompt is not saved: {error.strerror}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""Whether a run could come to anything new: what the tables are made from, and what the newest run was made from."""
+"""Staleness: compare a fingerprint of all inputs with that of the last successful run."""
 
 import hashlib
 import json
@@ -15,30 +15,36 @@ from dlbug_assets.labeling.sheets.inbox import file_stats, settled_files
 from dlbug_assets.layout import Home
 from dlbug_assets.protocol.study import Study
 
-_MADE_FROM = "dlbug/made_from"
+#: The tag of a run that holds its fingerprint.
+_FINGERPRINT_TAG = "dlbug/made_from"
 _DATA_VERSION = "dagster/data_version"
 _LANDINGS = frozenset(map(asset_key, LANDINGS))
 
-
-#: What as_they_are says.
+#: Name, size and modification time of each file, as :func:`file_stats` returns them.
 Files = Sequence[tuple[str, int, int]]
-Corpora = Sequence[dg.AssetKey]
 
 
 def submitted_files(home: Home, clock: Clock) -> Files:
-    """What raters have handed in that is complete, and the rounds that were frozen for them. To be asked before a run:
-    what comes while it goes on may have come too late for it."""
+    """Return the complete sheets that raters submitted and the frozen rounds of items.
+
+    Call it before a run: a file that arrives during the run may be too late for it.
+    """
     settled, _ = settled_files(home.labels / "inbox", clock)
     return file_stats([*settled, *round_files(home.labels / "queue")])
 
 
-def input_fingerprint(study: Study, files: Files, instance: dg.DagsterInstance, corpora: Corpora) -> str:
-    """A digest of all that the published database depends on: this code, the study, the ``files`` of people, and what
-    the ``corpora`` tell now. What only lands tells nothing by itself."""
-    return hashlib.sha256(json.dumps(list(_parts(study, files, instance, corpora))).encode()).hexdigest()
+def input_fingerprint(study: Study, files: Files, instance: dg.DagsterInstance, corpora: Sequence[dg.AssetKey]) -> str:
+    """Return a digest of everything that the published database depends on.
+
+    That is this code, the study, the submitted ``files``, and the data versions of the ``corpora``. Landings are left
+    out: their content counts once it is loaded.
+    """
+    return hashlib.sha256(json.dumps(list(_inputs(study, files, instance, corpora))).encode()).hexdigest()
 
 
-def _parts(study: Study, files: Files, instance: dg.DagsterInstance, corpora: Corpora) -> Iterator[object]:
+def _inputs(
+    study: Study, files: Files, instance: dg.DagsterInstance, corpora: Sequence[dg.AssetKey]
+) -> Iterator[object]:
     yield study.hash
     yield code_digest()
     if study.taxonomy.extra:
@@ -48,19 +54,22 @@ def _parts(study: Study, files: Files, instance: dg.DagsterInstance, corpora: Co
         if key in _LANDINGS:
             continue
         event = instance.get_latest_materialization_event(key)
-        made = event.asset_materialization if event else None
-        yield key.to_user_string(), (made.tags or {}).get(_DATA_VERSION) if made else None
+        materialization = event.asset_materialization if event else None
+        tags = (materialization.tags or {}) if materialization else {}
+        yield key.to_user_string(), tags.get(_DATA_VERSION)
 
 
-def record_fingerprint(instance: dg.DagsterInstance, run_id: str, digest: str) -> None:
-    """Note on a run that it made everything, and from what."""
-    instance.add_run_tags(run_id, {_MADE_FROM: digest})
+def record_fingerprint(instance: dg.DagsterInstance, run_id: str, fingerprint: str) -> None:
+    """Tag a run that materialized everything with the fingerprint of its inputs."""
+    instance.add_run_tags(run_id, {_FINGERPRINT_TAG: fingerprint})
 
 
-def last_fingerprint(instance: dg.DagsterInstance, *, besides: str) -> str | None:
-    """What the newest run was made from, those of the job ``besides`` left out; None where it did not make everything,
-    or did not succeed."""
+def last_fingerprint(instance: dg.DagsterInstance, *, ignoring: str) -> str | None:
+    """Return the fingerprint of the newest run that is not of the job ``ignoring``.
+
+    It is None if that run failed or did not materialize everything.
+    """
     for run in instance.get_runs(limit=50):
-        if run.job_name != besides:
-            return run.tags.get(_MADE_FROM) if run.status is dg.DagsterRunStatus.SUCCESS else None
+        if run.job_name != ignoring:
+            return run.tags.get(_FINGERPRINT_TAG) if run.status is dg.DagsterRunStatus.SUCCESS else None
     return None

@@ -1,4 +1,4 @@
-"""What a run says at its end: table sizes beside the paper's, kappa, the findings, and where everything is."""
+"""The summaries that commands print: a study's results after a run, and the progress of labelling."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -13,7 +13,7 @@ from dlbug_assets.warehouse.published import open_published
 
 
 def print_summary(home: Home, console: Console) -> None:
-    """Print the published database's summary; raises :class:`DlbugError` where there is none."""
+    """Print sizes beside the paper's, kappa, findings and paths; raises :class:`DlbugError` if nothing is published."""
     connection = open_published(home)
     try:
         info = dict(connection.execute("from publishing.study_info").fetchall())
@@ -27,24 +27,27 @@ def print_summary(home: Home, console: Console) -> None:
         connection.close()
     console.print(f"\nDatabase: {home.published}", soft_wrap=True)
     console.print(f"Report:   {home.report / 'index.html'}", soft_wrap=True)
-    console.print(f'Ask it:   dlbug sql --study {home.study} "from analysis.findings"', soft_wrap=True)
+    console.print(f'Query:    dlbug sql --study {home.study} "from analysis.findings"', soft_wrap=True)
 
 
-def print_status(progress: pl.DataFrame, ask: Callable[[str], pl.DataFrame], console: Console) -> None:
-    """Print how far the labelling is: ``progress`` has the columns of STATUS in labeling."""
+def print_status(status: pl.DataFrame, query: Callable[[str], pl.DataFrame], console: Console) -> None:
+    """Print the progress of labelling: ``status`` has the columns of STATUS in labeling.
+
+    ``query`` runs SQL on the published database.
+    """
     columns = ("Person", "Source", "#Items", "#Listed", "#Left", "#Bugs rated", "#Bugs left", "#Rejected")
     rows = [
         (rater, source, items, listed, items - listed, rated, left, rejected)
-        for rater, source, items, listed, rated, left, rejected in progress.rows()
+        for rater, source, items, listed, rated, left, rejected in status.rows()
     ]
-    _table(console, "Sheets handed in", columns, rows)
-    waiting = ask(
+    _table(console, "Submitted labels", columns, rows)
+    disagreements = query(
         "select count(*) filter (adjudicated_label is null), count(*) filter (adjudicated_label is not null) "
         "from labeling.disagreements"
     )
-    undecided, decided = waiting.row(0)
+    undecided, decided = disagreements.row(0)
     console.print(f"\nDisagreements: {undecided} undecided, {decided} decided")
-    kappas = ask(
+    kappas = query(
         "select source, dimension, checkpoint, units, round(kappa, 3), round(kappa_low, 3), round(kappa_high, 3), "
         "undefined_reason from labeling.kappa_checkpoints where scope = 'cumulative' "
         "qualify row_number() over (partition by source, dimension order by round desc, checkpoint desc) = 1 "
@@ -59,7 +62,7 @@ def print_status(progress: pl.DataFrame, ask: Callable[[str], pl.DataFrame], con
 
 
 def _table(console: Console, title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """A table whose columns of numbers (names that begin with #) stand at the right."""
+    """Print a table; columns of numbers, whose names begin with #, are aligned to the right."""
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     for column in columns:
         table.add_column(column.removeprefix("#"), justify="right" if column.startswith("#") else "left")
@@ -85,7 +88,7 @@ def _kappas(connection: duckdb.DuckDBPyConnection, console: Console) -> None:
         "where source = 'all' and dimension = 'bug_type' and scope = 'cumulative' order by k.round, checkpoint"
     ).fetchall()
     if not rows:
-        console.print("\nInter-rater agreement: not testable, the source has final labels but no rater's own ones")
+        console.print("\nInter-rater agreement: not testable, the source has final labels but no labels by rater")
         return
     lines = [
         (number, f"{checkpoint}%", units, kappa, reason or f"{low} to {high}")
@@ -110,4 +113,4 @@ def _differences(connection: duckdb.DuckDBPyConnection, console: Console) -> Non
         "from analysis.replication_diff group by reference order by reference"
     ).fetchall()
     columns = ("Reference", "#Numbers", "#Same", "#Differ", "#Not computed")
-    _table(console, "Against the printed tables (analysis.replication_diff)", columns, rows)
+    _table(console, "Compared with the printed tables (analysis.replication_diff)", columns, rows)

@@ -1,4 +1,4 @@
-"""What happens by itself: what follows a change, what does not, and when a refresh is tried again or left out."""
+"""Automation: what a change requests, and when a refresh is retried or skipped."""
 
 import itertools
 
@@ -20,8 +20,8 @@ pytestmark = pytest.mark.slow
 STUDY = load_study("sample")
 
 
-class Followed:
-    """The study's definitions with a history that tests write; each look is one of the daemon's."""
+class Daemon:
+    """The study's definitions with a history that tests write; each tick is one of the daemon's."""
 
     def __init__(self, environ, instance) -> None:
         self.definitions = build_defs(STUDY, environ)
@@ -30,19 +30,19 @@ class Followed:
         self.cursor = None
         self.versions = itertools.count()
 
-    def make(self, *keys: dg.AssetKey, libraries=STUDY.library_names, version=None) -> None:
-        """Make tables, each time with other content or with that of a ``version``."""
+    def materialize(self, *keys: dg.AssetKey, libraries=STUDY.library_names, version=None) -> None:
+        """Record materializations, each with a new data version or with ``version``."""
         for key in keys:
             tags = {"dagster/data_version": version or f"version {next(self.versions)}"}
             for library in libraries if self.specs[key].partitions_def else [None]:
                 self.instance.report_runless_asset_event(dg.AssetMaterialization(key, partition=library, tags=tags))
 
-    def make_everything(self) -> None:
-        self.make(*self.definitions.resolve_asset_graph().toposorted_asset_keys)
-        assert self.look() == {}
+    def materialize_everything(self) -> None:
+        self.materialize(*self.definitions.resolve_asset_graph().toposorted_asset_keys)
+        assert self.tick() == {}
 
-    def refuse(self, table: str) -> None:
-        """Have a blocking check of a table fail."""
+    def fail_check(self, table: str) -> None:
+        """Record a failure of a blocking check of a table."""
         graph = self.definitions.resolve_asset_graph()
         key = min(
             key for key in graph.asset_check_keys if key.asset_key == asset_key(table) and graph.get(key).blocking
@@ -51,120 +51,119 @@ class Followed:
             dg.AssetCheckEvaluation(key.asset_key, key.name, passed=False, metadata={})
         )
 
-    def look(self) -> dict[str, set[str | None]]:
-        """What is asked for now: tables (schema.name) and libraries."""
+    def tick(self) -> dict[str, set[str | None]]:
+        """Evaluate the automation conditions; return the requested tables (schema.name) with their libraries."""
         result = dg.evaluate_automation_conditions(self.definitions, self.instance, cursor=self.cursor)
         self.cursor = result.cursor
-        asked = {}
+        requested = {}
         for key, spec in self.specs.items():
             partitions = result.get_requested_partitions(key)
             if partitions:
-                asked[".".join(key.path)] = set(partitions) if spec.partitions_def else {None}
-        return asked
+                requested[".".join(key.path)] = set(partitions) if spec.partitions_def else {None}
+        return requested
 
 
 @pytest.fixture
-def followed(tmp_path):
+def daemon(tmp_path):
     with dg.DagsterInstance.ephemeral() as instance:
-        yield Followed({"DLBUG_HOME": str(tmp_path)}, instance)
+        yield Daemon({"DLBUG_HOME": str(tmp_path)}, instance)
 
 
-def test_where_nothing_was_made_nothing_is_asked_for(followed):
-    assert followed.look() == {}
-    assert followed.look() == {}
+def test_nothing_is_requested_while_nothing_was_materialized(daemon):
+    assert daemon.tick() == {}
+    assert daemon.tick() == {}
 
 
-def test_what_was_made_in_order_is_not_made_again(followed):
-    followed.make_everything()
-    followed.make_everything()
-    assert followed.look() == {}
+def test_materializations_in_topological_order_request_nothing(daemon):
+    daemon.materialize_everything()
+    daemon.materialize_everything()
+    assert daemon.tick() == {}
 
 
-def test_a_library_that_landed_is_loaded_then_everything_that_follows_is_made_and_published_once(followed):
-    followed.make_everything()
-    followed.make(asset_key("stackoverflow.landing"), libraries=["Keras"])
-    loading = followed.look()
+def test_a_landed_library_is_loaded_and_then_everything_downstream_is_materialized_once(daemon):
+    daemon.materialize_everything()
+    daemon.materialize(asset_key("stackoverflow.landing"), libraries=["Keras"])
+    loading = daemon.tick()
     assert loading["stackoverflow.raw_posts"] == {"Keras"}
     assert set(loading) == {f"stackoverflow.{n}" for n in ("raw_posts", "raw_answers", "irregularities", "collections")}
-    followed.make(*map(asset_key, loading), libraries=["Keras"])
-    follows = followed.look()
-    assert {"stackoverflow.screening", "labeling.items", "analysis.finding_verdicts", "publishing.report"} <= set(
-        follows
-    )
-    assert follows["publishing.database"] == {None}
-    assert not any(table.startswith(("github.", "reference.")) for table in follows)
-    order = followed.definitions.resolve_asset_graph().toposorted_asset_keys
-    followed.make(*[key for key in order if ".".join(key.path) in follows])
-    assert followed.look() == {}
+    daemon.materialize(*map(asset_key, loading), libraries=["Keras"])
+    downstream = daemon.tick()
+    some = {"stackoverflow.screening", "labeling.items", "analysis.finding_verdicts", "publishing.report"}
+    assert some <= downstream.keys()
+    assert downstream["publishing.database"] == {None}
+    assert not any(table.startswith(("github.", "reference.")) for table in downstream)
+    order = daemon.definitions.resolve_asset_graph().toposorted_asset_keys
+    daemon.materialize(*[key for key in order if ".".join(key.path) in downstream])
+    assert daemon.tick() == {}
 
 
-def test_what_tells_the_same_as_before_is_followed_by_nothing(followed):
-    followed.make_everything()
-    followed.make(asset_key("labeling.labels"), version="as they are")
-    changed = followed.look()
+def test_an_unchanged_data_version_requests_nothing(daemon):
+    daemon.materialize_everything()
+    daemon.materialize(asset_key("labeling.labels"), version="same")
+    changed = daemon.tick()
     assert "analysis.label_counts" in changed
-    followed.make(*[key for key in followed.specs if ".".join(key.path) in changed])
-    assert followed.look() == {}
-    followed.make(asset_key("labeling.labels"), version="as they are")
-    assert followed.look() == {}
+    daemon.materialize(*[key for key in daemon.specs if ".".join(key.path) in changed])
+    assert daemon.tick() == {}
+    daemon.materialize(asset_key("labeling.labels"), version="same")
+    assert daemon.tick() == {}
 
 
-def test_what_changed_while_nobody_looked_is_followed_all_the_same(followed):
-    followed.make_everything()
+def test_several_changes_between_two_ticks_request_what_is_downstream(daemon):
+    daemon.materialize_everything()
     labels = asset_key("labeling.labels")
-    followed.make(labels, version="new")
-    followed.make(labels, version="new")
-    assert "analysis.label_counts" in followed.look()
+    daemon.materialize(labels, version="new")
+    daemon.materialize(labels, version="new")
+    assert "analysis.label_counts" in daemon.tick()
 
 
-def test_any_table_that_changes_is_published(followed):
-    followed.make_everything()
-    followed.make(asset_key("analysis.repeats"))
-    assert followed.look() == {"publishing.report": {None}, "publishing.database": {None}}
+def test_a_change_of_any_table_requests_publication(daemon):
+    daemon.materialize_everything()
+    daemon.materialize(asset_key("analysis.repeats"))
+    assert daemon.tick() == {"publishing.report": {None}, "publishing.database": {None}}
 
 
-def test_a_library_that_was_never_collected_keeps_nobody_waiting(followed):
-    order = followed.definitions.resolve_asset_graph().toposorted_asset_keys
-    assert followed.look() == {}
+def test_a_library_that_was_never_collected_does_not_hold_back_others(daemon):
+    order = daemon.definitions.resolve_asset_graph().toposorted_asset_keys
+    assert daemon.tick() == {}
     collected = [library for library in STUDY.library_names if library != "Torch"]
-    followed.make(*[key for key in order if followed.specs[key].partitions_def], libraries=collected)
-    followed.make(*[key for key in order if key.path[0] == "reference"])
-    assert "labeling.items" in followed.look()
+    daemon.materialize(*[key for key in order if daemon.specs[key].partitions_def], libraries=collected)
+    daemon.materialize(*[key for key in order if key.path[0] == "reference"])
+    assert "labeling.items" in daemon.tick()
 
 
-def test_a_table_that_its_checks_refused_waits_and_so_does_the_publication(followed):
-    followed.make_everything()
-    followed.refuse("stackoverflow.candidate_posts")
-    followed.make(asset_key("stackoverflow.screening"))
-    asked = followed.look()
-    assert "stackoverflow.candidate_posts" not in asked
-    assert "publishing.database" not in asked
+def test_a_table_whose_check_failed_is_not_requested_nor_is_the_publication(daemon):
+    daemon.materialize_everything()
+    daemon.fail_check("stackoverflow.candidate_posts")
+    daemon.materialize(asset_key("stackoverflow.screening"))
+    requested = daemon.tick()
+    assert "stackoverflow.candidate_posts" not in requested
+    assert "publishing.database" not in requested
 
 
-def test_a_refresh_is_left_out_while_the_one_before_it_runs():
+def test_a_refresh_is_skipped_while_the_previous_one_is_running():
     definitions = build_defs(load_study("live"), {})
     schedule = definitions.resolve_schedule_def("refresh")
     with dg.instance_for_test() as instance:
         context = dg.build_schedule_context(instance)
-        assert len(schedule.evaluate_tick(context).run_requests) == 1
+        assert len(schedule.evaluate_tick(context).run_requests or []) == 1
         job = definitions.resolve_job_def(REFRESH)
         running = instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED)
         tick = schedule.evaluate_tick(context)
         assert tick.run_requests == []
-        assert tick.skip_message == f"the one before it is not over yet: run {running.run_id}"
+        assert tick.skip_message == f"the previous refresh is still running: run {running.run_id}"
         instance.report_run_failed(running)
-        assert len(schedule.evaluate_tick(context).run_requests) == 1
+        assert len(schedule.evaluate_tick(context).run_requests or []) == 1
 
 
 class Source:
-    """Fails so often for Keras, then collects; Torch is always there."""
+    """A source that fails for Keras once per given failure and then works; it always works for Torch."""
 
     def __init__(self, *failures: DlbugError) -> None:
         self.failures = list(failures)
-        self.asked = 0
+        self.calls = 0
 
-    def __call__(self, libraries, *, sweep):
-        self.asked += 1
+    def collect(self, libraries, *, sweep):
+        self.calls += 1
         failure = self.failures.pop(0) if self.failures else None
         yield Collected("Keras", {"kind": "full"}, failure)
         yield Collected("Torch", {"kind": "full"})
@@ -172,7 +171,7 @@ class Source:
 
 def collected(source: Source, home, **config) -> dg.ExecuteInProcessResult:
     tables = TableAssets(STUDY, {})
-    landing = landing_asset("stackoverflow.landing", source, home.landing / "lock", tables)
+    landing = landing_asset("stackoverflow.landing", source.collect, home.landing / "lock", tables)
     with dg.instance_for_test() as instance:
         return dg.materialize(
             [landing],
@@ -184,23 +183,23 @@ def collected(source: Source, home, **config) -> dg.ExecuteInProcessResult:
         )
 
 
-NO_REPLY = UnreachableError("no whole reply")
+NO_REPLY = UnreachableError("no complete reply")
 
 
-def test_no_reply_is_tried_again_as_often_as_asked_for(home):
+def test_a_missing_reply_is_retried_up_to_the_configured_number(home):
     source = Source(NO_REPLY, NO_REPLY)
     assert collected(source, home, retries=3).success
-    assert source.asked == 3
+    assert source.calls == 3
 
 
-def test_no_reply_for_good_fails_in_the_end(home):
+def test_a_missing_reply_fails_the_run_after_the_last_retry(home):
     source = Source(*[NO_REPLY] * 9)
     assert not collected(source, home, retries=2).success
-    assert source.asked == 3
+    assert source.calls == 3
 
 
-@pytest.mark.parametrize(("failure", "retries"), [(DlbugError("a reply that makes no sense"), 3), (NO_REPLY, 0)])
-def test_nothing_else_is_tried_again_nor_where_somebody_waits(failure, retries, home):
+@pytest.mark.parametrize(("failure", "retries"), [(DlbugError("malformed reply"), 3), (NO_REPLY, 0)])
+def test_other_failures_and_runs_without_retries_are_not_retried(failure, retries, home):
     source = Source(failure)
     assert not collected(source, home, retries=retries).success
-    assert source.asked == 1
+    assert source.calls == 1

@@ -28,12 +28,12 @@ def folder(home):
         return home.dagster_home
 
 
-def test_an_instance_of_ours_uses_it_and_dagsters_own_class_reads_the_same_events(folder):
+def test_the_studys_instance_uses_it_and_dagsters_own_class_reads_the_same_events(folder):
     with dg.DagsterInstance.from_config(str(folder)) as instance:
         assert type(instance.event_log_storage) is EventLog
         run = dg.materialize([posts], instance=instance)
         logged = runs_logged(instance.event_log_storage, run.run_id)
-        (checked,) = instance.event_log_storage.get_asset_check_execution_history(
+        (check,) = instance.event_log_storage.get_asset_check_execution_history(
             dg.AssetCheckKey(dg.AssetKey("posts"), "full"), limit=5
         )
     kinds = [entry.dagster_event_type for _, entry in logged if entry.is_dagster_event]
@@ -41,10 +41,10 @@ def test_an_instance_of_ours_uses_it_and_dagsters_own_class_reads_the_same_event
     assert kinds.count(dg.DagsterEventType.ASSET_MATERIALIZATION) == 1
     theirs = SqliteEventLogStorage(str(folder / "history" / "runs"))
     assert runs_logged(theirs, run.run_id) == logged
-    assert theirs.get_asset_check_execution_history(checked.key, limit=5) == [checked]
+    assert theirs.get_asset_check_execution_history(check.key, limit=5) == [check]
 
 
-def test_it_goes_on_with_what_dagsters_own_class_has_written(folder):
+def test_it_continues_a_log_of_dagsters_own_class(folder):
     settings = (folder / "dagster.yaml").read_text()
     (folder / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
     with dg.DagsterInstance.from_config(str(folder)) as instance:
@@ -58,18 +58,19 @@ def test_it_goes_on_with_what_dagsters_own_class_has_written(folder):
 
 
 @pytest.mark.slow
-def test_few_files_stay_open_and_none_after_the_end(folder):
+def test_at_most_eight_files_stay_open_and_none_after_the_instance_is_closed(folder):
     with dg.DagsterInstance.from_config(str(folder)) as instance:
         runs = [dg.materialize([posts], instance=instance).run_id for _ in range(10)]
         storage = instance.event_log_storage
+        assert isinstance(storage, EventLog)
         assert len(storage._engines) == 8
-        # Those that were closed are opened again.
+        # Files that were closed are opened again.
         assert {len(runs_logged(storage, run)) for run in runs} == {len(runs_logged(storage, runs[0]))}
-    # With the last connection SQLite takes its write-ahead log away.
+    # When the last connection closes, SQLite deletes its write-ahead log.
     assert list((folder / "history" / "runs").glob("*-wal")) == []
 
 
-_DYING = """
+_KILLED = """
 import os, signal, sys
 import dagster as dg
 
@@ -83,16 +84,16 @@ with dg.DagsterInstance.from_config(sys.argv[1]) as instance:
 
 
 @pytest.mark.slow
-def test_what_a_killed_process_has_logged_is_there(folder):
-    died = subprocess.run([sys.executable, "-c", _DYING, str(folder)], capture_output=True, check=False)
-    assert died.returncode == -signal.SIGKILL
+def test_events_of_a_killed_process_are_kept(folder):
+    killed = subprocess.run([sys.executable, "-c", _KILLED, str(folder)], capture_output=True, check=False)
+    assert killed.returncode == -signal.SIGKILL
     with dg.DagsterInstance.from_config(str(folder)) as instance:
         (run,) = instance.get_runs()
         kinds = [entry.dagster_event_type for _, entry in runs_logged(instance.event_log_storage, run.run_id)]
     assert kinds[-2:] == [dg.DagsterEventType.LOGS_CAPTURED, dg.DagsterEventType.STEP_START]
 
 
-def test_a_home_that_was_moved_takes_its_history_along(home, tmp_path):
+def test_a_moved_home_keeps_its_history(home, tmp_path):
     with prepared_instance(home) as instance:
         run = dg.materialize([posts], instance=instance)
     moved = type(home)(tmp_path / "elsewhere", home.study)

@@ -1,4 +1,4 @@
-"""A run whose process is gone is marked as failed; one that is alive, or has just begun, is left alone."""
+"""Orphaned runs are marked as failed; runs that are alive, or are just starting, are not."""
 
 import subprocess
 import sys
@@ -9,7 +9,7 @@ import pytest
 
 from dlbug_assets.automation.orphaned_runs import fail_orphaned_runs, run_lock
 
-#: A run that gives its sign of life and never ends.
+#: A run that holds its lock and never ends.
 ENDLESS = """
     import sys, time
     from pathlib import Path
@@ -47,13 +47,14 @@ def instance(dagster_home):
 
 @pytest.fixture
 def running(dagster_home):
-    """The process of an endless run."""
+    """Yield the process of an endless run."""
     process = subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(ENDLESS), dagster_home, dagster_home / "run_locks", RUN_ID],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
     )
+    assert process.stdout
     assert process.stdout.readline() == "running\n"
     yield process
     process.kill()
@@ -61,7 +62,7 @@ def running(dagster_home):
 
 
 @pytest.mark.slow
-def test_a_run_is_marked_once_its_process_is_gone_and_not_before(instance, dagster_home, running):
+def test_a_run_is_marked_as_failed_after_its_process_has_ended(instance, dagster_home, running):
     run_locks = dagster_home / "run_locks"
     assert fail_orphaned_runs(instance, run_locks) == []
     assert instance.get_run_by_id(RUN_ID).status == dg.DagsterRunStatus.STARTED
@@ -70,21 +71,21 @@ def test_a_run_is_marked_once_its_process_is_gone_and_not_before(instance, dagst
     assert fail_orphaned_runs(instance, run_locks) == [RUN_ID]
     assert instance.get_run_by_id(RUN_ID).status == dg.DagsterRunStatus.FAILURE
     last = instance.all_logs(RUN_ID)[-1]
-    assert last.message.startswith("The process of this run is gone: it was killed, or the machine went down.")
+    assert last.message.startswith("The process of this run ended unexpectedly: it was killed, or the machine went")
     assert fail_orphaned_runs(instance, run_locks) == []
     assert list(run_locks.iterdir()) == []
 
 
-def test_a_sign_whose_run_is_not_known_yet_stays_as_long_as_somebody_holds_it(instance, dagster_home):
+def test_the_lock_of_an_unknown_run_is_kept_while_it_is_held(instance, dagster_home):
     run_locks = dagster_home / "run_locks"
     with run_lock(run_locks, RUN_ID):
         assert fail_orphaned_runs(instance, run_locks) == []
         assert [path.name for path in run_locks.iterdir()] == [RUN_ID]
-    # Killed before anybody knew of it.
+    # Killed before the instance knew the run.
     assert fail_orphaned_runs(instance, run_locks) == []
     assert list(run_locks.iterdir()) == []
 
 
-def test_several_processes_of_a_run_may_show_that_it_lives(tmp_path):
+def test_several_processes_of_a_run_may_hold_its_lock(tmp_path):
     with run_lock(tmp_path, RUN_ID), run_lock(tmp_path, RUN_ID):
         assert [path.name for path in tmp_path.iterdir()] == [RUN_ID]

@@ -1,4 +1,4 @@
-"""What steps log: in Dagster's event log and on the terminal, once in each."""
+"""Log lines of steps are recorded in Dagster's event log and printed on the terminal, once in each."""
 
 import json
 import logging
@@ -33,7 +33,7 @@ def posts() -> None:
 
 @pytest.fixture(params=["ephemeral", "dlbug_assets", "root"])
 def instance(request):
-    """An instance as it is, and some whose dagster.yaml has Dagster capture our loggers as well."""
+    """Yield an instance by default settings, and some whose dagster.yaml has Dagster capture our loggers as well."""
     if request.param == "ephemeral":
         settings = nullcontext(dg.DagsterInstance.ephemeral())
     else:
@@ -46,12 +46,15 @@ def instance(request):
 
 @pytest.fixture
 def run(tmp_path, monkeypatch, instance):
-    """Materializes the asset; returns the messages in the event log (step, level, text) and the terminal's lines."""
+    """Return a function that materializes the asset.
+
+    It returns the messages in the event log (step, level, text) and the terminal's lines.
+    """
 
     def materialized(log_format):
         terminal = tmp_path / "terminal"
         with terminal.open("wb") as file:
-            monkeypatch.setattr(step_log, "_terminal", file.fileno)
+            monkeypatch.setattr(step_log, "_stderr", file.fileno)
             job = dg.Definitions(
                 assets=[posts],
                 resources={"warehouse": warehouse},
@@ -68,19 +71,19 @@ def run(tmp_path, monkeypatch, instance):
     return materialized
 
 
-def test_what_a_step_logs_is_in_the_event_log_and_on_the_terminal_once(run):
+def test_lines_are_recorded_in_the_event_log_and_on_the_terminal_once(run):
     logged, lines = run("text")
     assert logged == [("posts", level, text) for level, text in LOGGED]
     assert lines[:-1] == [f"          {text}" for _, text in LOGGED]
     assert re.fullmatch(r"  done    posts  \d\.\d s", lines[-1])
 
 
-def test_lines_in_json_hold_what_the_step_logs(run):
+def test_lines_in_json_have_the_messages_of_the_step(run):
     _, lines = run("json")
-    assert [json.loads(line).get("says") for line in lines] == [*(text for _, text in LOGGED), None]
+    assert [json.loads(line).get("message") for line in lines] == [*(text for _, text in LOGGED), None]
 
 
-def test_outside_of_a_run_nothing_is_attached_to_the_loggers():
+def test_the_handler_is_removed_after_the_run():
     package = logging.getLogger("dlbug_assets")
     before = package.handlers[:], package.level
     with step_log.logs_in_the_event_log():

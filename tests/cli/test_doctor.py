@@ -54,4 +54,5 @@ def test_missing_programs_are_a_note_if_spark_is_not_configured(tmp_path, monkey
 
 def test_a_package_of_an_extra_may_be_missing_but_not_have_another_version():
     requirements = ["nowhere-a", 'nowhere-b; extra == "spark"', "pytest>=1", 'pytest<1; extra == "spark"']
-    assert unmet_requirements(requirements) == ["nowhere-a is missing", f"pytest is {version('pytest')}, but <1 is required"]
+    expected = ["nowhere-a is missing", f"pytest is {version('pytest')}, but <1 is required"]
+    assert unmet_requirements(requirements) == expected

@@ -1,4 +1,4 @@
-"""What the command line imports: help is there at once."""
+"""Help is printed without importing slow packages."""
 
 import subprocess
 import sys

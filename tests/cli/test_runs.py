@@ -1,4 +1,4 @@
-"""The instance that runs are kept in: our settings, and an operator's own beside them."""
+"""The instance's settings: ours in dagster.yaml, and an operator's own in dagster.local.yaml."""
 
 from importlib.util import find_spec
 
@@ -20,7 +20,7 @@ def settings(home):
         return yaml.safe_load((home.dagster_home / "dagster.yaml").read_text())
 
 
-def test_an_operators_settings_replace_ours_of_the_same_name_and_go_with_their_file(home, local):
+def test_local_settings_replace_ours_until_their_file_is_removed(home, local):
     ours = settings(home)
     local.write_text("run_retries: {enabled: false}\ncode_servers: {local_startup_timeout: 99}\n")
     assert settings(home) == ours | {
@@ -31,7 +31,7 @@ def test_an_operators_settings_replace_ours_of_the_same_name_and_go_with_their_f
     assert settings(home) == ours
 
 
-def test_with_a_storage_for_all_histories_there_is_no_other_one_for_events(home, local):
+def test_a_local_storage_replaces_our_event_log_storage(home, local):
     events = settings(home)["event_log_storage"]
     folder = str(home.dagster_home / "elsewhere")
     local.write_text(yaml.safe_dump({"storage": {"sqlite": {"base_dir": folder}}}))
@@ -42,23 +42,23 @@ def test_with_a_storage_for_all_histories_there_is_no_other_one_for_events(home,
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "expected"),
     [
-        ("storage: {nosql: {}}", 'Dagster cannot take these settings: Received unexpected config entry "nosql"'),
-        ("storage: [", "is no YAML: while parsing"),
-        ("- storage", ": settings are written as in dagster.yaml, name by name"),
+        ("storage: {nosql: {}}", 'Dagster rejects these settings: Received unexpected config entry "nosql"'),
+        ("storage: [", "is not valid YAML: while parsing"),
+        ("- storage", " is not a mapping: write settings as in dagster.yaml, name: value"),
         pytest.param(
             "storage: {postgres: {postgres_url: {env: DLBUG_NOT_SET}}}",
             'You have attempted to fetch the environment variable "DLBUG_NOT_SET" which is not set.',
             marks=pytest.mark.skipif(find_spec("dagster_postgres") is None, reason="dagster-postgres is not installed"),
         ),
     ],
-    ids=["no storage", "no YAML", "no settings", "no address"],
+    ids=["unknown storage", "invalid YAML", "not a mapping", "missing variable"],
 )
-def test_settings_that_cannot_be_taken_are_named(home, local, content, said):
+def test_invalid_settings_are_one_message(home, local, content, expected):
     local.write_text(content)
     with pytest.raises(DlbugError) as error, prepared_instance(home):
         pass
     assert str(error.value).startswith(str(local))
-    assert said in str(error.value)
+    assert expected in str(error.value)
     assert "Stack Trace" not in str(error.value)
