@@ -72,10 +72,10 @@ bench-growth: $(VENV)/.installed-dev ## Measure the sample study at 1 to 1,000 t
 	$(BIN)/python -m benchmarks.growth --factors $(FACTORS)
 
 crash: $(VENV)/.installed-dev ## Kill runs 200 times and check for losses (KILLS=...); results in .artifacts/crashes.csv
-	$(BIN)/python tests/support/crashes.py --kills $(KILLS) --output .artifacts/crashes.csv
+	PYTHONPATH=tests $(BIN)/python -m support.crashes --kills $(KILLS) --output .artifacts/crashes.csv
 
 concurrency: $(VENV)/.installed-dev ## Publish 100 times beside 50 readers (PUBLICATIONS=...); results in .artifacts/concurrency.csv
-	$(BIN)/python tests/support/concurrency.py --publications $(PUBLICATIONS) --output .artifacts/concurrency.csv
+	PYTHONPATH=tests $(BIN)/python -m support.concurrency --publications $(PUBLICATIONS) --output .artifacts/concurrency.csv
 
 audit: $(VENV)/.installed-dev ## Check the code (bandit) and its dependencies for vulnerabilities (queries an advisory service)
 	$(BIN)/bandit -q -c pyproject.toml -r dlbug_assets benchmarks

@@ -1,4 +1,4 @@
-"""Running the dlbug command as a user would, in a process of its own."""
+"""Run the dlbug command in a process of its own, as a user would."""
 
 import os
 import subprocess
@@ -12,30 +12,35 @@ from dlbug_assets.layout import Home
 from dlbug_assets.warehouse.published import open_published
 from dlbug_assets.warehouse.table_specs import load_specs
 
-#: An address where nobody answers: no test asks the real API.
+#: An address where nothing listens: no test sends requests to the real APIs.
 NOBODY = "http://127.0.0.1:9"
 DLBUG = Path(sys.executable).parent / "dlbug"
-#: How every run ends of which a step failed.
-NEXT = " Do what is said above, then run the same again: it goes on from what is there.\n"
+#: The end of the last message of every run with a failed step.
+NEXT = " Fix the errors above and run the same command again; it resumes.\n"
 
 
 @dataclass(frozen=True)
 class Ran:
-    """A study that was run: where, and what the command said."""
+    """A study that was run: its home, and the outcome of the command."""
 
     home: Home
     result: subprocess.CompletedProcess[str]
 
     def query(self, sql: str) -> pl.DataFrame:
-        connection = open_published(self.home)
-        try:
-            return connection.sql(sql).pl()
-        finally:
-            connection.close()
+        return query(self.home, sql)
+
+
+def query(home: Home, sql: str) -> pl.DataFrame:
+    """Return the result of a query on the published database."""
+    connection = open_published(home)
+    try:
+        return connection.sql(sql).pl()
+    finally:
+        connection.close()
 
 
 def environment(home: Path | None, **more: str) -> dict[str, str]:
-    """The environment of a user who has set nothing but DLBUG_HOME (None: nothing), on a machine without a network."""
+    """Return the environment of a user without a network who has set only DLBUG_HOME (None: nothing) and ``more``."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("DLBUG_", "DAGSTER_", "PYTHON"))}
     if home is not None:
         kept["DLBUG_HOME"] = str(home)
@@ -43,10 +48,12 @@ def environment(home: Path | None, **more: str) -> dict[str, str]:
 
 
 def command(
-    home: Path | None, *arguments: str, cwd: Path | None = None, program: Path = DLBUG, **more: str
+    home: Path | None, *arguments: str, cwd: Path | str | None = None, program: Path | str = DLBUG, **more: str
 ) -> subprocess.CompletedProcess[str]:
-    """The dlbug command with these arguments, to its end, in the folder ``cwd``; ``more`` are variables of its
-    environment, ``program`` is that of another installation."""
+    """Run the dlbug command until it ends, in the folder ``cwd`` and with the variables ``more``.
+
+    ``program`` is the command of another installation.
+    """
     return subprocess.run(
         [program, *arguments],
         env=environment(home, **more),
@@ -65,15 +72,15 @@ def ran(study: str, root: Path, *arguments: str, **more: str) -> Ran:
 
 
 def fingerprints(home: Home) -> dict[str, tuple[int, int]]:
-    """Per table, a number that depends on its rows but not on their order, what is incidental left out."""
+    """Return, per table, the number of rows and a hash that does not depend on their order or on incidental columns."""
     found = {}
     connection = open_published(home)
     for table, spec in load_specs().items():
-        # When the study was made, and when its corpora were read.
+        # These hold the times of the run and of its collections.
         if table in ("publishing.study_info", "publishing.corpus_refreshes"):
             continue
         columns = ", ".join(f'"{column.name}"' for column in spec.columns if not column.incidental)
-        query = f"select count(*), coalesce(sum(hash(({columns}))::hugeint), 0) from {table}"
-        found[table] = connection.execute(query).fetchall()[0]
+        hashed = f"select count(*), coalesce(sum(hash(({columns}))::hugeint), 0) from {table}"
+        found[table] = connection.execute(hashed).fetchall()[0]
     connection.close()
     return found

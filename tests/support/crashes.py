@@ -1,9 +1,11 @@
-"""`make crash`: the run of the sample study is killed (SIGKILL) after each of its steps and at random moments; what is
-left behind is looked at, the study is run once more, and its tables are held against those of a run never killed.
+"""`make crash`: kill runs of the sample study, and test that the next run completes it without losses.
 
-    .venv/bin/python tests/support/crashes.py --kills 200 --output .artifacts/crashes.csv
+Runs are killed (SIGKILL) after each step and at random moments. Each time the tables of the next run are compared with
+those of an undisturbed run.
+
+    PYTHONPATH=tests .venv/bin/python -m support.crashes --kills 200 --output .artifacts/crashes.csv
 """
-# ruff: noqa: T201 - the table it prints is what it is for
+# ruff: noqa: T201 - it prints a table
 
 import argparse
 import csv
@@ -29,15 +31,17 @@ from dlbug_assets.layout import Home
 from support.commands import DLBUG, Ran, environment, fingerprints, ran
 
 STUDY = "sample"
-#: How a step ends in what the command prints.
+#: The start of the line that the command prints for a step that has ended.
 DONE = "  done "
 Fingerprints = Mapping[str, tuple[int, int]]
 
 
 @dataclass(frozen=True)
 class Kill:
-    """When a run is killed: so many seconds after so many steps, so that a busy machine only moves the moment along;
-    and whether it began from nothing or from what an earlier run had published."""
+    """When to kill a run, and its initial state: empty, or published by an earlier run.
+
+    The moment is given in seconds after the end of a step, so that it is the same part of a run on a slow machine.
+    """
 
     begins: str
     steps: int
@@ -50,7 +54,7 @@ class Kill:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one kill left behind, and what the next run made of it."""
+    """The state after one kill, and after the run that followed it."""
 
     kill: int
     begins: str
@@ -75,7 +79,7 @@ class Outcome:
 
 
 def killed_run(root: Path, kill: Kill) -> tuple[bool, int]:
-    """Run the study and kill it; whether it was still running then, and how many steps were done."""
+    """Run the study and kill it; return whether it was still running then, and how many steps had ended."""
     process = subprocess.Popen(
         [DLBUG, "run", "--study", STUDY],
         env=environment(root),
@@ -84,6 +88,7 @@ def killed_run(root: Path, kill: Kill) -> tuple[bool, int]:
         stderr=subprocess.PIPE,
         text=True,
     )
+    assert process.stderr
     timer = threading.Timer(kill.seconds, process.kill)
     if kill.seconds and not kill.steps:
         timer.start()
@@ -102,7 +107,7 @@ def killed_run(root: Path, kill: Kill) -> tuple[bool, int]:
 
 
 def statuses(home: Home) -> dict[str, str]:
-    """The runs that the instance knows, with what it says of them."""
+    """Return the status of each run of the instance, by run id."""
     if not (home.dagster_home / "dagster.yaml").exists():
         return {}
     with dg.DagsterInstance.from_config(str(home.dagster_home)) as instance:
@@ -110,14 +115,14 @@ def statuses(home: Home) -> dict[str, str]:
 
 
 def publication(home: Home, expected: Fingerprints) -> str:
-    """Whether what people open is there and whole."""
+    """Return whether the published database is missing (none), complete (whole) or damaged."""
     if not home.published.exists():
         return "none"
     return "whole" if fingerprints(home) == expected else "damaged"
 
 
-def tried(number: int, kill: Kill, root: Path, reference: Ran, expected: Fingerprints) -> Outcome:
-    """One kill and the run after it, in a home of its own."""
+def attempt(number: int, kill: Kill, root: Path, reference: Ran, expected: Fingerprints) -> Outcome:
+    """Kill a run and run the study again, in a home of its own."""
     began = time.monotonic()
     home = Home(root, STUDY)
     if kill.begins == "published":
@@ -148,19 +153,22 @@ def tried(number: int, kill: Kill, root: Path, reference: Ran, expected: Fingerp
 
 
 def kills(number: int, pauses: Sequence[float], seed: int = 2019) -> Iterator[Kill]:
-    """After every step (0: before the first), from nothing; then at random moments, each second of a run alike, from
-    nothing and from what was published in turn. ``pauses``: the seconds before each step of a run was done."""
-    drawn = random.Random(seed)  # noqa: S311 - the same moments every time
+    """Yield kills: after each step (0: before the first) of an empty home, then at random moments.
+
+    Random moments are distributed uniformly over the seconds of a run, alternating between published and empty homes.
+    ``pauses`` are the seconds from the end of each step to the end of the next.
+    """
+    generator = random.Random(seed)  # noqa: S311 - the same moments every time
     for position in range(number):
         if position <= len(pauses):
             yield Kill("empty", steps=position)
         else:
-            step = drawn.choices(range(len(pauses)), weights=pauses)[0]
-            yield Kill(("published", "empty")[position % 2], step, drawn.uniform(0, pauses[step]))
+            step = generator.choices(range(len(pauses)), weights=pauses)[0]
+            yield Kill(("published", "empty")[position % 2], step, generator.uniform(0, pauses[step]))
 
 
 def timed(root: Path) -> tuple[Ran, list[float]]:
-    """A run that nobody kills, and the seconds before each of its steps was done."""
+    """Run the study undisturbed; return the run, and the seconds from the end of each step to the end of the next."""
     began = time.monotonic()
     process = subprocess.Popen(
         [DLBUG, "run", "--study", STUDY],
@@ -170,6 +178,7 @@ def timed(root: Path) -> tuple[Ran, list[float]]:
         stderr=subprocess.PIPE,
         text=True,
     )
+    assert process.stderr
     lines, moments = [], [began]
     for line in process.stderr:
         lines.append(line)
@@ -182,11 +191,11 @@ def timed(root: Path) -> tuple[Ran, list[float]]:
 
 
 def summary(outcomes: list[Outcome]) -> list[list[object]]:
-    """Rows of the table of outcomes: per kind of kill, and all."""
+    """Return the rows of the printed table: one per kind of kill, and one for all."""
     kinds = {
-        "after each step, from nothing": lambda outcome: " s " not in outcome.moment,
-        "at random, from nothing": lambda outcome: " s " in outcome.moment and outcome.begins == "empty",
-        "at random, over a publication": lambda outcome: outcome.begins == "published",
+        "after each step, empty": lambda outcome: " s " not in outcome.moment,
+        "at random, empty": lambda outcome: " s " in outcome.moment and outcome.begins == "empty",
+        "at random, published": lambda outcome: outcome.begins == "published",
         "all": lambda _: True,
     }
     rows: list[list[object]] = []
@@ -210,13 +219,13 @@ def summary(outcomes: list[Outcome]) -> list[list[object]]:
 
 
 HEADINGS = (
-    "kills", "tried", "killed while running", "publications damaged", "runs left open", "marked failed by the next",
-    "still open after it", "next runs that failed", "tables that differ", "losses",
+    "kills", "number", "killed while running", "publications damaged", "runs left unfinished",
+    "marked failed by the next", "still unfinished after it", "next runs that failed", "tables that differ", "losses",
 )  # fmt: skip
 
 
 def main() -> int:
-    """Try them all; returns the exit code: 1 where anything was lost."""
+    """Run all kills; return the exit code: 1 if anything was lost."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--workers", type=int, default=os.cpu_count())
@@ -231,18 +240,18 @@ def main() -> int:
         writer.writeheader()
         pool = ThreadPoolExecutor(arguments.workers)
         chosen = enumerate(kills(arguments.kills, pauses), start=1)
-        under_way = [
-            pool.submit(tried, number, kill, Path(folder) / f"tried{number}", reference, expected)
+        attempts = [
+            pool.submit(attempt, number, kill, Path(folder) / f"attempt{number}", reference, expected)
             for number, kill in chosen
         ]
         try:
-            for done in as_completed(under_way):
+            for done in as_completed(attempts):
                 outcome = done.result()
                 outcomes.append(outcome)
                 writer.writerow(dataclasses.asdict(outcome))
                 file.flush()
-                said = "LOSS" if outcome.is_loss else "no loss"
-                print(f"{outcome.kill}: {outcome.begins}, {outcome.moment}: {said}", file=sys.stderr)
+                result = "LOSS" if outcome.is_loss else "no loss"
+                print(f"{outcome.kill}: {outcome.begins}, {outcome.moment}: {result}", file=sys.stderr)
         except KeyboardInterrupt:
             print(f"stopped after {len(outcomes)} kills", file=sys.stderr)
         pool.shutdown(cancel_futures=True)

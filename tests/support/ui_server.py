@@ -1,4 +1,4 @@
-"""The web UI and its daemon as users start them, and what one asks of them."""
+"""Start the web UI and its daemon as users do, and send queries to them."""
 
 import contextlib
 import json
@@ -25,14 +25,14 @@ _STATUS = "query Status($id: ID!) { runOrError(runId: $id) { ... on Run { status
 
 
 def free_port() -> int:
-    """A port on loopback that nobody has."""
+    """Return a free port on loopback."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return listener.getsockname()[1]
 
 
 def graphql(address: str, query: str, variables: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """What the server answers."""
+    """Send a GraphQL query; return the data of the reply."""
     request = urllib.request.Request(  # noqa: S310 - a server of our own on loopback
         f"{address}/graphql",
         json.dumps({"query": query, "variables": variables or {}}).encode(),
@@ -46,7 +46,10 @@ def graphql(address: str, query: str, variables: Mapping[str, Any] | None = None
 def serving(
     root: Path | None, study: str = "sample", cwd: Path | None = None, program: Path = DLBUG, **more: str
 ) -> Iterator[str]:
-    """The address of `dlbug ui` for a study in a home, while it is open; otherwise as ``running.command``."""
+    """Run `dlbug ui` for a study while the context is open, and yield its address.
+
+    The other parameters are those of :func:`support.commands.command`.
+    """
     port = free_port()
     address = f"http://127.0.0.1:{port}"
     with tempfile.TemporaryFile("w+") as log:
@@ -78,8 +81,8 @@ def _answers(address: str) -> bool:
         return False
 
 
-def launched(address: str, job: str, libraries: tuple[str, str]) -> str:
-    """Launch a job over a range of libraries, as the UI does; the run's id."""
+def launch(address: str, job: str, libraries: tuple[str, str]) -> str:
+    """Launch a job over a range of libraries, as the UI does; return the run's id."""
     tags = {RANGE_START: libraries[0], RANGE_END: libraries[1]}
     params = {
         "selector": {"repositoryLocationName": "dlbug_assets", "repositoryName": "__repository__", "jobName": job},
@@ -88,8 +91,8 @@ def launched(address: str, job: str, libraries: tuple[str, str]) -> str:
     return graphql(address, _LAUNCH, {"params": params})["launchRun"]["run"]["runId"]
 
 
-def ended(address: str, run_id: str) -> str:
-    """Wait for a run; how it ended."""
+def wait_for_end(address: str, run_id: str) -> str:
+    """Wait until a run has ended; return its status."""
     while True:
         status = graphql(address, _STATUS, {"id": run_id})["runOrError"]["status"]
         if status in ("SUCCESS", "FAILURE", "CANCELED"):
