@@ -218,6 +218,6 @@ def _write(path: Path, content: bytes) -> None:
 
 def _cannot_write(path: Path, error: OSError) -> DlbugError:
     return DlbugError(
-        f"cannot write {path}: {error.strerror}. What was collected before is kept; free some disk space (or make the "
+        f"cannot write {path}: {error.strerror}. Data collected before is kept; free some disk space (or make the "
         "folder writable) and run again."
     )

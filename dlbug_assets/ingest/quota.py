@@ -104,7 +104,7 @@ class Ledger:
             )
 
     def hold(self, service: str, method: str, seconds: float, reason: str) -> datetime:
-        """Send no request of a method (or EVERY) for some seconds; a longer hold stays. Return when these seconds end."""
+        """Send no request of a method (or EVERY) for some seconds, and return when they end; a longer hold stays."""
         until = self.clock.now() + timedelta(seconds=seconds)
         with self._connection() as connection:
             connection.execute(
@@ -177,7 +177,7 @@ def wait_for_holds(ledger: Ledger, service: str, method: str, longest: float, *,
         seconds = (hold.until - ledger.clock.now()).total_seconds()
         if seconds > longest:
             raise DeferredError(
-                f"{name}: {hold.reason}; nothing is asked before {format_minute(hold.until)}. "
+                f"{name}: {hold.reason}; no request is sent before {format_minute(hold.until)}. "
                 "Collected data is kept; run again after that to continue.",
                 hold.until,
             )
@@ -191,6 +191,6 @@ def format_status(status: QuotaStatus) -> str:
     if status.quota_left is not None and status.seen_at:
         parts.append(f"{status.quota_left} of {status.quota_max} left at {format_minute(status.seen_at)}")
     for hold in status.holds:
-        what = "nothing" if hold.method == EVERY else f"no {hold.method}"
-        parts.append(f"{what} before {format_minute(hold.until)} ({hold.reason})")
+        what = "requests" if hold.method == EVERY else hold.method
+        parts.append(f"no {what} before {format_minute(hold.until)} ({hold.reason})")
     return ", ".join(parts)

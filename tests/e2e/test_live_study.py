@@ -179,12 +179,12 @@ def test_a_refresh_that_is_deferred_says_until_when_and_leaves_everything_as_it_
     live.api.fail(Fault("throttle", seconds=46_472))
     result = live.run()
     assert result.returncode == 1
-    assert "nothing is asked before " in result.stderr
+    assert "no request is sent before " in result.stderr
     assert result.stderr.endswith("error: 1 of the run's steps failed. The published database is untouched." + NEXT)
     assert live.home.published.read_bytes() == before
     doctor = command(live.root, "doctor", "--study", "live")
     assert "note  quota: " in doctor.stdout
-    assert "nothing before " in doctor.stdout
+    assert "no requests before " in doctor.stdout
     live.proves_secrecy(result, doctor)
 
 
@@ -243,7 +243,7 @@ def test_row_40_a_full_disk_stops_collecting_and_the_cursor_stays(live, tmp_path
         live.api.edit(keras(live)[0], title="Edited")
         result = small.run()
         assert result.returncode == 1
-        assert "No space left on device. What was collected before is kept" in result.stderr
+        assert "No space left on device. Data collected before is kept" in result.stderr
         unmount(folder)
         assert sorted(path for path in folder.rglob("done.json")) == done
         assert small.home.published.read_bytes() == before

@@ -98,7 +98,7 @@ def test_row_24_a_primary_limit_defers_without_waiting(api, study):
     assert {type(error) for error in failures.values()} == {DeferredError}
     until = failures["Keras"].until
     assert timedelta(seconds=2_900) < until - study.clock.now() < timedelta(seconds=3_100)
-    assert f"nothing is asked before {until:%Y-%m-%d %H:%M} UTC" in str(failures["Keras"])
+    assert f"no request is sent before {until:%Y-%m-%d %H:%M} UTC" in str(failures["Keras"])
     assert len(api.log) == sent + 1  # the other library sends no request either
     proves_no_cursor_moved(study, before)
     study.clock.ahead = timedelta(seconds=3_100)
@@ -217,7 +217,7 @@ def test_row_30_a_redirect_to_another_host_is_rejected(api, study):
         api.fail(Fault("redirect_abroad", method=LISTS, times=None, url=other.url))
         failures = study.collect()
         assert {type(error) for error in failures.values()} == {RefusedError}
-        assert f"redirects to {other.url}: nothing is asked there" in str(failures["Keras"])
+        assert f"redirects to {other.url}: no request is sent there" in str(failures["Keras"])
         assert other.log == []
     api.faults.clear()
     proves_recovery(study)
@@ -448,7 +448,7 @@ def test_row_40_a_full_disk_stops_collecting_and_moves_no_cursor(api, study):
         (folder / "ballast").write_bytes(b"x" * free)
         failures = study.collect()
         assert {type(error) for error in failures.values()} == {DlbugError}
-        assert "No space left on device. What was collected before is kept" in str(failures["Keras"])
+        assert "No space left on device. Data collected before is kept" in str(failures["Keras"])
         proves_no_cursor_moved(study, before)
     finally:
         unmount(folder)

@@ -77,7 +77,7 @@ def test_a_status_is_formatted_as_one_line(ledger):
     assert format_status(ledger.quota_status(SERVICE)) == (
         "1 requests in the last 24 hours, 251 of 300 left at 2026-03-01 12:00 UTC, "
         "no questions before 2026-03-01 13:00 UTC (asked to back off for 3598 seconds), "
-        "nothing before 2026-03-01 14:00 UTC (throttled)"
+        "no requests before 2026-03-01 14:00 UTC (throttled)"
     )
 
 

@@ -150,7 +150,7 @@ class Transport:
             raise UnreachableError(f"{failed}. Is there a network? Collected data is kept; run again to resume.")
         until = self._ledger.hold(service, EVERY, _OUTAGE_SECONDS, f"failed {failures} times, last with {reason}")
         raise DeferredError(
-            f"{failed}. Is the service up? Collected data is kept; nothing is asked before {format_minute(until)}; "
+            f"{failed}. Is the service up? Collected data is kept; no request is sent before {format_minute(until)}; "
             "run again after that to resume.",
             until,
         )
@@ -212,7 +212,7 @@ class Transport:
         root = urlsplit(self.root)
         if (target.scheme, target.netloc) != (root.scheme, root.netloc):
             raise RefusedError(
-                f"{self.root} redirects to {target.scheme}://{target.netloc}: nothing is asked there, because that "
+                f"{self.root} redirects to {target.scheme}://{target.netloc}: no request is sent there, because that "
                 "host would receive the token. Check DLBUG_GITHUB_URL."
             )
         if redirects > _MOST_REDIRECTS:

@@ -95,7 +95,7 @@ class Transport:
             until = self._ledger.hold(self.service, EVERY, seconds, "the daily quota is used up except for a reserve")
             raise DeferredError(
                 f"Stack Exchange: {quota.quota_left} of {quota.quota_max} requests are left for today, and {_RESERVE} "
-                f"are kept in reserve; nothing is asked before {format_minute(until)}. Collected data is kept; run "
+                f"are kept in reserve; no request is sent before {format_minute(until)}. Collected data is kept; run "
                 "again after that to continue. With a STACKEXCHANGE_KEY the quota is 10,000 a day.",
                 until,
             )

@@ -42,10 +42,10 @@ class Outcome(NamedTuple):
 
 @pytest.fixture
 def repositories(tmp_path):
-    made = {name: GitRepository(tmp_path / name) for name in NAMES}
-    for name, repository in made.items():
+    remotes = {name: GitRepository(tmp_path / name) for name in NAMES}
+    for name, repository in remotes.items():
         repository.commit(f"fix {name}", {"a.py": f"{name}\n"})
-    return made
+    return remotes
 
 
 @pytest.fixture
