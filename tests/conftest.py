@@ -13,7 +13,9 @@ from dlbug_assets.layout import Home
 from dlbug_assets.warehouse.database import Warehouse
 
 # Assertions in these modules print their values when they fail.
-pytest.register_assert_rewrite("support.counting", "support.collection_checks", "support.followed_repositories")
+pytest.register_assert_rewrite(
+    *(f"support.{name}" for name in ("counting", "collection_checks", "collected_posts", "followed_repositories"))
+)
 
 # A busy machine must not fail an example because of the time it takes.
 hypothesis.settings.register_profile("dlbug", deadline=None)

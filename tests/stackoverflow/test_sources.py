@@ -1,4 +1,4 @@
-"""Where posts come from: every source fills the same tables, and what cannot be had is said, not made up."""
+"""Sources of posts: all of them fill the same tables, and values that a source lacks are NULL."""
 
 import shutil
 import subprocess
@@ -11,12 +11,15 @@ from dlbug_assets.errors import DlbugError
 from dlbug_assets.ingest.landing import Landing
 from dlbug_assets.privacy import keyed_hash
 from dlbug_assets.protocol.study import Study, load_study
-from dlbug_assets.stackoverflow import sources
+from dlbug_assets.stackoverflow.dump import extraction
 from dlbug_assets.stackoverflow.dump.source import Dump
 from dlbug_assets.stackoverflow.release import Release
 from dlbug_assets.stackoverflow.sources import Sample, post_source
-from servers.stackexchange import Fault, StackExchange, question
-from support.collection_checks import SPECS, STUDY, TABLES, Collecting, stored
+from dlbug_assets.warehouse.rows import PartitionRows
+from servers.stackexchange import StackExchange, question
+from servers.stand_in import Fault
+from support.collected_posts import TABLES, CollectedPosts, load_posts
+from support.collection_checks import SPECS, STUDY, current_rows
 
 RELEASE = pl.DataFrame(
     {
@@ -40,13 +43,9 @@ POSTS = """\
 """
 
 
-def own_of(warehouse):
-    return lambda table, where, params: warehouse.current_rows(SPECS[table], where, params)
-
-
-def frames(part):
-    """A part's rows as one frame."""
-    return part.frame if isinstance(part.frame, pl.DataFrame) else pl.concat(list(part.frame))
+def frame(rows: PartitionRows) -> pl.DataFrame:
+    """Return the rows as one frame."""
+    return rows.frame if isinstance(rows.frame, pl.DataFrame) else pl.concat(list(rows.frame))
 
 
 @pytest.fixture
@@ -56,34 +55,31 @@ def api():
 
 
 @pytest.fixture
-def reached(api, tmp_path):
-    """The stand-in as sources reach it."""
-    return Collecting(api, tmp_path / "home", key=None)
+def live(api, tmp_path):
+    return CollectedPosts(api, tmp_path / "home", key=None)
 
 
-def release(reached):
-    return Release(
-        load_study("islam2019"), reached.landing, reached.home.secret_key, reached.api_access, lambda: RELEASE
-    )
+def release(live):
+    return Release(load_study("islam2019"), live.landing, live.home.secret_key, live.access, lambda: RELEASE)
 
 
 @pytest.mark.parametrize(
     ("name", "kind"), [("sample", "Sample"), ("islam2019", "Release"), ("live", "Live"), ("modern", "Live")]
 )
-def test_the_study_names_its_source(name, kind, reached, tmp_path):
-    source = post_source(load_study(name), tmp_path, tmp_path / "key", reached.api_access, lambda: RELEASE)
+def test_the_study_names_its_source(name, kind, live, tmp_path):
+    source = post_source(load_study(name), tmp_path, tmp_path / "key", live.access, lambda: RELEASE)
     assert type(source).__name__ == kind
 
 
 @pytest.mark.parametrize("name", ["sample", "islam2019", "live"])
-def test_every_source_gives_the_columns_of_the_tables(name, reached, warehouse, tmp_path):
-    source = post_source(load_study(name), tmp_path, tmp_path / "key", reached.api_access, lambda: RELEASE)
-    parts = source.load("Keras", own_of(warehouse))
+def test_every_source_returns_the_columns_of_the_tables(name, live, warehouse, tmp_path):
+    source = post_source(load_study(name), tmp_path, tmp_path / "key", live.access, lambda: RELEASE)
+    loaded = source.load("Keras", current_rows(warehouse))
     for table in TABLES:
-        assert set(frames(parts[table]).columns) == set(SPECS[f"stackoverflow.{table}"].column_names), table
+        assert set(frame(loaded[table]).columns) == set(SPECS[f"stackoverflow.{table}"].column_names), table
 
 
-def test_the_sample_is_not_collected(api, reached):
+def test_the_sample_is_not_collected(api, live):
     collected = list(Sample(load_study("sample")).collect(["Keras", "Torch"], sweep=False))
     assert [(outcome.library, outcome.notes["kind"]) for outcome in collected] == [
         ("Keras", "generated on loading"),
@@ -92,68 +88,68 @@ def test_the_sample_is_not_collected(api, reached):
     assert api.log == []
 
 
-# The authors' release: numbers and links; the API knows the rest.
+# The authors' release: IDs and links; the API returns the rest.
 
 
-def test_the_release_alone_knows_number_and_address(reached, warehouse):
-    parts = release(reached).load("Keras", own_of(warehouse))
-    (post,) = parts["raw_posts"].frame.drop("retrieved_at").to_dicts()
-    known = {name: value for name, value in post.items() if value is not None}
-    assert known == {"library": "Keras", "post_id": 5, "link": "l5", "in_scope": True}
-    assert parts["raw_answers"].frame.is_empty()
+def test_the_release_alone_has_ids_and_links(live, warehouse):
+    loaded = release(live).load("Keras", current_rows(warehouse))
+    (post,) = frame(loaded["raw_posts"]).drop("retrieved_at").to_dicts()
+    values = {name: value for name, value in post.items() if value is not None}
+    assert values == {"library": "Keras", "post_id": 5, "link": "l5", "in_scope": True}
+    assert frame(loaded["raw_answers"]).is_empty()
 
 
-def test_posts_of_the_release_are_looked_up_by_number(api, reached, warehouse):
+def test_posts_of_the_release_are_looked_up_by_id(api, live, warehouse):
     api.add(question(5, tags=["keras"], created=1_450_000_000, score=2, title="How & why?"))
-    outcomes = list(release(reached).collect(["Keras", "Torch"], sweep=False))
+    outcomes = list(release(live).collect(["Keras", "Torch"], sweep=False))
     assert [(o.library, o.notes["kind"], o.failure) for o in outcomes] == [
         ("Keras", "look-up", None),
         ("Torch", "look-up", None),
     ]
-    asked = [request.ids for request in api.log if request.method == "questions/{ids}"]
-    assert asked == [[5], [6]]
-    (found,) = release(reached).load("Keras", own_of(warehouse))["raw_posts"].frame.to_dicts()
+    requested = [request.ids for request in api.log if request.method == "questions/{ids}"]
+    assert requested == [[5], [6]]
+    (found,) = frame(release(live).load("Keras", current_rows(warehouse))["raw_posts"]).to_dicts()
     assert (found["title"], found["score"], found["in_scope"]) == ("How & why?", 2, True)
     assert found["created_at"] == datetime(2015, 12, 13, 9, 46, 40)
-    (gone,) = release(reached).load("Torch", own_of(warehouse))["raw_posts"].frame.to_dicts()
-    assert (gone["title"], gone["link"], gone["in_scope"]) == (None, "l6", True)
-    assert gone["deleted_at"] is not None
+    (deleted,) = frame(release(live).load("Torch", current_rows(warehouse))["raw_posts"]).to_dicts()
+    assert (deleted["title"], deleted["link"], deleted["in_scope"]) == (None, "l6", True)
+    assert deleted["deleted_at"] is not None
 
 
-def test_what_was_looked_up_is_not_looked_up_again_unless_asked(api, reached):
+def test_posts_are_looked_up_once_and_again_by_a_sweep(api, live):
     api.add(question(5, tags=["keras"], created=1_450_000_000))
-    list(release(reached).collect(["Keras"], sweep=False))
-    asked = len(api.log)
-    (again,) = release(reached).collect(["Keras"], sweep=False)
-    assert (again.notes["note"], len(api.log)) == ("all looked up before", asked)
-    list(release(reached).collect(["Keras"], sweep=True))
-    assert len(api.log) == asked + 1
+    list(release(live).collect(["Keras"], sweep=False))
+    requests = len(api.log)
+    (again,) = release(live).collect(["Keras"], sweep=False)
+    assert (again.notes["note"], len(api.log)) == ("all looked up before", requests)
+    list(release(live).collect(["Keras"], sweep=True))
+    assert len(api.log) == requests + 1
 
 
 @pytest.mark.parametrize("fault", [{"kind": "reset"}, {"kind": "edge_block", "status": 403}, {"kind": "unavailable"}])
-def test_without_a_network_the_release_is_used_as_it_is_after_one_try(api, reached, warehouse, fault):
+def test_without_a_network_the_release_is_used_alone_after_one_attempt(api, live, warehouse, fault):
     api.fail(Fault(**fault, times=None))
-    outcomes = list(release(reached).collect(["Keras", "Torch"], sweep=False))
+    outcomes = list(release(live).collect(["Keras", "Torch"], sweep=False))
     assert [outcome.failure for outcome in outcomes] == [None, None]
     assert outcomes[0].notes["note"].startswith("titles, texts and dates of posts stay as they are: ")
     assert len(api.log) == 1
-    assert frames(release(reached).load("Keras", own_of(warehouse))["raw_posts"])["title"].to_list() == [None]
+    assert frame(release(live).load("Keras", current_rows(warehouse))["raw_posts"])["title"].to_list() == [None]
 
 
 # The data dump.
 
 
 @pytest.fixture
-def dump(tmp_path, reached):
-    """A study that reads a dump."""
+def dump(tmp_path, live):
+    """Return the source of a study that reads a dump."""
     path = tmp_path / "Posts.xml"
     path.write_text(POSTS, encoding="utf-8")
     content = STUDY.model_dump() | {
         "sources": {"posts": "dump", "commits": "api", "labels": "files", "dump_path": path}
     }
     study = Study.model_validate(content)
-    landing = Landing(reached.home.landing / "stackoverflow", reached.clock)
-    return Dump(study, landing, reached.home.secret_key)
+    landing = Landing(live.home.landing / "stackoverflow", live.clock)
+    return Dump(study, landing, live.home.secret_key)
 
 
 def collect(source, *libraries, sweep=False):
@@ -171,7 +167,7 @@ def test_a_dump_fills_the_tables_like_any_other_source(dump, warehouse):
         "answers": 1,
         "complete": True,
     }
-    tables = stored(warehouse, dump, ["Keras", "Torch"])
+    tables = load_posts(warehouse, dump, ["Keras", "Torch"])
     key = dump.key_file.read_bytes()
     assert tables["raw_posts"].drop("retrieved_at").rows(named=True)[1] == {
         "library": "Torch",
@@ -195,54 +191,54 @@ def test_a_dump_fills_the_tables_like_any_other_source(dump, warehouse):
     assert (answer["answer_id"], answer["post_id"], answer["is_accepted"], answer["body_html"]) == (3, 1, True, "so")
     assert tables["collections"]["kind"].to_list() == ["dump", "dump"]
     assert '"planted posts dropped": 1' in tables["collections"]["note"][0]
-    (odd,) = tables["irregularities"].rows(named=True)
-    assert (odd["library"], odd["file"], odd["position"], odd["post_id"], odd["field"], odd["content"]) == (
-        "Keras",
-        "Posts.xml",
-        5,
-        4,
-        "Score",
-        "many",
+    (irregularity,) = (
+        tables["irregularities"].select("library", "file", "position", "post_id", "field", "content").rows()
     )
+    assert irregularity == ("Keras", "Posts.xml", 5, 4, "Score", "many")
 
 
 def test_a_dump_is_read_once_for_all_libraries_and_not_again_until_it_changes(dump, warehouse, monkeypatch):
     readings = []
-    extract = sources.dump.extract
-    monkeypatch.setattr(sources.dump, "extract", lambda *a, **k: readings.append(list(a[1])) or extract(*a, **k))
+    extract = extraction.extract
+
+    def recorded(path, tags, *args, **options):
+        readings.append(list(tags))
+        return extract(path, tags, *args, **options)
+
+    monkeypatch.setattr(extraction, "extract", recorded)
     collect(dump)
-    before = stored(warehouse, dump, ["Keras", "Torch"])
+    before = load_posts(warehouse, dump, ["Keras", "Torch"])
     assert collect(dump)["Keras"].notes["note"] == "this dump has been read before"
     assert readings == [["Keras", "Torch"]]
-    after = stored(warehouse, dump, ["Keras", "Torch"])
+    after = load_posts(warehouse, dump, ["Keras", "Torch"])
     assert all(after[table].equals(before[table]) for table in TABLES)
     path = dump.study.sources.dump_path
     path.write_text(POSTS.replace('Score="5"', 'Score="55"'), encoding="utf-8")
     collect(dump, "Keras")
     assert readings == [["Keras", "Torch"], ["Keras"]]
-    numbers = stored(warehouse, dump, ["Keras"])["raw_posts"].select("library", "post_id").rows()
+    numbers = load_posts(warehouse, dump, ["Keras"])["raw_posts"].select("library", "post_id").rows()
     assert numbers == [("Keras", 1), ("Keras", 2), ("Torch", 1)]
 
 
-def test_a_dump_that_cannot_be_read_fails_every_library_and_leaves_nothing_that_counts(dump):
+def test_an_unreadable_dump_fails_every_library_and_no_collection_is_done(dump):
     dump.study.sources.dump_path.write_text("no dump", encoding="utf-8")
     outcomes = collect(dump)
     assert all("is not a Posts.xml" in str(outcome.failure) for outcome in outcomes.values())
     assert dump.landing.done("Keras", {"dump"}) == []
     dump.study.sources.dump_path.write_text(POSTS, encoding="utf-8")
     assert collect(dump)["Keras"].failure is None
-    # What a failed reading left is gone.
+    # The failed collection has been discarded.
     assert len(list((dump.landing.root / "Keras").iterdir())) == 1
 
 
-def test_loading_before_anything_was_read_is_said(dump, warehouse):
+def test_loading_before_collecting_is_an_error(dump, warehouse):
     with pytest.raises(DlbugError, match="nothing of Keras has landed yet: materialize stackoverflow/landing first"):
-        dump.load("Keras", own_of(warehouse))
+        dump.load("Keras", current_rows(warehouse))
 
 
-def test_an_archive_gives_the_same_rows(dump, warehouse, tmp_path):
+def test_an_archive_has_the_same_rows(dump, warehouse, tmp_path):
     collect(dump)
-    plain = stored(warehouse, dump, ["Keras"])
+    plain = load_posts(warehouse, dump, ["Keras"])
     program = next(filter(None, map(shutil.which, ("7zz", "7z", "7za"))), None)
     if program is None:
         pytest.skip("there is no 7-Zip on this machine")
@@ -250,36 +246,36 @@ def test_an_archive_gives_the_same_rows(dump, warehouse, tmp_path):
     section = dump.study.sources.model_copy(update={"dump_path": tmp_path / "posts.7z"})
     packed = Dump(dump.study.model_copy(update={"sources": section}), dump.landing, dump.key_file)
     collect(packed)
-    tables = stored(warehouse, packed, ["Keras"])
+    tables = load_posts(warehouse, packed, ["Keras"])
     for table in ("raw_posts", "raw_answers"):
         assert tables[table].drop("retrieved_at").equals(plain[table].drop("retrieved_at"))
 
 
-# From one source to another.
+# Changing the source.
 
 
-def test_a_library_whose_rows_are_from_another_source_is_made_anew(api, reached, dump, warehouse):
+def test_a_new_source_replaces_all_rows_of_a_library(api, live, dump, warehouse):
     collect(dump)
-    stored(warehouse, dump, ["Keras", "Torch"])
+    load_posts(warehouse, dump, ["Keras", "Torch"])
     api.add(question(9, tags=["keras"], created=1_450_000_000))
-    live = reached.source()
-    assert [outcome.failure for outcome in live.collect(["Keras"], sweep=False)] == [None]
-    tables = stored(warehouse, live, ["Keras"])
+    source = live.source()
+    assert [outcome.failure for outcome in source.collect(["Keras"], sweep=False)] == [None]
+    tables = load_posts(warehouse, source, ["Keras"])
     assert tables["raw_posts"].select("library", "post_id").rows() == [("Keras", 9), ("Torch", 1)]
     assert tables["collections"].select("library", "kind").rows() == [("Keras", "full"), ("Torch", "dump")]
     assert tables["irregularities"].is_empty()
 
 
-def test_tables_are_not_made_of_half_a_landing(api, reached, warehouse):
+def test_loading_fails_where_landing_lost_collections(api, live, warehouse):
     api.add(question(9, tags=["keras"], created=1_450_000_000))
     for _ in range(3):
-        list(reached.source().collect(["Keras"], sweep=False))
-    before = stored(warehouse, reached.source(), ["Keras"])
-    first, second, _ = (collection.folder for collection in reached.landing.done("Keras", {"full", "refresh"}))
+        list(live.source().collect(["Keras"], sweep=False))
+    before = load_posts(warehouse, live.source(), ["Keras"])
+    first, second, _ = (collection.folder for collection in live.landing.done("Keras", {"full", "refresh"}))
     for folder in (first, second):
         shutil.rmtree(folder)
     with pytest.raises(
         DlbugError, match=rf"Keras lacks {first.name} and 1 more, which the tables were loaded from\. Restore"
     ):
-        reached.source().load("Keras", own_of(warehouse))
+        live.source().load("Keras", current_rows(warehouse))
     assert warehouse.read("from stackoverflow.raw_posts").equals(before["raw_posts"])

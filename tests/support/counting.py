@@ -1,12 +1,18 @@
-"""That every request is counted: the ledger held against what a stand-in got."""
+"""Compare the requests in the quota ledger with those that a stand-in received."""
 
 import sqlite3
 from contextlib import closing
 
+from dlbug_assets.ingest.quota import Ledger
+from servers.stand_in import StandIn
 
-def proves_count(ledger, api):
-    """The ledger has every request that the stand-in got, and beyond them at most such as ended without a reply: on a
-    machine that stands still for seconds one may be given up before it has left."""
+
+def proves_count(ledger: Ledger, api: StandIn) -> None:
+    """Check that the ledger has every request that the stand-in received.
+
+    The ledger may have more of them, if these ended without a reply: on a machine that stalls for seconds, a request
+    may be given up before it is sent.
+    """
     with closing(sqlite3.connect(ledger.path)) as connection:
         outcomes = [outcome for (outcome,) in connection.execute("select outcome from requests order by id")]
     answered = [outcome for outcome in outcomes if not (outcome or "no whole reply").startswith("no whole reply")]

@@ -1,7 +1,7 @@
-"""A question-and-answer site in memory: what the API says of it, without a network, for tests of many histories."""
+"""A question-and-answer site in memory, with the API's replies but without a network, for tests of many histories."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from dlbug_assets.stackoverflow.api.client import PAGE_SIZE, Page
@@ -9,11 +9,11 @@ from dlbug_assets.stackoverflow.api.client import PAGE_SIZE, Page
 _SORTS = {"votes": "score", "activity": "last_activity_date", "creation": "creation_date"}
 
 
-def post(number: int, *, created: int, **fields: Any) -> dict[str, Any]:
-    """A question as the API gives it."""
+def post(post_id: int, *, created: int, **fields: Any) -> dict[str, Any]:
+    """Return a question as the API represents it."""
     return {
-        "question_id": number,
-        "title": f"Question {number}",
+        "question_id": post_id,
+        "title": f"Question {post_id}",
         "body": "<pre><code>x</code></pre>",
         "tags": ["keras"],
         "score": 10,
@@ -21,56 +21,59 @@ def post(number: int, *, created: int, **fields: Any) -> dict[str, Any]:
         "answer_count": 0,
         "creation_date": created,
         "last_activity_date": created,
-        "owner": {"user_id": number},
-        "link": f"https://stackoverflow.com/questions/{number}",
+        "owner": {"user_id": post_id},
+        "link": f"https://stackoverflow.com/questions/{post_id}",
         "answers": [],
         **fields,
     }
 
 
 class Site:
-    """The posts of a site and its clock; ``before`` is called before each request and may change them."""
+    """The posts of a site and its clock; ``before`` is called before each request and may change them.
+
+    ``requests`` are the method and parameters of each request; more than ``max_requests`` are an error.
+    """
 
     def __init__(self, *posts: dict[str, Any], now: int = 2_000_000_000) -> None:
         self.posts = {item["question_id"]: item for item in posts}
         self.now = now
-        self.before: Callable[[], None] = lambda: None
-        self.asked: list[tuple[str, dict[str, Any]]] = []
+        self.before: Callable[[], object] = lambda: None
+        self.requests: list[tuple[str, Mapping[str, Any]]] = []
         self.max_requests = 2000
 
-    def change(self, number: int, **fields: Any) -> None:
-        """Edit a post: it becomes the one that was active last."""
+    def change(self, post_id: int, **fields: Any) -> None:
+        """Edit a question, which is then the one with the latest activity."""
         self.now += 1
-        self.posts[number] = {**self.posts[number], **fields, "last_activity_date": self.now}
+        self.posts[post_id] = {**self.posts[post_id], **fields, "last_activity_date": self.now}
 
-    def vote(self, number: int, score: int) -> None:
-        """Votes leave no trace in the activity."""
-        self.posts[number] = {**self.posts[number], "score": score}
+    def vote(self, post_id: int, score: int) -> None:
+        """Change a score, which does not count as activity."""
+        self.posts[post_id] = {**self.posts[post_id], "score": score}
 
-    def answer(self, number: int) -> None:
-        """Add an answer."""
-        answers = self.posts[number]["answers"]
+    def answer(self, post_id: int) -> None:
+        """Add an answer to a question."""
+        answers = self.posts[post_id]["answers"]
         added = {
-            "answer_id": number * 1000 + len(answers) + 1, "question_id": number, "score": 1, "is_accepted": False,
+            "answer_id": post_id * 1000 + len(answers) + 1, "question_id": post_id, "score": 1, "is_accepted": False,
             "body": "<p>so</p>", "creation_date": self.now + 1, "last_activity_date": self.now + 1, "owner": {},
         }  # fmt: skip
-        self.change(number, answers=[*answers, added], answer_count=len(answers) + 1)
+        self.change(post_id, answers=[*answers, added], answer_count=len(answers) + 1)
 
-    def ask(self, method: str, *, ids: Any = (), **params: Any) -> Page:
-        """What the API answers, as a page."""
+    def ask(self, method: str, *, ids: Sequence[int] = (), **params: Any) -> Page:
+        """Return a page of the API's reply."""
         given = {name: value for name, value in params.items() if value is not None}
-        return Page.of(json.loads(self.reply(method, list(ids), given)))
+        return Page.of(json.loads(self.reply(method, ids, given)))
 
-    def reply(self, method: str, ids: list[int], params: dict[str, Any]) -> bytes:
-        """What the API answers, as bytes."""
+    def reply(self, method: str, ids: Sequence[int], params: Mapping[str, Any]) -> bytes:
+        """Return the body of the API's reply."""
         self.before()
-        self.asked.append((method, params))
-        assert len(self.asked) < self.max_requests, "asked without end"
+        self.requests.append((method, params))
+        assert len(self.requests) < self.max_requests, "the requests do not end"
         key = _SORTS[params["sort"]]
         items = list(self.posts.values())
         if ids:
             assert len(ids) <= PAGE_SIZE
-            items = [self.posts[number] for number in ids if number in self.posts]
+            items = [self.posts[post_id] for post_id in ids if post_id in self.posts]
         if method.endswith("/answers"):
             items = [answer for item in items for answer in item["answers"]]
         found = [

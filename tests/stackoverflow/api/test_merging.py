@@ -1,7 +1,8 @@
-"""From replies to rows: the same rows whether they come one by one or all at once, and in the end the site's truth."""
+"""Merging replies into rows: in any steps the same rows, which in the end are those of the site."""
 
 import json
 import tempfile
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,56 +14,55 @@ from hypothesis import strategies as st
 from dlbug_assets.ingest.landing import Landing
 from dlbug_assets.ingest.quota import Ledger
 from dlbug_assets.privacy import keyed_hash
-from dlbug_assets.protocol.study import Study
-from dlbug_assets.stackoverflow.api.client import Page
 from dlbug_assets.stackoverflow.api.access import StackExchangeAccess
+from dlbug_assets.stackoverflow.api.client import Page, StackExchangeClient
 from dlbug_assets.stackoverflow.api.collector import LIBRARY_KINDS, Collector, queries
 from dlbug_assets.stackoverflow.api.merging import in_scope, merge
 from dlbug_assets.stackoverflow.api.paging import Query
 from dlbug_assets.stackoverflow.api.replies import read_replies
 from dlbug_assets.stackoverflow.posts import RAW_ANSWERS, RAW_POSTS
 from support.clocks import ManualClock
+from support.collection_checks import STUDY
 from support.sites import Site, post
 
 pytestmark = pytest.mark.slow
 
 KEY = b"k" * 32
 NOW = 1_600_000_000
-STUDY = Study.model_validate(
-    {
-        "study": {"name": "tiny", "title": "Tiny", "seed": 1},
-        "libraries": [
-            {"name": "Keras", "tags": ["keras"], "repositories": "topic:keras"},
-            {"name": "Torch", "tags": ["torch"], "repositories": "topic:torch"},
-        ],
-        "sources": {"posts": "api", "commits": "api", "labels": "files"},
-        "labeling": {"raters": ["a", "b"], "adjudicator": "c"},
-    }
-)
 QUERIES = queries(STUDY)
 
 
-class SiteAccess(StackExchangeAccess):
-    """The API of a site in memory, in place of one behind a network."""
+class SiteClient(StackExchangeClient):
+    """A client of a site in memory instead of one behind a network."""
 
-    def client(self):
-        return self
+    def __init__(self, site):
+        self.site = site
 
     def page(self, method, ids, params, land):
-        body = self.site.reply(method, list(ids), params)
+        body = self.site.reply(method, ids, params)
         land(body)
         return Page.of(json.loads(body))
 
 
+@dataclass(frozen=True)
+class SiteAccess(StackExchangeAccess):
+    """Access to a site in memory."""
+
+    site: Site = field(default_factory=Site)
+
+    def client(self):
+        return SiteClient(self.site)
+
+
 class Pipeline:
-    """Collecting from a site and merging into tables, as the assets do it."""
+    """Collect from a site and merge into tables, as the assets do."""
 
     def __init__(self, site, folder):
         self.clock = ManualClock(datetime(2026, 1, 1, tzinfo=UTC))
         self.landing = Landing(folder / "landing", self.clock)
-        api = SiteAccess("http://site", None, Ledger(folder / "quota.sqlite", self.clock), self.clock)
-        vars(api)["site"] = site
-        self.collector = Collector(STUDY, self.landing, api)
+        ledger = Ledger(folder / "quota.sqlite", self.clock)
+        self.access = SiteAccess("http://site", None, ledger, self.clock, site=site)
+        self.collector = Collector(STUDY, self.landing, self.access)
         self.posts, self.answers = pl.DataFrame(schema=RAW_POSTS), pl.DataFrame(schema=RAW_ANSWERS)
         self.loaded = dict.fromkeys(QUERIES, 0)
 
@@ -92,16 +92,16 @@ class Pipeline:
         self.answers = pl.concat([self.answers.filter(~old), merged.answers]).sort("answer_id")
         return merged
 
-    def anew(self):
-        """The tables from landing alone, all at once."""
+    def rebuild(self):
+        """Return the tables, merged from all of landing at once."""
         self.posts, self.answers = self.posts.clear(), self.answers.clear()
         for library in QUERIES:
             self.merge(library, self.landing.done(library, LIBRARY_KINDS))
         return self.posts, self.answers
 
 
-def truth(site, library):
-    """What a library's rows should say: number -> score, title, answers."""
+def expected(site, library):
+    """Return the score, title and answers of the site's questions that match a library's query, by ID."""
     return {
         number: (item["score"], item["title"], sorted(answer["answer_id"] for answer in item["answers"]))
         for number, item in site.posts.items()
@@ -109,7 +109,8 @@ def truth(site, library):
     }
 
 
-def told(pipeline, library):
+def stored(pipeline, library):
+    """Return the score, title and answers of the questions in scope of a library, by ID."""
     rows = pipeline.posts.filter((pl.col("library") == library) & pl.col("in_scope"))
     answers = pipeline.answers.group_by("post_id").agg(pl.col("answer_id").sort())
     known = dict(answers.iter_rows())
@@ -128,14 +129,14 @@ def pipeline(site, tmp_path):
     return Pipeline(site, tmp_path)
 
 
-def test_a_first_collection_brings_everything_in_scope(site, pipeline):
+def test_the_first_collection_has_all_questions_in_scope(site, pipeline):
     assert pipeline.collect("Keras")["kind"] == "full"
     merged = pipeline.load("Keras")
     assert (merged.new, merged.changed, merged.deleted) == (31, 0, 0)
-    assert told(pipeline, "Keras") == truth(site, "Keras")
+    assert stored(pipeline, "Keras") == expected(site, "Keras")
 
 
-def test_a_refresh_brings_what_changed_and_counts_it(site, pipeline):
+def test_a_refresh_has_and_counts_the_changes(site, pipeline):
     pipeline.collect("Keras")
     pipeline.load("Keras")
     site.change(3, title="Edited", score=7)
@@ -144,21 +145,21 @@ def test_a_refresh_brings_what_changed_and_counts_it(site, pipeline):
     assert pipeline.collect("Keras")["kind"] == "refresh"
     merged = pipeline.load("Keras")
     assert (merged.new, merged.changed, merged.deleted) == (1, 2, 0)
-    assert told(pipeline, "Keras") == truth(site, "Keras")
+    assert stored(pipeline, "Keras") == expected(site, "Keras")
 
 
-def test_a_score_that_rose_by_votes_alone_is_seen_by_the_sweep_and_not_before(site, pipeline):
+def test_a_score_that_rose_by_votes_is_found_by_the_sweep_and_not_before(site, pipeline):
     pipeline.collect("Keras")
     site.vote(32, 6)
     assert pipeline.collect("Keras")["kind"] == "refresh"
     pipeline.load("Keras")
-    assert 32 not in told(pipeline, "Keras")
+    assert 32 not in stored(pipeline, "Keras")
     assert pipeline.collect("Keras", sweep=True)["kind"] == "full"
     pipeline.load("Keras")
-    assert told(pipeline, "Keras") == truth(site, "Keras")
+    assert stored(pipeline, "Keras") == expected(site, "Keras")
 
 
-def test_what_fell_below_stays_out_of_scope_and_what_was_deleted_is_marked(site, pipeline):
+def test_questions_that_left_the_scope_or_were_deleted_are_kept_and_marked(site, pipeline):
     pipeline.collect("Keras")
     pipeline.load("Keras")
     site.vote(5, 2)
@@ -172,18 +173,18 @@ def test_what_fell_below_stays_out_of_scope_and_what_was_deleted_is_marked(site,
     assert rows[6]["deleted_at"] > rows[6]["retrieved_at"]
 
 
-def test_what_comes_back_is_no_longer_deleted(site, pipeline):
+def test_a_question_that_is_undeleted_is_in_scope_again(site, pipeline):
     pipeline.collect("Keras")
-    gone = site.posts.pop(6)
+    deleted = site.posts.pop(6)
     pipeline.collect("Keras", sweep=True)
-    site.posts[6] = gone
+    site.posts[6] = deleted
     pipeline.collect("Keras", sweep=True)
     pipeline.load("Keras")
     row = pipeline.posts.filter(pl.col("post_id") == 6).row(0, named=True)
     assert (row["in_scope"], row["deleted_at"]) == (True, None)
 
 
-def test_what_one_library_sees_of_a_shared_question_counts_for_the_other(site, pipeline):
+def test_what_one_library_observes_of_a_shared_question_counts_for_the_other(site, pipeline):
     for library in QUERIES:
         pipeline.collect(library)
         pipeline.load(library)
@@ -196,7 +197,7 @@ def test_what_one_library_sees_of_a_shared_question_counts_for_the_other(site, p
     assert shared["title"].unique().to_list() == ["Edited"]
 
 
-def test_an_answer_that_was_deleted_goes(site, pipeline):
+def test_a_deleted_answer_is_removed(site, pipeline):
     site.answer(4)
     site.answer(4)
     pipeline.collect("Keras")
@@ -207,7 +208,7 @@ def test_an_answer_that_was_deleted_goes(site, pipeline):
     assert pipeline.answers["answer_id"].to_list() == [4002]
 
 
-def test_no_account_and_no_address_gets_in(site, pipeline):
+def test_accounts_are_hashed_and_e_mail_addresses_redacted(site, pipeline):
     site.change(4, body="write to me@example.org", title="from me@example.org")
     pipeline.collect("Keras")
     pipeline.load("Keras")
@@ -226,10 +227,10 @@ def test_loading_the_same_collections_again_changes_nothing(site, pipeline):
     assert (pipeline.posts.equals(before[0]), pipeline.answers.equals(before[1])) == (True, True)
 
 
-def test_another_selection_is_asked_in_full(site, pipeline, tmp_path):
+def test_another_selection_is_collected_in_full(site, pipeline, tmp_path):
     pipeline.collect("Keras")
     stricter = STUDY.model_copy(update={"selection": STUDY.selection.model_copy(update={"min_score": 8})})
-    other = Collector(stricter, pipeline.landing, pipeline.collector._access)
+    other = Collector(stricter, pipeline.landing, pipeline.access)
     assert other.collect("Keras", sweep=False)["kind"] == "full"
     assert other.collect("Keras", sweep=False)["kind"] == "refresh"
 
@@ -243,7 +244,7 @@ CHANGES = st.lists(
         st.tuples(
             st.just("retag"), st.integers(1, 40), st.sampled_from([["keras"], ["torch"], ["keras", "torch"], []])
         ),
-        st.tuples(st.just("ask"), st.integers(41, 60)),
+        st.tuples(st.just("post"), st.integers(41, 60)),
         st.tuples(st.just("collect"), st.sampled_from(["Keras", "Torch"]), st.booleans()),
         st.tuples(st.just("load"), st.sampled_from(["Keras", "Torch"])),
     ),
@@ -251,13 +252,13 @@ CHANGES = st.lists(
 )
 
 
-def act(site, pipeline, change):
+def apply(site, pipeline, change):
     kind, subject, *rest = change
     if kind == "collect":
         pipeline.collect(subject, sweep=rest[0])
     elif kind == "load":
         pipeline.load(subject)
-    elif kind == "ask":
+    elif kind == "post":
         site.now += 1
         site.posts.setdefault(subject, post(subject, created=site.now))
     elif subject in site.posts:
@@ -272,19 +273,19 @@ def act(site, pipeline, change):
 
 @settings(max_examples=60)
 @given(CHANGES, CHANGES)
-def test_whatever_happens_a_sweep_ends_in_the_truth_and_landing_alone_gives_the_same(history, meanwhile):
+def test_a_sweep_and_a_refresh_end_in_the_sites_rows_which_landing_can_rebuild(history, meanwhile):
     site = Site(*(post(number, created=NOW + number, score=4 + number % 5) for number in range(1, 41)), now=NOW + 100)
     with tempfile.TemporaryDirectory() as folder:
         pipeline = Pipeline(site, Path(folder))
         for change in history:
-            act(site, pipeline, change)
-        # The site changes while the sweep goes on; what that hides, the next refresh brings.
+            apply(site, pipeline, change)
+        # The site changes during the sweep; the next refresh finds what the sweep missed.
         events = iter([change for change in meanwhile if change[0] in ("edit", "answer")])
 
         def change_something():
             change = next(events, None)
             if change is not None:
-                act(site, pipeline, change)
+                apply(site, pipeline, change)
 
         site.before = change_something
         for library in QUERIES:
@@ -294,16 +295,16 @@ def test_whatever_happens_a_sweep_ends_in_the_truth_and_landing_alone_gives_the_
             pipeline.collect(library)
             pipeline.load(library)
         for library in QUERIES:
-            assert told(pipeline, library) == truth(site, library)
+            assert stored(pipeline, library) == expected(site, library)
         posts, answers = pipeline.posts, pipeline.answers
         assert not posts.select("library", "post_id").is_duplicated().any()
-        posts_anew, answers_anew = pipeline.anew()
-        assert posts_anew.equals(posts)
-        assert answers_anew.equals(answers)
+        rebuilt_posts, rebuilt_answers = pipeline.rebuild()
+        assert rebuilt_posts.equals(posts)
+        assert rebuilt_answers.equals(answers)
 
 
 @pytest.mark.parametrize(
-    ("fields", "expected"),
+    ("fields", "is_in_scope"),
     [
         ({}, True),
         ({"score": 5}, False),
@@ -315,8 +316,8 @@ def test_whatever_happens_a_sweep_ends_in_the_truth_and_landing_alone_gives_the_
         ({"created_at": datetime(2017, 7, 15, 2, 40, 1)}, False),
     ],
 )
-def test_rows_are_in_scope_as_items_are(fields, expected):
+def test_rows_are_in_scope_if_their_items_match_the_query(fields, is_in_scope):
     query = Query(("keras",), 6, 1_500_000_000, 1_500_086_400)
     row = {"score": 6, "tags": ["keras", "x"], "created_at": datetime(2017, 7, 14, 2, 40)} | fields
     schema = {name: RAW_POSTS[name] for name in row}
-    assert pl.DataFrame([row], schema=schema).select(in_scope(query)).item() is expected
+    assert pl.DataFrame([row], schema=schema).select(in_scope(query)).item() is is_in_scope

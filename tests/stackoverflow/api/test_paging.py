@@ -1,4 +1,4 @@
-"""What is asked: nothing is lost and nothing asked for twice in vain, whatever changes between two requests."""
+"""Requests for pages: no post is lost and no request is wasted, whatever changes between two requests."""
 
 from datetime import date
 from functools import partial
@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 from dlbug_assets.ingest.http_client import MalformedError
 from dlbug_assets.protocol.study import Library, Selection
 from dlbug_assets.stackoverflow.api.client import Page
-from dlbug_assets.stackoverflow.api.paging import Query, full, look_up, refresh, rising, windows
-from dlbug_assets.stackoverflow.api.paging import Tally as Seen
+from dlbug_assets.stackoverflow.api.paging import Query, Tally, full, look_up, refresh, rising, windows
 from support.sites import Site, post
 
 KERAS = Query(("keras",), 6, None, None)
@@ -19,13 +18,14 @@ OPENED = KERAS.start
 DAY = 86_400
 NOW = 1_600_000_000
 
-#: Moments of creation: spread out, in bursts, and many in one second.
-moments = st.lists(
+#: Creation times in bursts of one item per second.
+bursts = st.lists(
     st.tuples(st.integers(OPENED, NOW), st.sampled_from([1, 1, 1, 30, 90, 130])), min_size=0, max_size=12
-).map(lambda bursts: [moment + step for moment, size in bursts for step in range(size)])
-seconds = st.lists(st.tuples(st.integers(OPENED, NOW), st.sampled_from([1, 99, 100, 101, 250])), max_size=4).map(
-    lambda bursts: [moment for moment, size in bursts for _ in range(size)]
-)
+).map(lambda starts: [start + step for start, size in starts for step in range(size)])
+#: Creation times with many items in one second.
+crowded_seconds = st.lists(
+    st.tuples(st.integers(OPENED, NOW), st.sampled_from([1, 99, 100, 101, 250])), max_size=4
+).map(lambda starts: [start for start, size in starts for _ in range(size)])
 
 
 def by_score(site):
@@ -33,25 +33,25 @@ def by_score(site):
 
 
 @settings(max_examples=60)
-@given(st.one_of(moments, seconds))
-def test_windows_show_every_item_once_and_only_on_first_pages(created):
-    site = Site(*(post(number, created=moment) for number, moment in enumerate(created, start=1)))
-    shown = [item["question_id"] for page in windows(by_score(site), OPENED, None, NOW) for item in page.items]
-    assert sorted(shown) == list(range(1, len(created) + 1))
-    deeper = [params for _, params in site.asked if "page" in params]
-    assert all(params["fromdate"] == params["todate"] for params in deeper)
+@given(st.one_of(bursts, crowded_seconds))
+def test_windows_return_every_item_once_on_first_pages_only(created):
+    site = Site(*(post(number, created=at) for number, at in enumerate(created, start=1)))
+    returned = [item["question_id"] for page in windows(by_score(site), OPENED, None, NOW) for item in page.items]
+    assert sorted(returned) == list(range(1, len(created) + 1))
+    further_pages = [params for _, params in site.requests if "page" in params]
+    assert all(params["fromdate"] == params["todate"] for params in further_pages)
 
 
-def test_a_site_whose_clock_is_far_ahead_is_asked_to_its_end():
+def test_all_items_are_returned_if_the_sites_clock_is_far_ahead():
     site = Site(*(post(number, created=NOW + DAY + number) for number in range(350)))
-    shown = [item["question_id"] for page in windows(by_score(site), OPENED, None, NOW) for item in page.items]
-    assert sorted(shown) == list(range(350))
-    assert len(site.asked) < 60
+    returned = [item["question_id"] for page in windows(by_score(site), OPENED, None, NOW) for item in page.items]
+    assert sorted(returned) == list(range(350))
+    assert len(site.requests) < 60
 
 
 def test_a_small_library_takes_one_request():
     site = Site(*(post(number, created=OPENED + number * DAY) for number in range(100)))
-    assert len(list(windows(by_score(site), OPENED, None, NOW))) == len(site.asked) == 1
+    assert len(list(windows(by_score(site), OPENED, None, NOW))) == len(site.requests) == 1
 
 
 def test_windows_stay_within_the_studys_dates():
@@ -62,8 +62,8 @@ def test_windows_stay_within_the_studys_dates():
     )
     tally = full(site.ask, query, (), NOW)
     assert tally.in_scope == {number for number in range(1000) if 154 <= number <= 883}
-    assert {params["fromdate"] >= query.created_from for _, params in site.asked} == {True}
-    assert {params["todate"] <= query.created_until for _, params in site.asked} == {True}
+    assert {params["fromdate"] >= query.created_from for _, params in site.requests} == {True}
+    assert {params["todate"] <= query.created_until for _, params in site.requests} == {True}
 
 
 def test_a_refresh_stays_within_the_studys_dates():
@@ -73,7 +73,7 @@ def test_a_refresh_stays_within_the_studys_dates():
         site.change(number)
     tally = refresh(site.ask, query, (), {"keras": OPENED}, NOW)
     assert tally.in_scope == set(range(10, 20))
-    assert len(site.asked) == 1
+    assert len(site.requests) == 1
 
 
 def test_ranks_that_drift_between_requests_lose_nothing():
@@ -87,22 +87,22 @@ def test_ranks_that_drift_between_requests_lose_nothing():
     assert full(site.ask, KERAS, (), NOW).in_scope == set(range(1, 900))
 
 
-def test_an_api_that_ignores_the_windows_is_not_asked_for_ever():
+def test_requests_end_if_the_api_ignores_the_windows():
     same = [post(number, created=OPENED + number * DAY) for number in range(100)]
-    asked = []
+    requests = []
 
     def endless(*_method, **params):
-        asked.append(params)
+        requests.append(params)
         return Page(same, has_more=True, total=None)
 
     with pytest.raises(
         MalformedError, match="items outside of the requested creation_date from 1217462400 to 1220227200"
     ):
         full(endless, KERAS, (), NOW)
-    assert len(asked) == 2
+    assert len(requests) == 2
 
 
-def test_an_api_that_repeats_a_page_within_a_second_is_not_asked_for_ever():
+def test_requests_end_if_the_api_repeats_a_page_of_one_second():
     same = [post(number, created=OPENED) for number in range(100)]
 
     def endless(*_method, **_params):
@@ -117,92 +117,88 @@ def activity(site):
 
 
 @settings(max_examples=60)
-@given(st.one_of(moments, seconds), st.data())
-def test_what_moves_to_the_end_between_two_requests_is_not_lost(active, data):
+@given(st.one_of(bursts, crowded_seconds), st.data())
+def test_questions_that_move_to_the_end_between_two_requests_are_not_lost(active, data):
     site = Site(
-        *(
-            post(number, created=OPENED + number, last_activity_date=moment)
-            for number, moment in enumerate(active, start=1)
-        ),
+        *(post(number, created=OPENED + number, last_activity_date=at) for number, at in enumerate(active, start=1)),
         now=NOW + DAY,
     )
     low = data.draw(st.integers(OPENED, NOW))
-    due = {number for number, item in site.posts.items() if item["last_activity_date"] >= low}
+    expected = {number for number, item in site.posts.items() if item["last_activity_date"] >= low}
     left = iter(data.draw(st.lists(st.integers(1, max(len(active), 1)), max_size=8)))
 
     def edit():
-        number = next(left, None)
+        number = next(left, 0)
         if number in site.posts:
             site.change(number, title="edited")
-            due.add(number)
+            expected.add(number)
 
     site.before = edit
-    shown = {}
+    returned = {}
     for page in rising(activity(site), "last_activity_date", low, KERAS, NOW):
-        shown |= {item["question_id"]: item for item in page.items}
-    assert due <= set(shown)
-    assert {number: item for number, item in shown.items() if number in due} == {n: site.posts[n] for n in due}
+        returned |= {item["question_id"]: item for item in page.items}
+    assert {number: returned.get(number) for number in expected} == {number: site.posts[number] for number in expected}
 
 
-def test_a_deletion_between_two_requests_costs_no_other_post():
+def test_a_deletion_between_two_requests_loses_no_other_question():
     site = Site(*(post(number, created=OPENED + number) for number in range(1, 400)))
 
     def delete():
-        for number in range(len(site.asked) * 20 + 1, len(site.asked) * 20 + 6):
+        for number in range(len(site.requests) * 20 + 1, len(site.requests) * 20 + 6):
             site.posts.pop(number, None)
 
     site.before = delete
-    shown = {
+    returned = {
         i["question_id"] for page in rising(activity(site), "last_activity_date", 0, KERAS, NOW) for i in page.items
     }
-    assert set(site.posts) <= shown
+    assert set(site.posts) <= returned
 
 
-def test_an_order_that_was_not_asked_for_is_refused():
+def test_items_in_another_order_than_requested_are_rejected():
     items = [post(1, created=OPENED + 5), post(2, created=OPENED)]
     with pytest.raises(MalformedError, match="not in rising order of last_activity_date, as requested"):
         list(rising(lambda **_: Page(items, has_more=True, total=None), "last_activity_date", 0, KERAS, NOW))
 
 
-def test_nothing_new_takes_one_request():
+def test_a_refresh_without_changes_takes_one_request():
     site = Site(*(post(number, created=OPENED + number * DAY) for number in range(1, 300)))
     known = set(range(1, 300))
     tally = refresh(site.ask, KERAS, known, {"keras": OPENED + 299 * DAY}, NOW)
-    assert len(site.asked) == 1
+    assert len(site.requests) == 1
     assert tally.in_scope == known
     assert tally.newest == {"keras": OPENED + 299 * DAY}
 
 
-def test_what_was_known_and_does_not_come_is_looked_up_by_number():
+def test_known_questions_that_are_not_returned_are_looked_up_by_id():
     site = Site(*(post(number, created=OPENED + number * DAY) for number in range(1, 50)))
     site.vote(7, 5)
     del site.posts[8]
     tally = full(site.ask, KERAS, range(1, 50), NOW)
     assert tally.in_scope == set(range(1, 50)) - {7, 8}
-    assert [method for method, _ in site.asked] == ["questions", "questions/{ids}"]
+    assert [method for method, _ in site.requests] == ["questions", "questions/{ids}"]
 
 
-def test_numbers_are_looked_up_a_hundred_at_a_time():
+def test_ids_are_looked_up_a_hundred_at_a_time():
     site = Site(*(post(number, created=OPENED + number) for number in range(1, 251)))
-    tally = Seen(KERAS, set())
+    tally = Tally(KERAS, set())
     look_up(site.ask, tally, range(1, 251), NOW)
-    assert (tally.items, len(site.asked)) == (250, 3)
+    assert (tally.items, len(site.requests)) == (250, 3)
 
 
-def test_answers_that_do_not_come_with_their_question_are_fetched():
+def test_answers_missing_from_their_question_are_fetched():
     site = Site(*(post(number, created=OPENED + number) for number in range(1, 4)))
     for number in (1, 2, 2, 3):
         site.answer(number)
-    whole = site.posts[2]["answers"]
-    site.posts[2]["answers"] = whole[:1]
+    answers = site.posts[2]["answers"]
+    site.posts[2]["answers"] = answers[:1]
 
-    def catch_up():
-        if site.asked:
-            site.posts[2]["answers"] = whole
+    def add_missing_answers():
+        if site.requests:
+            site.posts[2]["answers"] = answers
 
-    site.before = catch_up
+    site.before = add_missing_answers
     full(site.ask, KERAS, (), NOW)
-    assert [method for method, _ in site.asked] == ["questions", "questions/{ids}/answers"]
+    assert [method for method, _ in site.requests] == ["questions", "questions/{ids}/answers"]
 
 
 @pytest.mark.parametrize(
@@ -221,15 +217,15 @@ def test_answers_that_do_not_come_with_their_question_are_fetched():
         ({"creation_date": "1500000000"}, False),
     ],
 )
-def test_a_question_is_in_scope_by_tag_score_and_date_with_its_limits(fields, expected):
+def test_a_query_matches_by_tag_score_and_dates_inclusive(fields, expected):
     query = Query(("keras", "tf.keras"), 6, 1_500_000_000, 1_500_086_400)
     assert query.matches(post(1, created=1_500_086_400) | fields) is expected
 
 
-def test_several_tags_are_asked_one_by_one():
+def test_there_is_a_request_for_each_tag():
     site = Site(
         post(1, created=OPENED), post(2, created=OPENED, tags=["tf.keras"]), post(3, created=OPENED, tags=["x"])
     )
     tally = full(site.ask, Query(("keras", "tf.keras"), 6, None, None), (), NOW)
     assert tally.in_scope == {1, 2}
-    assert [params["tagged"] for _, params in site.asked] == ["keras", "tf.keras"]
+    assert [params["tagged"] for _, params in site.requests] == ["keras", "tf.keras"]

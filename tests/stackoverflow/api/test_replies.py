@@ -1,4 +1,4 @@
-"""Landed replies as rows: what is odd in them is read as far as that is safe, and noted; nothing stops a row."""
+"""Reading landed replies: values that deviate are converted if that is safe, and noted, and never exclude a row."""
 
 import json
 from datetime import UTC, datetime
@@ -55,13 +55,13 @@ def without(*names):
     return {name: value for name, value in GOOD.items() if name not in names}
 
 
-def noted(seen):
-    return [(row["field"], row["reason"], row["content"]) for row in seen.irregularities.to_dicts()]
+def noted(observations):
+    return [(row["field"], row["reason"], row["content"]) for row in observations.irregularities.to_dicts()]
 
 
 def test_an_item_becomes_a_row_with_utc_times_and_a_plain_title(collection):
-    seen = land(collection, [GOOD])
-    (row,) = seen.questions.to_dicts()
+    observations = land(collection, [GOOD])
+    (row,) = observations.questions.to_dicts()
     assert row.pop("retrieved_at").replace(microsecond=0) == NOON
     assert row == {
         "post_id": 7,
@@ -78,9 +78,9 @@ def test_an_item_becomes_a_row_with_utc_times_and_a_plain_title(collection):
         "link": "https://stackoverflow.com/questions/7",
         "content_license": "CC BY-SA 4.0",
     }
-    (answer,) = seen.answers.to_dicts()
+    (answer,) = observations.answers.to_dicts()
     assert (answer["answer_id"], answer["post_id"], answer["is_accepted"], answer["owner_id"]) == (70, 7, True, None)
-    assert noted(seen) == []
+    assert noted(observations) == []
 
 
 @pytest.mark.parametrize(
@@ -110,71 +110,71 @@ def test_an_item_becomes_a_row_with_utc_times_and_a_plain_title(collection):
          ("migrated_v3", "was not asked for; it is kept in landing alone", "an object with to")),
     ],
 )  # fmt: skip
-def test_a_field_of_another_kind_is_noted_and_the_rest_of_the_row_is_sound(collection, change, column, value, note):
-    seen = land(collection, [GOOD | change, GOOD | {"question_id": 8}])
-    assert seen.questions["post_id"].to_list() == [7, 8]
-    assert seen.questions[column][0] == value
-    assert noted(seen) == [note]
-    assert seen.irregularities.select("number", "position", "post_id").row(0) == (1, 1, 7)
+def test_a_field_of_another_type_is_noted_and_the_other_fields_are_read(collection, change, column, value, note):
+    observations = land(collection, [GOOD | change, GOOD | {"question_id": 8}])
+    assert observations.questions["post_id"].to_list() == [7, 8]
+    assert observations.questions[column][0] == value
+    assert noted(observations) == [note]
+    assert observations.irregularities.select("number", "position", "post_id").row(0) == (1, 1, 7)
 
 
-def test_numbers_of_64_bits_are_read_as_they_are(collection):
-    seen = land(collection, [GOOD | {"score": -(2**63), "view_count": 2**63 - 1}])
-    assert seen.questions.select("score", "view_count").rows() == [(-(2**63), 2**63 - 1)]
-    assert noted(seen) == []
+def test_integers_of_64_bits_are_read_exactly(collection):
+    observations = land(collection, [GOOD | {"score": -(2**63), "view_count": 2**63 - 1}])
+    assert observations.questions.select("score", "view_count").rows() == [(-(2**63), 2**63 - 1)]
+    assert noted(observations) == []
 
 
-def test_half_a_surrogate_pair_stands_as_the_replacement_character(collection):
-    odd = {"title": "\ud83d?", "tags": ["keras", "\ude00"], "score": "\ud83d", "\ude00": 1}
-    seen = land(collection, [GOOD | odd | {"body": "\ud83d\ude00"}])
-    assert seen.questions.select("title", "tags", "score", "body_html").rows() == [
+def test_half_a_surrogate_pair_is_read_as_the_replacement_character(collection):
+    broken = {"title": "\ud83d?", "tags": ["keras", "\ude00"], "score": "\ud83d", "\ude00": 1}
+    observations = land(collection, [GOOD | broken | {"body": "\ud83d\ude00"}])
+    assert observations.questions.select("title", "tags", "score", "body_html").rows() == [
         ("\ufffd?", ["keras", "\ufffd"], None, "\U0001f600")
     ]
-    assert noted(seen) == [
+    assert noted(observations) == [
         ("score", "is not as described; read as None", "\ufffd"),
         ("\ufffd", "was not asked for; it is kept in landing alone", "1"),
     ]
 
 
-def test_what_may_be_missing_is_not_noted(collection):
-    seen = land(collection, [without("accepted_answer_id", "content_license", "answers") | {"owner": {}}])
-    assert noted(seen) == []
-    assert seen.questions["owner_id"].to_list() == [None]
+def test_optional_fields_that_are_missing_are_not_noted(collection):
+    observations = land(collection, [without("accepted_answer_id", "content_license", "answers") | {"owner": {}}])
+    assert noted(observations) == []
+    assert observations.questions["owner_id"].to_list() == [None]
 
 
 @pytest.mark.parametrize("number", [None, "7", True, 2**63])
-def test_an_item_without_a_number_is_left_out_and_noted_without_its_content(collection, number):
-    seen = land(collection, [GOOD | {"question_id": number, "owner": {"display_name": "Jane"}}])
-    assert seen.questions.is_empty()
-    ((field, reason, content),) = noted(seen)
+def test_an_item_without_an_id_is_left_out_and_noted_without_its_content(collection, number):
+    observations = land(collection, [GOOD | {"question_id": number, "owner": {"display_name": "Jane"}}])
+    assert observations.questions.is_empty()
+    ((field, reason, content),) = noted(observations)
     assert (field, reason) == ("question_id", "is no number: the item is left out")
     assert "Jane" not in content
 
 
 def test_a_new_field_is_noted_once_per_collection(collection):
-    seen = land(collection, [GOOD | {"new": 1}, GOOD | {"question_id": 8, "new": 2}])
-    assert [field for field, _, _ in noted(seen)] == ["new"]
+    observations = land(collection, [GOOD | {"new": 1}, GOOD | {"question_id": 8, "new": 2}])
+    assert [field for field, _, _ in noted(observations)] == ["new"]
 
 
 @pytest.mark.parametrize(
     "body", [b"{}", b"[]", b"no JSON", b'{"items": [], "other": 1}', b'{"items": [1], "has_more": false}']
 )
-def test_a_reply_that_is_none_is_noted_and_skipped(collection, body):
+def test_a_malformed_reply_is_noted_and_skipped(collection, body):
     land(collection, [GOOD])
-    seen = land(collection, body)
-    assert seen.questions["post_id"].to_list() == [7]
-    ((field, _, content),) = noted(seen)
+    observations = land(collection, body)
+    assert observations.questions["post_id"].to_list() == [7]
+    ((field, _, content),) = noted(observations)
     assert (field, content) == ("(all of it)", body.decode())
 
 
-def test_numbers_that_were_looked_up_in_vain_are_absent(collection):
-    seen = land(collection, [GOOD], method="questions/{ids}", ids=[7, 8, 9])
-    assert seen.absences["post_id"].to_list() == [8, 9]
+def test_requested_ids_that_are_not_returned_are_absences(collection):
+    observations = land(collection, [GOOD], method="questions/{ids}", ids=[7, 8, 9])
+    assert observations.absences["post_id"].to_list() == [8, 9]
 
 
-def test_answers_fetched_apart_say_themselves_what_they_answer(collection):
+def test_answers_fetched_separately_contain_their_questions_id(collection):
     answer = GOOD["answers"][0]
-    lost = {name: value for name, value in answer.items() if name != "question_id"}
-    seen = land(collection, [answer | {"answer_id": 71}, lost], method="questions/{ids}/answers", ids=[7])
-    assert seen.answers.select("answer_id", "post_id").rows() == [(71, 7)]
-    assert [field for field, _, _ in noted(seen)] == ["question_id"]
+    orphan = {name: value for name, value in answer.items() if name != "question_id"}
+    observations = land(collection, [answer | {"answer_id": 71}, orphan], method="questions/{ids}/answers", ids=[7])
+    assert observations.answers.select("answer_id", "post_id").rows() == [(71, 7)]
+    assert [field for field, _, _ in noted(observations)] == ["question_id"]

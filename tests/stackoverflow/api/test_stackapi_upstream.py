@@ -1,24 +1,28 @@
-"""What plain stackapi does with the API's faults, and what our subclass relies on.
+"""How plain stackapi handles the API's faults, which is why we have a transport, and what our subclass relies on.
 
-The faults are the reasons for our transport. A test that fails after an upgrade means that a reason is gone, or that
-the subclass must be adapted.
+A test that fails after an upgrade means that a reason for the transport is gone, or that the subclass must be adapted.
 """
 
 import inspect
 import threading
 import time
-import types
 import warnings
+from contextlib import suppress
+from typing import Any
 
 import pytest
 import requests
 from stackapi import StackAPI, StackAPIError
 
+from dlbug_assets.clock import Clock
+from dlbug_assets.ingest.quota import Ledger
+from dlbug_assets.stackoverflow.api.access import StackExchangeAccess
 from dlbug_assets.stackoverflow.api.client import StackExchangeClient
-from servers.stackexchange import Fault, StackExchange, corpus
+from servers.stackexchange import StackExchange, corpus
+from servers.stand_in import Fault
 
 KEY = "pl4nted"
-ASKED = {"tagged": "keras", "sort": "activity", "order": "asc"}
+PARAMS: dict[str, Any] = {"tagged": "keras", "sort": "activity", "order": "asc"}
 
 
 @pytest.fixture
@@ -33,22 +37,22 @@ def client(api):
     return StackAPI("stackoverflow", base_url=api.url, key=KEY)
 
 
-def test_seven_hundred_questions_become_five_hundred_and_only_has_more_tells(client):
-    reply = client.fetch("questions", **ASKED)
+def test_only_500_of_700_questions_are_returned(client):
+    reply = client.fetch("questions", **PARAMS)
     assert (len(reply["items"]), reply["has_more"]) == (500, True)
 
 
-def test_making_a_client_costs_a_request(api, client):
+def test_creating_a_client_sends_a_request(api, client):
     assert [request.method for request in api.log] == ["sites"]
 
 
-def test_even_a_client_for_no_site_costs_a_request(api):
+def test_creating_a_client_without_a_site_sends_a_request(api):
     StackAPI(base_url=api.url)
     assert [request.method for request in api.log] == ["sites"]
 
 
 def test_every_path_ends_with_a_slash(api, client):
-    client.fetch("questions", **ASKED)
+    client.fetch("questions", **PARAMS)
     assert {request.path.endswith("/") for request in api.log} == {True}
 
 
@@ -59,7 +63,7 @@ def test_fetch_has_the_signature_that_our_subclass_overrides():
     assert list(ours) == ["self", "endpoint", "page", "key", "filter", "ids", "land", "kwargs"]
 
 
-def test_the_constructor_only_looks_up_the_site_and_does_so_through_fetch(api):
+def test_the_constructor_only_looks_up_the_site_through_fetch(api):
     calls = []
 
     class Recording(StackAPI):
@@ -75,43 +79,41 @@ def test_the_constructor_only_looks_up_the_site_and_does_so_through_fetch(api):
     assert api.log == []
 
 
-def test_our_subclass_requests_what_plain_stackapi_requests_except_the_key(api, client):
+def test_our_subclass_sends_the_requests_of_plain_stackapi_except_the_key(api, client, tmp_path, monkeypatch):
     client.max_pages = 1
-    asked = {"page": 2, "filter": "withbody", "ids": [3, 1], "sort": "creation", "order": "asc"}
-    client.fetch("questions/{ids}/answers", **asked)
+    params: dict[str, Any] = {"page": 2, "filter": "withbody", "ids": [3, 1], "sort": "creation", "order": "asc"}
+    client.fetch("questions/{ids}/answers", **params)
     theirs = api.log[-1]
     calls = []
-    transport = types.SimpleNamespace(root=api.url, get=lambda *call: calls.append(call))
-    StackExchangeClient(transport, None).fetch("questions/{ids}/answers", **asked, land=print)
-    ((path, params, land),) = calls
+    ours = StackExchangeAccess(api.url, None, Ledger(tmp_path / "quota.sqlite", Clock()), Clock()).client()
+    monkeypatch.setattr(ours._transport, "get", lambda *call: calls.append(call))
+    ours.fetch("questions/{ids}/answers", **params, land=print)
+    ((path, sent, land),) = calls
     assert (path, land) == ("questions/3;1/answers", print)
     assert theirs.path == f"/2.3/{path}/"
     assert theirs.params.pop("key") == KEY
-    assert list(theirs.params.items()) == [(name, str(value)) for name, value in params.items()]
+    assert list(theirs.params.items()) == [(name, str(value)) for name, value in sent.items()]
 
 
 @pytest.mark.slow
-def test_silence_is_waited_for_without_end(api, client):
+def test_there_is_no_timeout(api, client):
     api.fail(Fault("hang", method="questions"))
-    waiting = threading.Thread(target=_swallowing, args=(client,), daemon=True)
+    waiting = threading.Thread(target=_fetch, args=(client,), daemon=True)
     waiting.start()
     waiting.join(1.5)
     assert waiting.is_alive()
 
 
-def _swallowing(client):
-    try:
-        client.fetch("questions", **ASKED)
-    except requests.RequestException:
-        return
-    except StackAPIError:
-        return
+def _fetch(client):
+    # The connection breaks when the server stops.
+    with suppress(requests.RequestException, StackAPIError):
+        client.fetch("questions", **PARAMS)
 
 
 @pytest.mark.parametrize("kind", ["http_500", "hollow"])
-def test_a_failure_without_an_error_number_is_taken_for_an_empty_answer(api, client, kind):
+def test_an_error_without_an_error_id_is_treated_as_an_empty_reply(api, client, kind):
     api.fail(Fault(kind, method="questions"))
-    reply = client.fetch("questions", **ASKED)
+    reply = client.fetch("questions", **PARAMS)
     assert (reply["items"], reply["has_more"], reply["quota_remaining"]) == ([], False, -1)
 
 
@@ -119,66 +121,66 @@ def test_a_failure_on_the_third_page_loses_the_first_two(api, client):
     pages = iter(range(1, 10))
     api.before = lambda request: next(pages) == 3 and api.fail(Fault("unavailable", method="questions"))
     with pytest.raises(StackAPIError):
-        client.fetch("questions", **ASKED)
+        client.fetch("questions", **PARAMS)
     assert [request.status for request in api.log[1:]] == [200, 200, 400]
 
 
-def test_errors_and_the_client_itself_show_the_key(api, client):
+def test_errors_and_the_client_contain_the_key(api, client):
     api.fail(Fault("caller_error", method="questions"))
     with pytest.raises(StackAPIError) as caught:
-        client.fetch("questions", **ASKED)
-    shown = (str(caught.value), repr(caught.value), str(vars(caught.value)), repr(client), str(vars(client)))
-    assert [f"key={KEY}" in text for text in shown] == [True] * 5
+        client.fetch("questions", **PARAMS)
+    texts = (str(caught.value), repr(caught.value), str(vars(caught.value)), repr(client), str(vars(client)))
+    assert [f"key={KEY}" in text for text in texts] == [True] * 5
 
 
-def test_a_refused_connection_repeats_the_key_in_three_fields(api, client):
+def test_a_refused_connection_puts_the_key_into_three_fields_of_the_error(api, client):
     client._base_url = "http://127.0.0.1:9/2.3/"
     with pytest.raises(StackAPIError) as caught:
-        client.fetch("questions", **ASKED)
+        client.fetch("questions", **PARAMS)
     error = caught.value
     assert all(f"key={KEY}" in text for text in (error.error, error.code, error.message))
 
 
 @pytest.mark.parametrize(
-    ("kind", "escaping"),
+    ("kind", "expected"),
     [
         ("cut_body", requests.exceptions.ChunkedEncodingError),
         ("bad_gzip", requests.exceptions.ContentDecodingError),
         ("wrong_wrapper", TypeError),
     ],
 )
-def test_other_errors_than_its_own_escape(api, client, kind, escaping):
+def test_errors_of_other_types_than_its_own_are_raised(api, client, kind, expected):
     api.fail(Fault(kind, method="questions"))
-    with pytest.raises(escaping):
-        client.fetch("questions", **ASKED)
+    with pytest.raises(expected):
+        client.fetch("questions", **PARAMS)
 
 
 @pytest.mark.slow
-def test_it_sleeps_before_its_caller_could_save_the_page(api, client):
+def test_it_sleeps_before_the_caller_can_save_the_page(api, client):
     client.max_pages = 1
     api.fail(Fault("backoff", method="questions", seconds=1))
     start = time.monotonic()
-    client.fetch("questions", filter="withbody", **ASKED)
+    client.fetch("questions", filter="withbody", **PARAMS)
     assert time.monotonic() - start >= 2
 
 
 @pytest.mark.slow
-def test_another_client_does_not_know_of_a_backoff_and_is_punished(api):
+def test_another_client_ignores_the_backoff_and_is_punished(api):
     api.fail(Fault("backoff", method="questions", seconds=2))
     first = StackAPI("stackoverflow", base_url=api.url, key=KEY, max_pages=1)
-    sleeping = threading.Thread(target=first.fetch, args=("questions",), kwargs=ASKED, daemon=True)
+    sleeping = threading.Thread(target=first.fetch, args=("questions",), kwargs=PARAMS, daemon=True)
     sleeping.start()
     while len(api.log) < 2:
         time.sleep(0.01)
     with warnings.catch_warnings(), pytest.raises(StackAPIError) as caught:
-        StackAPI("stackoverflow", base_url=api.url, key=KEY).fetch("questions", **ASKED)
+        StackAPI("stackoverflow", base_url=api.url, key=KEY).fetch("questions", **PARAMS)
     assert (caught.value.error, api.punished) == (502, 1)
     sleeping.join()
 
 
-def test_a_failed_call_forgets_the_backoff_that_came_with_it(api, client):
+def test_the_backoff_of_an_error_is_ignored(api, client):
     api.fail(Fault("unavailable", method="questions", backoff=1))
     for _ in range(2):
         with pytest.raises(StackAPIError):
-            client.fetch("questions", **ASKED)
+            client.fetch("questions", **PARAMS)
     assert api.punished == 1
