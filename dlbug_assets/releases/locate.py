@@ -1,4 +1,4 @@
-"""Where the authors' release is: named by DLBUG_ARTIFACT, downloaded before, or downloaded now."""
+"""Locate the authors' release: named by DLBUG_ARTIFACT, downloaded earlier, or downloaded now."""
 
 import hashlib
 import http.client
@@ -17,11 +17,10 @@ _TIMEOUT_SECONDS = 30
 
 
 def locate(environ: Mapping[str, str], folder: Path, address: str = ADDRESS) -> Path:
-    """The path of the release, checked by size and sha256.
+    """Return the path of the release, verified by size and sha256.
 
-    DLBUG_ARTIFACT names it; without it the file of an earlier download in ``folder`` is taken, or it is downloaded
-    there from ``address``. Raises :class:`DlbugError` for a missing, unreadable, cut or altered file and where
-    there is no network.
+    This is DLBUG_ARTIFACT if it is set, else an earlier download in ``folder``, else a new download from ``address``.
+    Raises :class:`DlbugError` for a missing, unreadable, truncated or altered file, and without a network.
     """
     named = environ.get("DLBUG_ARTIFACT")
     if named:
@@ -35,14 +34,14 @@ def locate(environ: Mapping[str, str], folder: Path, address: str = ADDRESS) -> 
         _verify_file(path, address)
         return path
     content = _download(address)
-    _verify(content, f"the download from {address}", address)
+    _verify(content, f"the download from {address}", _by_hand(address))
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        # A name of its own: two processes may download at the same time, and either's file will do.
+        # A folder per process: several may download at the same time, and any of their files will do.
         with tempfile.TemporaryDirectory(dir=folder, prefix=".unfinished-") as unfinished:
-            beside = Path(unfinished) / _FILE_NAME
-            beside.write_bytes(content)
-            beside.replace(path)
+            download = Path(unfinished) / _FILE_NAME
+            download.write_bytes(content)
+            download.replace(path)
     except OSError as error:
         raise DlbugError(f"cannot write {path}: {error.strerror}. Free some disk space and run again.") from None
     return path
@@ -54,16 +53,18 @@ def _by_hand(address: str) -> str:
 
 def _download(address: str) -> bytes:
     if not address.startswith(("https://", "http://")):
-        raise DlbugError(f"{address} is no web address: the authors' labels are downloaded by https or http only")
+        raise DlbugError(
+            f"{address} is not a web address: the authors' release can only be downloaded by https or http"
+        )
     try:
         with urllib.request.urlopen(address, timeout=_TIMEOUT_SECONDS) as reply:  # noqa: S310 - checked above
-            # One byte more than expected is enough to see that it is another file.
+            # One byte more than expected is enough to detect another file.
             return reply.read(SIZE + 1)
-    except (OSError, http.client.HTTPException, ValueError) as error:  # ValueError: an address that is no URL
+    except (OSError, http.client.HTTPException, ValueError) as error:  # ValueError: an invalid URL
         reason = getattr(error, "reason", error)
         raise DlbugError(
-            f"cannot download the authors' labels from {address}: {reason}. "
-            f"Is there a network? Otherwise get the file by other means and set DLBUG_ARTIFACT to its path."
+            f"cannot download the authors' release from {address}: {reason}. "
+            "Check the network, or get the file by other means and set DLBUG_ARTIFACT to its path."
         ) from None
 
 
@@ -74,18 +75,20 @@ def _verify_file(path: Path, address: str) -> None:
         size = path.stat().st_size
     except OSError as error:
         raise DlbugError(f"cannot read {path}: {error.strerror}. {_by_hand(address)}") from None
-    _verify(content, str(path), address, size)
+    _verify(content, str(path), f"Delete it. {_by_hand(address)}", size)
 
 
-def _verify(content: bytes, name: str, address: str, size: int | None = None) -> None:
-    """Refuse what is not the release. Of a longer file, ``content`` is the beginning and ``size`` a file's length."""
+def _verify(content: bytes, name: str, fix: str, size: int | None = None) -> None:
+    """Raise :class:`DlbugError` unless ``content`` is the release.
+
+    If it is longer than the release, it may be only the beginning of a file with ``size`` bytes.
+    """
     found = hashlib.sha256(content).hexdigest()
     if found != SHA256:
         if len(content) > SIZE:
-            what = f"altered: {size or f'more than {SIZE}'} bytes"
+            state = f"altered: {size or f'more than {SIZE}'} bytes"
         else:
-            what = f"{'cut short' if len(content) < SIZE else 'altered'}: {len(content)} bytes with sha256 {found}"
+            state = f"{'truncated' if len(content) < SIZE else 'altered'}: {len(content)} bytes with sha256 {found}"
         raise DlbugError(
-            f"{name} is not the authors' release but {what}, expected are {SIZE} bytes with sha256 {SHA256}. "
-            f"{'' if size is None else 'Delete it. '}{_by_hand(address)}"
+            f"{name} is not the authors' release but {state}, instead of {SIZE} bytes with sha256 {SHA256}. {fix}"
         )

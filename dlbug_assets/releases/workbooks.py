@@ -1,4 +1,4 @@
-"""Reading the release's ten workbooks as they are, dirt included."""
+"""Read the release's ten workbooks as they are, with their irregularities."""
 
 import io
 import itertools
@@ -28,10 +28,10 @@ _FILES = [
 ]
 _LARGEST_MEMBER = 5 << 20
 _LINK = re.compile(r"https?://github\.com/([^/\s]+/[^/\s]+)/(?:commit|blob)/([0-9a-f]{40})(?![0-9a-f])\S*")
-_COMPLAINTS_SHOWN = 10
+_ERRORS_SHOWN = 10
 #: The cell of a formula that failed, in a worksheet's XML.
 _FAILED_CELL = re.compile(rb"""(<(?:\w+:)?c\s(?:[^<>]*\s)?t=)(["'])e\2""")
-#: What the standard library raises for damaged, encrypted or oddly compressed members.
+#: Exceptions of the standard library for damaged, encrypted or unusually compressed members.
 _ZIP_ERRORS = (
     zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, OSError, RuntimeError, ValueError,
 )  # fmt: skip
@@ -58,7 +58,7 @@ ROWS = pl.Schema(
 
 @dataclass(frozen=True)
 class _Sheet:
-    """A label sheet: the strings of its columns A to D, header left out."""
+    """A label sheet: the texts of its columns A to D, without the header."""
 
     file: str
     name: str
@@ -70,32 +70,32 @@ class _Sheet:
 
 
 def read(path: Path, taxonomy: Taxonomy) -> pl.DataFrame:
-    """Every label row of the release, with the columns of :data:`ROWS`.
+    """Return all label rows of the release, with the columns of :data:`ROWS`.
 
-    ``row`` is the spreadsheet's own number. Labels are folded by the taxonomy; what was written is kept beside, in
-    its right column (``swapped`` where the sheet had it in another one, which shows by the values themselves).
-    ``mapped`` names the dimensions whose label no category of the paper names. An empty cell is NULL.
+    ``row`` is the row number of the spreadsheet. Labels are resolved by the taxonomy; the ``_as_written`` columns keep
+    their spelling. ``swapped`` is true if the sheet has the labels in other columns, which their values reveal.
+    ``mapped`` lists the dimensions whose label is not a category of the paper. An empty cell is NULL.
 
-    Raises :class:`DlbugError` for a file that is no such release, and for labels and links that nobody knows, with
-    file, sheet, row and value.
+    Raises :class:`DlbugError` for a file that is not the release, and for unknown labels and links, with file, sheet,
+    row and value.
     """
     records: list[dict[str, object]] = []
-    complaints: list[str] = []
+    errors: list[str] = []
     for member, abbreviation, source, content in _members(path):
         sheet = _label_sheet(member, content, source)
         library = taxonomy.fold("library", abbreviation)
         for number, cells in enumerate(sheet.rows, start=2):
             if all(cell is None for cell in cells):  # a formatted row below the data
                 continue
-            record, complaint = _record(cells, sheet, number, taxonomy)
-            if complaint:
-                complaints.append(complaint)
+            record, error = _record(cells, sheet, number, taxonomy)
+            if error:
+                errors.append(error)
             records.append({"library": library, "source": source, **record})
-    if complaints:
-        more = len(complaints) - _COMPLAINTS_SHOWN
-        shown = "; ".join(complaints[:_COMPLAINTS_SHOWN]) + (f"; and {more} more" if more > 0 else "")
+    if errors:
+        more = len(errors) - _ERRORS_SHOWN
+        message = "; ".join(errors[:_ERRORS_SHOWN]) + (f"; and {more} more" if more > 0 else "")
         raise DlbugError(
-            f"{shown}. Mend the cell; if it is a new spelling of a known category, add that to "
+            f"{message}. Fix the cell; if it is a new spelling of a known category, add that to "
             "dbt_like_sql/seeds/taxonomy.csv."
         )
     return pl.DataFrame(records, schema=ROWS)
@@ -105,7 +105,7 @@ def _members(path: Path) -> Iterator[tuple[str, str, str, bytes]]:
     try:
         with zipfile.ZipFile(path) as archive:
             for member, abbreviation, source in _FILES:
-                # Only the names we know are opened, and never unpacked: no path inside the zip can lead elsewhere.
+                # Only known names are read, in memory: a path inside of the zip cannot lead elsewhere.
                 info = archive.getinfo(f"dataset/{member}")
                 if info.file_size > _LARGEST_MEMBER:
                     raise DlbugError(f"{path}: {member} is {info.file_size} bytes, too large for a label workbook")
@@ -113,17 +113,19 @@ def _members(path: Path) -> Iterator[tuple[str, str, str, bytes]]:
     except KeyError as error:
         raise DlbugError(f"{path}: {error.args[0]}. Is it the authors' release?") from None
     except _ZIP_ERRORS as error:
-        raise DlbugError(f"{path} cannot be read as a zip: {error}. Get it anew.") from None
+        raise DlbugError(f"{path} cannot be read as a zip: {error}. Download it again.") from None
 
 
 def _label_sheet(member: str, content: bytes, source: str) -> _Sheet:
-    """The one sheet that has the labels' header: the workbooks hold working material in others."""
+    """Return the only sheet with the header of labels; others contain working material."""
     width = len(_HEADERS[source])
     try:
         workbook = fastexcel.read_excel(_with_errors_as_text(content))
         sheets = {name: _cells(workbook, name, width) for name in workbook.sheet_names}
     except (fastexcel.FastExcelError, *_ZIP_ERRORS) as error:
-        raise DlbugError(f"{member} cannot be read as a workbook: {str(error).splitlines()[0]}. Get it anew.") from None
+        raise DlbugError(
+            f"{member} cannot be read as a workbook: {str(error).splitlines()[0]}. Download it again."
+        ) from None
     matching = []
     headers = []
     for name, rows in sheets.items():
@@ -134,14 +136,16 @@ def _label_sheet(member: str, content: bytes, source: str) -> _Sheet:
     if len(matching) != 1:
         raise DlbugError(
             f"{member}: {len(matching) or 'no'} sheets have the header {', '.join(_HEADERS[source])} in their first "
-            f"row, one should. Found: {'; '.join(headers)}"
+            f"row, expected one. Found: {'; '.join(headers)}"
         )
     return matching[0]
 
 
 def _with_errors_as_text(content: bytes) -> bytes:
-    """Return the workbook with the error values of failed formulas as text: fastexcel reads an error value as it reads
-    an empty cell, but as a label or link it has to be refused."""
+    """Return the workbook with the error values of failed formulas as text.
+
+    fastexcel reads an error value like an empty cell, but it must be rejected as a label or link.
+    """
     changed = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(content)) as book, zipfile.ZipFile(changed, "w") as copy:
         for name in dict.fromkeys(book.namelist()):
@@ -152,12 +156,12 @@ def _with_errors_as_text(content: bytes) -> bytes:
 
 def _cells(workbook: fastexcel.ExcelReader, name: str, width: int) -> list[tuple[str | None, ...]]:
     """Return the first ``width`` columns of a sheet from its cell A1 on."""
-    # skip_rows=0: by default leading empty rows vanish, and with them the spreadsheet's row numbers.
+    # skip_rows=0: by default leading empty rows are dropped, which would change the row numbers.
     sheet = workbook.load_sheet(name, header_row=None, skip_rows=0, dtypes="string")
     columns = sheet.available_columns()
     if not columns:
         return []
-    # Leading empty columns vanish in any case.
+    # Leading empty columns are always dropped.
     left = columns[0].absolute_index
     return [((None,) * left + row)[:width] for row in sheet.to_polars().rows()]
 
@@ -165,7 +169,7 @@ def _cells(workbook: fastexcel.ExcelReader, name: str, width: int) -> list[tuple
 def _record(
     cells: tuple[str | None, ...], sheet: _Sheet, number: int, taxonomy: Taxonomy
 ) -> tuple[dict[str, object], str | None]:
-    """One row as a record, and what is wrong with it, if anything."""
+    """Return a row as a record, and its error, if any."""
     identity, *written = (cell if cell and cell.strip() else None for cell in cells)
     place = sheet.place(number)
     where, problem = _identified(identity, sheet.source)
@@ -194,7 +198,7 @@ def _record(
 
 
 def _misfit(written: list[str | None], taxonomy: Taxonomy) -> str:
-    """Why no order of these labels fits: some are of no dimension at all, else they stand where none explains them."""
+    """Explain why no order of the labels fits: some are unknown, or they are in the wrong columns."""
     columns = [(column, label) for column, label in zip(REQUIRED_DIMENSIONS, written, strict=True) if label is not None]
     unknown = [
         f"{column} {label!r}"
@@ -202,15 +206,15 @@ def _misfit(written: list[str | None], taxonomy: Taxonomy) -> str:
         if all(taxonomy.fold(dimension, label) is None for dimension in REQUIRED_DIMENSIONS)
     ]
     if unknown:
-        return f"nobody knows {', '.join(unknown)}"
+        return f"unknown {', '.join(unknown)}"
     misplaced = [f"{column} {label!r}" for column, label in columns if taxonomy.fold(column, label) is None]
-    return f"of another column, and no single swap explains it: {', '.join(misplaced)}"
+    return f"in the wrong column, and more than one order fits, or none: {', '.join(misplaced)}"
 
 
 def _order(written: list[str | None], taxonomy: Taxonomy) -> tuple[int, ...] | None:
-    """Which cell holds which dimension: as the header says where that fits, else the one order that does."""
+    """Return the cell of each dimension: the header's order if it fits, else the only one that does, or None."""
     fitting = {
-        # By labels, since orders that differ only in which empty cell goes where are one.
+        # The keys are labels, so that orders that only exchange empty cells count once.
         tuple(written[position] for position in order): order
         for order in itertools.permutations(range(len(written)))
         if all(
@@ -224,16 +228,16 @@ def _order(written: list[str | None], taxonomy: Taxonomy) -> tuple[int, ...] | N
 
 
 def _identified(identity: str | None, source: str) -> tuple[dict[str, object], str | None]:
-    """Link, post number, repository and commit of a row, and what is wrong with them, if anything."""
+    """Return link, post id, repository and commit of a row, and the error, if any."""
     nothing: dict[str, object] = {"link": None, "post_id": None, "repository": None, "commit_sha": None}
     text = (identity or "").strip()
     if source == STACK_OVERFLOW:
         number = re.fullmatch(r"(\d+)(\.0+)?", text)
         if not number:
-            return nothing, f"{text!r} is no post number"
+            return nothing, f"{text!r} is not a post id"
         post_id = int(number.group(1))
         return nothing | {"link": f"https://stackoverflow.com/questions/{post_id}", "post_id": post_id}, None
     link = _LINK.fullmatch(text)
     if not link:
-        return nothing, f"{text!r} is no link to a commit with a 40-digit hash"
+        return nothing, f"{text!r} is not a link to a commit with a 40-digit hash"
     return nothing | {"link": text, "repository": link.group(1), "commit_sha": link.group(2)}, None

@@ -1,4 +1,4 @@
-"""The authors' own release, where this machine has it, and a second reader of it that shares no code with ours."""
+"""The authors' own release, if this machine has it, and an independent reader of its workbooks."""
 
 import io
 import os
@@ -9,15 +9,22 @@ from pathlib import Path
 
 import pytest
 
-CHECKOUT = Path(__file__).parents[1]
+from dlbug_assets.protocol.taxonomy import load_taxonomy
+
+TAXONOMY = load_taxonomy()
+KERAS_SO = "SO/Keras_SO_Final.xlsx"
+TORCH_GITHUB = "Github/Torch_Github_Final.xlsx"
+WRITTEN = ["bug_type_as_written", "root_cause_as_written", "effect_as_written"]
+
+CHECKOUT = Path(__file__).parents[2]
 _MAIN = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
 _ID = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}id"
 
 
 def release_path() -> Path:
-    """The release named by DLBUG_ARTIFACT or beside the checkout; skips the test that asks where it is neither.
+    """Return the release, named by DLBUG_ARTIFACT or beside the checkout; skip the test if there is none.
 
-    A name that is no file is returned as it is: a misspelt DLBUG_ARTIFACT fails the tests instead of skipping them.
+    A DLBUG_ARTIFACT that does not exist is returned, so that the tests fail instead of being skipped.
     """
     if named := os.environ.get("DLBUG_ARTIFACT"):
         return Path(named)
@@ -28,7 +35,7 @@ def release_path() -> Path:
 
 
 def raw_cells(path: Path, member: str, sheet: str) -> list[list[str | None]]:
-    """Columns A to D of a sheet as its XML says, header included, down to the last row with a value in them."""
+    """Return columns A to D of a sheet from its XML, with the header, up to the last row with a value in them."""
     with zipfile.ZipFile(path) as archive:
         content = archive.read(f"dataset/{member}")
     with zipfile.ZipFile(io.BytesIO(content)) as book:
@@ -42,10 +49,13 @@ def raw_cells(path: Path, member: str, sheet: str) -> list[list[str | None]]:
         }
         entries = ET.fromstring(book.read("xl/workbook.xml")).iter(f"{_MAIN}sheet")  # noqa: S314
         target = next(relations[entry.get(_ID)] for entry in entries if entry.get("name") == sheet)
+        assert target
         root = ET.fromstring(book.read(f"xl/{target.removeprefix('/xl/')}"))  # noqa: S314
     cells = {}
     for cell in root.iter(f"{_MAIN}c"):
-        column, row = re.fullmatch(r"([A-Z]+)(\d+)", cell.get("r")).groups()
+        reference = re.fullmatch(r"([A-Z]+)(\d+)", cell.get("r") or "")
+        assert reference
+        column, row = reference.groups()
         value = cell.find(f"{_MAIN}v")
         if column in ("A", "B", "C", "D") and value is not None and value.text:
             cells[int(row), column] = shared[int(value.text)] if cell.get("t") == "s" else value.text
