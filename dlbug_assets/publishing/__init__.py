@@ -1,1 +1,1 @@
-"""Publishing: what the study is, the report, and the database that people open."""
+"""Publishing: facts of the study, the report, the replication package, and the published database."""

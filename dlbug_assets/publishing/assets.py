@@ -1,4 +1,4 @@
-"""Assets that leave the pipeline: study_info, the report, and the published database."""
+"""Assets for readers: study_info, the report, and the published database."""
 
 import time
 from collections.abc import Mapping
@@ -14,13 +14,13 @@ from dlbug_assets.atomic_files import write_folder
 from dlbug_assets.chart_style import markdown_image
 from dlbug_assets.layout import Home
 from dlbug_assets.protocol.study import Study
-from dlbug_assets.publishing.figures import Picture
-from dlbug_assets.publishing.report import TEMPLATES, contents, pictures
-from dlbug_assets.publishing.report_queries import REPORT_TABLES, ask_all
+from dlbug_assets.publishing.figures import RenderedFigure
+from dlbug_assets.publishing.report import TEMPLATES, render_figures, report_files
+from dlbug_assets.publishing.report_queries import REPORT_TABLES, run_queries
 from dlbug_assets.publishing.study_info import notice, study_info
 from dlbug_assets.warehouse.database import Warehouse
 
-#: Characters of SVG.
+# Figures with more characters of SVG are not in the metadata of a materialization, which the UI keeps for every run.
 _LARGE = 50_000
 
 
@@ -40,20 +40,20 @@ def assets(study: Study, home: Home, tables: TableAssets) -> list[dg.AssetsDefin
         kinds={"python", "html", "altair"},
         owners=OWNERS,
         code_version=text_version(
-            source_version(contents), *(path.read_text(encoding="utf-8") for path in sorted(TEMPLATES.glob("*.j2")))
+            source_version(report_files), *(path.read_text(encoding="utf-8") for path in sorted(TEMPLATES.glob("*.j2")))
         ),
-        metadata=function_reference(contents),
+        metadata=function_reference(report_files),
         automation_condition=FOLLOW_UPSTREAM,
         required_resource_keys={"warehouse"},
     )
     def report(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         warehouse: Warehouse = context.resources.warehouse
-        rows = ask_all(warehouse.read)
-        drawn = pictures(rows)
-        write_folder(home.report, contents(rows, drawn))
-        small = {picture.figure.label: _small(picture) for picture in drawn}
+        rows = run_queries(warehouse.read)
+        rendered = render_figures(rows)
+        write_folder(home.report, report_files(rows, rendered))
+        figures = {each.figure.label: _figure_metadata(each) for each in rendered}
         path = dg.MetadataValue.path(home.report / "index.html")
-        return dg.MaterializeResult(metadata={"path": path, "notice": notice(study), **tables.protocol, **small})
+        return dg.MaterializeResult(metadata={"path": path, "notice": notice(study), **tables.protocol, **figures})
 
     @dg.asset(
         key=asset_key("publishing.database"),
@@ -75,41 +75,45 @@ def assets(study: Study, home: Home, tables: TableAssets) -> list[dg.AssetsDefin
             "bytes": path.stat().st_size,
             **tables.protocol,
             "notice": notice(study),
-            **_so_far(context, warehouse),
+            **_run_summary(context, warehouse),
         }
         return dg.MaterializeResult(metadata=metadata)
 
     return [info, report, database]
 
 
-def _so_far(context: dg.AssetExecutionContext, warehouse: Warehouse) -> dict[str, Any]:
-    """Return a summary of the run for the UI: its steps, the tables that it wrote, its seconds, the checks that failed
-    (by table), and the number of findings of each verdict."""
-    so_far = context.instance.get_run_stats(context.run_id)
+def _run_summary(context: dg.AssetExecutionContext, warehouse: Warehouse) -> dict[str, Any]:
+    """Return a summary of the run so far for the UI.
+
+    It has the number of steps, tables written and seconds, the failed checks by table, and the number of findings by
+    verdict.
+    """
+    stats = context.instance.get_run_stats(context.run_id)
+    assert stats.start_time is not None  # noqa: S101 - the calling step is part of the run
     checked = context.instance.get_records_for_run(
         context.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION
     ).records
     evaluations = [record.event_log_entry.get_dagster_event().asset_check_evaluation_data for record in checked]
-    broken = [f"{each.asset_key.to_user_string()}: {each.check_name}" for each in evaluations if not each.passed]
+    failed = [f"{each.asset_key.to_user_string()}: {each.check_name}" for each in evaluations if not each.passed]
     verdicts: list[tuple[Any, ...]] = []
     if warehouse.exists("analysis.finding_verdicts"):
         verdicts = warehouse.read(
             "select verdict, count(*) from analysis.finding_verdicts group by verdict order by verdict"
         ).rows()
     return {
-        "steps done": so_far.steps_succeeded,
-        "steps failed": so_far.steps_failed,
-        "tables written": so_far.materializations,
-        "seconds so far": round(time.time() - so_far.start_time, 1),
-        "checks that did not hold": "\n".join(broken) or "none",
+        "steps done": stats.steps_succeeded,
+        "steps failed": stats.steps_failed,
+        "tables written": stats.materializations,
+        "seconds so far": round(time.time() - stats.start_time, 1),
+        "failed checks": "\n".join(failed) or "none",
         "findings": ", ".join(f"{count} {verdict}" for verdict, count in verdicts) or "not judged yet",
     }
 
 
-def _small(picture: Picture) -> str | dg.MarkdownMetadataValue:
-    """Return a figure for the UI, or its name if it is large: the UI keeps the metadata of every run."""
-    if picture.svg is None:
-        return f"not drawn: {picture.reason}"
-    if len(picture.svg) > _LARGE:
-        return f"figures/{picture.figure.name}.svg. {picture.alternative}"
-    return dg.MetadataValue.md(markdown_image(picture.svg, picture.alternative))
+def _figure_metadata(rendered: RenderedFigure) -> str | dg.MarkdownMetadataValue:
+    """Return a figure as metadata for the UI, or its file name and alternative text if it is large."""
+    if rendered.svg is None:
+        return f"not rendered: {rendered.reason}"
+    if len(rendered.svg) > _LARGE:
+        return f"figures/{rendered.figure.name}.svg. {rendered.alternative}"
+    return dg.MetadataValue.md(markdown_image(rendered.svg, rendered.alternative))

@@ -1,7 +1,7 @@
-"""The charts of the report: frames in, Altair charts out. Which rows they get is in figures.py.
+"""The charts of the report: functions from frames to Altair charts. The queries of their rows are in ``figures``.
 
-Categories stand at the axis by name, so that colour only repeats what is written; beside shares stand counts, which
-shares of few bugs need.
+Axes name the categories, so that no information is in colour alone, and shares have counts, because shares of few bugs
+would mislead otherwise.
 """
 
 from collections.abc import Sequence
@@ -15,19 +15,19 @@ if TYPE_CHECKING:
     import altair as alt
 
 _PALE = 0.35
-#: Under so many bugs a share says little.
+#: Shares of fewer bugs are pale.
 FEW = 10
 _STEPS = {"collected": "#c6dbef", "in scope": "#9ecae1", "with code": "#6baed6", "read by raters": "#2171b5",
           "bugs": "#D55E00"}  # fmt: skip
 
 
 def distribution(rows: pl.DataFrame, title: str, notes: Sequence[str]) -> "alt.TopLevelMixin":
-    """Bars of shares with 95% intervals and counts, one column per library; what the paper shows as diamonds.
+    """Return bars of shares with 95% intervals and counts, one column per library; the paper's shares are diamonds.
 
-    ``rows``: library, category, bugs, total, share, share_low, share_high, published (share or NULL), is_used; in the
-    order to show, all categories of the dimension.
+    ``rows`` are all categories of the dimension in display order: library, category, bugs, total, share, share_low,
+    share_high, published (share or NULL), is_used.
     """
-    import altair as alt  # noqa: PLC0415 - see drawing.py
+    import altair as alt  # noqa: PLC0415 - see chart_style
 
     colour_of = colours(rows["category"].unique(maintain_order=True).to_list())
     shown = rows.filter(pl.col("is_used")).with_columns(panel=pl.format("{}  ({})", "library", "total"))
@@ -57,9 +57,9 @@ def distribution(rows: pl.DataFrame, title: str, notes: Sequence[str]) -> "alt.T
 
 
 def relation(rows: pl.DataFrame, title: str, notes: Sequence[str]) -> "alt.TopLevelMixin":
-    """Root causes within each bug type as a heat map of shares with counts.
+    """Return a heat map of root causes within each bug type: shares with counts.
 
-    ``rows``: bug_type, root_cause, bugs, total, share; only bug types with bugs and root causes in use.
+    ``rows`` are the bug types with bugs and the root causes in use: bug_type, root_cause, bugs, total, share.
     """
     import altair as alt  # noqa: PLC0415
 
@@ -79,9 +79,9 @@ def relation(rows: pl.DataFrame, title: str, notes: Sequence[str]) -> "alt.TopLe
 
 
 def correlation(rows: pl.DataFrame, title: str, notes: Sequence[str]) -> "alt.TopLevelMixin":
-    """Pearson's correlation of libraries as a heat map, the printed one in brackets.
+    """Return a heat map of Pearson's correlation of libraries, with the printed one in brackets.
 
-    ``rows``: library_a, library_b (each pair both ways), pearson, published (NULL where the paper has none).
+    ``rows`` are library_a, library_b (each pair in both orders), pearson, published (NULL if the paper has none).
     """
     import altair as alt  # noqa: PLC0415
 
@@ -110,9 +110,10 @@ def correlation(rows: pl.DataFrame, title: str, notes: Sequence[str]) -> "alt.To
 
 
 def evolution(rows: pl.DataFrame, title: str, notes: Sequence[str]) -> "alt.TopLevelMixin":
-    """Squares whose area is a category's share of the year's bugs, a column per library; pale where these are few.
+    """Return squares whose area is a category's share of the year's bugs, one panel per library.
 
-    ``rows``: library, year, category, bugs, total, share, is_used; in the order to show.
+    Squares of years with fewer than :data:`FEW` bugs are pale. ``rows`` are in display order: library, year, category,
+    bugs, total, share, is_used.
     """
     import altair as alt  # noqa: PLC0415
 
@@ -149,9 +150,9 @@ def evolution(rows: pl.DataFrame, title: str, notes: Sequence[str]) -> "alt.TopL
 
 
 def funnel(rows: pl.DataFrame, title: str, notes: Sequence[str]) -> "alt.TopLevelMixin":
-    """Bars of what is left after each step, a panel per library.
+    """Return bars of the number of posts left after each selection step, one panel per library.
 
-    ``rows``: library, step, number; in the order to show.
+    ``rows`` are in display order: library, step, number.
     """
     import altair as alt  # noqa: PLC0415
 
@@ -173,14 +174,14 @@ def funnel(rows: pl.DataFrame, title: str, notes: Sequence[str]) -> "alt.TopLeve
 
 
 def against_published(rows: pl.DataFrame, title: str, notes: Sequence[str]) -> "alt.TopLevelMixin":
-    """Computed percents over published ones, a panel per printed table.
+    """Return a scatter plot of computed against published percents, one panel per printed table.
 
-    ``rows``: reference (as it is to be called), source, published, computed (percent), agreement (`as printed` or
+    ``rows`` are reference (title of the panel), source, published, computed (percent), agreement (`as printed` or
     `differs`).
     """
     import altair as alt  # noqa: PLC0415
 
-    top = max(rows["published"].max(), rows["computed"].max())
+    top = rows.select(pl.max_horizontal(pl.col("published", "computed").max())).item()
     scale_to_top = alt.Scale(domain=[0, top])
     base = alt.Chart(rows)
     line = base.mark_rule(color=SOFT, strokeDash=[4, 3]).encode(

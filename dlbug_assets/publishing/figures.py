@@ -1,7 +1,7 @@
-"""The figures: for each a query on the tables, a chart of its rows, and words for those who do not see it.
+"""The figures of the report: each has a query, a chart of its rows, and an alternative text.
 
-A figure shows what its query gives and nothing else, so that `dlbug sql` can give every number in it. One whose rows
-say nothing is not drawn, and says why.
+A figure shows the rows of its query and nothing else, so that `dlbug sql` returns every number in it. A figure without
+data is not rendered; the report states the reason instead.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -18,14 +18,16 @@ from dlbug_assets.publishing import charts
 if TYPE_CHECKING:
     import altair as alt
 
+# The alternative text of Figure 3 names this many bug types.
 _MOST_NAMED = 12
 
 
 @dataclass(frozen=True)
 class Figure:
-    """What a figure is: ``name`` of its files, ``label`` in the text, and how its rows become a picture.
+    """The definition of a figure: ``name`` of its files, ``label`` in the text, query and chart.
 
-    ``missing`` says why rows cannot be drawn, or None; ``words`` tells what is to be seen.
+    ``draw`` returns the chart of the query's rows, given title and notes. ``missing`` returns why the rows cannot be
+    shown, None if they can; ``describe`` returns the main points of the rows for the alternative text.
     """
 
     name: str
@@ -35,12 +37,12 @@ class Figure:
     query: str
     draw: Callable[[pl.DataFrame, str, Sequence[str]], "alt.TopLevelMixin"]
     missing: Callable[[pl.DataFrame], str | None]
-    words: Callable[[pl.DataFrame], str]
+    describe: Callable[[pl.DataFrame], str]
 
 
 @dataclass(frozen=True)
-class Picture:
-    """A figure as it came out: its SVG, or the reason why there is none."""
+class RenderedFigure:
+    """A figure as SVG with its alternative text, or the reason why it was not rendered."""
 
     figure: Figure
     svg: str | None
@@ -48,32 +50,38 @@ class Picture:
     reason: str | None = None
 
 
-def drawn(figure: Figure, rows: pl.DataFrame, notice: str | None = None) -> Picture:
-    """A figure of the rows of its query; ``notice`` is written into the picture, which may travel alone."""
+def render_figure(figure: Figure, rows: pl.DataFrame, notice: str | None = None) -> RenderedFigure:
+    """Return a figure of the rows of its query.
+
+    ``notice`` is written into the figure, because its files may be passed on without the report.
+    """
     reason = figure.missing(rows)
     if reason:
-        return Picture(figure, None, "", reason)
+        return RenderedFigure(figure, None, "", reason)
     notes = [*figure.notes, *([notice] if notice else [])]
-    alternative = f"{figure.title}. {figure.words(rows)}"
+    alternative = f"{figure.title}. {figure.describe(rows)}"
     chart = figure.draw(rows, figure.title, notes)
-    return Picture(figure, chart_style.svg(chart, figure.name, alternative), alternative)
+    return RenderedFigure(figure, chart_style.svg(chart, figure.name, alternative), alternative)
 
 
-def files(picture: Picture) -> Mapping[str, bytes]:
-    """The files of a picture by name: SVG, PNG (twice its size) and PDF; none where it was not drawn."""
-    if picture.svg is None:
+def files(rendered: RenderedFigure) -> Mapping[str, bytes]:
+    """Return the files of a figure by name: SVG, PNG (twice its size) and PDF; none if it was not rendered."""
+    if rendered.svg is None:
         return {}
+    name = rendered.figure.name
     return {
-        f"{picture.figure.name}.svg": picture.svg.encode(),
-        f"{picture.figure.name}.png": chart_style.png(picture.svg),
-        f"{picture.figure.name}.pdf": chart_style.pdf(picture.svg),
+        f"{name}.svg": rendered.svg.encode(),
+        f"{name}.png": chart_style.png(rendered.svg),
+        f"{name}.pdf": chart_style.pdf(rendered.svg),
     }
 
 
 def _distribution(number: int, dimension: str, title: str, printed: str) -> Figure:
-    """A distribution over categories on Stack Overflow, as the paper draws them; ``printed`` gives library, category
-    and percent of its figure."""
-    words = dimension.replace("_", " ")
+    """Return the figure of a distribution over categories on Stack Overflow.
+
+    ``printed`` is a query of the paper's figure: library, category, percent.
+    """
+    label = dimension.replace("_", " ")
     query = f"""
 select
     shown.library, shown.category, shown.bugs, shown.total, shown.share, shown.share_low, shown.share_high,
@@ -90,67 +98,68 @@ order by libraries.position nulls last, taxonomy.position"""
         f"Figure {number}",
         title,
         (
-            "Bars: share of the library's bugs, with its number and Wilson's 95% interval; the library's bugs in "
-            "brackets.",
-            "Diamonds: as in the paper, measured from its figure.",
+            "Bars: share of the library's bugs, with number and Wilson 95% interval; in brackets, the library's bugs.",
+            "Diamonds: the paper's shares, measured from its figure.",
         ),
         query.strip(),
         charts.distribution,
-        lambda rows: None if rows["bugs"].sum() else f"no Stack Overflow bug of this study has a label in {words}",
-        _leaders,
+        lambda rows: None if rows["bugs"].sum() else f"no Stack Overflow bug of this study has a label in {label}",
+        _describe_distribution,
     )
 
 
-def _leaders(rows: pl.DataFrame) -> str:
-    """The most frequent category of each library."""
-    told = []
+def _describe_distribution(rows: pl.DataFrame) -> str:
+    """Return the most frequent category of each library."""
+    sentences = []
     for library in rows["library"].unique(maintain_order=True):
         of_library = rows.filter(pl.col("library") == library)
         if not of_library["total"][0]:
-            told.append(f"{library}: no bugs")
+            sentences.append(f"{library}: no bugs")
             continue
         most = of_library.row(of_library["bugs"].arg_max(), named=True)
-        told.append(f"{library}: {most['category']} leads with {_percent(most['share'])}, {_of(most)}")
-    return "; ".join(told) + "."
+        sentences.append(f"{library}: {most['category']} leads with {_percent(most['share'])}, {_count(most)}")
+    return "; ".join(sentences) + "."
 
 
-def _strongest_relations(rows: pl.DataFrame) -> str:
+def _describe_relation(rows: pl.DataFrame) -> str:
     leading = rows.sort("bugs", descending=True, maintain_order=True).group_by("bug_type", maintain_order=True).first()
     return (
         "; ".join(
-            f"{row['bug_type']}: mostly {row['root_cause']}, {_of(row)}"
+            f"{row['bug_type']}: mostly {row['root_cause']}, {_count(row)}"
             for row in leading.head(_MOST_NAMED).iter_rows(named=True)
         )
         + "."
     )
 
 
-def _pairs(rows: pl.DataFrame) -> str:
+def _describe_correlation(rows: pl.DataFrame) -> str:
     once = rows.filter(pl.col("library_a") < pl.col("library_b")).sort("pearson", descending=True, nulls_last=True)
     return "; ".join(f"{row['library_a']} and {row['library_b']} {row['pearson']:.2f}" for row in once.to_dicts()) + "."
 
 
-def _courses(rows: pl.DataFrame) -> str:
-    """The two most frequent categories of all, from each library's first year to its last."""
+def _describe_evolution(rows: pl.DataFrame) -> str:
+    """Return the shares of the two most frequent categories in each library's first and last year."""
     most = rows.group_by("category").agg(pl.col("bugs").sum()).sort("bugs", "category", descending=[True, False])
-    told = []
+    sentences = []
     for category in most["category"].head(2):
         for library in rows["library"].unique(maintain_order=True):
-            course = rows.filter(pl.col("category") == category, pl.col("library") == library).sort("year")
-            first, last = course.row(0, named=True), course.row(-1, named=True)
-            told.append(f"{category} in {library}: {_of(first)} in {first['year']}, {_of(last)} in {last['year']}")
-    return "; ".join(told) + "."
+            years = rows.filter(pl.col("category") == category, pl.col("library") == library).sort("year")
+            first, last = years.row(0, named=True), years.row(-1, named=True)
+            sentences.append(
+                f"{category} in {library}: {_count(first)} in {first['year']}, {_count(last)} in {last['year']}"
+            )
+    return "; ".join(sentences) + "."
 
 
-def _steps(rows: pl.DataFrame) -> str:
-    told = []
+def _describe_funnel(rows: pl.DataFrame) -> str:
+    sentences = []
     for library in rows["library"].unique(maintain_order=True):
         steps = rows.filter(pl.col("library") == library).select("step", "number").rows()
-        told.append(f"{library}: " + ", ".join(f"{number} {step}" for step, number in steps))
-    return "; ".join(told) + "."
+        sentences.append(f"{library}: " + ", ".join(f"{number} {step}" for step, number in steps))
+    return "; ".join(sentences) + "."
 
 
-def _agreeing(rows: pl.DataFrame) -> str:
+def _describe_agreement(rows: pl.DataFrame) -> str:
     counts = rows.group_by("reference", maintain_order=True).agg(
         pl.len(), same=(pl.col("agreement") == "as printed").sum()
     )
@@ -161,7 +170,7 @@ def _percent(share: float) -> str:
     return f"{100 * share:.0f}%"
 
 
-def _of(row: Mapping[str, object]) -> str:
+def _count(row: Mapping[str, object]) -> str:
     return f"{row['bugs']} of {row['total']}"
 
 
@@ -192,9 +201,9 @@ order by libraries.position, list_position(['collected', 'in scope', 'with code'
         lambda rows: (
             None
             if rows["number"].sum()
-            else "the source of posts has only those with labelled bugs, so nothing was selected from more"
+            else "the source contains only posts with labelled bugs, so there was no selection"
         ),
-        _steps,
+        _describe_funnel,
     ),
     Figure(
         "kappa",
@@ -222,7 +231,7 @@ order by libraries.position, list_position(['collected', 'in scope', 'with code'
         "figure3",
         "Figure 3",
         "Root causes within each bug type, Stack Overflow",
-        ("Colour: share of the bug type's bugs. Numbers: bugs; of the type in brackets.",),
+        ("Colour: share of the bug type's bugs. Numbers: bugs; in brackets, bugs of the type.",),
         f"""
 select
     shown.bug_type, shown.root_cause, shown.bugs, shown.total, shown.share
@@ -235,7 +244,7 @@ order by types.position, causes.position
 """.strip(),
         charts.relation,
         lambda rows: None if rows.height else "no Stack Overflow bug has both a bug type and a root cause",
-        _strongest_relations,
+        _describe_relation,
     ),
     _distribution(
         4, "effect", "Effects on Stack Overflow", "select library, category, percent from reference.fig4_effect_so"
@@ -250,7 +259,7 @@ order by types.position, causes.position
         "figure6",
         "Figure 6",
         "Libraries correlated by bug type, Stack Overflow",
-        ("Pearson's r of the bug types' shares; in brackets as printed in the paper.",),
+        ("Pearson's r of the shares of bug types; in brackets, as printed in the paper.",),
         f"""
 with pairs as (
     select library_a, library_b, pearson from analysis.library_correlation
@@ -276,7 +285,7 @@ order by a.position, b.position
 """.strip(),
         charts.correlation,
         lambda rows: None if rows.height else "no two libraries have Stack Overflow bugs of several types",
-        _pairs,
+        _describe_correlation,
     ),
     _distribution(
         7,
@@ -289,7 +298,7 @@ order by a.position, b.position
         "Figure 9",
         "Bug types over the years, Stack Overflow",
         (
-            "Area of a square: share of the library's bugs in posts of that year; below, their number.",
+            "Area of a square: share of the library's bugs in posts of that year; below, the number of bugs.",
             f"Pale: the year has fewer than {charts.FEW} bugs.",
         ),
         f"""
@@ -304,13 +313,13 @@ order by libraries.position, taxonomy.position, shown.year
 """.strip(),
         charts.evolution,
         lambda rows: None if rows.height else "no Stack Overflow bug of this study has a date",
-        _courses,
+        _describe_evolution,
     ),
     Figure(
         "published",
         "Figure C",
         "Computed against printed",
-        ("One mark per printed share of Tables 2 to 4; on the line both are the same.",),
+        ("One mark per printed share of Tables 2 to 4; on the line, both are equal.",),
         """
 select
     replace(reference, 'table', 'Table ') as reference, source, library, category, published, computed,
@@ -321,6 +330,6 @@ order by reference, same_when_rounded desc, source, library, category
 """.strip(),
         charts.against_published,
         lambda rows: None if rows.height else "no printed share is of a library of this study",
-        _agreeing,
+        _describe_agreement,
     ),
 )

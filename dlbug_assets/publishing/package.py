@@ -1,8 +1,7 @@
-"""The replication package: what others need to check a study or to build on it, without what belongs to people.
+"""The replication package: what others need to check a study or to build on it, without personal data.
 
-Ids and links stand for texts: titles, bodies, messages, patches and remarks stay at home, as do the hashes of
-accounts. Raters are numbered. What is in it comes from the published database alone; the same database gives the same
-bytes.
+IDs and links replace texts: the package has no titles, bodies, messages, patches, comments or hashes of accounts, and
+raters are numbered. Its content comes from the published database only; the same database results in the same bytes.
 """
 
 import hashlib
@@ -24,23 +23,22 @@ from dlbug_assets.errors import DlbugError
 from dlbug_assets.layout import MODELS
 from dlbug_assets.privacy import redact_emails
 from dlbug_assets.protocol.study import Study
-from dlbug_assets.publishing.report import contents as report_contents
-from dlbug_assets.publishing.report import pictures
-from dlbug_assets.publishing.report_queries import ask_all
+from dlbug_assets.publishing.report import TEMPLATES, render_figures, report_files
+from dlbug_assets.publishing.report_queries import run_queries
 from dlbug_assets.warehouse.table_specs import TableSpec
 
-#: They quote what people wrote.
+#: Tables that quote what people wrote.
 LEFT_OUT_TABLES = ("labeling.rejected_labels", "stackoverflow.irregularities")
-#: Texts, which their authors have the rights in and may name people in, and what stands for accounts.
+#: Columns with texts, which are their authors' property and may name people, and with hashes of accounts.
 LEFT_OUT_COLUMNS = ("title", "body_html", "message", "patch_excerpt", "place", "comment", "owner_hash", "author_hash")
 _COLLECTED = ("stackoverflow", "github", "labeling")
-#: Where raters are named, alone or within a file's name or a reason.
-_NAMING = ("rater", "rater_1", "rater_2", "adjudicated_by", "file", "provenance", "undefined_reason")
+# Columns that name raters, alone or within a file name or a reason.
+_RATER_COLUMNS = ("rater", "rater_1", "rater_2", "adjudicated_by", "file", "provenance", "undefined_reason")
 
 PAPER = "10.1145/3338906.3338955"
 _MANIFEST = "manifest-sha256.txt"
 _CITED_LICENCE = "CC-BY-4.0"
-#: The earliest moment that a zip can hold: the same files are the same archive.
+# The earliest time that a zip file can store. With a fixed time, the same files result in the same archive.
 _ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
 
 _TYPES = {
@@ -57,22 +55,23 @@ _TYPES = {
 
 @dataclass(frozen=True)
 class Package:
-    """What goes into a package: ``ask`` answers a query on the published database of ``study``."""
+    """A replication package of ``study``; ``query`` returns the rows of a query on the published database."""
 
     study: Study
     specs: Mapping[str, TableSpec]
-    ask: Callable[[str], pl.DataFrame]
+    query: Callable[[str], pl.DataFrame]
     authors: Sequence[str] = ()
 
     def files(self) -> dict[str, bytes]:
-        """The files by their path in the package.
+        """Return the files by their path in the package.
 
-        Raises :class:`DlbugError` where the database is of another protocol than the study is now.
+        Raises :class:`DlbugError` if the database was computed with another protocol than the study has now, or does
+        not state which code computed it.
         """
-        info = dict(self.ask("from publishing.study_info").iter_rows())
+        info = dict(self.query("from publishing.study_info").iter_rows())
         if info["study_hash"] != self.study.hash:
             raise DlbugError(
-                f"the published database is of the protocol {info['study_hash'][:12]}, the study is now "
+                f"the published database was computed with protocol {info['study_hash'][:12]}, the study now has "
                 f"{self.study.hash[:12]}: run `dlbug run --study {self.study.name}` first"
             )
         if "code_digest" not in info:
@@ -81,27 +80,27 @@ class Package:
                 f"{self.study.name}` first"
             )
         tables = {name: self._table(spec) for name, spec in sorted(self.specs.items()) if name not in LEFT_OUT_TABLES}
-        made = {f"tables/{name}.csv": _csv(frame) for name, frame in tables.items()}
-        rows = {name: self._impersonal(frame) for name, frame in ask_all(self.ask).items()}
-        made |= {f"report/{name}": content for name, content in report_contents(rows, pictures(rows)).items()}
-        made |= {f"sql/{path.relative_to(MODELS)}": path.read_bytes() for path in sorted(MODELS.glob("*/*.sql"))}
-        made |= self._study_files()
-        made["requirements.txt"] = _requirements(info).encode()
-        made["datapackage.json"] = _json(self._data_package(tables, made))
-        made["CITATION.cff"] = yaml.safe_dump(self._citation(), sort_keys=False, allow_unicode=True).encode()
-        made[".zenodo.json"] = _json(self._zenodo())
-        made["README.md"] = self._readme(info, tables).encode()
-        made[_MANIFEST] = "".join(f"{_sha256(made[name])}  {name}\n" for name in sorted(made)).encode()
-        return dict(sorted(made.items()))
+        files = {f"tables/{name}.csv": _csv(frame) for name, frame in tables.items()}
+        rows = {name: self._pseudonymize(frame) for name, frame in run_queries(self.query).items()}
+        files |= {f"report/{name}": content for name, content in report_files(rows, render_figures(rows)).items()}
+        files |= {f"sql/{path.relative_to(MODELS)}": path.read_bytes() for path in sorted(MODELS.glob("*/*.sql"))}
+        files |= self._study_files()
+        files["requirements.txt"] = _requirements(info).encode()
+        files["datapackage.json"] = _json(self._data_package(tables, files))
+        files["CITATION.cff"] = yaml.safe_dump(self._citation(), sort_keys=False, allow_unicode=True).encode()
+        files[".zenodo.json"] = _json(self._zenodo())
+        files["README.md"] = self._readme(info, tables).encode()
+        files[_MANIFEST] = "".join(f"{_sha256(files[name])}  {name}\n" for name in sorted(files)).encode()
+        return dict(sorted(files.items()))
 
     @property
     def _is_released(self) -> bool:
-        """Whether the labels are those that the paper's authors released, which have terms of their own."""
+        """Whether the labels are from the authors' release, which has its own terms of use."""
         return self.study.sources.labels == "artifact"
 
     @property
-    def _people(self) -> dict[str, str]:
-        """Rater or adjudicator -> what the package calls them."""
+    def _pseudonyms(self) -> dict[str, str]:
+        """The name of each rater and adjudicator in the package."""
         labeling = self.study.labeling
         numbered = {rater: f"rater_{number}" for number, rater in enumerate(labeling.raters, start=1)}
         return numbered | ({labeling.adjudicator: "adjudicator"} if labeling.adjudicator else {})
@@ -117,49 +116,50 @@ class Package:
     def _table(self, spec: TableSpec) -> pl.DataFrame:
         kept = [name for name in spec.column_names if spec.schema not in _COLLECTED or name not in LEFT_OUT_COLUMNS]
         columns = ", ".join(f'"{name}"' for name in kept)
-        return self._impersonal(self.ask(f"select {columns} from {spec.table} order by all"))
+        return self._pseudonymize(self.query(f"select {columns} from {spec.table} order by all"))
 
-    def _impersonal(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """Without addresses in any text, and with numbers for raters."""
+    def _pseudonymize(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Redact e-mail addresses in all texts, and replace the names of raters by their pseudonyms."""
         texts = [name for name, dtype in frame.schema.items() if dtype == pl.String]
         frame = frame.with_columns(redact_emails(pl.col(name)) for name in texts)
-        people = self._people
-        if not people:
+        pseudonyms = self._pseudonyms
+        if not pseudonyms:
             return frame
-        names = re.compile(
-            r"\b(" + "|".join(map(re.escape, sorted(people, key=len, reverse=True))) + r")(?![A-Za-z0-9_])"
-        )
+        names = "|".join(map(re.escape, sorted(pseudonyms, key=len, reverse=True)))
+        pattern = re.compile(rf"\b({names})(?![A-Za-z0-9_])")
+
+        def pseudonymized(text: str) -> str:
+            return pattern.sub(lambda match: pseudonyms[match[1]], text)
+
         return frame.with_columns(
-            pl.col(name).map_elements(
-                lambda text: names.sub(lambda found: people[found[1]], text), return_dtype=pl.String, skip_nulls=True
-            )
+            pl.col(name).map_elements(pseudonymized, return_dtype=pl.String, skip_nulls=True)
             for name in texts
-            if name in _NAMING
+            if name in _RATER_COLUMNS
         )
 
     def _study_files(self) -> dict[str, bytes]:
-        """The protocol as TOML that runs, with raters numbered and paths that lead into the package."""
+        """Return the protocol as a study file that runs, with raters numbered and paths relative to the package."""
         protocol = self.study.model_dump(mode="json", exclude_none=True)
-        people = self._people
-        protocol["labeling"]["raters"] = [people[rater] for rater in self.study.labeling.raters]
+        pseudonyms = self._pseudonyms
+        protocol["labeling"]["raters"] = [pseudonyms[rater] for rater in self.study.labeling.raters]
         if self.study.labeling.adjudicator:
-            protocol["labeling"]["adjudicator"] = people[self.study.labeling.adjudicator]
+            protocol["labeling"]["adjudicator"] = pseudonyms[self.study.labeling.adjudicator]
         if self.study.sources.dump_path:
             protocol["sources"]["dump_path"] = Path(self.study.sources.dump_path).name
-        made = {}
+        files = {}
         extra = self.study.taxonomy.extra
         if extra:
             protocol["taxonomy"]["extra"] = "taxonomy_extra.csv"
-            made["taxonomy_extra.csv"] = extra.read_bytes()
-        made["study.toml"] = tomli_w.dumps(protocol).encode()
-        return made
+            files["taxonomy_extra.csv"] = extra.read_bytes()
+        files["study.toml"] = tomli_w.dumps(protocol).encode()
+        return files
 
-    def _data_package(self, tables: Mapping[str, pl.DataFrame], made: Mapping[str, bytes]) -> dict[str, Any]:
-        """A Frictionless Data Package (specs.frictionlessdata.io, version 1)."""
-        described = {
+    def _data_package(self, tables: Mapping[str, pl.DataFrame], files: Mapping[str, bytes]) -> dict[str, Any]:
+        """Return the descriptor of a Frictionless Data Package (specs.frictionlessdata.io, version 1)."""
+        descriptor: dict[str, Any] = {
             "name": f"dlbug-{self.study.name.replace('_', '-')}",
             "title": self._title,
-            "description": f"Every table of the study {self.study.name} but texts; see README.md.",
+            "description": f"Every table of the study {self.study.name}, without texts; see README.md.",
             "profile": "tabular-data-package",
             "version": self.study.hash[:12],
             "contributors": [{"title": name, "role": "author"} for name in self._creators],
@@ -167,12 +167,12 @@ class Package:
                          "path": f"https://doi.org/{PAPER}"}],
         }  # fmt: skip
         if not self._is_released:
-            described["licenses"] = [
+            descriptor["licenses"] = [
                 {"name": _CITED_LICENCE, "path": "https://creativecommons.org/licenses/by/4.0/"}
             ]  # fmt: skip
-        resources = [self._resource(self.specs[name], frame, made[f"tables/{name}.csv"])
+        resources = [self._resource(self.specs[name], frame, files[f"tables/{name}.csv"])
                      for name, frame in tables.items()]  # fmt: skip
-        return described | {"resources": resources}
+        return descriptor | {"resources": resources}
 
     @staticmethod
     def _resource(spec: TableSpec, frame: pl.DataFrame, content: bytes) -> dict[str, Any]:
@@ -202,7 +202,7 @@ class Package:
         }
 
     def _citation(self) -> dict[str, Any]:
-        """Citation File Format 1.2.0."""
+        """Return the citation in the Citation File Format 1.2.0."""
         cited = {
             "cff-version": "1.2.0",
             "message": "If you use this package, please cite it, and the study whose protocol it follows.",
@@ -232,7 +232,7 @@ class Package:
         return {
             "title": self._title,
             "upload_type": "dataset",
-            "description": f"<p>Tables, protocol and report of the study {self.study.name}, made by dlbug.</p>",
+            "description": f"<p>Tables, protocol and report of the study {self.study.name}, computed by dlbug.</p>",
             "creators": [{"name": name} for name in self._creators],
             "access_right": "open",
             "license": "other-at" if self._is_released else _CITED_LICENCE.lower(),
@@ -243,8 +243,8 @@ class Package:
 
     def _readme(self, info: Mapping[str, str], tables: Mapping[str, pl.DataFrame]) -> str:
         environment = jinja2.Environment(
-            autoescape=jinja2.select_autoescape(),  # not for Markdown
-            loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+            autoescape=jinja2.select_autoescape(),  # which leaves Markdown as it is
+            loader=jinja2.FileSystemLoader(TEMPLATES),
             trim_blocks=True,
             lstrip_blocks=True,
             undefined=jinja2.StrictUndefined,
@@ -266,36 +266,36 @@ class Package:
 
 
 def archive(name: str, files: Mapping[str, bytes]) -> bytes:
-    """The files as one zip, in a folder of this name."""
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as made:
-        for path, content in files.items():
+    """Return the files as one zip archive, in a folder of this name."""
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as zipped:
+        for path, data in files.items():
             entry = zipfile.ZipInfo(f"{name}/{path}", _ZIP_EPOCH)
             entry.external_attr = 0o644 << 16
             entry.compress_type = zipfile.ZIP_DEFLATED
-            made.writestr(entry, content)
-    return packed.getvalue()
+            zipped.writestr(entry, data)
+    return content.getvalue()
 
 
 def _requirements(info: Mapping[str, str]) -> str:
-    """Return the packages that computed a database in pip's format, from the rows of its publishing.study_info."""
+    """Return the packages that computed a database in pip's format, from its publishing.study_info."""
     not_packages = ("dlbug_version", "python_version")
     packages = [key for key in info if key.endswith("_version") and key not in not_packages]
-    head = f"# What computed the tables, beside dlbug {info['dlbug_version']}, with Python {info['python_version']}.\n"
+    head = f"# Computed by dlbug {info['dlbug_version']} on Python {info['python_version']} with these packages.\n"
     return head + "".join(f"{key.removesuffix('_version')}=={info[key]}\n" for key in packages)
 
 
 def _csv(frame: pl.DataFrame) -> bytes:
     lists = [name for name, dtype in frame.schema.items() if dtype == pl.List]
-    moments = [name for name, dtype in frame.schema.items() if dtype == pl.Datetime]
-    written = frame.with_columns(
+    times = [name for name, dtype in frame.schema.items() if dtype == pl.Datetime]
+    texts = frame.with_columns(
         *(
             pl.col(name).map_elements(lambda values: json.dumps(values.to_list()), return_dtype=pl.String)
             for name in lists
         ),
-        *(pl.col(name).dt.to_string("%Y-%m-%dT%H:%M:%SZ") for name in moments),
+        *(pl.col(name).dt.to_string("%Y-%m-%dT%H:%M:%SZ") for name in times),
     )
-    return written.write_csv().encode()
+    return texts.write_csv().encode()
 
 
 def _json(content: Mapping[str, Any]) -> bytes:

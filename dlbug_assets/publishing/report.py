@@ -1,6 +1,5 @@
-"""The report: a folder with one self-contained HTML page, the figures and the tables, made from rows of queries."""
+"""The report: a folder with one self-contained HTML page, figures and tables, rendered from the rows of queries."""
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from markupsafe import Markup
 
 from dlbug_assets.parallel import parallel_map
 from dlbug_assets.publishing import figures, tables
-from dlbug_assets.publishing.figures import FIGURES, Picture
+from dlbug_assets.publishing.figures import FIGURES, RenderedFigure
 from dlbug_assets.publishing.report_queries import QUERIES
 
 _MISSING = "-"
@@ -19,26 +18,26 @@ TEMPLATES = Path(__file__).parent / "templates"
 _P_SMALLEST = 0.001
 
 
-def pictures(rows: Mapping[str, pl.DataFrame]) -> list[Picture]:
-    """Every figure, drawn or with the reason why it is not, from the rows of :data:`contents.QUERIES`."""
+def render_figures(rows: Mapping[str, pl.DataFrame]) -> list[RenderedFigure]:
+    """Return every figure, from the rows of :data:`report_queries.QUERIES` by name."""
     notice = _notice(rows)
-    return [figures.drawn(figure, rows[figure.name], notice) for figure in FIGURES]
+    return [figures.render_figure(figure, rows[figure.name], notice) for figure in FIGURES]
 
 
-def contents(rows: Mapping[str, pl.DataFrame], drawn: Sequence[Picture]) -> dict[str, bytes]:
-    """The files of the report by their path within it."""
+def report_files(rows: Mapping[str, pl.DataFrame], rendered: Sequence[RenderedFigure]) -> dict[str, bytes]:
+    """Return the files of the report by their path within its folder."""
     notice = _notice(rows)
-    made = {"index.html": render(rows, drawn).encode()}
-    # What turns them into files leaves Python to the others meanwhile.
-    for files in parallel_map(figures.files, drawn):
-        made |= {f"figures/{name}": content for name, content in files.items()}
-    for table in tables.of_study(rows):
-        made |= {f"tables/{name}": content for name, content in tables.files(table, notice).items()}
-    return made
+    files = {"index.html": render_page(rows, rendered).encode()}
+    # The conversion to PNG and PDF releases the GIL.
+    for figure_files in parallel_map(figures.files, rendered):
+        files |= {f"figures/{name}": content for name, content in figure_files.items()}
+    for table in tables.paper_tables(rows):
+        files |= {f"tables/{name}": content for name, content in tables.files(table, notice).items()}
+    return files
 
 
-def render(rows: Mapping[str, pl.DataFrame], drawn: Sequence[Picture]) -> str:
-    """The page as HTML. Nothing is computed here: what it says is in the rows."""
+def render_page(rows: Mapping[str, pl.DataFrame], rendered: Sequence[RenderedFigure]) -> str:
+    """Return the page as HTML. Its numbers are those of the rows; the template computes none."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -46,33 +45,33 @@ def render(rows: Mapping[str, pl.DataFrame], drawn: Sequence[Picture]) -> str:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    environment.filters |= {"cell": _cell, "printed": _printed, "percent": _percent, "p": _p_value, "words": _words}
-    set_tables = {
-        table.name: {"table": table, "html": tables.html(table, is_beside=table.has_published)}
-        for table in tables.of_study(rows)
+    environment.filters |= {"cell": _cell, "printed": _printed, "percent": _percent, "p": _p_value, "spaced": _spaced}
+    table_markup = {
+        table.name: {"table": table, "html": tables.html(table, with_published=table.has_published)}
+        for table in tables.paper_tables(rows)
     }
     return environment.get_template("report.html.j2").render(
         **{name: frame.to_dicts() for name, frame in rows.items() if name not in {"info", "study"}},
         info=dict(rows["info"].iter_rows()),
         study=rows["study"].row(0, named=True),
         queries=QUERIES,
-        pictures={
-            # Drawn by us from escaped text: markup, not text.
-            picture.figure.name: {"picture": picture, "svg": None if picture.svg is None else Markup(picture.svg)}  # noqa: S704
-            for picture in drawn
+        figures={
+            # chart_style.svg escapes the text in it.
+            each.figure.name: {"rendered": each, "svg": None if each.svg is None else Markup(each.svg)}  # noqa: S704
+            for each in rendered
         },
-        tables=set_tables,
+        tables=table_markup,
     )
 
 
 def _notice(rows: Mapping[str, pl.DataFrame]) -> str | None:
-    """What must stand on everything of a synthetic study; None for one of real data."""
+    """Return the notice that marks everything of a synthetic study, None for a study of real data."""
     info = dict(rows["info"].iter_rows())
     return info["notice"] if info["is_synthetic"] == "true" else None
 
 
 def _cell(value: Any) -> str:
-    """A value for people: fractions with three digits after the point, a dash for what is not there."""
+    """Format a value: floats with three decimals, times to the minute (UTC), a dash for NULL."""
     if value is None:
         return _MISSING
     if isinstance(value, bool):
@@ -85,8 +84,7 @@ def _cell(value: Any) -> str:
 
 
 def _printed(value: float | None, reference: str) -> str:
-    """A number beside one of a printed table: P values with as many digits as there, percents with one after the point
-    where it is not 0."""
+    """Format a number for comparison with a printed one: P values with four decimals, percents with up to one."""
     if value is None:
         return _MISSING
     return f"{value:.4f}" if reference.endswith("_p") else f"{value:z.1f}".removesuffix(".0")
@@ -102,6 +100,6 @@ def _p_value(value: float | None) -> str:
     return f"<{_P_SMALLEST}" if value < _P_SMALLEST else f"{value:.3f}"
 
 
-def _words(name: str) -> str:
-    """A name of a table or column, as words."""
-    return re.sub(r"_", " ", name)
+def _spaced(name: str) -> str:
+    """Replace the underscores in the name of a column or dimension by spaces."""
+    return name.replace("_", " ")

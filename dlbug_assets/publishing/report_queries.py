@@ -1,6 +1,6 @@
-"""What the report tells, as queries: each number on the page is in the rows of one of these, and the page shows which.
+"""The queries of the report: each number on the page is in the rows of one of them, and the page shows which.
 
-`dlbug sql` answers them as they stand.
+`dlbug sql` runs them unchanged.
 """
 
 import re
@@ -13,7 +13,7 @@ from dlbug_assets.publishing.figures import FIGURES
 
 _IN_ORDER = "list_position(['is_bug', 'bug_type', 'root_cause', 'effect', 'stage', 'antipattern'], dimension)"
 
-_SAID = {
+_PAGE_QUERIES = {
     "info": "from publishing.study_info",
     "study": "from reference.study",
     "libraries": "select library, array_to_string(tags, ', ') as tags from reference.libraries order by position",
@@ -115,19 +115,19 @@ order by reference, category, library, source""",
     "repeats": "select * from analysis.repeats where labels > 0",
 }
 
-#: Name to query, of all that the page shows.
+#: All queries of the page by name.
 QUERIES = {
-    **{name: query.strip() for name, query in _SAID.items()},
+    **{name: query.strip() for name, query in _PAGE_QUERIES.items()},
     **tables.QUERIES,
     **{figure.name: figure.query for figure in FIGURES},
 }
 
-#: The tables that these read; the report waits for them.
+#: The tables that the queries read; the report depends on them.
 REPORT_TABLES = tuple(
     sorted({table for query in QUERIES.values() for table in re.findall(r"\b(?:from|join)\s+(\w+\.\w+)", query)})
 )
 
 
-def ask_all(ask: Callable[[str], pl.DataFrame]) -> Mapping[str, pl.DataFrame]:
-    """The rows of every query by its name; ``ask`` answers one."""
-    return {name: ask(query) for name, query in QUERIES.items()}
+def run_queries(query: Callable[[str], pl.DataFrame]) -> Mapping[str, pl.DataFrame]:
+    """Return the rows of every query by its name; ``query`` runs one."""
+    return {name: query(sql) for name, sql in QUERIES.items()}

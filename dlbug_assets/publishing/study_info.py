@@ -1,4 +1,4 @@
-"""What a published database says of itself."""
+"""Facts of a study, its sources and the code that computed it, as a published database states them."""
 
 import platform
 from datetime import datetime
@@ -12,12 +12,16 @@ SYNTHETIC_NOTICE = "SYNTHETIC: made up by the sample source; nothing here is a f
 
 
 def notice(study: Study) -> str:
-    """The line that heads everything shown of a study."""
+    """Return the line that marks whether a study's data are synthetic or real."""
     return SYNTHETIC_NOTICE if study.is_synthetic else "Computed from real data"
 
 
 def study_info(refreshes: pl.DataFrame, study: Study) -> pl.DataFrame:
-    """Return publishing.study_info: key, value; ``refreshes`` is publishing.corpus_refreshes (times UTC)."""
+    """Return publishing.study_info: key, value.
+
+    ``refreshes`` is publishing.corpus_refreshes. Times are UTC. Includes version, digest and commit of the code (the
+    commit only in a checkout) and the versions of the installed packages.
+    """
     refreshed: dict[str, datetime | None] = dict(refreshes.select("corpus", "last_refresh").iter_rows())
     commit = code_commit()
     info = {

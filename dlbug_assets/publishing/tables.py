@@ -1,7 +1,7 @@
-"""Tables 1 to 4 of the paper from this study's tables, as CSV, LaTeX and HTML, alone and beside what is printed.
+"""Tables 1 to 4 of the paper with this study's numbers, as CSV, LaTeX and HTML, alone and with the printed numbers.
 
-A cell knows its number, what the paper prints there and whether the two differ; how it is written is the format's
-business. Every number comes from the query that the table names.
+A cell contains its number, the printed one and whether the two differ; each format decides how to show them. Every
+number comes from the query of its table.
 """
 
 import csv
@@ -30,7 +30,7 @@ _LATEX = {
 
 @dataclass(frozen=True)
 class Cell:
-    """A number as text, what is printed in its place (None: nothing), and whether they differ."""
+    """A number as text, the printed number (None if there is none), and whether they differ."""
 
     computed: str
     published: str | None = None
@@ -39,7 +39,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Table:
-    """A table of numbers: ``groups`` are (title, number of columns) over ``columns``; a row is its name and cells."""
+    """A table of numbers: ``groups`` are (title, number of columns) above ``columns``; a row has a title and cells."""
 
     name: str
     label: str
@@ -51,6 +51,7 @@ class Table:
 
     @property
     def has_published(self) -> bool:
+        """Whether the paper prints any of the numbers."""
         return any(cell.published is not None for _, cells in self.rows for cell in cells)
 
 
@@ -59,7 +60,7 @@ _DIMENSIONS = {2: ("bug_type", "bug types"), 3: ("root_cause", "root causes"), 4
 
 
 def share_query(number: int) -> str:
-    """The query of Table 2, 3 or 4: a row per category, library and source, and one for each P value."""
+    """Return the query of Table 2, 3 or 4: one row per category, library and source, and one per P value."""
     dimension = _DIMENSIONS[number][0]
     return f"""
 with cells as (
@@ -86,15 +87,15 @@ order by taxonomy.position, libraries.position nulls last, sources.position""".s
 
 
 def dataset(rows: pl.DataFrame) -> Table:
-    """Table 1 from analysis.dataset_summary."""
+    """Return Table 1 from the rows of analysis.dataset_summary."""
     names = ("posts", "post_bugs", "commits", "commit_bugs")
 
     def cell(row: Mapping[str, int | None], name: str) -> Cell:
-        ours, theirs = row[name], row[f"published_{name}"]
+        computed, published = row[name], row[f"published_{name}"]
         return Cell(
-            _MISSING if ours is None else str(ours),
-            None if theirs is None else str(theirs),
-            None not in (ours, theirs) and ours != theirs,
+            _MISSING if computed is None else str(computed),
+            None if published is None else str(published),
+            None not in (computed, published) and computed != published,
         )
 
     return Table(
@@ -109,8 +110,11 @@ def dataset(rows: pl.DataFrame) -> Table:
 
 
 def shares(number: int, rows: pl.DataFrame) -> Table:
-    """Table 2, 3 or 4 from the rows of :func:`share_query`: percent of a library's and source's bugs, the P value
-    of the paper's test, and the number of bugs in the last row. Categories that nobody used or printed are left out."""
+    """Return Table 2, 3 or 4 from the rows of :func:`share_query`.
+
+    Cells are percents of the bugs of a library and source. The last column is the P value of the paper's test, the last
+    row the number of bugs. Categories that are neither used nor printed are left out.
+    """
     cells = {(row["category"], row["library"], row["source"]): row for row in rows.to_dicts()}
     totals = {
         (library, source): total
@@ -143,35 +147,39 @@ def shares(number: int, rows: pl.DataFrame) -> Table:
 
 
 def files(table: Table, notice: str | None) -> dict[str, bytes]:
-    """The files of a table by name: CSV, LaTeX and HTML, and the same three beside what is printed where anything
-    is; ``notice`` stands in captions."""
-    made = {}
-    for is_beside in (False, True) if table.has_published else (False,):
-        name = f"{table.name}_beside_published" if is_beside else table.name
+    """Return the files of a table by name: CSV, LaTeX and HTML, and the same with the printed numbers if there are any.
+
+    ``notice`` is added to the captions.
+    """
+    files = {}
+    for with_published in (False, True) if table.has_published else (False,):
+        name = f"{table.name}_beside_published" if with_published else table.name
         page = (
             f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(table.label)}</title></head>'
-            f"<body>\n{html(table, is_beside=is_beside, notice=notice)}\n</body></html>\n"
+            f"<body>\n{html(table, with_published=with_published, notice=notice)}\n</body></html>\n"
         )
-        made[f"{name}.csv"] = as_csv(table, is_beside=is_beside).encode()
-        made[f"{name}.tex"] = latex(table, is_beside=is_beside, notice=notice).encode()
-        made[f"{name}.html"] = page.encode()
-    return made
+        files[f"{name}.csv"] = as_csv(table, with_published=with_published).encode()
+        files[f"{name}.tex"] = latex(table, with_published=with_published, notice=notice).encode()
+        files[f"{name}.html"] = page.encode()
+    return files
 
 
-def as_csv(table: Table, *, is_beside: bool) -> str:
-    """A line per row of the table; beside what is printed, each column is followed by what is printed and `differs`
-    (true or false). Percents come without their sign. What is not there is empty."""
+def as_csv(table: Table, *, with_published: bool) -> str:
+    """Return the table as CSV. Percents have no percent sign, and missing values are empty.
+
+    With the printed numbers, each column is followed by the printed one and `differs` (true or false).
+    """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    over = [title for title, width in table.groups for _ in range(width)]
-    names = [f"{title} {column}".strip() for title, column in zip(over, table.columns, strict=True)]
-    beside = ("{}", "{}, published", "{}, differs")
-    writer.writerow(["", *(form.format(name) for name in names for form in (beside if is_beside else beside[:1]))])
+    titles = [title for title, width in table.groups for _ in range(width)]
+    names = [f"{title} {column}".strip() for title, column in zip(titles, table.columns, strict=True)]
+    suffixes = ("", ", published", ", differs") if with_published else ("",)
+    writer.writerow(["", *(f"{name}{suffix}" for name in names for suffix in suffixes)])
     for title, cells in table.rows:
         line = [title]
         for cell in cells:
             line.append(_bare(cell.computed))
-            if is_beside:
+            if with_published:
                 line += [_bare(cell.published or ""), str(cell.differs).lower()]
         writer.writerow(line)
     return text.getvalue()
@@ -181,25 +189,25 @@ def _bare(text: str) -> str:
     return "" if text == _MISSING else text.removesuffix("%")
 
 
-def html(table: Table, *, is_beside: bool, notice: str | None = None) -> Markup:
-    """The table as an HTML element. Beside what is printed, that stands in brackets and a difference is marked."""
+def html(table: Table, *, with_published: bool, notice: str | None = None) -> Markup:
+    """Return the table as an HTML element. Printed numbers are in brackets, and differences are marked."""
 
-    def written(cell: Cell) -> Markup:
-        if not is_beside or cell.published is None:
+    def cell_markup(cell: Cell) -> Markup:
+        if not with_published or cell.published is None:
             return Markup('<td class="n">{}</td>').format(cell.computed)
         mark = Markup(' <abbr title="differs">{}</abbr>').format(_DIFFERS) if cell.differs else ""
         return Markup('<td class="n{}">{} <small>[{}]</small>{}</td>').format(
             " differs" if cell.differs else "", cell.computed, cell.published, mark
         )
 
-    caption = _caption(table, is_beside=is_beside, notice=notice)
+    caption = _caption(table, with_published=with_published, notice=notice)
     groups = [
         Markup('<th class="g" colspan="{}" scope="colgroup">{}</th>').format(width, title)
         for title, width in table.groups
     ]
     columns = [Markup('<th class="n" scope="col">{}</th>').format(column) for column in table.columns]
     body = [
-        Markup('<tr><th scope="row">{}</th>{}</tr>').format(title, Markup("").join(map(written, cells)))
+        Markup('<tr><th scope="row">{}</th>{}</tr>').format(title, Markup("").join(map(cell_markup, cells)))
         for title, cells in table.rows
     ]
     return Markup(
@@ -208,40 +216,40 @@ def html(table: Table, *, is_beside: bool, notice: str | None = None) -> Markup:
     ).format(caption, Markup("").join(groups), Markup("").join(columns), Markup("\n").join(body))
 
 
-def latex(table: Table, *, is_beside: bool, notice: str | None) -> str:
-    """The table for a paper in two columns; needs the packages booktabs and graphicx.
+def latex(table: Table, *, with_published: bool, notice: str | None) -> str:
+    """Return the table for a two-column paper; it needs the packages booktabs and graphicx.
 
-    Tables of more than four columns span both columns of the page and shrink to their width.
+    Tables with more than four columns span both columns of the page and are scaled to their width.
     """
-    is_wide = len(table.columns) > 4  # noqa: PLR2004 - what fits a column of a paper
+    is_wide = len(table.columns) > 4  # noqa: PLR2004 - the number that fits into a column of a paper
     environment, width = ("table*", r"\textwidth") if is_wide else ("table", r"\columnwidth")
 
-    def written(cell: Cell) -> str:
-        if not is_beside or cell.published is None:
-            return escaped(cell.computed)
-        both = f"{escaped(cell.computed)} ({escaped(cell.published)})"
+    def cell_text(cell: Cell) -> str:
+        if not with_published or cell.published is None:
+            return escape_latex(cell.computed)
+        both = f"{escape_latex(cell.computed)} ({escape_latex(cell.published)})"
         return rf"\textbf{{{both}}}" if cell.differs else both
 
     first, rules, heads = 2, [], []
     for title, columns in table.groups:
-        heads.append(rf"\multicolumn{{{columns}}}{{c}}{{{escaped(title)}}}")
+        heads.append(rf"\multicolumn{{{columns}}}{{c}}{{{escape_latex(title)}}}")
         if title:
             rules.append(rf"\cmidrule(lr){{{first}-{first + columns - 1}}}")
         first += columns
-    name = f"{table.name}-beside" if is_beside else table.name
+    name = f"{table.name}-beside" if with_published else table.name
     lines = [
         rf"\begin{{{environment}}}[t]",
         r"\centering",
-        rf"\caption{{{escaped(_caption(table, is_beside=is_beside, notice=notice, mark='bold'))}}}",
+        rf"\caption{{{escape_latex(_caption(table, with_published=with_published, notice=notice, mark='bold'))}}}",
         rf"\label{{tab:dlbug-{name}}}",
         rf"\resizebox{{{width}}}{{!}}{{%",
         rf"\begin{{tabular}}{{@{{}}l{'r' * len(table.columns)}@{{}}}}",
         r"\toprule",
         f"& {' & '.join(heads)} " + r"\\",
         *rules,
-        f"& {' & '.join(map(escaped, table.columns))} " + r"\\",
+        f"& {' & '.join(map(escape_latex, table.columns))} " + r"\\",
         r"\midrule",
-        *(f"{escaped(title)} & {' & '.join(map(written, cells))} " + r"\\" for title, cells in table.rows),
+        *(f"{escape_latex(title)} & {' & '.join(map(cell_text, cells))} " + r"\\" for title, cells in table.rows),
         r"\bottomrule",
         r"\end{tabular}}",
         rf"\end{{{environment}}}",
@@ -249,18 +257,18 @@ def latex(table: Table, *, is_beside: bool, notice: str | None) -> str:
     return "\n".join(lines) + "\n"
 
 
-def escaped(text: str) -> str:
-    """Text as LaTeX shows it. What pdfLaTeX has no letter for is left to the document's encoding."""
-    return re.sub(r'[\\&%$#_{}~^<>|"≠]', lambda found: _LATEX[found[0]], text)
+def escape_latex(text: str) -> str:
+    """Escape text for LaTeX. Letters that pdfLaTeX lacks are left to the encoding of the document."""
+    return re.sub(r'[\\&%$#_{}~^<>|"≠]', lambda character: _LATEX[character[0]], text)
 
 
-def _caption(table: Table, *, is_beside: bool, notice: str | None, mark: str = _DIFFERS) -> str:
-    beside = f"; in brackets as the paper prints it, {mark} where it differs" if is_beside else ""
-    return f"{table.title}{beside}.{f' {notice}.' if notice else ''}"
+def _caption(table: Table, *, with_published: bool, notice: str | None, mark: str = _DIFFERS) -> str:
+    published = f"; in brackets, the printed number, {mark} if it differs" if with_published else ""
+    return f"{table.title}{published}.{f' {notice}.' if notice else ''}"
 
 
 def _percent(value: float | None) -> str:
-    """Whole percent, halves away from zero, as replication_diff rounds."""
+    """Format as whole percent, halves rounded away from zero as in analysis.replication_diff."""
     return _MISSING if value is None else f"{int(value + 0.5)}%"
 
 
@@ -268,8 +276,8 @@ def _p_value(value: float | None) -> str:
     return _MISSING if value is None else f"{value:.{_P_DECIMALS}f}"
 
 
-def of_study(rows: Mapping[str, pl.DataFrame]) -> Sequence[Table]:
-    """Tables 1 to 4 from the rows of their queries, by name."""
+def paper_tables(rows: Mapping[str, pl.DataFrame]) -> Sequence[Table]:
+    """Return Tables 1 to 4 from the rows of their queries, by name."""
     return (dataset(rows["table1"]), *(shares(number, rows[f"table{number}"]) for number in _DIMENSIONS))
 
 

@@ -160,7 +160,8 @@ def test_a_database_of_another_protocol_is_refused(sample, tmp_path):
     done = command(published.home.root, "package")
     assert done.returncode == 1
     now = load_study("sample").hash[:12]
-    assert f"the published database is of the protocol aaaaaaaaaaaa, the study is now {now}: run `dlbug" in done.stderr
+    message = f"the published database was computed with protocol aaaaaaaaaaaa, the study now has {now}: run `dlbug run"
+    assert message in done.stderr
     assert not published.home.package.exists()
 
 

@@ -44,7 +44,7 @@ def test_the_published_database_says_in_the_ui_what_its_run_came_to(sample):
     assert told["steps failed"] == 0
     assert stats.materializations - 2 <= told["tables written"] < stats.materializations
     assert told["seconds so far"] <= stats.end_time - stats.start_time + 0.1
-    assert told["checks that did not hold"] == "none"
+    assert told["failed checks"] == "none"
     counted = sample.query("select verdict, count(*) from analysis.finding_verdicts group by verdict order by verdict")
     assert told["findings"] == ", ".join(f"{count} {verdict}" for verdict, count in counted.rows())
 

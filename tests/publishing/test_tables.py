@@ -1,4 +1,4 @@
-"""Tables 1 to 4 as CSV, LaTeX and HTML, alone and beside what is printed."""
+"""Tables 1 to 4 as CSV, LaTeX and HTML, alone and with the printed numbers."""
 
 import csv
 import shutil
@@ -16,7 +16,7 @@ PDFLATEX = shutil.which("pdflatex")
 
 @pytest.fixture
 def study(small_study):
-    """Two libraries, of which one differs from what is printed in one cell and in the P value."""
+    """Return a study of two libraries, with one share and one P value that differ from the printed ones."""
     study = small_study("islam2019")
     study.count("effect", SO, "Caffe", {"Crash": 1, "Hang": 1})
     study.count("effect", GH, "Caffe", {"Crash": 3})
@@ -37,38 +37,38 @@ def study(small_study):
 
 
 def table(study, number):
-    return tables.of_study(study.rows())[number - 1]
+    return tables.paper_tables(study.rows())[number - 1]
 
 
 def lines(table, **options):
     return list(csv.reader(tables.as_csv(table, **options).splitlines()))
 
 
-def test_shares_stand_by_library_and_source_with_the_p_value_and_the_number_of_bugs(study):
-    assert lines(table(study, 4), is_beside=False) == [
+def test_shares_are_by_library_and_source_with_p_value_and_number_of_bugs(study):
+    assert lines(table(study, 4), with_published=False) == [
         ["", "Caffe SO", "Caffe GH", "Keras SO", "Keras GH", "P value"],
-        # 1 of 8 is 12.5 percent: halves go away from zero
+        # 1 of 8 is 12.5 percent: halves are rounded away from zero
         ["Crash", "50", "100", "13", "", "0.1235"],
         ["Hang", "50", "0", "88", "", ""],
         ["Bugs", "2", "3", "8", "0", ""],
     ]
 
 
-def test_beside_a_number_stands_what_is_printed_and_whether_it_differs(study):
-    crash = lines(table(study, 4), is_beside=True)[1]
+def test_numbers_are_followed_by_the_printed_ones_and_whether_they_differ(study):
+    crash = lines(table(study, 4), with_published=True)[1]
     assert crash == ["Crash", "50", "50", "false", "100", "", "false", "13", "12", "true", "", "", "false",
                      "0.1235", "0.5000", "true"]  # fmt: skip
 
 
-def test_what_the_source_does_not_say_is_empty_and_differs_from_nothing(study):
-    assert lines(table(study, 1), is_beside=True)[1] == [
+def test_missing_numbers_are_empty_and_do_not_differ(study):
+    assert lines(table(study, 1), with_published=True)[1] == [
         "Keras", "", "567", "false", "8", "8", "false", "3", "4", "true", "0", "", "false",
     ]  # fmt: skip
 
 
-def test_html_marks_a_difference_by_more_than_colour_and_escapes_names(study):
+def test_html_marks_differences_with_a_sign_and_escapes_names(study):
     study.put("analysis.effect_distribution", NASTY_ROW)
-    page = tables.html(table(study, 4), is_beside=True, notice="MADE UP")
+    page = tables.html(table(study, 4), with_published=True, notice="MADE UP")
     assert '<td class="n differs">13% <small>[12%]</small> <abbr title="differs">≠</abbr></td>' in page
     assert '<td class="n">50% <small>[50%]</small></td>' in page
     assert "&lt;b&gt;" in page
@@ -76,9 +76,9 @@ def test_html_marks_a_difference_by_more_than_colour_and_escapes_names(study):
     assert "MADE UP." in page
 
 
-def test_latex_marks_a_difference_in_bold_and_escapes_everything(study):
+def test_latex_marks_differences_in_bold_and_escapes_names(study):
     study.put("analysis.effect_distribution", NASTY_ROW)
-    source = tables.latex(table(study, 4), is_beside=True, notice=None)
+    source = tables.latex(table(study, 4), with_published=True, notice=None)
     assert r"\textbf{13\% (12\%)}" in source
     assert r"& 50\% (50\%) &" in source
     assert (
@@ -87,34 +87,35 @@ def test_latex_marks_a_difference_in_bold_and_escapes_everything(study):
     )
 
 
-def test_without_anything_printed_there_is_no_table_beside_it(study):
+def test_tables_without_printed_numbers_have_no_files_with_them(study):
     assert set(tables.files(table(study, 3), None)) == {"table3.csv", "table3.tex", "table3.html"}
     assert set(tables.files(table(study, 4), None)) == {
-        f"table4{beside}.{suffix}" for beside in ("", "_beside_published") for suffix in ("csv", "tex", "html")
+        f"table4{variant}.{suffix}" for variant in ("", "_beside_published") for suffix in ("csv", "tex", "html")
     }
 
 
-def test_a_wide_table_spans_both_columns_of_a_paper_and_a_narrow_one_does_not(study):
-    assert tables.latex(table(study, 4), is_beside=False, notice=None).startswith(r"\begin{table*}[t]")
-    assert tables.latex(table(study, 1), is_beside=False, notice=None).startswith(r"\begin{table}[t]")
+def test_only_wide_tables_span_both_columns(study):
+    assert tables.latex(table(study, 4), with_published=False, notice=None).startswith(r"\begin{table*}[t]")
+    assert tables.latex(table(study, 1), with_published=False, notice=None).startswith(r"\begin{table}[t]")
 
 
-@pytest.mark.skipif(PDFLATEX is None, reason="there is no pdflatex here: apt-get install texlive-latex-recommended")
-def test_latex_builds_every_table_into_a_paper_of_two_columns(study, tmp_path):
+@pytest.mark.skipif(PDFLATEX is None, reason="pdflatex is missing: apt-get install texlive-latex-recommended")
+def test_every_table_compiles_in_a_two_column_paper(study, tmp_path):
     study.put("analysis.effect_distribution", NASTY_ROW)
-    made = {name: content for one in tables.of_study(study.rows()) for name, content in
+    sources = {name: content for one in tables.paper_tables(study.rows()) for name, content in
             tables.files(one, "SYNTHETIC: 100% made up").items() if name.endswith(".tex")}  # fmt: skip
-    for name, content in made.items():
+    for name, content in sources.items():
         (tmp_path / name).write_bytes(content)
-    inputs = "".join(rf"\input{{{name}}}" for name in sorted(made))
+    inputs = "".join(rf"\input{{{name}}}" for name in sorted(sources))
     (tmp_path / "paper.tex").write_text(
         r"\documentclass[twocolumn]{article}\usepackage[T1]{fontenc}\usepackage{booktabs,graphicx}"
         rf"\begin{{document}}{inputs}\end{{document}}"
     )
+    assert PDFLATEX is not None
     built = subprocess.run(
         [PDFLATEX, "-interaction=nonstopmode", "-halt-on-error", "-no-shell-escape", "paper.tex"],
         cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120,
     )  # fmt: skip
     assert built.returncode == 0, built.stdout[-2000:]
     assert "Overfull" not in built.stdout
-    assert len(made) == 6
+    assert len(sources) == 6
