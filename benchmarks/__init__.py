@@ -1,1 +1,1 @@
-"""What `make bench` runs: dlbug beside what one would use instead, on the same input, results compared first."""
+"""Benchmarks: dlbug beside alternatives on the same input. Results are compared before any time counts."""

@@ -1,8 +1,7 @@
-# ruff: noqa: T201 - the table it prints is what it is for
-"""`python -m benchmarks`: every comparison, then one table, also as CSV and as a chart; `--quick`: smaller and
-once each.
+# ruff: noqa: T201 - its purpose is to print a table
+"""Run every comparison and print one table: `python -m benchmarks`, or with `--quick` once each on smaller inputs.
 
-Inputs that take their time to make are kept under DLBUG_HOME, and so are table and chart.
+The table is also written as CSV and as a chart under DLBUG_HOME, where inputs that are slow to generate are kept.
 """
 
 import argparse
@@ -17,34 +16,34 @@ from benchmarks.harness import PROJECT, ResultsDifferError, Row, SideFailedError
 
 
 def main(arguments: list[str]) -> int:
-    """Run them; returns the exit code: 1 where a side failed or results differ."""
+    """Run the comparisons and return the exit code: 1 if a side failed or results differ."""
     began = time.perf_counter()
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Every comparison, then one table.")
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Run the comparisons and print a table.")
     parser.add_argument("--quick", action="store_true", help="smaller inputs, once each, without the full run")
     is_quick = parser.parse_args(arguments).quick
-    sizes, chosen = (QUICK, quick_comparisons) if is_quick else (Sizes(), all_comparisons)
+    sizes, comparisons = (QUICK, quick_comparisons) if is_quick else (Sizes(), all_comparisons)
     kept = Path(os.environ.get("DLBUG_HOME") or PROJECT / "warehouse", "benchmarks")
     rows: list[Row] = []
     with tempfile.TemporaryDirectory(prefix="dlbug-bench-") as folder:
         try:
-            print("making the inputs", file=sys.stderr)
+            print("generating the inputs", file=sys.stderr)
             prepare(Path(folder), sizes)
-            for comparison in chosen(Path(folder), prepare_extraction(kept, sizes)):
-                print(f"{comparison.what} ...", file=sys.stderr)
+            for comparison in comparisons(Path(folder), prepare_extraction(kept, sizes)):
+                print(f"{comparison.task} ...", file=sys.stderr)
                 rows.append(compare(comparison))
         except (ResultsDifferError, SideFailedError) as error:
             print(f"error: {error}", file=sys.stderr)
             return 1
     print(table_text(rows))
-    print("Seconds are medians, the ratio is the median of the pairs' ratios; below 1 we are faster.")
+    print("Seconds are medians, the ratio is the median of the pairs' ratios; below 1, dlbug is faster.")
     table = kept / ("quick.csv" if is_quick else "benchmarks.csv")
     write_csv(table, rows)
-    from benchmarks.chart import ratio_chart  # noqa: PLC0415 - everything is measured
+    from benchmarks.chart import ratio_chart  # noqa: PLC0415 - after all measurements
 
     chart = table.with_suffix(".svg")
     chart.write_text(ratio_chart(rows), encoding="utf-8")
-    print(f"The same as CSV, and as a chart: {table}, {chart}")
-    print(f"Peak memory is that of a side's largest process. All of it took {time.perf_counter() - began:.0f} s.")
+    print(f"Table as CSV and as a chart: {table}, {chart}")
+    print(f"Peak memory is that of a side's largest process. Total time: {time.perf_counter() - began:.0f} s.")
     return 0
 
 

@@ -1,49 +1,47 @@
-"""What was measured as charts. Import it once everything is measured: it loads what draws."""
+"""Draw the measurements as charts. Import it after measuring: it loads the drawing libraries."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import altair as alt
 import polars as pl
 
-from benchmarks.growth import WHOLE_RUN
+from benchmarks.harness import WHOLE_RUN, Row, Run
 from dlbug_assets.chart_style import INK, SOFT, colours, scale, svg
 from dlbug_assets.layout import SCHEMAS
-
-if TYPE_CHECKING:
-    from benchmarks.growth import Run
-    from benchmarks.harness import Row
 
 _TENS = [10.0**power for power in range(-2, 7)]
 
 
-def ratio_chart(rows: Sequence["Row"]) -> str:
-    """Each comparison's ratio, ours to the other's, as SVG: left of the line we are faster, right of it slower."""
-    shown = pl.DataFrame({"what": [row.comparison.what for row in rows], "ratio": [row.ratio for row in rows]})
-    low, high = min(0.1, *shown["ratio"]), max(2.0, *shown["ratio"])
+def ratio_chart(rows: Sequence[Row]) -> str:
+    """Draw each comparison's ratio, ours to the other's, as SVG: dlbug is faster on the left of the line."""
+    ratios = pl.DataFrame({"task": [row.comparison.task for row in rows], "ratio": [row.ratio for row in rows]})
+    low, high = min(0.1, *ratios["ratio"]), max(2.0, *ratios["ratio"])
     x = alt.X(
         "ratio:Q",
         scale=alt.Scale(type="log", domain=[0.8 * low, 1.25 * high], nice=False),
         title="our time / the other's (logarithmic)",
     )
-    y = alt.Y("what:N", sort=None, title=None)
-    base = alt.Chart(alt.Data(values=shown.to_dicts()))
+    y = alt.Y("task:N", sort=None, title=None)
+    base = alt.Chart(alt.Data(values=ratios.to_dicts()))
     chart = alt.layer(
         base.mark_rule(color=SOFT, strokeWidth=2).encode(x=x, x2=alt.datum(1), y=y),
         base.mark_point(color=INK, filled=True, size=70, opacity=1).encode(x=x, y=y),
         base.mark_text(color=INK, dy=-10).encode(x=x, y=y, text=alt.Text("ratio:Q", format=".2f")),
         alt.Chart(alt.Data(values=[{}])).mark_rule(color=INK, strokeDash=[4, 3]).encode(x=alt.datum(1)),
-        title=alt.Title("Benchmarks", subtitle="Left of the line we are faster"),
+        title=alt.Title("Benchmarks", subtitle="Left of the line, dlbug is faster"),
         width=420,
         height=alt.Step(34),
     )
-    said = "; ".join(f"{what}: {ratio:.2f}" for what, ratio in shown.iter_rows())
-    return svg(chart, "benchmarks", f"Our time as a ratio of the other's. {said}")
+    text = "; ".join(f"{task}: {ratio:.2f}" for task, ratio in ratios.iter_rows())
+    return svg(chart, "benchmarks", f"Our time as a ratio of the other's. {text}")
 
 
-def growth_chart(runs: Sequence["Run"]) -> str:
-    """Processor seconds and peak memory of each step and of the whole run over the study's size, all logarithmic, as
-    SVG: a line for each step in the colour of its stage."""
+def growth_chart(runs: Sequence[Run]) -> str:
+    """Draw processor seconds and peak memory of each step and of the whole run over the study's size, as SVG.
+
+    All axes are logarithmic. Each step has a line in the colour of its stage.
+    """
     steps = [
         {"stage": step.group, "step": step.name, "factor": run.factor,
          "seconds": step.processor_seconds, "peak": step.peak_mib}
@@ -51,9 +49,9 @@ def growth_chart(runs: Sequence["Run"]) -> str:
         for step in (*run.steps, run.whole)
     ]  # fmt: skip
     chart = alt.hconcat(
-        _growth_of(runs, steps, "seconds", "processor seconds", "Time"),
-        _growth_of(runs, steps, "peak", "MiB at the peak", "Memory of the process"),
-        title=alt.Title("Steps by size of the study", subtitle="The dashed line grows as the size does"),
+        _growth_panel(runs, steps, "seconds", "processor seconds", "Time"),
+        _growth_panel(runs, steps, "peak", "MiB at the peak", "Memory of the process"),
+        title=alt.Title("Steps by size of the study", subtitle="The dashed line is proportional to the size"),
     )
     whole = "; ".join(
         f"{run.factor} times the size {run.whole.processor_seconds:.0f} s, {run.whole.peak_mib:.0f} MiB" for run in runs
@@ -61,11 +59,10 @@ def growth_chart(runs: Sequence["Run"]) -> str:
     return svg(chart, "growth", f"Processor seconds and memory of each step over the size. The whole run: {whole}")
 
 
-def _growth_of(
-    runs: Sequence["Run"], steps: Sequence[Mapping[str, Any]], measure: str, unit: str, title: str
-) -> alt.LayerChart:
-    """One measure of the steps, with a line from the whole run's last point down to where growth like the size's would
-    have begun."""
+def _growth_panel(
+    runs: Sequence[Run], steps: Sequence[Mapping[str, Any]], measure: str, unit: str, title: str
+) -> alt.LayerChart | alt.FacetChart:
+    """Draw one measure of the steps, with a guide through the whole run's last point that is linear in the size."""
     x = alt.X(
         "factor:Q",
         scale=alt.Scale(type="log"),

@@ -1,4 +1,4 @@
-"""What is compared with what. Standard library only (see harness.py): the work is in sides.py, a process each."""
+"""Define the comparisons. Standard library only (see harness.py): each side is a process (sides.py, extraction.py)."""
 
 import os
 import shutil
@@ -12,7 +12,7 @@ _MIB = 1024 * 1024
 
 @dataclass(frozen=True)
 class Sizes:
-    """How much input: rows of each of the three tables to publish, and rows of the frame to load."""
+    """Sizes of the inputs: rows of each of the three published tables, of the loaded frame and of the dump; commits."""
 
     published_rows: int = 120_000
     loaded_rows: int = 300_000
@@ -20,18 +20,18 @@ class Sizes:
     commits: int = 10_000
 
 
-#: For a look in between: `python -m benchmarks --quick`.
+#: For `python -m benchmarks --quick`.
 QUICK = Sizes(published_rows=30_000, loaded_rows=60_000, dump_rows=60_000, commits=1_500)
 
 
 def prepare(folder: Path, sizes: Sizes) -> None:
-    """Make the seeded inputs: working.duckdb (home/bench) to publish and frame.parquet to load."""
+    """Generate the seeded inputs: working.duckdb (in home/bench) to publish and frame.parquet to load."""
     rows = [str(sizes.published_rows), str(sizes.loaded_rows)]
     run_side(["benchmarks.sides", "prepare", str(folder), *rows], os.environ)
 
 
 def prepare_extraction(cache: Path, sizes: Sizes) -> Path:
-    """Make Posts.xml, posts.7z and repository in a folder of ``cache``, where they are not there yet; returns it."""
+    """Generate Posts.xml, posts.7z and repository in a folder of ``cache``, if missing; return the folder."""
     folder = cache / f"extraction-{sizes.dump_rows}-{sizes.commits}"
     folder.mkdir(parents=True, exist_ok=True)
     run_side(["benchmarks.extraction", "prepare_dump", str(folder), str(sizes.dump_rows)], os.environ)
@@ -40,7 +40,7 @@ def prepare_extraction(cache: Path, sizes: Sizes) -> Path:
 
 
 def warehouse_comparisons(folder: Path, rounds: int = 3) -> list[Comparison]:
-    """Those of the warehouse alone, on the inputs that :func:`prepare` left in the folder."""
+    """Return the comparisons of the warehouse, on the inputs of :func:`prepare` in the folder."""
     return [
         Comparison(
             "publish the working database",
@@ -60,7 +60,7 @@ def warehouse_comparisons(folder: Path, rounds: int = 3) -> list[Comparison]:
 
 
 def full_run(folder: Path) -> Comparison:
-    """The whole graph of the study `sample`, from nothing to its published database, process start included."""
+    """Return the comparison of whole runs of the study `sample`, including the start of the process."""
     return Comparison(
         "dlbug run --study sample",
         "the same definitions under Dagster's stock multiprocess executor",
@@ -71,29 +71,31 @@ def full_run(folder: Path) -> Comparison:
 
 
 def extraction_comparisons(folder: Path, rounds: int = 3) -> list[Comparison]:
-    """Those of dumps and histories, on the inputs that :func:`prepare_extraction` left in the folder. Where a program
-    for the other side is not installed, its comparison is left out."""
+    """Return the comparisons of dumps and histories, on the inputs of :func:`prepare_extraction` in the folder.
+
+    Leaves out the comparisons whose other side is not installed.
+    """
     dump, packed, repository = (str(folder / name) for name in ("Posts.xml", "posts.7z", "repository"))
     found = [
         Comparison(
             "questions and answers from a dump, beside lxml",
             "lxml's iterparse in one pass, the same rows to Parquet",
-            lambda: _extracted("dump_ours", dump, "posts"),
-            lambda: _extracted("dump_lxml", dump, "posts"),
+            lambda: _extraction("dump_ours", dump, "posts"),
+            lambda: _extraction("dump_lxml", dump, "posts"),
             rounds,
         ),
         Comparison(
-            "commits that fix, with files and lines, beside PyDriller",
+            "fix commits, with files and lines, beside PyDriller",
             "PyDriller's traverse_commits with the same titles",
-            lambda: _extracted("history_ours", repository, "changes"),
-            lambda: _extracted("history_pydriller", repository, "changes"),
+            lambda: _extraction("history_ours", repository, "changes"),
+            lambda: _extraction("history_pydriller", repository, "changes"),
             rounds,
         ),
         Comparison(
-            "commits that fix, with files and lines, beside git",
-            "`git diff-tree --stdin --numstat --no-renames` alone, handed the commits",
-            lambda: _extracted("history_ours", repository, "changes"),
-            lambda: _extracted("history_diff_tree", repository, "changes"),
+            "fix commits, with files and lines, beside git",
+            "`git diff-tree --stdin --numstat --no-renames` alone, given the commits",
+            lambda: _extraction("history_ours", repository, "changes"),
+            lambda: _extraction("history_diff_tree", repository, "changes"),
             rounds,
         ),
     ]
@@ -101,9 +103,9 @@ def extraction_comparisons(folder: Path, rounds: int = 3) -> list[Comparison]:
         found.append(
             Comparison(
                 "questions and answers from a dump, beside ripgrep",
-                "ripgrep for the delimited tags, lines written out, no answers, nothing parsed; questions are compared",
-                lambda: _extracted("dump_ours", dump, "numbers"),
-                lambda: _extracted("dump_ripgrep", dump, "numbers"),
+                "ripgrep for the delimited tags, writing lines, without answers or parsing; questions are compared",
+                lambda: _extraction("dump_ours", dump, "numbers"),
+                lambda: _extraction("dump_ripgrep", dump, "numbers"),
                 rounds,
             )
         )
@@ -111,9 +113,9 @@ def extraction_comparisons(folder: Path, rounds: int = 3) -> list[Comparison]:
         found.append(
             Comparison(
                 "questions and answers from a .7z",
-                "7zz unpacking it into nothing; the number of rows is compared",
-                lambda: _extracted("dump_ours", packed, "rows"),
-                lambda: _extracted("archive_bare", packed, "rows"),
+                "7zz unpacking it and discarding the output; the number of rows is compared",
+                lambda: _extraction("dump_ours", packed, "rows"),
+                lambda: _extraction("archive_bare", packed, "rows"),
                 rounds,
             )
         )
@@ -121,29 +123,29 @@ def extraction_comparisons(folder: Path, rounds: int = 3) -> list[Comparison]:
 
 
 def all_comparisons(folder: Path, extraction: Path) -> list[Comparison]:
-    """Every comparison of `make bench`."""
+    """Return the comparisons of `make bench`."""
     return [*warehouse_comparisons(folder), *extraction_comparisons(extraction), full_run(folder)]
 
 
 def quick_comparisons(folder: Path, extraction: Path) -> list[Comparison]:
-    """Those of `make bench-quick`: once each, without the full run."""
+    """Return the comparisons of `make bench-quick`: one round each, without the full run."""
     return [*warehouse_comparisons(folder, rounds=1), *extraction_comparisons(extraction, rounds=1)]
 
 
-def _extracted(task: str, source: str, compared: str) -> Outcome:
-    """One side of an extraction, with the part of what it came to that the other side has, too."""
+def _extraction(task: str, source: str, compared: str) -> Outcome:
+    """Run one side of an extraction; ``compared`` is the part of the result that the other side has, too."""
     _, peak, reply = run_side(["benchmarks.extraction", task, source], os.environ)
     return Outcome(reply["seconds"], peak, {compared: reply[compared]})
 
 
-def _side(folder: Path, task: str, side: str, made: Path) -> Outcome:
-    """One side in a process of its own. It times the task itself: imports and reading the input don't count."""
+def _side(folder: Path, task: str, side: str, database: Path) -> Outcome:
+    """Run one side in its own process, which times the task without imports and reading the input."""
     _, peak, reply = run_side(["benchmarks.sides", task, side, str(folder)], os.environ)
-    return Outcome(reply["seconds"], peak, _fingerprint(made), made.stat().st_size / _MIB)
+    return Outcome(reply["seconds"], peak, _fingerprint(database), database.stat().st_size / _MIB)
 
 
 def _run(home: Path, command: list[str]) -> Outcome:
-    """One full run in a fresh home; the clock is ours, from the start of the process to its end."""
+    """Run the study in an empty home, timed from the start of the process to its end."""
     shutil.rmtree(home, ignore_errors=True)
     environ = {key: value for key, value in os.environ.items() if key not in ("DAGSTER_HOME", "DLBUG_STUDY")}
     seconds, peak, _ = run_side(["benchmarks.sides", *command], environ | {"DLBUG_HOME": str(home)})

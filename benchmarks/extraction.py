@@ -1,7 +1,7 @@
-"""One side of a comparison of dumps or histories, as a process: `python -m benchmarks.extraction TASK ARGS... REPLY`.
+"""Run one side of a comparison of dumps or histories: `python -m benchmarks.extraction TASK ARGUMENTS... REPLY`.
 
-Like sides.py it does its task once and leaves a JSON object in the file REPLY: the seconds of the task, and what it
-came to, which is put into a form that can be compared when the clock has stopped.
+As in sides.py, it does its task once and writes a JSON object to the file REPLY: the seconds of the task, and its
+result. The result is brought into a comparable form after the clock has stopped.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ from benchmarks.dump_input import TAGS, write_dump
 
 _SEED = 20190826
 _PATTERN = r"(?i)(^|[^a-z])(bug|hot)?fix(es|ed|ing)?([^a-z]|$)"
-#: As keras' repository has them: some 500 files of 10 KB in 100 folders of folders, 4 of which a commit changes.
+#: As in Keras' repository: some 500 files of 10 KB in 100 nested folders, of which a commit changes 4 on average.
 _FILES = 500
 _LINES = 400
 _CHANGED = 7
@@ -30,7 +30,7 @@ _DELIMITED = [f"|{tag}|" for tag in TAGS]
 
 
 def prepare_dump(folder: str, rows: str) -> dict[str, Any]:
-    """Posts.xml and posts.7z, where they are not there yet."""
+    """Generate Posts.xml and posts.7z, if missing."""
     path, packed = Path(folder, "Posts.xml"), Path(folder, "posts.7z")
     if not path.exists():
         unfinished = path.with_suffix(".unfinished")
@@ -43,13 +43,13 @@ def prepare_dump(folder: str, rows: str) -> dict[str, Any]:
 
 
 def dump_ours(dump: str) -> dict[str, Any]:
-    """All questions with the tags and their answers, to Parquet."""
-    from dlbug_assets.stackoverflow.dump.extraction import extract  # noqa: PLC0415 - the other sides do without
+    """Extract all questions with the tags and their answers to Parquet."""
+    from dlbug_assets.stackoverflow.dump.extraction import extract  # noqa: PLC0415 - the other sides don't need it
 
     with tempfile.TemporaryDirectory(prefix="dlbug-bench-") as folder:
         folders = {tag: Path(folder, tag) for tag in TAGS}
-        for each in folders.values():
-            each.mkdir()
+        for own in folders.values():
+            own.mkdir()
         libraries = {tag: [tag] for tag in TAGS}
         began = time.perf_counter()
         reading = extract(
@@ -60,9 +60,9 @@ def dump_ours(dump: str) -> dict[str, Any]:
 
 
 def dump_lxml(dump: str) -> dict[str, Any]:
-    """The same by lxml's iterparse, in one pass: answers that stand before their question wait as they do with us."""
+    """Do the same with lxml's iterparse in one pass; as in ours, answers before their question are kept until then."""
     import polars as pl  # noqa: PLC0415
-    from lxml import etree  # noqa: PLC0415
+    from lxml import etree  # noqa: PLC0415  # pyright: ignore[reportAttributeAccessIssue] - C extension without stubs
 
     from dlbug_assets.stackoverflow.dump.extraction import DUMP_ANSWERS, DUMP_QUESTIONS  # noqa: PLC0415
 
@@ -84,7 +84,7 @@ def dump_lxml(dump: str) -> dict[str, Any]:
         questions: dict[str, list[dict[str, Any]]] = {tag: [] for tag in TAGS}
         answers: dict[str, list[dict[str, Any]]] = {tag: [] for tag in TAGS}
         homes: dict[int, list[tuple[str, int | None]]] = {}
-        waiting: list[dict[str, Any]] = []
+        early: list[dict[str, Any]] = []
 
         def place(answer: dict[str, Any]) -> None:
             for tag, accepted in homes.get(answer["post_id"], ()):
@@ -105,11 +105,11 @@ def dump_lxml(dump: str) -> dict[str, Any]:
                     )  # fmt: skip
             elif (parent := int(row.get("ParentId"))) in homes or parent > own:
                 answer = shared(row) | {"answer_id": own, "post_id": parent}
-                place(answer) if parent in homes else waiting.append(answer)
+                place(answer) if parent in homes else early.append(answer)
             row.clear()
             while row.getprevious() is not None:
                 del row.getparent()[0]
-        for answer in waiting:
+        for answer in early:
             place(answer)
         for tag in TAGS:
             Path(folder, tag).mkdir()
@@ -120,7 +120,7 @@ def dump_lxml(dump: str) -> dict[str, Any]:
 
 
 def dump_ripgrep(dump: str) -> dict[str, Any]:
-    """The lines that have one of the delimited tags anywhere, written out: no parsing, no answers."""
+    """Write the lines that contain one of the delimited tags, without parsing and without answers."""
     with tempfile.NamedTemporaryFile() as found:
         words = [argument for word in _DELIMITED for argument in ("-e", word)]
         began = time.perf_counter()
@@ -130,14 +130,14 @@ def dump_ripgrep(dump: str) -> dict[str, Any]:
         seconds = time.perf_counter() - began
         numbers = set()
         for line in Path(found.name).read_text(encoding="utf-8").splitlines():
-            tags = re.search(r' Tags="([^"]*)"', line)
-            if tags and any(word in tags.group(1) for word in _DELIMITED):
-                numbers.add(int(re.search(r' Id="(\d+)"', line).group(1)))
+            number, tags = re.search(r' Id="(\d+)"', line), re.search(r' Tags="([^"]*)"', line)
+            if number and tags and any(word in tags.group(1) for word in _DELIMITED):
+                numbers.add(int(number.group(1)))
         return {"seconds": seconds, "numbers": _digest(sorted(numbers))}
 
 
 def archive_bare(packed: str) -> dict[str, Any]:
-    """7zz alone, into nothing; its rows are counted afterwards."""
+    """Unpack with 7zz alone and discard the output; its rows are counted afterwards."""
     command = [str(shutil.which("7zz")), "e", "-so", "-bso0", "-bsp0", packed]
     began = time.perf_counter()
     subprocess.run(command, stdout=subprocess.DEVNULL, check=True)  # noqa: S603
@@ -148,7 +148,7 @@ def archive_bare(packed: str) -> dict[str, Any]:
 
 
 def prepare_history(folder: str, commits: str) -> dict[str, Any]:
-    """A repository of so many commits without merges, one in five of which fixes something."""
+    """Generate a repository with a number of commits, without merges; one in five is a fix."""
     path = Path(folder, "repository")
     if path.exists():
         return {}
@@ -159,8 +159,8 @@ def prepare_history(folder: str, commits: str) -> dict[str, Any]:
         ["git", f"--git-dir={unfinished}/.git", "fast-import", "--quiet"],  # noqa: S607
         stdin=subprocess.PIPE,
     ) as process:
-        for part in _commits(int(commits)):
-            process.stdin.write(part)
+        assert process.stdin  # noqa: S101 - a pipe
+        process.stdin.writelines(_commits(int(commits)))
     _run(["git", "-C", str(unfinished), "reset", "-q", "--hard"])
     _run(["git", "-C", str(unfinished), "repack", "-q", "-a", "-d"])
     unfinished.rename(path)
@@ -168,7 +168,7 @@ def prepare_history(folder: str, commits: str) -> dict[str, Any]:
 
 
 def _commits(count: int) -> Iterable[bytes]:
-    letters = random.Random(_SEED)  # noqa: S311 - made-up code, no secrets
+    letters = random.Random(_SEED)  # noqa: S311 - synthetic code, no secrets
     files = [[f"line {letters.random()}" for _ in range(_LINES)] for _ in range(_FILES)]
     for number in range(count):
         word = letters.choice(["Fix", "Add", "Refactor", "Update", "Document"])
@@ -185,7 +185,7 @@ def _commits(count: int) -> Iterable[bytes]:
 
 
 def history_ours(repository: str) -> dict[str, Any]:
-    """Titles first, then files and lines of the fixing commits alone."""
+    """Read the titles, then files and lines of the fix commits only."""
     from dlbug_assets.github.clones.git import Clone  # noqa: PLC0415
 
     pattern = re.compile(_PATTERN)
@@ -198,13 +198,13 @@ def history_ours(repository: str) -> dict[str, Any]:
 
 
 def history_pydriller(repository: str) -> dict[str, Any]:
-    """PyDriller, asked for the same."""
+    """Do the same with PyDriller."""
     from pydriller import Repository  # noqa: PLC0415
 
     pattern = re.compile(_PATTERN)
     began = time.perf_counter()
     found = [
-        (commit.hash, file.added_lines, file.deleted_lines, file.new_path)
+        (commit.hash, file.added_lines, file.deleted_lines, file.new_path or str(file.old_path))
         for commit in Repository(repository).traverse_commits()
         if pattern.search(commit.msg.split("\n", 1)[0])
         for file in commit.modified_files
@@ -214,15 +214,15 @@ def history_pydriller(repository: str) -> dict[str, Any]:
 
 
 def history_diff_tree(repository: str) -> dict[str, Any]:
-    """git diff-tree alone, handed the fixing commits."""
+    """Run git diff-tree alone, given the fix commits."""
     git = ["git", "-C", repository]
     titles = subprocess.run([*git, "log", "--format=%H %s"], capture_output=True, check=True, text=True)  # noqa: S603
-    hits = [line.split(" ", 1) for line in titles.stdout.splitlines()]
-    asked = "".join(f"{sha}\n" for sha, title in hits if re.search(_PATTERN, title))
+    commits = [line.split(" ", 1) for line in titles.stdout.splitlines()]
+    hits = "".join(f"{sha}\n" for sha, title in commits if re.search(_PATTERN, title))
     began = time.perf_counter()
     done = subprocess.run(  # noqa: S603
         [*git, "diff-tree", "--stdin", "--root", "-r", "--no-renames", "--numstat"],
-        input=asked, capture_output=True, check=True, text=True,
+        input=hits, capture_output=True, check=True, text=True,
     )  # fmt: skip
     seconds = time.perf_counter() - began
     found, sha = [], ""
@@ -236,7 +236,7 @@ def history_diff_tree(repository: str) -> dict[str, Any]:
 
 
 def _posts(folder: Path) -> dict[str, Any]:
-    """What stands in the Parquet files, whatever the order of the rows."""
+    """Return counts and digests of the Parquet files, independent of the order of rows."""
     import polars as pl  # noqa: PLC0415
 
     found: dict[str, Any] = {}

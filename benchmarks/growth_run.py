@@ -1,4 +1,4 @@
-"""The sample study at a factor of its size, as a process: `python -m benchmarks.growth_run FACTOR REPLY`."""
+"""Run the sample study at a factor of its size: `python -m benchmarks.growth_run FACTOR REPLY`."""
 
 import json
 import os
@@ -22,7 +22,7 @@ _MIB = 1024 * 1024
 
 
 def study_file(factor: int, folder: Path) -> Path:
-    """The study `sample` with so many times the posts and commits, all of which are labelled."""
+    """Write the study `sample` with ``factor`` times the posts and commits, all labelled; return the file."""
     content: dict[str, Any] = tomllib.loads(shipped_studies()["sample"].read_text(encoding="utf-8"))
     shipped = load_study("sample")
     content["study"]["name"] = _NAME
@@ -38,7 +38,11 @@ def study_file(factor: int, folder: Path) -> Path:
 
 
 def run(factor: int) -> dict[str, Any]:
-    """`dlbug run` in DLBUG_HOME: its steps with the seconds since 1970 of their start and end, in that order."""
+    """Run `dlbug run` in DLBUG_HOME.
+
+    Returns its steps by start (name, start and end in seconds since 1970), rows by table, and the published database in
+    MiB.
+    """
     home = Home.of(_NAME, os.environ)
     cli(["run", "--study", str(study_file(factor, home.folder.parent))], standalone_mode=False)
     with dg.DagsterInstance.from_config(str(home.dagster_home)) as instance:
@@ -46,6 +50,7 @@ def run(factor: int) -> dict[str, Any]:
             (str(step.step_key).replace("__", ".", 1), step.start_time, step.end_time)
             for record in instance.get_runs()
             for step in instance.get_run_step_stats(record.run_id)
+            if step.start_time is not None and step.end_time is not None
         ]
     with open_published(home) as connection:
         rows = _rows(connection)
@@ -66,7 +71,7 @@ def _rows(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
 if __name__ == "__main__":
     try:
         reply = run(int(sys.argv[1]))
-    except DlbugError as said:
-        # Which step failed, and why, stands above: a trace of where it was raised would push that out of sight.
-        sys.exit(f"error: {said}")
+    except DlbugError as error:
+        # The log above has the failed step and the reason: a traceback would hide it.
+        sys.exit(f"error: {error}")
     Path(sys.argv[2]).write_text(json.dumps(reply), encoding="utf-8")

@@ -1,6 +1,7 @@
-"""The measuring: both sides of a comparison in turn, their results compared before any time counts, one table.
+"""Measure both sides of a comparison in turn, compare their results before any time counts, and print one table.
 
-Standard library only: a child process inherits its parent's peak memory on Linux, so the parent has to stay small.
+This module only uses the standard library: a child process inherits its parent's peak memory on Linux, so the parent
+has to stay small.
 """
 
 import csv
@@ -18,12 +19,14 @@ from pathlib import Path
 from typing import Any
 
 PROJECT = Path(__file__).resolve().parent.parent
+#: The name of the whole run among its steps.
+WHOLE_RUN = "the whole run"
 _MIB = 1024 * 1024
 _LINES_OF_LOG = 30
 
 
 class ResultsDifferError(Exception):
-    """The two sides of a comparison did not come to the same result: their times mean nothing."""
+    """The two sides of a comparison have different results, so their times cannot be compared."""
 
 
 class SideFailedError(Exception):
@@ -31,8 +34,41 @@ class SideFailedError(Exception):
 
 
 @dataclass(frozen=True)
+class Step:
+    """A step of a run: seconds, processor seconds, and the peak memory of the process during the step in MiB."""
+
+    name: str
+    seconds: float
+    processor_seconds: float
+    peak_mib: float
+
+    @property
+    def group(self) -> str:
+        """The stage of the step; for the whole run, its name."""
+        return self.name.split(".", maxsplit=1)[0]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run of the study at a factor of its size: rows by table, the published database in MiB, and its steps."""
+
+    factor: int
+    rows: Mapping[str, int]
+    database_mib: float
+    whole: Step
+    steps: tuple[Step, ...]
+
+    @classmethod
+    def read(cls, text: str) -> "Run":
+        """Return a run from the JSON of its fields."""
+        fields: dict[str, Any] = json.loads(text)
+        steps = tuple(Step(**step) for step in fields.pop("steps"))
+        return cls(**{**fields, "whole": Step(**fields["whole"])}, steps=steps)
+
+
+@dataclass(frozen=True)
 class Outcome:
-    """One side, run once: seconds, peak memory of its largest process in MiB, result (table -> rows and hash)."""
+    """One run of one side: seconds, peak memory of its largest process in MiB, and the result to compare."""
 
     seconds: float
     peak_mib: float
@@ -42,10 +78,10 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two ways to do one thing. Each side is a function that does it once, from the same start."""
+    """Two ways to do one task; each side is a function that does it once, from the same initial state."""
 
-    what: str
-    other_is: str
+    task: str
+    other_description: str
     ours: Callable[[], Outcome]
     other: Callable[[], Outcome]
     rounds: int = 3
@@ -53,7 +89,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Row:
-    """A line of the table: the outcomes of both sides, round by round."""
+    """A row of the table: the outcomes of both sides, round by round."""
 
     comparison: Comparison
     ours: list[Outcome] = field(default_factory=list)
@@ -61,49 +97,49 @@ class Row:
 
     @property
     def ratio(self) -> float:
-        """Median of (our seconds / the other's) over the rounds: machines drift, pairs run in turn less so."""
+        """The median over the rounds of our seconds divided by the other's: pairs are less affected by drift."""
         return ratio([o.seconds for o in self.ours], [o.seconds for o in self.other])
 
 
 def median(values: Sequence[float]) -> float:
-    """The median; raises ValueError where there are no values."""
+    """Return the median; raises ValueError if there are no values."""
     if not values:
-        raise ValueError("no measurement, no median")
+        raise ValueError("no measurements to take the median of")
     return statistics.median(values)
 
 
 def ratio(ours: Sequence[float], other: Sequence[float]) -> float:
-    """Median of the ratios of pairs that ran one after the other; below 1 we are faster."""
+    """Return the median of the ratios of consecutive runs; below 1, dlbug is faster."""
     return median([a / b for a, b in zip(ours, other, strict=True)])
 
 
 def compare(comparison: Comparison) -> Row:
-    """Run ours, other, ours, other, ...; raises :class:`ResultsDifferError` at the first pair with unequal results."""
+    """Run both sides alternately; raises :class:`ResultsDifferError` at the first pair with different results."""
     row = Row(comparison)
     for _ in range(comparison.rounds):
         ours, other = comparison.ours(), comparison.other()
-        require_equal(comparison.what, ours.result, other.result)
+        require_equal(comparison.task, ours.result, other.result)
         row.ours.append(ours)
         row.other.append(other)
     return row
 
 
-def require_equal(what: str, ours: Mapping[str, Any], other: Mapping[str, Any]) -> None:
-    """Raises :class:`ResultsDifferError` naming the tables where the sides differ, or saying that there are none."""
+def require_equal(task: str, ours: Mapping[str, Any], other: Mapping[str, Any]) -> None:
+    """Raise :class:`ResultsDifferError` if the sides differ, naming the tables, or if there is nothing to compare."""
     if not ours and not other:
-        raise ResultsDifferError(f"{what}: neither side has a result, so there is nothing to compare")
+        raise ResultsDifferError(f"{task}: neither side has a result, nothing to compare")
     differing = [
         f"{key}: ours {ours.get(key, 'missing')}, the other {other.get(key, 'missing')}"
         for key in sorted({*ours, *other})
         if ours.get(key) != other.get(key)
     ]
     if differing:
-        raise ResultsDifferError(f"{what}: the results differ, so the times mean nothing. {'; '.join(differing)}")
+        raise ResultsDifferError(f"{task}: the results differ, so the times cannot be compared. {'; '.join(differing)}")
 
 
 def table_text(rows: Sequence[Row]) -> str:
-    """The table, then a line on each comparison: what the other side is, rounds, and the files' sizes."""
-    head = ("what", "ours", "the other", "ratio", "peak memory, ours / the other")
+    """Format the table, and below it a line per comparison: the other side, the rounds, and the files' sizes."""
+    head = ("task", "ours", "the other", "ratio", "peak memory, ours / the other")
     cells = [head, *(_cells(row) for row in rows)]
     widths = [max(len(line[column]) for line in cells) for column in range(len(head))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in cells]
@@ -113,7 +149,7 @@ def table_text(rows: Sequence[Row]) -> str:
 
 def _cells(row: Row) -> tuple[str, ...]:
     return (
-        row.comparison.what,
+        row.comparison.task,
         f"{median([o.seconds for o in row.ours]):.2f} s",
         f"{median([o.seconds for o in row.other]):.2f} s",
         f"{row.ratio:.2f}",
@@ -122,15 +158,16 @@ def _cells(row: Row) -> tuple[str, ...]:
 
 
 def _note(row: Row) -> str:
-    note = f"{row.comparison.what}: the other is {row.comparison.other_is}. Rounds: {len(row.ours)}, results equal."
-    sizes = [outcomes[-1].file_mib for outcomes in (row.ours, row.other)]
-    if None not in sizes:
-        note += f" Files: {sizes[0]:.0f} / {sizes[1]:.0f} MiB."
+    comparison, rounds = row.comparison, len(row.ours)
+    note = f"{comparison.task}: the other is {comparison.other_description}. Rounds: {rounds}, results equal."
+    ours, other = row.ours[-1].file_mib, row.other[-1].file_mib
+    if ours is not None and other is not None:
+        note += f" Files: {ours:.0f} / {other:.0f} MiB."
     return note
 
 
 def write_csv(path: Path, rows: Sequence[Row]) -> None:
-    """The table with a line per comparison: seconds are medians, ratio that of ours to the other's, peaks in MiB."""
+    """Write a line per comparison: medians in seconds, the ratio of ours to the other's, and peaks in MiB."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", encoding="utf-8", newline="") as file:
         table = csv.writer(file)
@@ -138,8 +175,8 @@ def write_csv(path: Path, rows: Sequence[Row]) -> None:
         for row in rows:
             seconds = (f"{median([o.seconds for o in side]):.4f}" for side in (row.ours, row.other))
             peaks = (f"{max(o.peak_mib for o in side):.0f}" for side in (row.ours, row.other))
-            what, other = row.comparison.what, row.comparison.other_is
-            table.writerow((what, other, len(row.ours), *seconds, f"{row.ratio:.4f}", *peaks))
+            task, other = row.comparison.task, row.comparison.other_description
+            table.writerow((task, other, len(row.ours), *seconds, f"{row.ratio:.4f}", *peaks))
 
 
 def run_side(
@@ -147,17 +184,16 @@ def run_side(
     environ: Mapping[str, str],
     watch: Callable[[int], AbstractContextManager[object]] = lambda _: nullcontext(),
 ) -> tuple[float, float, dict[str, Any]]:
-    """Run `python -m <arguments> REPLY` to its end; returns wall seconds, peak MiB, and the JSON it left in REPLY.
-    Meanwhile it is within what ``watch`` makes of its process id.
+    """Run `python -m <arguments> REPLY`; return wall-clock seconds, peak MiB, and the JSON that it wrote to REPLY.
 
-    The peak is of the largest process among the child and those it waited for, not their sum. Raises
-    :class:`SideFailedError` with the end of what it printed.
+    It runs within the context that ``watch`` returns for its process ID. The peak is that of the largest process among
+    the child and those it waited for, not their sum. Raises :class:`SideFailedError` with the end of its output.
     """
     with tempfile.TemporaryDirectory(prefix="dlbug-bench-") as folder:
         reply, log = Path(folder, "reply.json"), Path(folder, "log")
         with log.open("wb") as sink:
             began = time.perf_counter()
-            # A constant command with paths of our own.
+            # A constant command with our own paths.
             child = subprocess.Popen(  # noqa: S603
                 [sys.executable, "-m", *arguments, str(reply)],
                 cwd=PROJECT,
@@ -174,14 +210,14 @@ def run_side(
                 child.wait()
                 raise
             seconds = time.perf_counter() - began
-            # Popen is told, or it would wait for a process that is gone.
+            # Without its return code, Popen would wait for a process that has ended.
             child.returncode = os.waitstatus_to_exitcode(status)
         if child.returncode != 0 or not reply.is_file():
             tail = "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-_LINES_OF_LOG:])
-            raise SideFailedError(f"{' '.join(arguments)} ended with {child.returncode}:\n{tail}")
+            raise SideFailedError(f"{' '.join(arguments)} exited with {child.returncode}:\n{tail}")
         return seconds, mib_of_maxrss(usage.ru_maxrss), json.loads(reply.read_text(encoding="utf-8"))
 
 
 def mib_of_maxrss(maxrss: int, platform: str = sys.platform) -> float:
-    """ru_maxrss in MiB: Linux counts KiB, macOS bytes."""
+    """Return ru_maxrss in MiB: its unit is KiB on Linux and bytes on macOS."""
     return maxrss / _MIB if platform == "darwin" else maxrss / 1024

@@ -1,4 +1,4 @@
-"""The study `sample` as a Dagster project does it out of the box: a process per step."""
+"""Run the study `sample` with Dagster's stock multiprocess executor: a process per step."""
 
 import os
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from dlbug_assets.protocol.study import load_study
 
 
 def whole_graph() -> dg.JobDefinition:
-    """The job of the whole graph with the stock multiprocess executor; each step's process builds it anew."""
+    """Build the job of the whole graph with the stock multiprocess executor; each step's process builds it again."""
     ours = build_defs(load_study("sample"), os.environ)
     stock = dg.Definitions(
         assets=ours.assets,
@@ -27,7 +27,7 @@ def whole_graph() -> dg.JobDefinition:
 
 
 def execute(environ: Mapping[str, str]) -> None:
-    """Run it over all libraries in DLBUG_HOME; raises the first step's error where one fails."""
+    """Run the job for all libraries in DLBUG_HOME; raises the error of the first step that fails."""
     study = load_study("sample")
     tags = {
         "dagster/asset_partition_range_start": study.library_names[0],

@@ -1,6 +1,6 @@
-"""One side of one comparison, as a process: `python -m benchmarks.sides TASK ARGUMENTS... REPLY`.
+"""Run one side of a comparison: `python -m benchmarks.sides TASK ARGUMENTS... REPLY`.
 
-It does its task once and leaves a JSON object in the file REPLY: the seconds of the task, where it timed itself.
+It does its task once and writes a JSON object to the file REPLY: the seconds of the task, if it times itself.
 """
 
 import contextlib
@@ -24,14 +24,14 @@ _SEED = 20190826
 _VOCABULARY = 4000
 _TABLES = ("stackoverflow.raw_posts", "stackoverflow.raw_answers", "github.fix_commits")
 
-#: Columns that say when a run happened, and tables that do nothing else: no two runs agree on them.
+#: Columns with times of a run, and tables that only describe a run: they differ between runs.
 _TIMES = {"retrieved_at", "seen_at", "received_at", "adjudicated_at"}
-_RECORDS_OF_RUNS = {"publishing.study_info", "publishing.corpus_refreshes"}
+_RUN_TABLES = {"publishing.study_info", "publishing.corpus_refreshes"}
 
 _SPEC = TableSpec(
     "stackoverflow",
     "loaded",
-    "Posts made up for the benchmark",
+    "Synthetic posts for the benchmark",
     ("id",),
     (
         Column("id", "bigint", "Number of the post"),
@@ -50,20 +50,20 @@ _SPEC = TableSpec(
 
 
 def prepare(folder: str, published_rows: str, loaded_rows: str) -> dict[str, Any]:
-    """Make the inputs: a working database of three tables, and a frame as Parquet; the same rows on every machine."""
+    """Generate the inputs: a working database of three tables and a Parquet file; the same rows on every machine."""
     home = Home(Path(folder, "home"), "bench")
     home.folder.mkdir(parents=True)
-    with Warehouse(home, "benchmark", _ignore) as warehouse:
+    with Warehouse(home, "benchmark") as warehouse:
         for number, table in enumerate(_TABLES):
             warehouse.connection.execute(f"create table {table} as {_posts(int(published_rows), _SEED + number)}")
     frame = str(Path(folder, "frame.parquet"))
-    duckdb.sql(_posts(int(loaded_rows), _SEED + len(_TABLES))).write_parquet(frame)
+    duckdb.execute(f"copy ({_posts(int(loaded_rows), _SEED + len(_TABLES))}) to '{frame}' (format parquet)")
     return {}
 
 
 def _posts(rows: int, seed: int) -> str:
-    """Rows that look like posts: 90 words of a vocabulary of 4,000 and 192 characters of "code" that doesn't repeat."""
-    letters = random.Random(_SEED)  # noqa: S311 - made-up words, no secrets
+    """Return a query for rows like posts: 90 words of a vocabulary of 4,000 and 192 characters of unique "code"."""
+    letters = random.Random(_SEED)  # noqa: S311 - synthetic words, no secrets
     words = ["".join(letters.choices("etaoinshrdlucmfw", k=letters.randint(2, 11))) for _ in range(_VOCABULARY)]
     return f"""
         select i as id, ['Caffe', 'Keras', 'Tensorflow', 'Theano', 'Torch'][1 + (hash(i, {seed}) % 5)::int] as library,
@@ -78,10 +78,10 @@ def _posts(rows: int, seed: int) -> str:
 
 
 def publish(side: str, folder: str) -> dict[str, Any]:
-    """From an open working database to a copy on disk that others can open."""
+    """Publish an open working database as a copy on disk that other processes can open."""
     home = Home(Path(folder, "home"), "bench")
     if side == "ours":
-        with Warehouse(home, "benchmark", _ignore) as warehouse:
+        with Warehouse(home, "benchmark") as warehouse:
             warehouse.connection.execute("select 1")
             return _timed(warehouse.publish)
     target = Path(folder, "copied.duckdb")
@@ -97,7 +97,7 @@ def publish(side: str, folder: str) -> dict[str, Any]:
 
 
 def load(side: str, folder: str) -> dict[str, Any]:
-    """The frame into a file that doesn't exist yet, from connecting to closing."""
+    """Load the frame into a new file, timed from connecting to closing."""
     home = Home(Path(folder, "loading"), "bench")
     home.folder.mkdir(parents=True, exist_ok=True)
     target = home.working if side == "ours" else Path(folder, "loaded.duckdb")
@@ -105,12 +105,12 @@ def load(side: str, folder: str) -> dict[str, Any]:
     frame = pl.read_parquet(Path(folder, "frame.parquet"))
 
     def ours() -> None:
-        with Warehouse(home, "benchmark", _ignore) as warehouse:
+        with Warehouse(home, "benchmark") as warehouse:
             if not warehouse.replace(_SPEC, frame).accepted:
-                raise ValueError("the benchmark's rows break the benchmark's checks")
+                raise ValueError("the benchmark's rows violate the benchmark's checks")
 
     def other() -> None:
-        # Statement by statement what DuckDBPolarsIOManager executes: clean-up, then its type handler's output.
+        # The statements that DuckDBPolarsIOManager executes: clean-up, then its type handler's output.
         with duckdb.connect(str(target)) as connection:
             with contextlib.suppress(duckdb.CatalogException):
                 connection.execute("delete from stackoverflow.loaded")
@@ -124,7 +124,7 @@ def load(side: str, folder: str) -> dict[str, Any]:
 
 
 def dlbug_run() -> dict[str, Any]:
-    """`dlbug run --study sample`, in DLBUG_HOME."""
+    """Run `dlbug run --study sample` in DLBUG_HOME."""
     from dlbug_assets.cli.main import cli  # noqa: PLC0415 - imports Dagster, as the command does
 
     cli(["run", "--study", "sample"], standalone_mode=False)
@@ -132,7 +132,7 @@ def dlbug_run() -> dict[str, Any]:
 
 
 def multiprocess_run() -> dict[str, Any]:
-    """The same job in the same kind of instance, a process per step."""
+    """Run the same job in the same kind of instance, with a process per step."""
     from benchmarks.multiprocess import execute  # noqa: PLC0415 - Dagster
 
     execute(os.environ)
@@ -140,7 +140,7 @@ def multiprocess_run() -> dict[str, Any]:
 
 
 def fingerprint(database: str) -> dict[str, Any]:
-    """Table -> its number of rows and the sum of their hashes, whatever their order, without times of runs."""
+    """Return each table's number of rows and sum of row hashes, independent of order and without times of runs."""
     with duckdb.connect(database, read_only=True) as connection:
         columns: dict[str, list[str]] = {}
         for table, column in connection.execute(
@@ -149,13 +149,13 @@ def fingerprint(database: str) -> dict[str, Any]:
         ).fetchall():
             columns.setdefault(table, []).append(column)
         return {
-            table: _counted(connection, table, [name for name in names if name not in _TIMES])
+            table: _count_and_hash(connection, table, [name for name in names if name not in _TIMES])
             for table, names in columns.items()
-            if table not in _RECORDS_OF_RUNS
+            if table not in _RUN_TABLES
         }
 
 
-def _counted(connection: duckdb.DuckDBPyConnection, table: str, columns: list[str]) -> list[str]:
+def _count_and_hash(connection: duckdb.DuckDBPyConnection, table: str, columns: list[str]) -> list[str]:
     names = ", ".join(f'"{name}"' for name in columns)
     row = connection.execute(f"select count(*), sum(hash({names})::hugeint) from {table}").fetchall()[0]
     return [str(value) for value in row]
@@ -165,10 +165,6 @@ def _timed(work: Callable[[], object]) -> dict[str, Any]:
     began = time.perf_counter()
     work()
     return {"seconds": time.perf_counter() - began}
-
-
-def _ignore(_: str) -> None:
-    """Nobody waits for the lease of a benchmark."""
 
 
 _TASKS: dict[str, Callable[..., dict[str, Any]]] = {

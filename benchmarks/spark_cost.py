@@ -1,8 +1,8 @@
-"""What reading a dump on Spark costs beside reading it here: `python -m benchmarks.spark_cost [FOLDER]`.
+"""Measure the cost of reading a dump on Spark and on one machine: `python -m benchmarks.spark_cost [FOLDER]`.
 
-Both read the same two dumps that were made up, a small and a large one, in turn, three times each; of every pair of
-times the least counts. A straight line through them gives what is fixed and what each gigabyte takes, as seconds of
-processors: on a machine with other work to do, the clock says little. It needs what `make test-cluster` installs.
+Both read a small and a large synthetic dump, alternating, three times each; the minimum counts. A straight line through
+the two sizes gives the fixed cost and the cost per gigabyte, in processor seconds, because wall-clock time depends on
+other programs. It needs the requirements of `make test-cluster`.
 """
 
 import json
@@ -12,7 +12,9 @@ import sys
 import tempfile
 import time
 from datetime import date
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from benchmarks.dump_input import TAGS, write_dump
 
@@ -23,50 +25,56 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def main(folder: Path) -> None:
-    """Measure, and say the cost model."""
-    sizes, seconds = [], {"here": [], "on Spark": []}
+    """Measure both ways and print their costs."""
+    sizes, seconds = [], {"one machine": [], "Spark": []}
     for rows in _ROWS:
         path = folder / f"{rows}" / "Posts.xml"
         path.parent.mkdir(exist_ok=True)
         write_dump(path, rows)
         sizes.append(path.stat().st_size / 1e9)
-        measured = [{way: _measured(path, way) for way in seconds} for _ in range(_REPEATS)]
-        if len({json.dumps(each["found"]) for pair in measured for each in pair.values()}) > 1:
-            sys.exit(f"the two ways do not find the same: {measured}")
-        for way, found in seconds.items():
-            found.append(min(pair[way]["processor"] for pair in measured))
+        measured = [{way: _measure(path, way) for way in seconds} for _ in range(_REPEATS)]
+        if len({json.dumps(result["counts"]) for pair in measured for result in pair.values()}) > 1:
+            sys.exit(f"the results differ: {measured}")
+        for way, minima in seconds.items():
+            minima.append(min(pair[way]["processor"] for pair in measured))
             clock = min(pair[way]["clock"] for pair in measured)
-            print(f"{sizes[-1]:.3f} GB {way}: {found[-1]:.1f} s of processors, {clock:.1f} s by the clock")  # noqa: T201
+            print(f"{sizes[-1]:.3f} GB {way}: {minima[-1]:.1f} processor seconds, {clock:.1f} s wall-clock time")  # noqa: T201
     for way, (small, large) in seconds.items():
         slope = (large - small) / (sizes[1] - sizes[0])
         print(f"{way}: {small - slope * sizes[0]:.1f} s + {slope:.1f} s per GB")  # noqa: T201
 
 
-def _measured(path: Path, way: str) -> dict[str, float]:
-    code = f"from benchmarks.spark_cost import reading; reading({str(path)!r}, {way!r})"
+def _measure(path: Path, way: str) -> dict[str, Any]:
+    code = f"from benchmarks.spark_cost import read; read({str(path)!r}, {way!r})"
     done = subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.PIPE)  # noqa: S603
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def reading(path: str, way: str) -> None:
-    """Read a dump, in a process that does nothing else; the last line said is what it took."""
-    from dlbug_assets.stackoverflow.dump import extraction, on_spark  # noqa: PLC0415 - a part of what it takes
+def read(path: str, way: str) -> None:
+    """Read a dump in a process of its own; print processor and wall-clock seconds and the counts as JSON, last."""
+    from dlbug_assets.stackoverflow.dump import extraction, on_spark  # noqa: PLC0415 - part of the cost
 
-    extract, options = (extraction.extract, {}) if way == "here" else (on_spark.extract, {"address": _ADDRESS})
-    scope = {"min_score": 6, "created_from": date(2010, 1, 1), "created_until": None}
+    extract = extraction.extract if way == "one machine" else partial(on_spark.extract, address=_ADDRESS)
     with tempfile.TemporaryDirectory() as out:
         folders = {tag: Path(out, tag) for tag in TAGS}
         for folder in folders.values():
             folder.mkdir()
         began = time.perf_counter()
-        found = extract(Path(path), {tag: [tag] for tag in TAGS}, folders, **scope, **options)
+        result = extract(
+            Path(path),
+            {tag: [tag] for tag in TAGS},
+            folders,
+            min_score=6,
+            created_from=date(2010, 1, 1),
+            created_until=None,
+        )
         clock = time.perf_counter() - began
-    counts = [found.rows, *found.questions.values(), *found.answers.values()]
-    print(json.dumps({"processor": _processor(), "clock": clock, "found": counts}))  # noqa: T201
+    counts = [result.rows, *result.questions.values(), *result.answers.values()]
+    print(json.dumps({"processor": _processor_seconds(), "clock": clock, "counts": counts}))  # noqa: T201
 
 
-def _processor() -> float:
-    """What this process, and those that it started, took of processors; Spark's Java still runs."""
+def _processor_seconds() -> float:
+    """Return the processor seconds of this process and its children, including Spark's Java, which still runs."""
     taken = sum(os.times()[:4])
     for status in Path("/proc").glob("[0-9]*/stat"):
         fields = status.read_text(errors="replace").rpartition(")")[2].split()
@@ -79,5 +87,5 @@ if __name__ == "__main__":
     if len(sys.argv) > 1:
         main(Path(sys.argv[1]))
     else:
-        with tempfile.TemporaryDirectory() as made:
-            main(Path(made))
+        with tempfile.TemporaryDirectory() as folder:
+            main(Path(folder))
