@@ -1,4 +1,4 @@
-"""What Dagster sees: a snapshot of keys, dependencies, checks and jobs; and what a violated check stops."""
+"""The definitions that Dagster loads: a snapshot of assets, checks and jobs, and the effect of a violated check."""
 
 import dataclasses
 import json
@@ -17,13 +17,13 @@ from dlbug_assets.definitions import build_defs
 from dlbug_assets.layout import SCHEMAS
 from dlbug_assets.protocol.study import load_study, shipped_studies
 from dlbug_assets.warehouse.database import Warehouse
-from dlbug_assets.warehouse.rows import Part
+from dlbug_assets.warehouse.rows import PartitionRows
 from dlbug_assets.warehouse.table_specs import load_specs
 
 SPECS = load_specs()
 SNAPSHOT = Path(__file__).parent / "definitions.json"
 
-#: The tables that users rely on, whatever else there is.
+#: The tables that users rely on.
 CONTRACT = """
 stackoverflow.raw_posts stackoverflow.raw_answers stackoverflow.candidate_posts
 github.repositories github.fix_commits github.sampled_commits
@@ -42,7 +42,7 @@ def definitions(tmp_path_factory) -> dg.Definitions:
     return build_defs(load_study("sample"), {"DLBUG_HOME": str(tmp_path_factory.mktemp("home"))})
 
 
-def described(definitions: dg.Definitions) -> dict[str, object]:
+def snapshot_of(definitions: dg.Definitions) -> dict[str, object]:
     graph = definitions.resolve_asset_graph()
     assets = {
         spec.key.to_user_string(): {
@@ -58,19 +58,20 @@ def described(definitions: dg.Definitions) -> dict[str, object]:
 
 
 def test_the_definitions_are_those_of_the_snapshot(definitions):
-    found = described(definitions)
+    found = snapshot_of(definitions)
     if os.environ.get("DLBUG_WRITE_SNAPSHOT"):
         SNAPSHOT.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     assert found == json.loads(SNAPSHOT.read_text(encoding="utf-8")), (
-        "the graph changed; if it was meant to, write the snapshot anew with DLBUG_WRITE_SNAPSHOT=1"
+        "the graph changed; if that is intended, update the snapshot with DLBUG_WRITE_SNAPSHOT=1"
     )
 
 
 @pytest.mark.slow
 def test_they_load_with_warnings_as_errors():
     program = (
-        "import os; from dlbug_assets.definitions import build_defs; from dlbug_assets.protocol.study import load_study; "
-        "import dagster as dg; dg.Definitions.validate_loadable(build_defs(load_study('sample'), os.environ))"
+        "import os; import dagster as dg; from dlbug_assets.definitions import build_defs; "
+        "from dlbug_assets.protocol.study import load_study; "
+        "dg.Definitions.validate_loadable(build_defs(load_study('sample'), os.environ))"
     )
     subprocess.run([sys.executable, "-W", "error", "-c", program], check=True, timeout=120)
 
@@ -80,7 +81,7 @@ def test_every_shipped_study_loads(study, tmp_path):
     dg.Definitions.validate_loadable(build_defs(load_study(study), {"DLBUG_HOME": str(tmp_path)}))
 
 
-def test_every_asset_is_described_owned_and_in_the_group_of_its_schema(definitions):
+def test_every_asset_has_description_owner_kinds_and_the_group_of_its_schema(definitions):
     for spec in definitions.resolve_all_asset_specs():
         assert spec.description
         assert spec.owners == ["team:dlbug"]
@@ -89,7 +90,7 @@ def test_every_asset_is_described_owned_and_in_the_group_of_its_schema(definitio
         assert spec.group_name in SCHEMAS
 
 
-def test_every_table_leads_to_the_place_that_makes_it(definitions):
+def test_every_table_refers_to_the_code_that_computes_it(definitions):
     for spec in definitions.resolve_all_asset_specs():
         if "dagster/table_name" in spec.metadata:
             (place,) = spec.metadata["dagster/code_references"].code_references
@@ -102,35 +103,35 @@ def test_every_table_leads_to_the_place_that_makes_it(definitions):
                 assert file.parent.name in (spec.key.path[0], "seeds")
 
 
-def test_every_table_of_the_contract_is_made(definitions):
-    made = {".".join(spec.key.path) for spec in definitions.resolve_all_asset_specs()}
-    assert set(CONTRACT) <= made
+def test_every_table_of_the_contract_is_an_asset(definitions):
+    assets = {".".join(spec.key.path) for spec in definitions.resolve_all_asset_specs()}
+    assert set(CONTRACT) <= assets
 
 
-def test_the_published_database_waits_for_every_table(definitions):
+def test_the_published_database_depends_on_every_table(definitions):
     specs = {spec.key.to_user_string(): spec for spec in definitions.resolve_all_asset_specs()}
-    awaited = {dep.asset_key.to_user_string() for dep in specs["publishing/database"].deps}
+    upstream = {dep.asset_key.to_user_string() for dep in specs["publishing/database"].deps}
     tables = {key for key, spec in specs.items() if "dagster/table_name" in spec.metadata}
-    assert awaited == tables
+    assert upstream == tables
     assert tables == {f"{spec.schema}/{spec.name}" for spec in load_specs().values()}
 
 
-def test_a_table_waits_for_those_that_it_is_checked_against(definitions):
+def test_a_table_depends_on_those_that_it_is_checked_against(definitions):
     specs = {spec.key.to_user_string(): spec for spec in definitions.resolve_all_asset_specs()}
-    awaited = {dep.asset_key.to_user_string() for dep in specs["labeling/rater_labels"].deps}
-    assert {"labeling/items", "reference/taxonomy"} <= awaited
+    upstream = {dep.asset_key.to_user_string() for dep in specs["labeling/rater_labels"].deps}
+    assert {"labeling/items", "reference/taxonomy"} <= upstream
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("violation", ["missing grain", "repeated row"])
-def test_a_violation_in_a_table_stops_the_run_there(violation, home):
-    """Plant rows that break the grain in every table; nothing downstream may run, and the tables stay as they were."""
-    # Those that are checked against another one would wait for it.
-    alone = {
+def test_a_violation_in_a_table_fails_it_and_skips_everything_downstream(violation, home):
+    """Violate the grain of every table; nothing downstream may run, and the tables keep their content."""
+    # Without checks against other tables: those tables would have to be materialized first.
+    independent = {
         table: dataclasses.replace(spec, checks=tuple(check for check in spec.checks if not check.against))
         for table, spec in SPECS.items()
     }
-    tables = TableAssets(load_study("sample"), alone)
+    tables = TableAssets(load_study("sample"), independent)
     before = {table: _one_row(SPECS[table], 1) for table in CONTRACT}
 
     @dg.resource
@@ -138,19 +139,18 @@ def test_a_violation_in_a_table_stops_the_run_there(violation, home):
         with Warehouse(home, "a test") as opened:
             yield opened
 
-    def planting(table):
+    def violating(table):
         spec, row = SPECS[table], _one_row(SPECS[table], 2)
         missing = row.with_columns(pl.lit(None).alias(name) for name in spec.grain)
 
         def broken():
             return missing if violation == "missing grain" else pl.concat([row, row])
 
-        broken.__name__ = spec.name
-        return tables.whole(table)(broken)
+        return tables.table(table, compute=broken)
 
     reached = []
 
-    def following(table):
+    def downstream_of(table):
         @dg.asset(name=f"after_{table.replace('.', '_')}", deps=[dg.AssetKey(table.split("."))])
         def downstream():
             reached.append(table)
@@ -161,7 +161,7 @@ def test_a_violation_in_a_table_stops_the_run_there(violation, home):
         for table, spec in SPECS.items():
             opened.replace(dataclasses.replace(spec, checks=()), before.get(table, _one_row(spec, 1)))
     result = dg.materialize(
-        [*map(planting, CONTRACT), *map(following, CONTRACT)],
+        [*map(violating, CONTRACT), *map(downstream_of, CONTRACT)],
         resources={"warehouse": warehouse},
         raise_on_error=False,
         run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
@@ -177,8 +177,8 @@ def test_a_violation_in_a_table_stops_the_run_there(violation, home):
             assert_frame_equal(opened.read(table), rows, check_dtypes=False)
 
 
-def test_what_is_made_after_a_refused_part_of_a_corpus_is_not_written_either(home):
-    """The last table of a corpus says what counts as loaded: it must not say so of rows that were refused."""
+def test_tables_after_a_rejected_one_of_the_same_corpus_are_not_written(home):
+    """The last table of a corpus lists what is loaded; it must not list rows that were rejected."""
     names = ("github.repositories", "github.fix_commits", "github.collections")
     grains = {table: dataclasses.replace(SPECS[table], checks=SPECS[table].checks[:2]) for table in names}
 
@@ -190,24 +190,24 @@ def test_what_is_made_after_a_refused_part_of_a_corpus_is_not_written_either(hom
     def load(commits):
         rows = {SPECS[table].name: _one_row(SPECS[table], 1) for table in names} | {"fix_commits": commits}
 
-        def repositories(library, own):
-            return {name: Part(frame, "false", []) for name, frame in rows.items()}
+        def compute(library, read_current):
+            return {name: PartitionRows.appending(frame) for name, frame in rows.items()}
 
-        asset = TableAssets(load_study("sample"), grains).by_library(*names)(repositories)
+        asset = TableAssets(load_study("sample"), grains).partitioned_table(*names, compute=compute)
         return dg.materialize([asset], partition_key="Keras", resources={"warehouse": warehouse}, raise_on_error=False)
 
     commit = _one_row(SPECS["github.fix_commits"], 1)
-    refused = load(pl.concat([commit, commit]))
-    assert not refused.success
-    made = [event.asset_key.path[-1] for event in refused.get_asset_materialization_events()]
-    assert made == ["repositories"]
+    rejected = load(pl.concat([commit, commit]))
+    assert not rejected.success
+    materialized = [event.asset_key for event in rejected.get_asset_materialization_events()]
+    assert materialized == [dg.AssetKey(["github", "repositories"])]
     with Warehouse(home, "a test") as opened:
         assert [opened.exists(table) for table in names] == [True, False, False]
     assert load(commit).success
 
 
 def _one_row(spec, number) -> pl.DataFrame:
-    """A row with something in every column; only the grain matters here."""
+    """Return a row with a value in every column; only the grain matters here."""
     values = {
         "VARCHAR": str(number), "DOUBLE": number / 2, "BOOLEAN": True, "BIGINT": number, "INTEGER": number,
         "VARCHAR[]": [str(number)],
