@@ -16,7 +16,7 @@ from servers.github import GitHub, make_repositories
 from servers.stackexchange import StackExchange, corpus
 from support.commands import DLBUG, Ran, command, environment
 from support.counting import proves_count
-from support.killed_runs import died
+from support.killed_runs import is_killed
 from support.repositories import GitRepository
 
 PLANTED = "ghp_pl4ntedT0ken"
@@ -58,7 +58,7 @@ class Live:
         """Whether a run ends itself by SIGKILL where it comes to a point for the call-th time."""
         self.api.mirror(self.mirror)
         arguments = ("run", "--study", self.study, "--select", COMMITS)
-        return died(point, call, self.root, *arguments, **self.environment())
+        return is_killed(point, call, self.root, *arguments, **self.environment())
 
     def query(self, sql):
         return Ran(self.home, None).query(sql)
@@ -197,7 +197,7 @@ def test_row_39_a_run_killed_at_any_point_is_made_good_by_the_next(live, tmp_pat
     live.proves_count()
     assert without_hashes(live) == without_hashes(untouched)
     # Only the reply that a run died with was asked for twice.
-    answers = [(request.written, tuple(request.params.items())) for request in live.api.log if request.status == 200]
+    answers = [(request.path, tuple(request.params.items())) for request in live.api.log if request.status == 200]
     assert len(answers) - len(set(answers)) == 1
     live.proves_secrecy(done)
 

@@ -16,10 +16,11 @@ from dlbug_assets.layout import Home
 from dlbug_assets.protocol.study import load_study
 from dlbug_assets.stackoverflow.api.collector import queries
 from dlbug_assets.warehouse import lease
-from servers.stackexchange import Fault, StackExchange, corpus, question
+from servers.stackexchange import StackExchange, corpus, question
+from servers.stand_in import Fault
 from support.commands import DLBUG, NEXT, Ran, command, environment
 from support.counting import proves_count
-from support.killed_runs import died
+from support.killed_runs import is_killed
 from support.small_disks import mount, unmount
 
 KEY = "pl4nted((key*with+odd&characters"
@@ -48,7 +49,7 @@ class Live:
 
     def dies(self, point, call):
         """Whether a run ends itself by SIGKILL where it comes to a point for the call-th time."""
-        return died(point, call, self.root, "run", "--study", "live", "--select", POSTS, **self.environment())
+        return is_killed(point, call, self.root, "run", "--study", "live", "--select", POSTS, **self.environment())
 
     def query(self, sql):
         return Ran(self.home, None).query(sql)

@@ -1,10 +1,14 @@
-"""A study that people label by hand, in a home of its own."""
+"""A study that is labelled by hand, with its own home."""
+
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import CompletedProcess
 
 import polars as pl
 
 from dlbug_assets.labeling.sheets.csv_format import from_csv
 from dlbug_assets.layout import Home
-from support.commands import Ran, command
+from support.commands import command, query
 
 STUDY = """
 [study]
@@ -27,36 +31,39 @@ raters = ["ann", "bob"]
 adjudicator = "eve"
 checkpoints = [50, 100]
 """
-#: Nobody has labelled anything yet that could be counted.
+#: What can be computed before there are labels.
 QUEUE = "not group:analysis and not group:publishing"
 
 
 class Handmade:
-    """The study in a home."""
+    """The study in its home."""
 
     raters = ("ann", "bob")
 
-    def __init__(self, folder):
+    def __init__(self, folder: Path) -> None:
         self.root = folder / "home"
         self.path = folder / "handmade.toml"
         self.path.write_text(STUDY, encoding="utf-8")
         self.outbox = self.root / "handmade" / "labels" / "outbox"
         self.inbox = self.root / "handmade" / "labels" / "inbox"
 
-    def dlbug(self, *arguments):
+    def dlbug(self, *arguments: str) -> CompletedProcess[str]:
+        """Run the dlbug command on the study; it must succeed."""
         done = command(self.root, *arguments, "--study", str(self.path))
         assert done.returncode == 0, done.stderr
         return done
 
-    def query(self, sql):
-        return Ran(Home(self.root, "handmade"), None).query(sql)
+    def query(self, sql: str) -> pl.DataFrame:
+        """Return the rows of a query on the published database."""
+        return query(Home(self.root, "handmade"), sql)
 
-    def sheets(self):
+    def sheets(self) -> list[str]:
+        """Return the names of the exported sheets."""
         return sorted(path.name for path in self.outbox.glob("[0-9]*"))
 
 
-def filled(path, answers):
-    """The text of a CSV sheet whose rows are answered by a function of the item's number in the sheet."""
+def filled(path: Path, answers: Callable[[int], dict[str, str]]) -> str:
+    """Return a CSV sheet filled with the answers to each row, by its number (0..)."""
     (_, head), *rows = from_csv(path.read_bytes())
     frame = pl.DataFrame([dict(zip(head, row, strict=True)) | answers(n) for n, (_, row) in enumerate(rows)])
     return frame.write_csv()

@@ -1,11 +1,14 @@
-"""The dlbug command in a process that ends itself by SIGKILL at a point: before or after a call of a function, as in
-`python tests/support/killed_runs.py landed 3 run --study live`."""
+"""Run the dlbug command in a process that kills itself (SIGKILL) before or after a call of a function.
+
+Example: `python tests/support/killed_runs.py landed 3 run --study live`.
+"""
 
 import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 from dlbug_assets.cli.main import main
 from dlbug_assets.github.clones.git import Clone
@@ -13,7 +16,7 @@ from dlbug_assets.ingest.landing import Collection
 from dlbug_assets.warehouse.database import Warehouse
 from support.commands import environment
 
-#: Name of a point -> the function, and whether the process dies before that is called or after.
+#: Name -> class and method, and whether the process is killed before or after the call.
 POINTS = {
     "received": (Collection, "land", True),
     "fetched": (Clone, "fetch", False),
@@ -23,8 +26,8 @@ POINTS = {
 }
 
 
-def died(point: str, call: int, home: Path, *arguments: str, **more: str) -> bool:
-    """Run the command until a point is come to for the ``call``-th time; whether it died there."""
+def is_killed(point: str, call: int, home: Path, *arguments: str, **more: str) -> bool:
+    """Run the command up to the ``call``-th call at a point; return whether it was killed there."""
     done = subprocess.run(
         [sys.executable, __file__, point, str(call), *arguments],
         env=environment(home, **more),
@@ -36,11 +39,11 @@ def died(point: str, call: int, home: Path, *arguments: str, **more: str) -> boo
     return done.returncode == -signal.SIGKILL
 
 
-def _die_at(point: str, call: int) -> None:
+def _kill_at(point: str, call: int) -> None:
     owner, name, is_before = POINTS[point]
     original, calls = getattr(owner, name), 0
 
-    def deadly(*arguments, **options):
+    def counted(*arguments: Any, **options: Any) -> Any:
         nonlocal calls
         calls += 1
         if calls == call and is_before:
@@ -50,10 +53,10 @@ def _die_at(point: str, call: int) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         return result
 
-    setattr(owner, name, deadly)
+    setattr(owner, name, counted)
 
 
 if __name__ == "__main__":
-    _die_at(sys.argv[1], int(sys.argv[2]))
+    _kill_at(sys.argv[1], int(sys.argv[2]))
     sys.argv[1:3] = []
     main()
