@@ -15,6 +15,7 @@ from dlbug_assets.privacy import keyed_hash, secret_key
 from dlbug_assets.protocol.study import Study, load_study
 from dlbug_assets.warehouse.table_specs import load_specs
 from support.clocks import ManualClock
+from support.collection_checks import current_rows
 from support.repositories import GitRepository
 
 SPECS = load_specs()
@@ -29,10 +30,6 @@ RELEASE = pl.DataFrame(
         "link": ["l1", "l1", "l2", "l3"],
     }
 )
-
-
-def read_current(warehouse):
-    return lambda table, where, params: warehouse.current_rows(SPECS[table], where, params)
 
 
 @pytest.fixture
@@ -78,7 +75,7 @@ def collected(study, landing):
 
 
 def rows(study, landing, warehouse, table="fix_commits"):
-    return frame(source(study, landing).load("Keras", read_current(warehouse))[table])
+    return frame(source(study, landing).load("Keras", current_rows(warehouse))[table])
 
 
 def frame(partition):
@@ -89,7 +86,7 @@ def frame(partition):
 @pytest.mark.parametrize("name", ["sample", "islam2019"])
 def test_every_source_loads_the_columns_of_the_tables(name, landing, warehouse):
     commits = source(load_study(name), landing)
-    loaded = {table: frame(partition) for table, partition in commits.load("Keras", read_current(warehouse)).items()}
+    loaded = {table: frame(partition) for table, partition in commits.load("Keras", current_rows(warehouse)).items()}
     for table in TABLES:
         assert set(loaded[table].columns) == set(SPECS[f"github.{table}"].column_names), table
     sample = bottom_k_sample(loaded["fix_commits"], "Keras", 7, 3)
@@ -115,12 +112,12 @@ def test_the_release_is_not_opened_for_the_sample_study(landing, warehouse):
         raise AssertionError("the release was opened")
 
     commits = source(load_study("sample"), landing, nothing)
-    assert frame(commits.load("Keras", read_current(warehouse))["fix_commits"]).height > 0
+    assert frame(commits.load("Keras", current_rows(warehouse))["fix_commits"]).height > 0
 
 
 def test_loading_before_landing_is_an_error(landing, warehouse):
     with pytest.raises(DlbugError, match="nothing of Keras has landed yet: materialize github/landing first"):
-        source(load_study("live"), landing).load("Keras", read_current(warehouse))
+        source(load_study("live"), landing).load("Keras", current_rows(warehouse))
 
 
 def test_clones_return_the_commits_whose_titles_match_the_pattern(remote, landing, warehouse):

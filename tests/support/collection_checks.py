@@ -22,12 +22,11 @@ from dlbug_assets.protocol.study import Study
 from dlbug_assets.warehouse.database import Warehouse
 from dlbug_assets.warehouse.rows import PartitionRows, ReadCurrent
 from dlbug_assets.warehouse.table_specs import load_specs
-from servers.github import GitHub
 from servers.stand_in import StandIn
 from support.clocks import ShiftedClock
 from support.counting import proves_count
 
-Server = TypeVar("Server", bound=StandIn | GitHub)
+Server = TypeVar("Server", bound=StandIn)
 
 SPECS = load_specs()
 STUDY = Study.model_validate(
