@@ -20,7 +20,8 @@ from dlbug_assets.github.api.discovery import SearchTimeoutError
 from dlbug_assets.github.api.transport import RefusedError
 from dlbug_assets.ingest.http_client import MalformedError, UnreachableError
 from dlbug_assets.ingest.quota import DeferredError
-from servers.github import Fault, GitHub, make_repositories
+from servers.github import GitHub, make_repositories
+from servers.stand_in import Fault
 from support.followed_repositories import PLANTED, Following
 from support.repositories import GitRepository
 from support.small_disks import mount, unmount
@@ -156,9 +157,7 @@ def test_row_27_a_forbidden_repository_is_not_tried_again_and_is_blocked(api, st
     api.fail(Fault("forbidden", method=LISTS, times=1))
     study.refresh()
     (blocked,) = study.table("repositories").filter(pl.col("state") == "blocked").to_dicts()
-    requests = [
-        request for request in api.log if request.written.startswith(f"/repositories/{blocked['repository_id']}/")
-    ]
+    requests = [request for request in api.log if request.path.startswith(f"/repositories/{blocked['repository_id']}/")]
     assert len(requests) == 1
     study.proves_count()
     proves_recovery(study)

@@ -3,17 +3,14 @@
 It serves real git repositories over real sockets: search with its limit, lists from any revision, comparisons, changes,
 entity tags, quotas and renames. Repositories may change at any time; `fail` queues a fault for later requests.
 
-As a program it hosts a few synthetic repositories: python tests/servers/github.py [--port N]
+As a program it hosts a few synthetic repositories: PYTHONPATH=tests python -m servers.github [--port N]
 """
 
 import argparse
-import gzip
 import hashlib
 import json
 import os
 import re
-import socket
-import struct
 import subprocess
 import sys
 import tempfile
@@ -22,11 +19,12 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from email.utils import formatdate
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
+from urllib.parse import unquote, urlencode
+
+from servers.stand_in import Fault, Reply, Request, StandIn
+from support.repositories import GitRepository
 
 _PAGE, _DEFAULT_PAGE, _FILES, _SEARCH_RESULTS, _LONGEST_QUERY = 100, 30, 300, 1000, 256
 _DOCS = "https://docs.github.com/rest"
@@ -105,25 +103,6 @@ class Limit:
             self.remaining, self.reset = self.limit, now + self.window
 
 
-@dataclass
-class Request:
-    """A received request; ``method`` is the path without names and hashes, ``at`` a time of the monotonic clock."""
-
-    method: str
-    written: str
-    params: dict[str, str]
-    headers: dict[str, str]
-    at: float
-    status: int | None = None
-
-
-class Fault:
-    """A fault of the next ``times`` requests (None: all) of a method (None: any)."""
-
-    def __init__(self, kind: str, method: str | None = None, times: int | None = 1, **options: Any) -> None:
-        self.kind, self.method, self.times, self.options = kind, method, times, options
-
-
 class Plain(str):
     """A reply that is text instead of JSON."""
 
@@ -139,39 +118,19 @@ class _RefusedError(Exception):
         self.headers = headers
 
 
-class GitHub:
+class GitHub(StandIn):
     """The server; it runs while its context is open."""
 
     def __init__(self, port: int = 0) -> None:
+        super().__init__(port)
         self.hosted: dict[int, HostedRepository] = {}
-        self.lock = threading.RLock()
-        self.log: list[Request] = []
         self.token: str | None = None
-        self.now: Callable[[], float] = time.time
-        self.faults: list[Fault] = []
-        self.before: Callable[[Request], None] | None = None
-        self.punished = 0
-        self.stopping = threading.Event()
         hour, minute = int(time.time()) + 3600, int(time.time()) + 60
         self.limits = {"core": Limit(5000, 5000, hour), "search": Limit(1000, 1000, minute, 60)}
         #: Quotas of requests without a token; None if they count against the token's.
         self.anonymous: dict[str, Limit] | None = None
         self._refusal: tuple[float, _RefusedError] | None = None
         self._commits: dict[str, dict[str, Any]] = {}
-        handler = type("Handler", (_Handler,), {"api": self})
-        self._server = ThreadingHTTPServer(("127.0.0.1", port), handler)
-        self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
-
-    def __enter__(self) -> "GitHub":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stopping.set()
-        self._server.shutdown()
-        self._server.server_close()
 
     def add(self, path: Path | None, full_name: str, *, number: int, **fields: Any) -> HostedRepository:
         """Host a repository."""
@@ -212,29 +171,77 @@ class GitHub:
                     if hosted.path is not None and hosted.status is None:
                         link.symlink_to(hosted.path)
 
-    def fail(self, fault: Fault) -> None:
-        """Queue a fault for later requests."""
-        with self.lock:
-            self.faults.append(fault)
-
     def lift_limit(self) -> None:
         """End a rate limit before its time."""
         with self.lock:
             self._refusal = None
 
-    def take_fault(self, request: Request) -> Fault | None:
-        """Return the fault of a request, if any, and count it."""
-        for fault in self.faults:
-            if fault.times != 0 and fault.method in (None, request.method):
-                if fault.times is not None:
-                    fault.times -= 1
-                return fault
-        return None
-
     def refuse(self, seconds: float, refused: _RefusedError) -> _RefusedError:
         """Refuse all requests for some seconds, and count them in `punished`."""
         self._refusal = (time.monotonic() + seconds, refused)
         return refused
+
+    def method_of(self, path: str) -> str:
+        path = re.sub(r"^repos/[^/]+/[^/]+", "repos/{name}", path.strip("/"))
+        path = re.sub(r"^repositories/\d+", "repositories/{id}", path)
+        path = re.sub(r"compare/.*$", "compare/{base}...{head}", path)
+        return re.sub(r"commits/[0-9a-f]{40}$", "commits/{sha}", path)
+
+    def reply(self, request: Request, fault: Fault) -> Reply:
+        limit = self.limit(request)
+        limit.renew(self.now())
+        try:
+            self._raise_error(fault, request)
+            content, headers = self.answer(request)
+            status = 200
+        except _RefusedError as refused:
+            status = refused.status
+            content = {"message": str(refused), "documentation_url": _DOCS, "status": str(status)}
+            if "location" in refused.headers:
+                content["url"] = refused.headers["location"]
+            headers = {name.replace("_", "-"): str(value) for name, value in refused.headers.items()}
+        body = _spoil(content, fault)
+        authorization = request.headers.get("authorization", "")
+        etag = 'W/"' + hashlib.sha256(body + authorization.encode()).hexdigest()[:40] + '"'
+        if status == 200:
+            if request.headers.get("if-none-match") == etag:
+                status, body = 304, b""
+            headers = {**headers, "ETag": etag}
+        is_free = request.method == "rate_limit"
+        if not is_free and (status in (200, 404, 409, 422, 451) or not authorization):
+            limit.remaining -= 1
+        if fault.kind != "bare_429":
+            rate = {**_limit_json(limit), "resource": "search" if request.method.startswith("search/") else "core"}
+            headers = {**{f"X-RateLimit-{name.capitalize()}": str(value) for name, value in rate.items()}, **headers}
+        if fault.kind in ("html", "bad_gateway"):
+            headers["Content-Type"] = "text/html"
+        return Reply(status, body, headers)
+
+    def _raise_error(self, fault: Fault, request: Request) -> None:
+        """Raise the _RefusedError of a fault, if it has one."""
+        kind = fault.kind
+        if kind == "primary":
+            seconds = fault.options["seconds"]
+            reset = int(self.now() + seconds)
+            headers = {"X_RateLimit_Remaining": 0, "X_RateLimit_Reset": reset}
+            raise self.refuse(seconds, _RefusedError(403, "API rate limit exceeded for user ID 1.", **headers))
+        if kind == "bare_429":
+            raise _RefusedError(429, "Too Many Requests")
+        if kind == "secondary":
+            seconds = fault.options["seconds"]
+            raise self.refuse(seconds, _RefusedError(403, _SECONDARY, retry_after=seconds))
+        if kind == "secondary_bare":
+            raise _RefusedError(403, _SECONDARY)
+        if kind == "forbidden":
+            raise _RefusedError(403, "Resource not accessible by personal access token")
+        if kind == "bad_gateway":
+            raise _RefusedError(fault.options.get("status", 502), "Server Error")
+        if kind == "redirect_abroad":
+            raise _RefusedError(301, "Moved Permanently", location=f"{fault.options['url']}{request.path}")
+        if kind == "redirect" and not fault.options.pop("is_followed", False):
+            fault.options["is_followed"] = True  # the next request follows the redirect
+            query = "" if fault.options.get("bare") else f"?{urlencode(request.params)}"
+            raise _RefusedError(fault.options.get("status", 301), "Moved", location=f"{self.url}{request.path}{query}")
 
     def answer(self, request: Request) -> tuple[Any, dict[str, str]]:
         """Return the content and headers of the reply to a request, or raise _RefusedError."""
@@ -244,7 +251,7 @@ class GitHub:
         authorization = request.headers.get("authorization")
         if authorization is not None and authorization.split(" ", 1)[-1] != self.token:
             raise _RefusedError(401, "Bad credentials")
-        path = request.written.strip("/")
+        path = request.path.strip("/")
         if path == "rate_limit":
             # This request is free, and answered even when the quota is used up.
             limits = self.limits if self.anonymous is None or authorization is not None else self.anonymous
@@ -374,7 +381,7 @@ class GitHub:
         self, hosted: HostedRepository, items: list[Any], request: Request, most: int, default: int = _DEFAULT_PAGE
     ) -> tuple[list[Any], dict[str, str]]:
         size, page = _paging(request.params, most, default)
-        rest = request.written.strip("/").split("/", 3 if request.written.startswith("/repos/") else 2)[-1]
+        rest = request.path.strip("/").split("/", 3 if request.path.startswith("/repos/") else 2)[-1]
         links = self._links(f"repositories/{hosted.number}/{rest}", request, page, -(-len(items) // size))
         return items[(page - 1) * size : page * size], links
 
@@ -613,154 +620,13 @@ def _files(hosted: HostedRepository, sha: str, parents: list[str]) -> list[dict[
     return files
 
 
-class _Handler(BaseHTTPRequestHandler):
-    """A connection to the server."""
-
-    api: GitHub
-    protocol_version = "HTTP/1.1"
-    # Headers and body are two packets, and the second would wait 40 ms for the acknowledgement of the first.
-    disable_nagle_algorithm = True
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Print nothing."""
-
-    def do_GET(self) -> None:
-        api = self.api
-        parts = urlsplit(self.path)
-        headers = {name.lower(): value for name, value in self.headers.items()}
-        request = Request(_method(parts.path), parts.path, dict(parse_qsl(parts.query)), headers, time.monotonic())
-        with api.lock:
-            api.log.append(request)
-            if api.before:
-                api.before(request)
-            fault = api.take_fault(request)
-        if fault and self._breaks_connection(fault):
-            return
-        with api.lock:
-            limit = api.limit(request)
-            limit.renew(api.now())
-            try:
-                self._refuse(fault, request)
-                content, more = api.answer(request)
-                status = 200
-            except _RefusedError as refused:
-                status = refused.status
-                content = {"message": str(refused), "documentation_url": _DOCS, "status": str(status)}
-                if "location" in refused.headers:
-                    content["url"] = refused.headers["location"]
-                more = {name.replace("_", "-"): str(value) for name, value in refused.headers.items()}
-            content, body = _spoil(content, fault)
-            etag = 'W/"' + hashlib.sha256(body + headers.get("authorization", "").encode()).hexdigest()[:40] + '"'
-            if status == 200:
-                if headers.get("if-none-match") == etag:
-                    status, body = 304, b""
-                more = {**more, "ETag": etag}
-            is_free = request.method == "rate_limit"
-            if not is_free and (status in (200, 404, 409, 422, 451) or "authorization" not in headers):
-                limit.remaining -= 1
-            if fault is None or fault.kind != "bare_429":
-                rate = {**_limit_json(limit), "resource": "search" if request.method.startswith("search/") else "core"}
-                more = {**{f"X-RateLimit-{name.capitalize()}": str(value) for name, value in rate.items()}, **more}
-            request.status = status
-        self._send(status, body, more, fault)
-
-    def _breaks_connection(self, fault: Fault) -> bool:
-        """Close the connection without a reply where the fault is one of the connection; return whether it is."""
-        if fault.kind == "reset":
-            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            self.close_connection = True
-            self.connection.close()
-        elif fault.kind == "hang":
-            self.close_connection = True
-            self.api.stopping.wait(fault.options.get("seconds", 10))
-        else:
-            return False
-        return True
-
-    def _refuse(self, fault: Fault | None, request: Request) -> None:
-        """Raise the _RefusedError of a fault, if it has one."""
-        if fault is None:
-            return
-        kind = fault.kind
-        if kind == "primary":
-            seconds = fault.options["seconds"]
-            reset = int(self.api.now() + seconds)
-            headers = {"X_RateLimit_Remaining": 0, "X_RateLimit_Reset": reset}
-            raise self.api.refuse(seconds, _RefusedError(403, "API rate limit exceeded for user ID 1.", **headers))
-        if kind == "bare_429":
-            raise _RefusedError(429, "Too Many Requests")
-        if kind == "secondary":
-            seconds = fault.options["seconds"]
-            raise self.api.refuse(seconds, _RefusedError(403, _SECONDARY, retry_after=seconds))
-        if kind == "secondary_bare":
-            raise _RefusedError(403, _SECONDARY)
-        if kind == "forbidden":
-            raise _RefusedError(403, "Resource not accessible by personal access token")
-        if kind == "bad_gateway":
-            raise _RefusedError(fault.options.get("status", 502), "Server Error")
-        if kind == "redirect_abroad":
-            raise _RefusedError(301, "Moved Permanently", location=f"{fault.options['url']}{request.written}")
-        if kind == "redirect" and not fault.options.pop("is_followed", False):
-            fault.options["is_followed"] = True  # the next request follows the redirect
-            query = "" if fault.options.get("bare") else f"?{urlencode(request.params)}"
-            raise _RefusedError(
-                fault.options.get("status", 301), "Moved", location=f"{self.api.url}{request.written}{query}"
-            )
-
-    def _send(self, status: int, body: bytes, more: Mapping[str, str], fault: Fault | None) -> None:
-        kind, options = (fault.kind, fault.options) if fault else ("", {})
-        is_compressed = "gzip" in self.headers.get("Accept-Encoding", "") and body
-        if is_compressed:
-            body = b"\x1f\x8b garbage that is not gzip" if kind == "bad_gzip" else gzip.compress(body, 1)
-        self.send_response(status)
-        is_html, is_text = kind in ("html", "bad_gateway"), more.get("Content-Type")
-        self.send_header("Content-Type", is_text or ("text/html" if is_html else "application/json; charset=utf-8"))
-        if is_compressed:
-            self.send_header("Content-Encoding", "gzip")
-        self.send_header("Content-Length", str(len(body) + (500 if kind == "cut_body" else 0)))
-        for name, value in more.items():
-            if name != "Content-Type":
-                self.send_header(name, value)
-        if kind == "drip":
-            head = b"".join(self._headers_buffer) + b"\r\n"
-            self._headers_buffer = []
-            self.close_connection = True
-            for byte in head + body:
-                try:
-                    self.wfile.write(bytes([byte]))
-                    self.wfile.flush()
-                except OSError:
-                    return
-                if self.api.stopping.wait(options["seconds"]):
-                    return
-            return
-        self.end_headers()
-        try:
-            self.wfile.write(body)
-        except OSError:
-            return
-        if kind == "cut_body":
-            self.close_connection = True
-
-    def date_time_string(self, timestamp: float | None = None) -> str:
-        """Return a date by the server's clock, which tests may set."""
-        return formatdate(timestamp or self.api.now(), usegmt=True)
-
-
-def _method(path: str) -> str:
-    path = re.sub(r"^repos/[^/]+/[^/]+", "repos/{name}", path.strip("/"))
-    path = re.sub(r"^repositories/\d+", "repositories/{id}", path)
-    path = re.sub(r"compare/.*$", "compare/{base}...{head}", path)
-    return re.sub(r"commits/[0-9a-f]{40}$", "commits/{sha}", path)
-
-
-def _spoil(content: Any, fault: Fault | None) -> tuple[Any, bytes]:
-    """Return the content and body of a reply after a fault."""
-    kind, options = (fault.kind, fault.options) if fault else ("", {})
+def _spoil(content: Any, fault: Fault) -> bytes:
+    """Return the body of a reply after a fault."""
+    kind = fault.kind
     if kind == "incomplete":
         content = {**content, "incomplete_results": True, "items": content["items"][::2]}
     if kind == "wrong_shape":
-        content = options.get("body", {})
+        content = fault.options.get("body", {})
     body = content.encode() if isinstance(content, Plain) else json.dumps(content).encode()
     if kind == "empty_body":
         body = b""
@@ -768,7 +634,7 @@ def _spoil(content: Any, fault: Fault | None) -> tuple[Any, bytes]:
         body = b"<html><body>Unicorn!</body></html>"
     if kind == "cut_json":
         body = body[: len(body) // 2]
-    return content, body
+    return body
 
 
 def make_repositories(
@@ -778,8 +644,6 @@ def make_repositories(
 
     Return their paths, names and the fields that `GitHub.add` takes.
     """
-    from support.repositories import GitRepository  # noqa: PLC0415 - found after main sets the path
-
     titles = ("Fix the loss", "Add prefix", "Bugfix: shapes", "Update fixture", "Train longer", "fixes #3")
     repositories_of_topics = []
     for place, topic in enumerate(topics):
@@ -805,7 +669,6 @@ def make_repositories(
 
 def main() -> None:
     """Serve until Ctrl-C."""
-    sys.path.insert(0, str(Path(__file__).parent.parent))
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--port", type=int, default=0)
     with tempfile.TemporaryDirectory() as folder, GitHub(parser.parse_args().port) as api:

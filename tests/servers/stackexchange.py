@@ -3,7 +3,8 @@
 It replies from its `truth` as the real API does: inclusive windows in whole seconds, a hundred items per page, filters,
 a quota, backoffs that must not be ignored, compressed replies and numbered errors. The truth may change at any time.
 
-As a program it serves a generated corpus of the paper's size: PYTHONPATH=tests python -m servers.stackexchange [--port N]
+As a program it serves a generated corpus of the paper's size:
+PYTHONPATH=tests python -m servers.stackexchange [--port N]
 """
 
 import argparse

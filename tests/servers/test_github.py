@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 import requests
 
-from servers.github import Fault, GitHub, Limit, make_repositories
+from servers.github import GitHub, Limit, make_repositories
+from servers.stand_in import Fault
 from support.repositories import GitRepository
 
 TOKEN = "ghp_pl4ntedT0ken"  # noqa: S105

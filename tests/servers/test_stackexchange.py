@@ -1,9 +1,12 @@
-"""The stand-in does as the API's documentation and its observers say."""
+"""The stand-in behaves as the API's documentation and its users describe."""
+
+from typing import Any
 
 import pytest
 import requests
 
-from servers.stackexchange import Fault, StackExchange, corpus, question
+from servers.stackexchange import StackExchange, corpus, question
+from servers.stand_in import Fault
 
 FIRST, LAST = 1_500_000_000, 1_500_000_299
 
@@ -18,29 +21,29 @@ def api():
         yield server
 
 
-def ask(api, path="questions", **params):
+def ask(api, path="questions", **params: Any):
     return requests.get(
         f"{api.url}/2.3/{path}", params={"site": "stackoverflow", "pagesize": 100, "order": "asc", **params}, timeout=60
     )
 
 
-def numbers(api, path="questions", **params):
+def post_ids(api, path="questions", **params: Any):
     return [item["question_id"] for item in ask(api, path, **params).json()["items"]]
 
 
-def test_windows_include_both_ends_and_min_and_max_bound_the_field_of_the_sort(api):
-    window = {"fromdate": FIRST + 10, "todate": FIRST + 12}
-    assert numbers(api, sort="creation", **window) == [10, 11, 12]
-    assert numbers(api, sort="votes", min=11, **window) == [11, 12]
-    assert numbers(api, sort="votes", min=297, max=298) == [297, 298]
-    assert numbers(api, sort="activity", min=FIRST + 299) == [299]
+def test_windows_and_bounds_of_the_sorted_field_are_inclusive(api):
+    window: dict[str, Any] = {"fromdate": FIRST + 10, "todate": FIRST + 12}
+    assert post_ids(api, sort="creation", **window) == [10, 11, 12]
+    assert post_ids(api, sort="votes", min=11, **window) == [11, 12]
+    assert post_ids(api, sort="votes", min=297, max=298) == [297, 298]
+    assert post_ids(api, sort="activity", min=FIRST + 299) == [299]
 
 
-def test_tags_are_joined_by_and(api):
-    assert numbers(api, sort="creation", tagged="keras;gpu", todate=FIRST + 6) == [0, 3, 6]
+def test_several_tags_must_all_match(api):
+    assert post_ids(api, sort="creation", tagged="keras;gpu", todate=FIRST + 6) == [0, 3, 6]
 
 
-def test_pages_hold_a_hundred_and_say_whether_there_is_more(api):
+def test_pages_hold_a_hundred_items_and_report_whether_there_are_more(api):
     pages = [ask(api, sort="creation", page=page).json() for page in (1, 2, 3, 4)]
     assert [(len(page["items"]), page["has_more"]) for page in pages] == [
         (100, True),
@@ -51,24 +54,24 @@ def test_pages_hold_a_hundred_and_say_whether_there_is_more(api):
     assert ask(api, pagesize=101).json()["error_id"] == 400
 
 
-def test_beyond_page_25_a_key_is_needed(api):
-    refusal = ask(api, page=26)
-    assert (refusal.status_code, refusal.json()["error_id"]) == (400, 403)
+def test_pages_after_25_require_a_key(api):
+    error_reply = ask(api, page=26)
+    assert (error_reply.status_code, error_reply.json()["error_id"]) == (400, 403)
     api.key = "k"
     assert ask(api, page=26, key="k").json()["items"] == []
     assert ask(api, key="other").json()["error_name"] == "bad_parameter"
 
 
-def test_numbers_that_are_not_there_are_left_out_in_silence(api):
-    assert sorted(numbers(api, "questions/7;8;999")) == [7, 8]
+def test_unknown_ids_are_omitted(api):
+    assert sorted(post_ids(api, "questions/7;8;999")) == [7, 8]
     api.delete(7)
-    assert numbers(api, "questions/7;8;999/") == [8]
+    assert post_ids(api, "questions/7;8;999/") == [8]
 
 
-def test_a_filter_shows_what_it_includes_and_nothing_else(api):
+def test_a_filter_returns_only_the_fields_that_it_includes(api):
     include = ".items;.has_more;question.question_id;question.title"
-    made = ask(api, "filters/create", base="none", include=include, unsafe="false").json()["items"][0]
-    reply = ask(api, "questions/7", filter=made["filter"]).json()
+    created = ask(api, "filters/create", base="none", include=include, unsafe="false").json()["items"][0]
+    reply = ask(api, "questions/7", filter=created["filter"]).json()
     assert reply == {
         "items": [{"question_id": 7, "title": "How to &quot;fit&quot; &amp; predict #7?"}],
         "has_more": False,
@@ -78,13 +81,13 @@ def test_a_filter_shows_what_it_includes_and_nothing_else(api):
     assert "body" in ask(api, "questions/7", filter="withbody").json()["items"][0]
 
 
-def test_every_answer_costs_one_of_the_quota(api):
+def test_every_request_counts_against_the_quota(api):
     api.quota_remaining = 2
     assert [ask(api).json().get("quota_remaining") for _ in range(3)] == [1, 0, None]
     assert "more requests available in 46472 seconds" in ask(api).json()["error_message"]
 
 
-def test_a_backoff_that_is_not_heeded_is_punished(api):
+def test_a_backoff_that_is_ignored_is_punished(api):
     api.fail(Fault("backoff", method="questions", seconds=30))
     assert ask(api).json()["backoff"] == 30
     assert ask(api, "questions/7").status_code == 200
@@ -97,24 +100,24 @@ def test_replies_are_compressed(api):
     assert ask(api, "nowhere").json()["error_name"] == "no_method"
 
 
-def test_votes_and_deletions_leave_no_trace_but_edits_and_answers_do(api):
+def test_edits_and_answers_count_as_activity_and_votes_do_not(api):
     api.now = lambda: LAST + 1000
     api.vote(1, 50)
     assert api.truth[1].last_activity_date == FIRST + 1
     api.edit(2, title="x")
     api.answer(3)
-    assert numbers(api, sort="activity", min=LAST + 1) == [2, 3]
+    assert post_ids(api, sort="activity", min=LAST + 1) == [2, 3]
     assert api.truth[3].answer_count == 1
 
 
-def test_a_filter_drops_the_fields_of_errors_too(api):
-    made = ask(api, "filters/create", base="none", include=".items").json()["items"][0]["filter"]
-    refusal = ask(api, filter=made, sort="hot")
-    assert (refusal.status_code, refusal.json()) == (400, {})
+def test_a_filter_applies_to_errors(api):
+    name = ask(api, "filters/create", base="none", include=".items").json()["items"][0]["filter"]
+    error_reply = ask(api, filter=name, sort="hot")
+    assert (error_reply.status_code, error_reply.json()) == (400, {})
     assert ask(api, "filters/create", base="!unknown").json()["error_id"] == 400
 
 
-def test_the_log_keeps_the_status_of_every_reply_and_none_where_there_was_no_reply(api):
+def test_the_log_has_the_status_of_every_reply_or_none(api):
     for fault in (Fault("edge_block", status=503, retry_after=7), Fault("http_500"), Fault("reset")):
         api.fail(fault)
     assert ask(api).headers["Retry-After"] == "7"
@@ -126,17 +129,17 @@ def test_the_log_keeps_the_status_of_every_reply_and_none_where_there_was_no_rep
 
 @pytest.mark.slow
 @pytest.mark.parametrize("headers", [False, True])
-def test_a_drip_outlasts_a_timeout_that_counts_from_byte_to_byte(api, headers):
+def test_a_timeout_between_bytes_does_not_end_a_drip(api, headers):
     api.fail(Fault("drip", seconds=0.006, headers=headers))
     reply = requests.get(f"{api.url}/2.3/sites", timeout=1)
-    # What elapses until the head is read.
+    # The time until the headers are read.
     assert (reply.elapsed.total_seconds() > 1) is headers
     assert reply.json()["items"][0]["name"] == "Stack Overflow"
 
 
-def test_some_questions_of_a_corpus_are_about_two_of_its_tags():
+def test_a_corpus_can_have_questions_with_two_of_its_tags():
     sizes = {"caffe": 60, "keras": 40}
-    alone, together = corpus(sizes, seed=1), corpus(sizes, seed=1, shared=0.1)
-    assert sum({"caffe", "keras"} <= set(item.tags) for item in alone) == 0
-    assert sum({"caffe", "keras"} <= set(item.tags) for item in together) == 10
-    assert [item.question_id for item in alone] == [item.question_id for item in together]
+    separate, shared = corpus(sizes, seed=1), corpus(sizes, seed=1, shared=0.1)
+    assert sum({"caffe", "keras"} <= set(item.tags) for item in separate) == 0
+    assert sum({"caffe", "keras"} <= set(item.tags) for item in shared) == 10
+    assert [item.question_id for item in separate] == [item.question_id for item in shared]

@@ -6,7 +6,8 @@ import pytest
 import servers.github
 from dlbug_assets.github.api.lookups import CommitLookups
 from dlbug_assets.ingest.http_client import MalformedError
-from servers.github import Fault, GitHub
+from servers.github import GitHub
+from servers.stand_in import Fault
 from support.followed_repositories import PLANTED, Following
 from support.repositories import GitRepository
 

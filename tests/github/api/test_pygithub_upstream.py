@@ -18,7 +18,8 @@ from github.Requester import Requester
 import github
 from dlbug_assets.github.api.pygithub import TransportRequester, get_repository, search_repositories
 from dlbug_assets.github.api.transport import Response
-from servers.github import Fault, GitHub, make_repositories
+from servers.github import GitHub, make_repositories
+from servers.stand_in import Fault
 
 PLAIN = {"per_page": 5, "retry": None, "seconds_between_requests": None}
 
@@ -119,7 +120,7 @@ def test_searches_and_look_ups_send_the_requests_of_the_main_class(api):
         ("repos/keras-lovers/project-0", None),
     ]
     sent = [(path, {name: str(value) for name, value in (given or {}).items()}) for path, given in replies.calls]
-    assert [(request.written.removeprefix("/"), request.params) for request in api.log] == sent
+    assert [(request.path.removeprefix("/"), request.params) for request in api.log] == sent
 
 
 def test_all_pages_of_a_list_are_requested_through_the_requester(api):

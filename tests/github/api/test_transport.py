@@ -10,7 +10,8 @@ from dlbug_assets.github.api.access import ApiAccess
 from dlbug_assets.github.api.transport import Response
 from dlbug_assets.ingest.http_client import MalformedError
 from dlbug_assets.ingest.quota import DeferredError
-from servers.github import Fault, GitHub
+from servers.github import GitHub
+from servers.stand_in import Fault
 from support.followed_repositories import PLANTED, Following
 
 
