@@ -261,7 +261,7 @@ def test_first_of_several_rows_with_the_same_id_is_kept(extract):
 
 
 @pytest.mark.parametrize(
-    ("damage", "complaint"),
+    ("damage", "message"),
     [
         (b"&custom;", "undefined entity"),
         (b'" Body="again', "duplicate attribute"),
@@ -270,20 +270,20 @@ def test_first_of_several_rows_with_the_same_id_is_kept(extract):
         (b"<!DOCTYPE x>", "not well-formed"),
     ],
 )
-def test_row_that_is_not_well_formed_is_recorded_for_every_library(extract, damage, complaint):
+def test_row_that_is_not_well_formed_is_recorded_for_every_library(extract, damage, message):
     damaged = question(2, Body="DAMAGE").encode().replace(b"DAMAGE", damage)
     lost = answer(4, 3, Body="DAMAGE").encode().replace(b"DAMAGE", damage)
     rows = [question(1).encode(), damaged, question(3).encode(), lost]
     extract.from_content(b"".join([HEAD.encode(), *rows, b"</posts>"]))
     assert (extract.questions(), extract.answers()) == ([1, 3], [])
     for library in LIBRARIES:
-        noted = extract.irregularities(library)
-        assert [(*entry[:3], entry[4]) for entry in noted] == [
+        recorded = extract.irregularities(library)
+        assert [(*entry[:3], entry[4]) for entry in recorded] == [
             (2, 2, None, damaged.decode(errors="replace")),
             (4, 4, None, lost.decode(errors="replace")),
         ]
-        assert all(entry[3].startswith(f"cannot be parsed ({complaint}") for entry in noted)
-        assert all(entry[3].endswith("; the row is left out") for entry in noted)
+        assert all(entry[3].startswith(f"cannot be parsed ({message}") for entry in recorded)
+        assert all(entry[3].endswith("; the row is left out") for entry in recorded)
 
 
 def test_entities_declared_in_the_file_are_not_expanded(extract):

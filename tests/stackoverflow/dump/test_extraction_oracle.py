@@ -146,7 +146,7 @@ def test_extraction_matches_a_parser_of_the_whole_file(posts, notation, layout, 
     rows = [row(**post | ({"Tags": tagged(post["Tags"], notation)} if "Tags" in post else {})) for post in posts]
     rows.append(question(26, "python", notation=notation))
     content = f'<?xml version="1.0"?>{line}<posts>{line}{line.join(rows)}{line}</posts>{line}'
-    # A literal > may stand in a value; the older notation of tags is always written with references.
+    # A value may contain a literal >, except that the older notation of tags always has references.
     content = re.sub(r'(Body|Title)="([^"]*)"', lambda hit: hit[0].replace("&gt;", greater), content)
     with tempfile.TemporaryDirectory() as folder, mock.patch.object(dump_rows, "_CHUNK", chunk), in_parts(part):
         extract = Extract(Path(folder))
