@@ -80,8 +80,8 @@ class Study:
             units += bugs
             for bug in range(1, bugs + 1):
                 self._rate(item, batch, bug, missing[batch], judges, labelled)
-        for dimension, said in labelled.items():
-            self.units[source, dimension, checkpoint] = said
+        for dimension, rated in labelled.items():
+            self.units[source, dimension, checkpoint] = rated
 
     def _judge(self, most: int = 12):
         """Return a function that draws all raters' codes for a unit: skewed categories, with a random error rate."""
@@ -168,12 +168,12 @@ def bounds_of(first: tuple[str, ...], second: tuple[str, ...]) -> tuple[float, f
     return exact_bounds(table)
 
 
-def krippendorff_of(said: list[Unit]) -> float | None:
-    paired = [unit for unit in said if len(unit) - unit.count(None) > 1]
+def krippendorff_of(rated: list[Unit]) -> float | None:
+    paired = [unit for unit in rated if len(unit) - unit.count(None) > 1]
     if len({label for unit in paired for label in unit if label is not None}) < 2:
         return None
-    names = sorted({label for unit in said for label in unit if label is not None})
-    data = [[np.nan if label is None else names.index(label) for label in unit] for unit in said]
+    names = sorted({label for unit in rated for label in unit if label is not None})
+    data = [[np.nan if label is None else names.index(label) for label in unit] for unit in rated]
     return krippendorff.alpha(np.array(data, dtype=float).T, level_of_measurement="nominal")
 
 
@@ -203,12 +203,12 @@ def test_the_random_tables_are_many_and_varied(random_study):
     assert sum(1 for row, _ in found if row["undefined_reason"] == "no units") > 0
     assert sum(1 for row, _ in found if (row["undefined_reason"] or "").startswith("only one")) > 20
     assert sum(1 for row, _ in found if row["kappa"] is not None) > 150
-    assert len({len({label for unit in said for label in unit}) for _, said in found}) > 8
+    assert len({len({label for unit in rated for label in unit}) for _, rated in found}) > 8
 
 
 def test_kappa_and_its_interval_equal_those_of_statsmodels(random_study):
-    for row, said in tables(random_study):
-        units = complete(said)
+    for row, rated in tables(random_study):
+        units = complete(rated)
         assert row["units"] == len(units)
         if not units:
             assert (row["kappa"], row["undefined_reason"]) == (None, "no units")
@@ -229,8 +229,8 @@ def test_kappa_and_its_interval_equal_those_of_statsmodels(random_study):
 def test_kappa_and_the_agreements_equal_those_of_scikit_learn(random_study):
     """Expected agreement follows from scikit-learn's kappa: 1 - (1 - observed) / (1 - kappa)."""
     metrics = pytest.importorskip("sklearn.metrics", reason="scikit-learn is not installed")
-    for row, said in tables(random_study):
-        units = complete(said)
+    for row, rated in tables(random_study):
+        units = complete(rated)
         if not units:
             assert row["observed_agreement"] is row["expected_agreement"] is None
             continue
@@ -251,8 +251,8 @@ def test_kappa_and_the_agreements_equal_those_of_scikit_learn(random_study):
 
 def test_alpha_equals_that_of_krippendorff(random_study):
     compared = 0
-    for row, said in tables(random_study):
-        expected = krippendorff_of(said)
+    for row, rated in tables(random_study):
+        expected = krippendorff_of(rated)
         compared += expected is not None
         assert row["alpha"] == (None if expected is None else pytest.approx(expected, abs=WITHIN))
     assert compared > 150
@@ -264,10 +264,10 @@ def test_all_sources_equal_the_concatenated_tables(random_study):
         parts = [
             random_labels.units[s, row["dimension"], c] for s in PREFIXES for c in CHECKPOINTS if c <= row["checkpoint"]
         ]
-        said = [unit for part in parts for unit in part]
-        assert row["units"] == len(complete(said))
-        assert row["alpha"] == pytest.approx(krippendorff_of(said), abs=WITHIN)
-        pairs = combinations(zip(*complete(said), strict=True), 2)
+        rated = [unit for part in parts for unit in part]
+        assert row["units"] == len(complete(rated))
+        assert row["alpha"] == pytest.approx(krippendorff_of(rated), abs=WITHIN)
+        pairs = combinations(zip(*complete(rated), strict=True), 2)
         expected = [statsmodels_of(*pair)[0].kappa for pair in pairs]
         if not any(math.isnan(kappa) for kappa in expected):
             assert row["kappa"] == pytest.approx(np.mean(expected), abs=WITHIN)
@@ -312,8 +312,8 @@ def test_alpha_with_missing_labels_equals_that_of_krippendorff():
         same = random.random(units) < random.random()
         codes[same] = codes[same, :1]
         codes[random.random(codes.shape) < random.choice([0, 0.1, 0.5, 0.9, 1])] = -1
-        said = [[None if code < 0 else f"{code:02}" for code in unit] for unit in codes.tolist()]
-        expected = krippendorff_of(said)
+        rated = [[None if code < 0 else f"{code:02}" for code in unit] for unit in codes.tolist()]
+        expected = krippendorff_of(rated)
         undefined += expected is None
         found = coefficients.krippendorff_alpha(codes)
         assert found == (None if expected is None else pytest.approx(expected, abs=WITHIN))
@@ -333,8 +333,8 @@ def agree(make_study, make_items):
         study = make_study(raters=RATERS[: len(raters)], checkpoints=(*range(1, units + 1 if separate else 1), 100))
         rows = [
             label_row(f"SO-{unit}", rater, unit + 1 if separate else 100, "dimensions", 1, bug_type=str(label))
-            for rater, said in zip(RATERS, raters, strict=False)
-            for unit, label in enumerate(said)
+            for rater, rated in zip(RATERS, raters, strict=False)
+            for unit, label in enumerate(rated)
             if label is not None
         ]
         labels = pl.DataFrame(rows, schema=RATER_LABELS)
@@ -406,7 +406,7 @@ def test_examples_of_krippendorff_2011(agree):
 
 
 def test_other_implementations_reproduce_the_examples():
-    """This tells a typing error in a table from an error of ours."""
+    """A typing error in a table would otherwise pass as an error of ours."""
     for table, kappa, places in (
         ([[88, 14, 18], [10, 40, 10], [2, 6, 12]], 0.492, 3),
         ([[106, 10, 4], [22, 28, 10], [2, 12, 6]], 0.429, 3),

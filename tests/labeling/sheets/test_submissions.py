@@ -78,8 +78,8 @@ def test_a_file_that_is_not_a_sheet_is_rejected_with_the_fix(loop, name, content
 
 def test_a_zip_that_is_not_a_workbook_is_rejected(loop):
     content = io.BytesIO()
-    with zipfile.ZipFile(content, "w") as made:
-        made.writestr("../../climbs.txt", "x")
+    with zipfile.ZipFile(content, "w") as archive:
+        archive.writestr("../../climbs.txt", "x")
     assert rejection(loop, "100-ann.xlsx", content.getvalue()).startswith("not a valid workbook: ")
     assert not (loop.folder.parent / "climbs.txt").exists()
 
@@ -91,8 +91,8 @@ PAGE = "xl/worksheets/sheet1.xml"
 
 def padded(size):
     """Return a workbook whose sheet has this number of blanks after its rows, and the sheet's XML."""
-    with zipfile.ZipFile(io.BytesIO(workbook({"labels": [HEAD, ROW]}))) as made:
-        parts = {name: made.read(name) for name in made.namelist()}
+    with zipfile.ZipFile(io.BytesIO(workbook({"labels": [HEAD, ROW]}))) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
     parts[PAGE] = parts[PAGE].replace(b"</sheetData>", b" " * size + b"</sheetData>")
     return zipped(parts), parts[PAGE]
 
@@ -109,8 +109,8 @@ def test_a_workbook_is_read_up_to_its_declared_size(loop):
     content, page = padded(50 << 20)
     for true, declared in ((len(page), 1000), (zlib.crc32(page), zlib.crc32(page[:1000]))):
         content = content.replace(struct.pack("<L", true), struct.pack("<L", declared))
-    with zipfile.ZipFile(io.BytesIO(content)) as made:
-        assert made.getinfo(PAGE).file_size == 1000
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        assert archive.getinfo(PAGE).file_size == 1000
     tracemalloc.start()
     assert rejection(loop, "100-ann.xlsx", content).startswith("not a valid workbook: ")
     assert tracemalloc.get_traced_memory()[1] < 5 << 20
