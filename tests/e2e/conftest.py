@@ -1,4 +1,4 @@
-"""Studies run once for all tests here, by the command itself, as a user would."""
+"""Fixtures of the end-to-end tests, which run the dlbug command as a user would."""
 
 import json
 import shutil
@@ -18,7 +18,7 @@ Dlbug = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.fixture
 def dlbug(tmp_path: Path) -> Dlbug:
-    """The dlbug command in a home of its own (or another one)."""
+    """Return a function that runs the dlbug command, by default in a home of its own."""
 
     def run(*arguments: str, home: Path | None = None, **more: str) -> subprocess.CompletedProcess[str]:
         return command(home or tmp_path / "home", *arguments, **more)
@@ -28,24 +28,24 @@ def dlbug(tmp_path: Path) -> Dlbug:
 
 @pytest.fixture(scope="session")
 def sample(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Ran:
-    """The study `sample`, run once from nothing: by one of the processes that test, for all of them."""
+    """Run the study `sample` in an empty home, once for all test processes; return a copy per process."""
     own = tmp_path_factory.mktemp("sample")
-    # What pytest-xdist's processes share is the folder that their own ones are in.
-    folder = tmp_path_factory.getbasetemp().parent / "sample" if worker_id != "master" else own / "made"
+    # pytest-xdist's processes share the parent of their temporary folders.
+    folder = tmp_path_factory.getbasetemp().parent / "sample" if worker_id != "master" else own / "original"
     with Lease(folder / "lock", worker_id):
-        kept = folder / "said.json"
-        if not kept.exists():
+        output = folder / "output.json"
+        if not output.exists():
             done = ran("sample", folder / "home")
             assert done.result.returncode == 0, done.result.stderr
-            kept.write_text(json.dumps([done.result.stdout, done.result.stderr]), encoding="utf-8")
+            output.write_text(json.dumps([done.result.stdout, done.result.stderr]), encoding="utf-8")
     shutil.copytree(folder / "home", own / "home")
-    said = (text.replace(str(folder), str(own)) for text in json.loads(kept.read_text(encoding="utf-8")))
-    return Ran(Home(own / "home", "sample"), subprocess.CompletedProcess([], 0, *said))
+    texts = (text.replace(str(folder), str(own)) for text in json.loads(output.read_text(encoding="utf-8")))
+    return Ran(Home(own / "home", "sample"), subprocess.CompletedProcess([], 0, *texts))
 
 
 @pytest.fixture(scope="session")
 def screenshots() -> Path:
-    """Kept where people look at them: .artifacts/screenshots of the checkout."""
+    """Return the folder of screenshots, .artifacts/screenshots of the checkout."""
     folder = PROJECT / ".artifacts" / "screenshots"
     folder.mkdir(parents=True, exist_ok=True)
     return folder
@@ -53,10 +53,10 @@ def screenshots() -> Path:
 
 @pytest.fixture
 def page() -> Iterator[Page]:
-    """A page of a real browser; tests that need one are skipped where there is none."""
+    """Yield a page of a real browser; skip the test if none is installed."""
     chromium = shutil.which("chromium")
     if chromium is None:
-        pytest.skip("there is no chromium here: apt-get install chromium")
+        pytest.skip("chromium is not installed: apt-get install chromium")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=chromium,

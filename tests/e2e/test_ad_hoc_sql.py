@@ -1,4 +1,4 @@
-"""Ad-hoc SQL by the command itself: bounded, with no way out of the published database, and stopped by Ctrl+C."""
+"""Ad-hoc SQL by the dlbug command: bounded, limited to the published database, and stopped by Ctrl+C."""
 
 import os
 import pty
@@ -12,7 +12,7 @@ import pytest
 
 from support.commands import DLBUG, command, environment
 
-#: Minutes long, were it left alone.
+#: A query that would take minutes.
 ENDLESS = "select count(*) from range(100000000000) t(a) where a % 7 = 3"
 
 
@@ -21,11 +21,11 @@ def sql(sample):
     return lambda *arguments: command(sample.home.root, "sql", *arguments)
 
 
-def test_a_table_is_cut_with_a_word_and_a_file_is_not(sql, tmp_path):
-    cut = sql("select range as n from range(101)")
-    assert "│    99 │" in cut.stdout
-    assert "│   100 │" not in cut.stdout
-    assert cut.stderr == "(the first 100 rows; --limit N shows more, --format csv has all)\n"
+def test_a_table_is_truncated_with_a_note_and_a_file_is_not(sql, tmp_path):
+    truncated = sql("select range as n from range(101)")
+    assert "│    99 │" in truncated.stdout
+    assert "│   100 │" not in truncated.stdout
+    assert truncated.stderr == "(the first 100 rows; --limit N shows more, --format csv has all)\n"
     whole = sql("select range as n from range(101)", "--limit", "101")
     assert "│   100 │" in whole.stdout
     assert whole.stderr == ""
@@ -35,7 +35,7 @@ def test_a_table_is_cut_with_a_word_and_a_file_is_not(sql, tmp_path):
     assert "│     0 │" in (tmp_path / "n.txt").read_text(encoding="utf-8")
 
 
-def test_lists_are_json_within_csv_and_every_type_has_a_json(sql, tmp_path):
+def test_lists_are_json_in_csv_and_nested_values_are_written_as_json(sql, tmp_path):
     query = "select tags, post_id from stackoverflow.raw_posts where len(tags) > 1 order by post_id limit 1"
     header, line = sql(query, "--format", "csv").stdout.splitlines()
     assert header == "tags,post_id"
@@ -47,12 +47,12 @@ def test_lists_are_json_within_csv_and_every_type_has_a_json(sql, tmp_path):
     assert (tmp_path / "sums.json").read_text() == sql(sums, "--format", "json").stdout
 
 
-def test_several_queries_are_answered_one_after_the_other_a_file_holds_one(sql):
-    answered = sql("select 'first' as a; select 'second' as b where false; select 'third' as c").stdout
-    assert answered.index("first") < answered.index("b") < answered.index("third")
-    refused = sql("select 1; select 2", "--format", "csv")
-    assert refused.returncode == 1
-    assert refused.stderr == "error: csv holds the answer of one query, these are 2\n"
+def test_several_queries_print_one_table_each_and_a_file_holds_one(sql):
+    printed = sql("select 'first' as a; select 'second' as b where false; select 'third' as c").stdout
+    assert printed.index("first") < printed.index("b") < printed.index("third")
+    rejected = sql("select 1; select 2", "--format", "csv")
+    assert rejected.returncode == 1
+    assert rejected.stderr == "error: csv holds the result of one query, these are 2\n"
 
 
 @pytest.mark.parametrize(
@@ -67,14 +67,14 @@ def test_several_queries_are_answered_one_after_the_other_a_file_holds_one(sql):
         ("create table analysis.mine as select 1", "read-only mode"),
     ],
 )
-def test_a_query_sees_the_published_database_only(sql, query, reason):
+def test_a_query_can_only_read_the_published_database(sql, query, reason):
     result = sql(query)
     assert result.returncode == 1
     assert result.stderr.startswith("error: the query failed: ")
     assert reason in result.stderr
 
 
-def test_memory_is_bounded_and_the_bound_can_be_moved(sql):
+def test_memory_is_limited_and_the_limit_can_be_changed(sql):
     query = "select len(list(a || ' is a number')) as n from range(3000000) t(a)"
     result = sql(query, "--memory", "50MB")
     assert result.returncode == 1
@@ -86,56 +86,58 @@ def test_memory_is_bounded_and_the_bound_can_be_moved(sql):
 
 @pytest.fixture
 def small(tmp_path):
-    """A home in which the study `sample` has published one table."""
+    """Return a home in which the study `sample` has published one table."""
     with duckdb.connect(str(tmp_path / "sample.duckdb")) as connection:
         connection.execute("create schema labeling")
         connection.execute("create table labeling.items as select 'SO-1-Keras' as item_id")
-        connection.execute("comment on table labeling.items is 'What there is to label'")
+        connection.execute("comment on table labeling.items is 'Items to label'")
     return tmp_path
 
 
 @pytest.mark.parametrize("output_format", ["table", "csv", "json"])
 @pytest.mark.parametrize("rows", ["1", "100000"])
-def test_who_reads_no_further_ends_it_without_a_word(small, output_format, rows):
-    published_query = subprocess.Popen(
+def test_a_closed_pipe_ends_the_command_without_a_message(small, output_format, rows):
+    process = subprocess.Popen(
         [DLBUG, "sql", f"select range as n from range({rows})", "--format", output_format, "--limit", rows],
         env=environment(small), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
-    published_query.stdout.close()
-    assert published_query.stderr.read() == ""
-    assert published_query.wait(timeout=60) == 1
-    published_query.stderr.close()
+    assert process.stdout
+    assert process.stderr
+    process.stdout.close()
+    assert process.stderr.read() == ""
+    assert process.wait(timeout=60) == 1
+    process.stderr.close()
 
 
-def prompted(home, *lines):
-    """What the prompt says to these lines."""
+def prompt(home, *lines):
+    """Return the outcome of a prompt that reads these lines."""
     return subprocess.run(
         [DLBUG, "sql"], env=environment(home), input="".join(f"{line}\n" for line in lines), capture_output=True,
         text=True, check=True, timeout=60,
     )  # fmt: skip
 
 
-def test_the_prompt_says_what_there_is(small):
-    said = prompted(small, ".tables", ".help", "select 40 +", "2 as answer;", ".quit", "select 'never';")
-    banner, *rest = said.stdout.splitlines()
+def test_the_prompt_lists_tables_and_commands_and_prints_results(small):
+    result = prompt(small, ".tables", ".help", "select 40 +", "2 as answer;", ".quit", "select 'never';")
+    banner, *rest = result.stdout.splitlines()
     assert banner == (
-        f"{small}/sample.duckdb, read-only. End a query with ;  .tables lists tables, .help says more, .quit leaves."
+        f"{small}/sample.duckdb, read-only. End a query with ;  .tables lists tables, .help explains, .quit exits."
     )
-    assert "│ labeling.items │     1 │ What there is to label │" in rest
+    assert "│ labeling.items │     1 │ Items to label │" in rest
     assert [line for line in rest if "describe" in line] == [
         "dlbug> A query may span lines and ends with ;  .tables lists the tables, `describe labeling.items;` a table's "
-        "columns. Ctrl+C stops a query, .quit leaves."
+        "columns. Ctrl+C stops a query, .quit exits."
     ]
     assert "│     42 │" in rest
-    assert "never" not in said.stdout
-    assert said.stderr == ""
+    assert "never" not in result.stdout
+    assert result.stderr == ""
 
 
-def test_the_prompt_goes_on_after_what_it_does_not_know(small):
-    said = prompted(small, ".schema", "select nonsense;", "describe labeling.items;")
-    assert "Ctrl+C stops a query" in said.stdout
-    assert said.stderr.startswith("error: the query failed: ")
-    assert "│ item_id     │ VARCHAR     │" in said.stdout
+def test_the_prompt_continues_after_errors(small):
+    result = prompt(small, ".schema", "select nonsense;", "describe labeling.items;")
+    assert "Ctrl+C stops a query" in result.stdout
+    assert result.stderr.startswith("error: the query failed: ")
+    assert "│ item_id     │ VARCHAR     │" in result.stdout
 
 
 class Terminal:
@@ -147,12 +149,12 @@ class Terminal:
             os.execve(DLBUG, ["dlbug", "sql"], environment(home) | {"TERM": "dumb"})  # noqa: S606
 
     def read(self, until):
-        said, deadline = b"", time.monotonic() + 60
-        while until not in said:
-            assert time.monotonic() < deadline, said
+        output, deadline = b"", time.monotonic() + 60
+        while until not in output:
+            assert time.monotonic() < deadline, output
             if select.select([self.fd], [], [], 0.1)[0]:
-                said += os.read(self.fd, 65536)
-        return said
+                output += os.read(self.fd, 65536)
+        return output
 
     def write(self, text):
         os.write(self.fd, text)
@@ -163,7 +165,7 @@ class Terminal:
         os.close(self.fd)
 
 
-def test_the_prompt_stops_a_query_at_ctrl_c_and_remembers_what_was_asked(sample):
+def test_the_prompt_stops_a_query_at_ctrl_c_and_keeps_a_history(sample):
     terminal = Terminal(sample.home.root)
     terminal.read(b"dlbug> ")
     terminal.write(f"{ENDLESS};\n".encode())
@@ -182,10 +184,10 @@ def test_the_prompt_stops_a_query_at_ctrl_c_and_remembers_what_was_asked(sample)
 @pytest.mark.parametrize("output_format", ["csv", "json"])
 def test_a_query_into_a_file_stops_at_ctrl_c(sample, tmp_path, output_format):
     target = tmp_path / "never"
-    published_query = subprocess.Popen(
+    process = subprocess.Popen(
         [DLBUG, "sql", ENDLESS, "--format", output_format, "--output", target], env=environment(sample.home.root)
     )
-    time.sleep(3)  # the command has begun to ask by then; were it slower, it would end all the same
-    published_query.send_signal(signal.SIGINT)
-    assert published_query.wait(timeout=60) != 0
+    time.sleep(3)  # by then the query is running; if not, the command ends all the same
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=60) != 0
     assert not target.exists()

@@ -1,5 +1,7 @@
-"""A study on a real standalone cluster, by the command itself: the same rows as on one machine, also where a worker is
-killed in the middle."""
+"""A study on a real standalone cluster, run by the dlbug command.
+
+It has the same rows as on one machine, even if a worker is killed during the run.
+"""
 
 import shutil
 import subprocess
@@ -9,14 +11,14 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from dlbug_assets.layout import Home
-from support.commands import DLBUG, Ran, command, environment
+from support.commands import DLBUG, Ran, command, environment, query
 from support.dumps import dump_with_problems
 from support.repositories import GitRepository
 from support.spark_cluster import Cluster, ConnectServer, needs_spark
 
 pytestmark = [
     needs_spark,
-    pytest.mark.skipif(sys.platform != "linux", reason="who runs a task is read from /proc"),
+    pytest.mark.skipif(sys.platform != "linux", reason="the worker that runs a task is found in /proc"),
     pytest.mark.timeout(900),
 ]
 
@@ -46,13 +48,13 @@ raters = ["a", "b"]
 adjudicator = "c"
 """
 POSTS, COMMITS = "group:stackoverflow", "group:github"
-#: What the same run at another time has otherwise.
+#: Columns that differ between two runs of the same study.
 INCIDENTAL = ("retrieved_at", "collection", "begun_at", "finished_at")
 TABLES = {
     POSTS: ("raw_posts", "raw_answers", "irregularities", "collections", "candidate_posts", "funnel"),
     COMMITS: ("repositories", "fix_commits", "collections", "sampled_commits"),
 }
-#: Bytes of a split: the dump has dozens of them.
+#: The size of a split in bytes: the dump has dozens of splits.
 SPLIT = 24 << 10
 
 
@@ -71,15 +73,15 @@ class Clustered:
         self.study.write_text(STUDY, encoding="utf-8")
         (folder / "Posts.xml").write_bytes(dump_with_problems(2_500))
         for number in range(6):
-            made = GitRepository(folder / f"r{number}")
-            made.commit(f"fix r{number}", {"a.py": f"{number}\n"})
-            made.many(f"{'fix' if commit % 3 else 'add'} r{number} {commit}" for commit in range(60))
+            repository = GitRepository(folder / f"r{number}")
+            repository.commit(f"fix r{number}", {"a.py": f"{number}\n"})
+            repository.many(f"{'fix' if commit % 3 else 'add'} r{number} {commit}" for commit in range(60))
         GitRepository(folder / "empty")
         self.here = self.run(self.home("here"), f"group:reference or {POSTS} or {COMMITS}")
 
     def home(self, name):
         home = Home(self.folder / name, "clustered")
-        if name != "here":  # the key of the hashes
+        if name != "here":  # the same key for hashes
             home.folder.mkdir(parents=True)
             shutil.copy(self.folder / "here" / "clustered" / "secret.key", home.secret_key)
         return home
@@ -89,21 +91,21 @@ class Clustered:
         assert result.returncode == 0, result.stderr
         return Ran(home, result)
 
-    def begin(self, home, select, **more):
+    def start(self, home, select, **more):
         arguments = [DLBUG, "run", "--study", self.study, "--select", select]
         return subprocess.Popen(
             arguments, env=environment(home.root, **more), stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )  # fmt: skip
 
-    def is_the_same(self, there, *rooms):
-        for room in rooms:
-            for table in TABLES[room]:
+    def has_the_same_rows(self, home, *groups):
+        for group in groups:
+            for table in TABLES[group]:
                 columns = f"columns(lambda name: name not in {INCIDENTAL})"
-                query = f"select {columns} from {room.removeprefix('group:')}.{table} order by all"
-                here, found = (ran.query(query) for ran in (self.here, there))
-                assert_frame_equal(found, here)
-                assert here.height, table
+                rows = f"select {columns} from {group.removeprefix('group:')}.{table} order by all"
+                expected = self.here.query(rows)
+                assert_frame_equal(query(home, rows), expected)
+                assert expected.height, table
 
 
 @pytest.fixture(scope="module")
@@ -111,38 +113,39 @@ def clustered(tmp_path_factory):
     return Clustered(tmp_path_factory.mktemp("clustered"))
 
 
-def test_posts_and_commits_are_those_of_one_machine(cluster, clustered):
+def test_posts_and_commits_are_the_same_as_on_one_machine(cluster, clustered):
     home = clustered.home("there")
     spark = {"DLBUG_SPARK": cluster.address, **cluster.variables}
     there = clustered.run(home, f"group:reference or {POSTS} or {COMMITS}", **spark)
-    clustered.is_the_same(there, POSTS, COMMITS)
+    clustered.has_the_same_rows(home, POSTS, COMMITS)
     assert f"Spark at {cluster.address}: a session is open" in there.result.stderr
-    # What was read there has been read: another way of reading it is no news.
+    # Data that the cluster has read is not read again without it.
     again = clustered.run(home, f"group:reference or {POSTS} or {COMMITS}")
     assert "Keras: dump, this dump has been read before" in again.result.stderr
     assert "Keras: clone, 6 repositories, nothing new" in again.result.stderr
 
 
-def test_a_connect_server_gives_them_too(clustered, tmp_path):
+def test_a_connect_server_yields_the_same_rows(clustered, tmp_path):
     server = ConnectServer(tmp_path, SPLIT)
     try:
         home = clustered.home("connected")
-        spark = {"DLBUG_SPARK": server.address, "JAVA_HOME": "/nowhere"}  # Java is the server's
-        clustered.is_the_same(clustered.run(home, f"group:reference or {POSTS} or {COMMITS}", **spark), POSTS, COMMITS)
+        spark = {"DLBUG_SPARK": server.address, "JAVA_HOME": "/nowhere"}  # only the server needs Java
+        clustered.run(home, f"group:reference or {POSTS} or {COMMITS}", **spark)
+        clustered.has_the_same_rows(home, POSTS, COMMITS)
     finally:
         server.stop()
 
 
-@pytest.mark.parametrize("room", [POSTS, COMMITS])
-def test_a_worker_that_is_killed_in_the_middle_makes_no_difference(cluster, clustered, room):
+@pytest.mark.parametrize("group", [POSTS, COMMITS])
+def test_a_worker_that_is_killed_during_the_run_does_not_change_the_rows(cluster, clustered, group):
     while len(cluster.workers) < 2:
         cluster.add_worker()
-    home = clustered.home(f"killed-{room.removeprefix('group:')}")
+    home = clustered.home(f"killed-{group.removeprefix('group:')}")
     spark = {"DLBUG_SPARK": cluster.address, **cluster.variables}
-    with clustered.begin(home, f"group:reference or {room}", **spark) as run:
+    with clustered.start(home, f"group:reference or {group}", **spark) as run:
         lost = cluster.kill_worker()
         assert run.poll() is None, "the run had ended before the worker was lost"
-        said, _ = run.communicate()
+        output, _ = run.communicate()
     assert lost.returncode == -9
-    assert run.returncode == 0, said
-    clustered.is_the_same(Ran(home, None), room)
+    assert run.returncode == 0, output
+    clustered.has_the_same_rows(home, group)

@@ -1,4 +1,4 @@
-"""The command line as a user meets it: what can go wrong is one message that names it and its cure."""
+"""The command line: each error is one message that names the cause and the fix."""
 
 import os
 import re
@@ -17,42 +17,43 @@ from support.small_disks import mount, unmount
 
 
 def only_message(result) -> str:
-    """The one message of a failed command."""
+    """Return the message of a failed command, which has no traceback."""
     assert result.returncode == 1
     assert "Traceback" not in result.stderr + result.stdout
     return result.stderr
 
 
-def test_studies_lists_those_that_ship(dlbug):
+def test_studies_lists_the_shipped_studies(dlbug):
     result = dlbug("studies")
     assert result.returncode == 0
     assert [line.split()[0] for line in result.stdout.splitlines()] == ["islam2019", "live", "modern", "sample"]
 
 
-def test_doctor_says_what_is_well_and_what_is_optional(dlbug):
+def test_doctor_reports_what_works_and_what_is_optional(dlbug):
     result = dlbug("doctor")
     assert result.returncode == 0
     lines = dict(line[6:].split(": ", 1) for line in result.stdout.splitlines())
     assert lines["Python"] == ".".join(map(str, sys.version_info[:3]))
-    assert lines["lease"] == "nobody is writing the study sample"
+    assert lines["lease"] == "no run is writing the study sample"
     assert lines["GITHUB_TOKEN"].startswith("not set: ")
 
 
-def test_doctor_says_when_the_schedules_come_due_and_whether_they_are_on(dlbug):
-    assert "ok    schedules: none: nothing that sample is made of changes by itself" in dlbug("doctor").stdout
-    said = dlbug("doctor", "--study", "live").stdout
-    assert re.search(r"note  schedule: refresh: off; it would run at \d{4}-\d\d-\d\d 03:00 UTC\. Switch it on", said)
-    assert re.search(r"note  schedule: sweep: off; it would run at \d{4}-\d\d-\d\d 04:00 UTC\.", said)
+def test_doctor_reports_the_next_tick_of_each_schedule(dlbug):
+    assert "ok    schedules: none: no source of sample changes over time" in dlbug("doctor").stdout
+    report = dlbug("doctor", "--study", "live").stdout
+    assert re.search(r"note  schedule: refresh: off; it would run at \d{4}-\d\d-\d\d 03:00 UTC\. Start it in", report)
+    assert re.search(r"note  schedule: sweep: off; it would run at \d{4}-\d\d-\d\d 04:00 UTC\.", report)
 
 
-def test_doctor_fails_with_the_cure(dlbug):
+def test_doctor_fails_with_the_fix(dlbug):
     result = dlbug("doctor", DLBUG_SPARK="local[2]", PATH="/nowhere", JAVA_HOME="/nowhere")
-    cure = "install Java 17 or newer, or unset DLBUG_SPARK."
-    assert f"FAIL  Java: not found, but DLBUG_SPARK is set: {cure}" in result.stdout
-    assert f"error: {1 + (find_spec('pyspark') is None)} of these must be mended first" in only_message(result)
+    fix = "install Java 17 or newer, or unset DLBUG_SPARK."
+    assert f"FAIL  Java: not found, but DLBUG_SPARK is set: {fix}" in result.stdout
+    summary = "1 check failed; fix it first" if find_spec("pyspark") else "2 checks failed; fix them first"
+    assert only_message(result) == f"error: {summary}\n"
 
 
-def test_tokens_can_stand_in_a_file_that_only_their_owner_reads(tmp_path):
+def test_tokens_are_read_from_a_file_that_only_its_owner_should_be_able_to_read(tmp_path):
     (tmp_path / ".env").write_text("GITHUB_TOKEN=planted-secret\nSTACKEXCHANGE_KEY=planted-secret\n")
     (tmp_path / ".env").chmod(0o644)
     result = command(tmp_path / "home", "doctor", cwd=tmp_path, STACKEXCHANGE_KEY="")
@@ -61,7 +62,7 @@ def test_tokens_can_stand_in_a_file_that_only_their_owner_reads(tmp_path):
         f"others on this machine can read its tokens: chmod 600 {tmp_path / '.env'}",
         "set",
     ]
-    # What the environment says, were it nothing, counts.
+    # The environment takes precedence, even if the variable is empty.
     assert lines["STACKEXCHANGE_KEY"].startswith("not set: ")
     assert "planted-secret" not in result.stdout + result.stderr
     (tmp_path / ".env").chmod(0o600)
@@ -69,13 +70,13 @@ def test_tokens_can_stand_in_a_file_that_only_their_owner_reads(tmp_path):
 
 
 @pytest.mark.parametrize("encoding", ["cp1252", "utf-16", "utf-16-le"])
-def test_a_file_of_tokens_in_another_encoding_is_one_message(tmp_path, encoding):
+def test_a_token_file_in_another_encoding_is_one_message(tmp_path, encoding):
     (tmp_path / ".env").write_text("# Schlüssel\nGITHUB_TOKEN=planted-secret\n", encoding=encoding)
     result = command(tmp_path / "home", "studies", cwd=tmp_path)
-    assert only_message(result) == f"error: {tmp_path / '.env'} is no text in UTF-8: save it as UTF-8\n"
+    assert only_message(result) == f"error: {tmp_path / '.env'} is not valid UTF-8; save it as UTF-8\n"
 
 
-def test_doctor_never_shows_a_token(dlbug):
+def test_doctor_never_prints_a_token(dlbug):
     result = dlbug("doctor", **dict.fromkeys(("GITHUB_TOKEN", "STACKEXCHANGE_KEY"), "planted-secret"))
     assert result.stdout.count(": set\n") == 2
     assert "planted-secret" not in result.stdout + result.stderr
@@ -89,21 +90,21 @@ def test_doctor_never_shows_a_token(dlbug):
         (("run", "--select", "group:nope"), "error: --select 'group:nope' selects nothing"),
         (("run", "--select", "group:("), "error: --select 'group:(': "),
         (("sql", "select 1"), "sample.duckdb does not exist yet. `dlbug run --study sample` creates it."),
-        (("sql", "select 1", "--format", "parquet"), "error: parquet is binary: say where to with --output FILE"),
+        (("sql", "select 1", "--format", "parquet"), "error: parquet is binary: name a file with --output FILE"),
     ],
 )
-def test_what_cannot_be_done_is_one_message(dlbug, arguments, expected):
+def test_invalid_arguments_are_one_message(dlbug, arguments, expected):
     assert expected in only_message(dlbug(*arguments))
 
 
-def test_a_study_with_an_unknown_key_is_named(dlbug, tmp_path):
+def test_an_unknown_key_of_a_study_is_one_message(dlbug, tmp_path):
     study = tmp_path / "mine.toml"
     text = (STUDIES / "sample.toml").read_text(encoding="utf-8")
     study.write_text(text.replace("seed = 2019", "seed = 2019\nsead = 1"), encoding="utf-8")
     assert only_message(dlbug("run", "--study", str(study))) == f"error: {study}: study.sead: unknown key\n"
 
 
-def test_a_service_that_cannot_be_reached_is_said_plainly(dlbug):
+def test_an_unreachable_service_is_one_message(dlbug):
     message = only_message(dlbug("run", "--study", "live", "--select", "+group:github"))
     assert "error: github.landing: Caffe, Keras, Tensorflow, Theano, Torch: http://127.0.0.1:9/search/repo" in message
     assert "failed 4 times, the last time with: no whole reply (ConnectionError). Is there a network?" in message
@@ -121,17 +122,17 @@ def test_a_home_that_is_a_file_is_one_message(dlbug, tmp_path):
 
 @pytest.fixture
 def disk(tmp_path):
-    """A file system of its own as DLBUG_HOME."""
+    """Yield the mount point of a small file system, for DLBUG_HOME."""
     mount(tmp_path / "disk", "size=200m")
     yield tmp_path / "disk"
     unmount(tmp_path / "disk")
 
 
-@pytest.mark.parametrize("trouble", ["full", "read-only"])
-def test_a_disk_that_takes_nothing_more_is_said_and_the_publication_stays(dlbug, disk, trouble):
+@pytest.mark.parametrize("state", ["full", "read-only"])
+def test_a_disk_that_cannot_be_written_is_one_message_and_keeps_the_publication(dlbug, disk, state):
     assert dlbug("run", "--select", "group:reference", home=disk).returncode == 0
     before = (disk / "sample.duckdb").read_bytes()
-    if trouble == "full":
+    if state == "full":
         mount(disk, f"remount,size={shutil.disk_usage(disk).used // 1024 + 64}k")
         expected = f"error: cannot write the history of runs in {disk}/sample/dagster_home: "
     else:
@@ -143,14 +144,14 @@ def test_a_disk_that_takes_nothing_more_is_said_and_the_publication_stays(dlbug,
     assert (disk / "sample.duckdb").read_bytes() == before
 
 
-def test_a_release_that_cannot_be_had_is_said_with_its_address(dlbug, tmp_path):
+def test_a_missing_release_is_one_message_with_its_address(dlbug, tmp_path):
     message = only_message(dlbug("run", "--study", "islam2019", DLBUG_ARTIFACT=str(tmp_path / "nope.zip")))
     steps = r"(stackoverflow.landing, github.landing|github.landing, stackoverflow.landing)"
     assert re.search(f"error: {steps}: DLBUG_ARTIFACT names ", message)
     assert message.count("https://lab-design.github.io/papers/ESEC-FSE-19/dataset.zip") == 1
 
 
-def test_make_says_when_python_is_too_old(tmp_path):
+def test_make_rejects_an_old_python(tmp_path):
     old = tmp_path / "python3"
     old.write_text('#!/bin/sh\n[ "$1" = -V ] && echo "Python 3.9.2" && exit 0\nexit 1\n', encoding="utf-8")
     old.chmod(0o755)
@@ -169,11 +170,11 @@ def test_make_says_when_python_is_too_old(tmp_path):
     assert not (tmp_path / "venv").exists()
 
 
-@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="there is no systemd here")
-def test_the_unit_file_is_one_that_systemd_takes(tmp_path):
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed")
+def test_systemd_accepts_the_unit_file(tmp_path):
     text = (PROJECT / "deploy" / "dlbug.service").read_text(encoding="utf-8")
     unit = tmp_path / "dlbug.service"
-    # The program has to be there; everything else stays as it is.
+    # The program has to exist; everything else is unchanged.
     unit.write_text(text.replace("/opt/dlbug/.venv/bin/dlbug", str(DLBUG)), encoding="utf-8")
     result = subprocess.run(
         ["systemd-analyze", "verify", unit], capture_output=True, text=True, check=False, timeout=60
@@ -193,7 +194,7 @@ def test_the_unit_file_is_one_that_systemd_takes(tmp_path):
 def test_dagsters_own_commands_work_from_the_checkout(command, tmp_path):
     program = Path(sys.executable).parent / command[0]
     (tmp_path / "dagster_home").mkdir()
-    # As in an activated environment.
+    # As in an activated virtual environment.
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     result = subprocess.run(
         [program, *command[1:]],
@@ -217,5 +218,5 @@ def test_dagsters_own_commands_work_from_the_checkout(command, tmp_path):
         (["d", "a", "b"], [("a", "b"), ("d", "d")]),
     ],
 )
-def test_libraries_that_are_neighbours_share_a_run(wanted, ranges):
+def test_neighbouring_libraries_share_a_run(wanted, ranges):
     assert contiguous_ranges(["a", "b", "c", "d"], wanted) == ranges

@@ -1,4 +1,4 @@
-"""A study that reads the data dump, by the command itself: from the archive as it was downloaded to candidates."""
+"""A study that reads the data dump, run by the dlbug command: from the downloaded archive to candidates."""
 
 import shutil
 import subprocess
@@ -60,7 +60,7 @@ ROWS = [
 
 @pytest.fixture
 def study(tmp_path):
-    """Writes the study; returns a way to run it."""
+    """Write the study; return a function that runs it."""
     (tmp_path / "Posts.xml").write_text("<posts>\n" + "\n".join(ROWS) + "\n</posts>\n", encoding="utf-8")
 
     def run(name="Posts.xml"):
@@ -72,10 +72,10 @@ def study(tmp_path):
     return run
 
 
-def test_the_archive_goes_through_to_candidates_and_is_read_once(study, tmp_path):
+def test_an_archive_is_loaded_up_to_candidates_and_read_once(study, tmp_path):
     program = next(filter(None, map(shutil.which, ("7zz", "7z", "7za"))), None)
     if program is None:
-        pytest.skip("there is no 7-Zip on this machine: apt-get install 7zip")
+        pytest.skip("7-Zip is not installed: apt-get install 7zip")
     subprocess.run([program, "a", "-bso0", tmp_path / "posts.7z", tmp_path / "Posts.xml"], check=True)
     (tmp_path / "Posts.xml").unlink()
     first = study("posts.7z")
@@ -96,15 +96,15 @@ def test_the_archive_goes_through_to_candidates_and_is_read_once(study, tmp_path
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "expected"),
     [
         ("nowhere.xml", "nowhere.xml does not exist. Name the Posts.xml of Stack Overflow's data dump"),
         ("dumped.toml", "dumped.toml is not a Posts.xml: it does not begin with <posts>"),
     ],
 )
-def test_what_is_no_dump_is_named(study, name, said):
+def test_a_file_that_is_not_a_dump_is_one_message(study, name, expected):
     result = study(name).result
     assert result.returncode == 1
-    assert said in result.stderr
+    assert expected in result.stderr
     assert "Traceback" not in result.stderr
     assert result.stderr.endswith("error: 1 of the run's steps failed. Nothing was published." + NEXT)

@@ -1,4 +1,4 @@
-"""A study that people label: sheets out, in and through to agreed bugs, by the command itself; and its sensor."""
+"""A study with raters: from the export of sheets to agreed bugs, by the dlbug command; and the sensor of its inbox."""
 
 import os
 
@@ -11,8 +11,9 @@ from dlbug_assets.labeling.sheets.inbox import SETTLES_SECONDS
 from dlbug_assets.protocol.study import load_study
 from support.handmade import QUEUE, Handmade, filled
 
-LOGIC = ("Structural Logic Bug", "Structure Inefficiency", "Crash")
-DATA = ("Data Bug", "Unaligned Tensor", "Bad Performance")
+DIMENSIONS: tuple[str, ...] = ("bug_type", "root_cause", "effect")
+LOGIC: tuple[str, ...] = ("Structural Logic Bug", "Structure Inefficiency", "Crash")
+DATA: tuple[str, ...] = ("Data Bug", "Unaligned Tensor", "Bad Performance")
 
 
 @pytest.fixture
@@ -20,7 +21,7 @@ def handmade(tmp_path):
     return Handmade(tmp_path)
 
 
-def test_from_the_queue_to_the_agreed_bugs(handmade, tmp_path):
+def test_sheets_are_exported_submitted_and_adjudicated_to_agreed_bugs(handmade, tmp_path):
     handmade.dlbug("run", "--select", QUEUE)
     items = handmade.query("from labeling.items")
     assert items["frozen_at"].null_count() == items.height > 4
@@ -29,7 +30,7 @@ def test_from_the_queue_to_the_agreed_bugs(handmade, tmp_path):
     texts = dict(from_csv((handmade.outbox / "50-ann.csv").read_bytes()))
     assert "<p>" not in str(texts)
 
-    # Both list the same single bug in every item, and hand in by the command.
+    # Both raters list the same single bug in every item, and submit with the command.
     for rater in ("ann", "bob"):
         path = tmp_path / f"50-{rater}.csv"
         path.write_text(filled(handmade.outbox / path.name, lambda _: {"is_bug": "true"}), encoding="utf-8")
@@ -39,22 +40,22 @@ def test_from_the_queue_to_the_agreed_bugs(handmade, tmp_path):
     assert frozen.drop("frozen_at").equals(items.drop("frozen_at"))
     assert handmade.query("select distinct frozen_by from labeling.units").item() == "agreement"
 
-    # A sheet that somebody has begun to fill in right in the outbox is not written over.
-    begun = handmade.outbox / "50-ann.csv"
-    begun.write_text("mine")
+    # A sheet that a rater is filling in within the outbox is not overwritten.
+    edited = handmade.outbox / "50-ann.csv"
+    edited.write_text("mine")
     handmade.dlbug("labels", "export", "--format", "csv")
-    assert begun.read_text() == "mine"
+    assert edited.read_text() == "mine"
     assert {"50-ann-dimensions.csv", "50-bob-dimensions.csv", "100-ann.csv"} <= set(handmade.sheets())
 
     for rater, first in (("ann", LOGIC), ("bob", DATA)):
         path = tmp_path / f"50-{rater}-dimensions.csv"
 
         def answers(number, first=first):
-            said = first if number == 0 else LOGIC
-            return dict(zip(("bug_type", "root_cause", "effect"), said, strict=True))
+            values = first if number == 0 else LOGIC
+            return dict(zip(DIMENSIONS, values, strict=True))
 
         path.write_text(filled(handmade.outbox / path.name, answers), encoding="utf-8")
-    # One is quick: of the next sheet's rows the first cannot be taken, and is set aside.
+    # One rater submits the next sheet as well; its first row is invalid and is rejected.
     path = tmp_path / "100-ann.csv"
     path.write_text(
         filled(handmade.outbox / path.name, lambda n: {"is_bug": "maybe" if n == 0 else "false"}), encoding="utf-8"
@@ -67,7 +68,7 @@ def test_from_the_queue_to_the_agreed_bugs(handmade, tmp_path):
     assert undecided == 3
     handmade.dlbug("labels", "export", "--format", "csv")
     path = tmp_path / "50-eve-dimensions.csv"
-    ruling = dict(zip(("bug_type", "root_cause", "effect"), DATA, strict=True))
+    ruling = dict(zip(DIMENSIONS, DATA, strict=True))
     path.write_text(filled(handmade.outbox / path.name, lambda _: ruling), encoding="utf-8")
     done = handmade.dlbug("labels", "import", str(path))
     assert "Disagreements: 0 undecided, 3 decided" in done.stdout
@@ -76,23 +77,23 @@ def test_from_the_queue_to_the_agreed_bugs(handmade, tmp_path):
     assert decided[1][1] == handmade.query("select count(*) from labeling.units").item() - 1
 
 
-def test_the_sensor_takes_in_what_is_dropped_into_the_inbox_once(handmade):
+def test_the_sensor_requests_one_run_per_change_of_the_inbox(handmade):
     definitions = build_defs(load_study(handmade.path), {"DLBUG_HOME": str(handmade.root)})
     sensor = definitions.resolve_sensor_def("labels_inbox")
 
-    def look(cursor):
+    def tick(cursor):
         with dg.DagsterInstance.ephemeral() as instance:
             return sensor.evaluate_tick(
                 dg.build_sensor_context(instance=instance, cursor=cursor, definitions=definitions)
             )
 
-    assert look(None).skip_message == "nothing new in the inbox"
+    assert tick(None).skip_message == "nothing new in the inbox"
     handmade.inbox.mkdir(parents=True)
     path = handmade.inbox / "50-ann.csv"
     path.write_text("item_id")
-    assert look(None).skip_message == "still growing: 50-ann.csv"
+    assert tick(None).skip_message == "still being written: 50-ann.csv"
     settled = path.stat().st_mtime - SETTLES_SECONDS - 1
     os.utime(path, (settled, settled))
-    tick = look(None)
-    assert len(tick.run_requests) == 1
-    assert look(tick.cursor).skip_message == "nothing new in the inbox"
+    request = tick(None)
+    assert len(request.run_requests or []) == 1
+    assert tick(request.cursor).skip_message == "nothing new in the inbox"

@@ -1,5 +1,7 @@
-"""The study `live` against the stand-in of GitHub, by the command itself: through the API and through clones, the same
-rows; refreshed, killed, and telling nothing of anybody."""
+"""The study `live` against the stand-in of GitHub, run by the dlbug command.
+
+The API and clones yield the same rows. Runs are refreshed and killed, and nothing that identifies a person is stored.
+"""
 
 import re
 import shutil
@@ -14,7 +16,7 @@ from dlbug_assets.ingest.quota import Ledger
 from dlbug_assets.layout import STUDIES, Home
 from servers.github import GitHub, make_repositories
 from servers.stackexchange import StackExchange, corpus
-from support.commands import DLBUG, Ran, command, environment
+from support.commands import DLBUG, command, environment, query
 from support.counting import proves_count
 from support.killed_runs import is_killed
 from support.repositories import GitRepository
@@ -23,14 +25,14 @@ PLANTED = "ghp_pl4ntedT0ken"
 COMMITS = "+group:github"
 LOADING = '+group:github and not key:"github/landing"'
 TOPICS = ("caffe", "keras", "tensorflow", "theano", "torch")
-#: What belongs to a person, wherever it came from.
+#: Names and addresses of persons in the histories.
 PEOPLE = (b"jane.doe@example.org", b"jane@example.org", b"Jane Doe")
 TABLES = ("repositories", "fix_commits", "sampled_commits")
 
 
 @dataclass
 class Live:
-    """The study `live`, or its like with clones, in a home, and the stand-in that it asks."""
+    """The study `live`, or a copy of it that uses clones, in a home, with the stand-in of its source."""
 
     api: GitHub
     root: Path
@@ -55,16 +57,16 @@ class Live:
         return command(self.root, *arguments, **self.environment(**more))
 
     def dies(self, point, call):
-        """Whether a run ends itself by SIGKILL where it comes to a point for the call-th time."""
+        """Return whether a run killed itself at the call-th execution of a point."""
         self.api.mirror(self.mirror)
         arguments = ("run", "--study", self.study, "--select", COMMITS)
         return is_killed(point, call, self.root, *arguments, **self.environment())
 
     def query(self, sql):
-        return Ran(self.home, None).query(sql)
+        return query(self.home, sql)
 
     def tables(self, *, without=("retrieved_at",)):
-        """The tables of both ways, all rows."""
+        """Return all rows of the tables that both sources fill."""
         columns = f"columns(lambda c: not list_contains({list(without)}, c))"
         return {name: self.query(f"select {columns} from github.{name} order by all").rows() for name in TABLES}
 
@@ -88,14 +90,14 @@ class Live:
 
 @pytest.fixture(scope="module")
 def hosted(tmp_path_factory):
-    """The repositories of every test, made once."""
+    """Create the repositories of all tests once."""
     folder = tmp_path_factory.mktemp("hosted")
     return folder, make_repositories(folder, TOPICS)
 
 
 @pytest.fixture
 def api(hosted, tmp_path):
-    """The stand-in, with copies of its own."""
+    """Yield the stand-in, with copies of the repositories."""
     folder, repositories = hosted
     shutil.copytree(folder, tmp_path / "hosted")
     with GitHub() as server:
@@ -107,13 +109,13 @@ def api(hosted, tmp_path):
 
 @pytest.fixture
 def live(api, tmp_path):
-    """Through the API."""
+    """Return the study, which uses the API."""
     return Live(api, tmp_path / "home", "live", tmp_path / "mirror")
 
 
 @pytest.fixture
 def cloning(api, tmp_path):
-    """The same protocol through clones."""
+    """Return a study of the same protocol that uses clones."""
     text = (STUDIES / "live.toml").read_text(encoding="utf-8")
     path = tmp_path / "live_by_clones.toml"
     path.write_text(
@@ -123,7 +125,7 @@ def cloning(api, tmp_path):
 
 
 def change(api):
-    """Everything that can happen to repositories between two runs."""
+    """Make every kind of change to repositories that can happen between two runs."""
     grown, rewritten, renamed, gone, blocked, *_ = api.hosted.values()
     work = GitRepository(grown.path)
     work.git("checkout", "-q", "-b", "late", "HEAD~3")
@@ -138,23 +140,22 @@ def change(api):
     api.remove(blocked.number, 451)
 
 
-def test_both_ways_give_the_same_rows_to_the_sample_and_follow_what_changes(live, cloning):
+def test_api_and_clones_yield_the_same_rows_and_follow_changes(live, cloning):
     first, by_clones = live.run(), cloning.run()
     assert first.returncode == 0, first.stderr
     assert by_clones.returncode == 0, by_clones.stderr
     assert "15 repositories" not in first.stderr
     assert "Keras: 3 repositories found with 1 requests" in first.stderr
-    both = without_hashes(live), without_hashes(cloning)
-    assert both[0] == both[1]
+    assert without_hashes(live) == without_hashes(cloning)
     assert live.query("select count(*) from github.fix_commits").item() > 50
     assert live.query("select count(*) from github.sampled_commits where files_changed is null").item() == 0
 
-    asked = len(live.api.log)
+    sent = len(live.api.log)
     again = live.run()
     assert again.stderr.count("nothing new") == len(TOPICS)
-    # One look per repository, each a 304 that costs nothing.
-    assert {request.status for request in live.api.log[asked:]} == {304}
-    assert len(live.api.log) - asked == len(live.api.hosted)
+    # One conditional request per repository, whose reply 304 does not count against the quota.
+    assert {request.status for request in live.api.log[sent:]} == {304}
+    assert len(live.api.log) - sent == len(live.api.hosted)
     assert live.query("select count(*) from github.collections").item() == 2 * len(TOPICS)
 
     change(live.api)
@@ -167,7 +168,7 @@ def test_both_ways_give_the_same_rows_to_the_sample_and_follow_what_changes(live
     late = live.query("select count(*) from github.fix_commits where title = 'Fix from a side branch of long ago'")
     assert late.item() == 1
 
-    # From landing alone, without a network, the same tables.
+    # The landing alone, without a network, yields the same tables.
     for each in (live, cloning):
         before = each.tables()
         each.home.working.unlink()
@@ -175,20 +176,20 @@ def test_both_ways_give_the_same_rows_to_the_sample_and_follow_what_changes(live
         assert rebuilt.returncode == 0, rebuilt.stderr
         assert each.tables() == before
         each.proves_secrecy(first, by_clones, again, *results, rebuilt)
-    told = command(live.root, "doctor", "--study", "live").stdout
-    assert f"{live.api.url} core with a token: " in told
+    report = command(live.root, "doctor", "--study", "live").stdout
+    assert f"{live.api.url} core with a token: " in report
 
 
 def without_hashes(each):
-    """Rows of both ways; the key of the hashes is another one in each study."""
+    """Return the rows without hashes: each home has its own key for them."""
     return each.tables(without=("retrieved_at", "author_hash"))
 
 
-def test_row_39_a_run_killed_at_any_point_is_made_good_by_the_next(live, tmp_path):
+def test_row_39_the_next_run_completes_a_run_killed_at_any_point(live, tmp_path):
     untouched = Live(live.api, tmp_path / "untouched", "live", live.mirror)
     assert untouched.run().returncode == 0
     live.api.log.clear()
-    # One run after the other is killed: before and after a reply lands, when a cursor has moved, when a table is in.
+    # Runs are killed before and after a reply lands, after moving a cursor, and after loading a table.
     for point, call in [("received", 9), ("landed", 30), ("moved", 4), ("loaded", 3)]:
         assert live.dies(point, call), point
         live.proves_count()
@@ -196,13 +197,13 @@ def test_row_39_a_run_killed_at_any_point_is_made_good_by_the_next(live, tmp_pat
     assert done.returncode == 0, done.stderr
     live.proves_count()
     assert without_hashes(live) == without_hashes(untouched)
-    # Only the reply that a run died with was asked for twice.
+    # Only the request whose reply was lost with a run is repeated.
     answers = [(request.path, tuple(request.params.items())) for request in live.api.log if request.status == 200]
     assert len(answers) - len(set(answers)) == 1
     live.proves_secrecy(done)
 
 
-def test_a_whole_study_its_sheets_and_its_package_tell_nothing_of_anybody(live, tmp_path):
+def test_a_complete_study_its_sheets_and_its_package_identify_nobody(live, tmp_path):
     (tmp_path / ".env").write_text(f"GITHUB_TOKEN={PLANTED}\nSTACKEXCHANGE_KEY={PLANTED}\n")
     live.api.mirror(live.mirror)
     known = live.environment()
@@ -211,17 +212,17 @@ def test_a_whole_study_its_sheets_and_its_package_tell_nothing_of_anybody(live, 
     with StackExchange(corpus(sizes, seed=3)) as posts:
         known["DLBUG_STACKEXCHANGE_URL"] = posts.url
         posts.key = PLANTED
-        said = [
+        results = [
             command(live.root, *arguments, "--study", "live", cwd=tmp_path, **known)
             for arguments in (("run",), ("labels", "export"), ("labels", "export", "--format", "csv"), ("package",))
         ]
-    assert [done.returncode for done in said] == [0, 0, 0, 0], "\n".join(done.stderr[-900:] for done in said)
+    assert [result.returncode for result in results] == [0, 0, 0, 0], results
     counts = "select count(distinct library) from {}"
     for table in ("stackoverflow.candidate_posts", "github.sampled_commits"):
         assert live.query(counts.format(table)).item() == len(TOPICS)
     assert len(list((live.home.labels / "outbox").glob("5-*"))) == 4
     assert (live.home.package / "live-replication.zip").is_file()
-    live.proves_secrecy(*said)
+    live.proves_secrecy(*results)
 
 
 def test_row_40_two_runs_at_once_collect_one_after_the_other(live):
@@ -237,9 +238,9 @@ def test_row_40_two_runs_at_once_collect_one_after_the_other(live):
         )
         for _ in range(2)
     ]
-    said = [run.communicate(timeout=240)[1] for run in runs]
-    assert [run.returncode for run in runs] == [0, 0], said
-    # The second one only looks whether a head has moved.
+    logs = [run.communicate(timeout=240)[1] for run in runs]
+    assert [run.returncode for run in runs] == [0, 0], logs
+    # The second one only checks whether a head has moved.
     answered = [request.status for request in live.api.log]
     assert answered.count(304) == len(live.api.hosted)
     assert not live.query("select library, full_name, sha from github.fix_commits").is_duplicated().any()

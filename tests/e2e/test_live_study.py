@@ -1,4 +1,4 @@
-"""The study `live` against the stand-in of the API, by the command itself: collected, refreshed, killed, refused."""
+"""The study `live` against the stand-in of the API, run by dlbug: collected, refreshed, killed, rejected."""
 
 import json
 import subprocess
@@ -18,7 +18,7 @@ from dlbug_assets.stackoverflow.api.collector import queries
 from dlbug_assets.warehouse import lease
 from servers.stackexchange import StackExchange, corpus, question
 from servers.stand_in import Fault
-from support.commands import DLBUG, NEXT, Ran, command, environment
+from support.commands import DLBUG, NEXT, command, environment, query
 from support.counting import proves_count
 from support.killed_runs import is_killed
 from support.small_disks import mount, unmount
@@ -32,7 +32,7 @@ LIVE = load_study("live")
 
 @dataclass
 class Live:
-    """The study `live` in a home, and the stand-in that it asks."""
+    """The study `live` in a home, with the stand-in of its source."""
 
     api: StackExchange
     root: Path
@@ -48,14 +48,14 @@ class Live:
         return command(self.root, "run", "--study", "live", "--select", select, *arguments, **self.environment(**more))
 
     def dies(self, point, call):
-        """Whether a run ends itself by SIGKILL where it comes to a point for the call-th time."""
+        """Return whether a run killed itself at the call-th execution of a point."""
         return is_killed(point, call, self.root, "run", "--study", "live", "--select", POSTS, **self.environment())
 
     def query(self, sql):
-        return Ran(self.home, None).query(sql)
+        return query(self.home, sql)
 
     def rows(self):
-        """What the tables say: library -> number -> score, title, answers, of the questions in scope."""
+        """Return the questions in scope, by library and id: score, title, answers."""
         found = {library: {} for library in LIVE.library_names}
         answers = dict(
             self.query("select post_id, list_sort(list(answer_id)) from stackoverflow.raw_answers group by 1").rows()
@@ -66,7 +66,7 @@ class Live:
         return found
 
     def truth(self):
-        """What the site says."""
+        """Return the questions that the stand-in has, in the same form."""
         return {
             library: {
                 number: (item.score, item.title, sorted(answer.answer_id for answer in item.answers))
@@ -77,7 +77,7 @@ class Live:
         }
 
     def tables(self):
-        """Every table of the corpus, all rows."""
+        """Return all rows of every table of the corpus."""
         names = ("raw_posts", "raw_answers", "collections", "irregularities", "screening", "candidate_posts", "funnel")
         return {name: self.query(f"from stackoverflow.{name} order by all").rows() for name in names}
 
@@ -102,17 +102,17 @@ def live(tmp_path):
 
 
 def keras(live, *, low=False):
-    """Numbers of questions of Keras, oldest activity first."""
+    """Return the ids of questions about Keras, oldest activity first."""
     items = [item for item in live.api.truth.values() if "keras" in item.tags and (item.score < 6) == low]
     return [item.question_id for item in sorted(items, key=lambda item: item.last_activity_date)]
 
 
-def test_it_goes_through_to_candidates_and_two_refreshes_end_in_the_truth(live):
+def test_posts_are_loaded_up_to_candidates_and_two_refreshes_follow_all_changes(live):
     held = []
     live.api.before = lambda request: held.append(lease.is_held(live.home.lock))
     first = live.run()
     assert first.returncode == 0, first.stderr
-    # Collecting leaves the database to others.
+    # Collecting does not hold the writer's lease.
     assert set(held) == {False}
     assert live.rows() == live.truth()
     funnel = live.query("select library, collected, candidates from stackoverflow.funnel").rows()
@@ -124,10 +124,10 @@ def test_it_goes_through_to_candidates_and_two_refreshes_end_in_the_truth(live):
     live.api.answer(old[1])
     live.api.add(question(10**7, tags=["keras", "theano"], created=int(live.api.now())))
     live.api.edit(high[0], score=9)
-    asked = len(live.api.log)
+    sent = len(live.api.log)
     second = live.run()
     assert second.returncode == 0, second.stderr
-    assert len(live.api.log) - asked == 5
+    assert len(live.api.log) - sent == 5
     assert live.rows() == live.truth()
 
     live.api.vote(high[1], 6)
@@ -142,7 +142,7 @@ def test_it_goes_through_to_candidates_and_two_refreshes_end_in_the_truth(live):
     )
     assert sorted(gone.rows()) == sorted([(old[5], False, False), (old[6], False, True)])
 
-    # Without a network, from landing alone, the same tables.
+    # The landing alone, without a network, yields the same tables.
     before = live.tables()
     live.home.working.unlink()
     again = live.run(select=LOADING, DLBUG_STACKEXCHANGE_URL="http://127.0.0.1:9")
@@ -159,12 +159,12 @@ def test_it_goes_through_to_candidates_and_two_refreshes_end_in_the_truth(live):
     )
 
 
-def test_one_library_that_fails_leaves_the_others_done_and_followed(live):
+def test_a_library_that_fails_does_not_hold_back_the_others(live):
     live.api.fail(Fault("caller_error", tagged="keras", times=None))
     result = live.run()
     assert result.returncode == 1
     assert "error: stackoverflow.landing: Keras: Stack Exchange refused questions: error 400" in result.stderr
-    assert result.stderr.endswith("error: 1 of the run's steps failed. What could be done is published." + NEXT)
+    assert result.stderr.endswith("error: 1 of the run's steps failed. Everything that succeeded is published." + NEXT)
     live.api.faults.clear()
     expected = live.truth()
     assert live.rows() == expected | {"Keras": {}}
@@ -174,14 +174,14 @@ def test_one_library_that_fails_leaves_the_others_done_and_followed(live):
     assert live.rows() == expected
 
 
-def test_a_refresh_that_is_deferred_says_until_when_and_leaves_everything_as_it_was(live):
+def test_a_deferred_refresh_reports_until_when_and_keeps_the_publication(live):
     assert live.run().returncode == 0
     before = live.home.published.read_bytes()
     live.api.fail(Fault("throttle", seconds=46_472))
     result = live.run()
     assert result.returncode == 1
     assert "no request is sent before " in result.stderr
-    assert result.stderr.endswith("error: 1 of the run's steps failed. The published database is untouched." + NEXT)
+    assert result.stderr.endswith("error: 1 of the run's steps failed. The published database is unchanged." + NEXT)
     assert live.home.published.read_bytes() == before
     doctor = command(live.root, "doctor", "--study", "live")
     assert "note  quota: " in doctor.stdout
@@ -189,14 +189,14 @@ def test_a_refresh_that_is_deferred_says_until_when_and_leaves_everything_as_it_
     live.proves_secrecy(result, doctor)
 
 
-def test_row_39_a_run_killed_at_any_point_is_made_good_by_the_next(live):
-    # One run after the other is killed: before and after a reply lands, when a cursor has moved, when a table is in.
+def test_row_39_the_next_run_completes_a_run_killed_at_any_point(live):
+    # Runs are killed before and after a reply lands, after moving a cursor, and after loading a table.
     for point, call in [("received", 3), ("landed", 3), ("moved", 2), ("loaded", 5)]:
         assert live.dies(point, call), point
         live.api.edit(keras(live)[0], title=f"Edited after it was {point}")
     result = live.run()
     assert result.returncode == 0, result.stderr
-    # What landed before is not asked for again, so an edit meanwhile may take until the next refresh.
+    # Replies that landed before are not requested again, so an edit since then is found by the next refresh only.
     assert live.run().returncode == 0
     assert live.rows() == live.truth()
     assert not live.query("select library, post_id from stackoverflow.raw_posts").is_duplicated().any()
@@ -219,17 +219,17 @@ def test_row_40_two_runs_at_once_collect_one_after_the_other(live):
         )
         for _ in range(2)
     ]
-    said = [run.communicate(timeout=240)[1] for run in runs]
-    assert [run.returncode for run in runs] == [0, 0], said
+    logs = [run.communicate(timeout=240)[1] for run in runs]
+    assert [run.returncode for run in runs] == [0, 0], logs
     assert live.rows() == live.truth()
     assert not live.query("select library, post_id from stackoverflow.raw_posts").is_duplicated().any()
-    # The second one only asks for what changed.
+    # The second one only asks for changes.
     kinds = live.query("select library, kind from stackoverflow.collections order by all").rows()
     assert kinds == [(library, kind) for library in LIVE.library_names for kind in ("full", "refresh")]
     live.proves_count()
 
 
-def test_row_40_a_full_disk_stops_collecting_and_the_cursor_stays(live, tmp_path):
+def test_row_40_a_full_disk_stops_collecting_without_moving_the_cursor(live, tmp_path):
     mount(tmp_path / "disk", "size=200m")
     try:
         small = Live(live.api, tmp_path / "disk")
@@ -254,13 +254,13 @@ def test_row_40_a_full_disk_stops_collecting_and_the_cursor_stays(live, tmp_path
         unmount(tmp_path / "disk")
 
 
-def test_the_schedules_ask_for_what_changed_daily_and_for_everything_weekly():
+def test_schedules_ask_for_changes_daily_and_for_everything_weekly():
     definitions = build_defs(LIVE, {})
     found = {}
     for name in ("refresh", "sweep"):
         schedule = definitions.resolve_schedule_def(name)
         with dg.instance_for_test() as instance:
-            request = schedule.evaluate_tick(dg.build_schedule_context(instance)).run_requests[0]
+            (request,) = schedule.evaluate_tick(dg.build_schedule_context(instance)).run_requests or []
         found[name] = (schedule.cron_schedule, request.run_config["ops"]["stackoverflow__landing"]["config"]["sweep"])
         assert request.tags["dagster/asset_partition_range_start"] == "Caffe"
         assert request.tags["dagster/asset_partition_range_end"] == "Torch"

@@ -1,4 +1,4 @@
-"""The replication package by the command itself: complete, valid, the same bytes each time, and nobody in it."""
+"""The replication package, written by the dlbug command: complete, valid, reproducible, and without persons."""
 
 import hashlib
 import json
@@ -44,7 +44,7 @@ class Published:
 
 @pytest.fixture(scope="module")
 def packed(sample, tmp_path_factory):
-    """The sample's package, as it is written first."""
+    """Return the folder of the sample's package."""
     return Published(sample.home, tmp_path_factory.mktemp("packed") / "home").package(*AUTHORS)
 
 
@@ -52,7 +52,7 @@ def files(folder):
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_every_table_but_those_that_quote_people_is_in_it(packed):
+def test_it_has_every_table_except_those_that_quote_people(packed):
     tables = {path.stem for path in (packed / "tables").iterdir()}
     assert tables == set(load_specs()) - set(LEFT_OUT_TABLES)
     for schema in ("stackoverflow", "github", "labeling"):
@@ -82,7 +82,7 @@ def test_its_columns_are_described_as_in_the_database(packed):
     assert (fields["bug_index"]["type"], fields["created_at"]["type"]) == ("integer", "datetime")
 
 
-def test_its_manifest_is_what_sha256sum_says(packed):
+def test_sha256sum_accepts_its_manifest(packed):
     checked = subprocess.run(
         ["sha256sum", "--check", "--strict", "manifest-sha256.txt"],
         cwd=packed,
@@ -101,27 +101,27 @@ def test_the_archive_holds_the_same_files(packed):
     assert held == files(packed)
 
 
-def test_built_twice_it_is_the_same_bytes(packed, sample, tmp_path):
+def test_two_builds_are_identical(packed, sample, tmp_path):
     again = Published(sample.home, tmp_path / "home").package(*AUTHORS)
     assert files(again.parent) == files(packed.parent)
 
 
-def test_nobody_is_in_it(sample, tmp_path):
+def test_it_identifies_nobody(sample, tmp_path):
     published = Published(sample.home, tmp_path / "home")
-    said = "Jane Doe <jane.doe@example.org>"
+    person = "Jane Doe <jane.doe@example.org>"
     published.alter(
-        f"update labeling.rater_labels set comment = '{said}', place = '{said}'",
-        f"update github.fix_commits set message = '{said}', title = '{said}', author_hash = '{said}'",
-        f"update github.sampled_commits set patch_excerpt = '{said}'",
-        f"update labeling.items set title = '{said}'",
-        f"update stackoverflow.raw_posts set title = '{said}', body_html = '{said}'",
+        f"update labeling.rater_labels set comment = '{person}', place = '{person}'",
+        f"update github.fix_commits set message = '{person}', title = '{person}', author_hash = '{person}'",
+        f"update github.sampled_commits set patch_excerpt = '{person}'",
+        f"update labeling.items set title = '{person}'",
+        f"update stackoverflow.raw_posts set title = '{person}', body_html = '{person}'",
         "update labeling.labels set provenance = '5-rater_a.csv line 2, to jane.doe@example.org'",
     )
     folder = published.package()
     with zipfile.ZipFile(folder.parent / "sample-replication.zip") as archive:
         held = files(folder.parent) | {entry: archive.read(entry) for entry in archive.namelist()}
-    for name, content in held.items():
-        assert not [person for person in PEOPLE if person in content], name
+    for path, content in held.items():
+        assert not [name for name in PEOPLE if name in content], path
     provenance = pl.read_csv(folder / "tables" / "labeling.labels.csv")["provenance"].unique().to_list()
     assert provenance == ["5-rater_1.csv line 2, to <e-mail>"]
 
@@ -133,7 +133,7 @@ def test_its_protocol_is_a_study_that_loads(packed):
     assert study.model_dump(exclude={"labeling"}) == shipped.model_dump(exclude={"labeling"})
 
 
-def test_it_says_how_to_cite_it(packed):
+def test_it_has_citation_metadata(packed):
     cited = yaml.safe_load((packed / "CITATION.cff").read_text(encoding="utf-8"))
     assert [author["name"] for author in cited["authors"]] == ["Doe, Jane", "Roe, Richard"]
     assert (cited["cff-version"], cited["type"], cited["license"]) == ("1.2.0", "dataset", "CC-BY-4.0")
@@ -154,7 +154,7 @@ def test_without_a_published_database_there_is_no_package(tmp_path):
     assert done.stderr.endswith("sample.duckdb does not exist yet. `dlbug run --study sample` creates it.\n")
 
 
-def test_a_database_of_another_protocol_is_refused(sample, tmp_path):
+def test_a_database_of_another_protocol_is_an_error(sample, tmp_path):
     published = Published(sample.home, tmp_path / "home")
     published.alter("update publishing.study_info set value = repeat('a', 64) where key = 'study_hash'")
     done = command(published.home.root, "package")

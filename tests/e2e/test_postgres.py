@@ -1,4 +1,4 @@
-"""The history of runs in a real PostgreSQL, as several machines share it, by the command itself."""
+"""The history of runs in a real PostgreSQL, as several machines share it, written by the dlbug command."""
 
 import os
 import shutil
@@ -13,7 +13,7 @@ import pytest
 from dlbug_assets.layout import Home
 from support.commands import Ran, command
 
-PASSWORD = "planted-password"  # noqa: S105 - of a server that lives as long as the tests
+PASSWORD = "planted-password"  # noqa: S105 - of a server that exists during the tests only
 PROGRAMS = max(Path("/usr/lib/postgresql").glob("*/bin"), default=Path(shutil.which("initdb") or "/nowhere").parent)
 SETTINGS = """\
 storage:
@@ -28,17 +28,21 @@ storage:
 """
 
 pytestmark = [
-    pytest.mark.skipif(find_spec("dagster_postgres") is None, reason="no dagster-postgres: make test-cluster has it"),
-    pytest.mark.skipif(not (PROGRAMS / "initdb").exists(), reason="PostgreSQL is not installed: apt-get postgresql"),
+    pytest.mark.skipif(
+        find_spec("dagster_postgres") is None, reason="dagster-postgres is not installed: make test-cluster installs it"
+    ),
+    pytest.mark.skipif(
+        not (PROGRAMS / "initdb").exists(), reason="PostgreSQL is not installed: apt-get install postgresql"
+    ),
 ]
 
 
 class Server:
-    """A PostgreSQL of its own on a free port of loopback."""
+    """A PostgreSQL server on a free port of loopback."""
 
     def __init__(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="dlbug-postgres-"))
-        # It does not run as root.
+        # PostgreSQL does not run as root.
         self._user = "postgres" if os.geteuid() == 0 else None
         if self._user:
             shutil.chown(self.folder, self._user)
@@ -56,7 +60,7 @@ class Server:
     def stop(self) -> None:
         self._run("pg_ctl", "-D", "data", "-m", "immediate", "stop")
 
-    def ask(self, query: str) -> list[tuple]:
+    def query(self, query: str) -> list[tuple]:
         import psycopg2  # noqa: PLC0415 - where it is missing, these tests are skipped
 
         connection = psycopg2.connect(
@@ -67,21 +71,21 @@ class Server:
             return cursor.fetchall()
 
     def _run(self, program: str, *arguments: str) -> None:
-        # Into a file: a server that goes on keeps a pipe open.
-        with (self.folder / "said").open("a") as said:
+        # Into a file, because the running server would keep a pipe open.
+        with (self.folder / "output").open("a") as output:
             subprocess.run(
                 [PROGRAMS / program, *arguments], cwd=self.folder, user=self._user, check=True,
-                stdin=subprocess.DEVNULL, stdout=said, stderr=said,
+                stdin=subprocess.DEVNULL, stdout=output, stderr=output,
             )  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def server():
-    made = Server()
-    made.start()
-    yield made
-    made.stop()
-    shutil.rmtree(made.folder)
+    started = Server()
+    started.start()
+    yield started
+    started.stop()
+    shutil.rmtree(started.folder)
 
 
 @pytest.fixture
@@ -92,24 +96,25 @@ def home(tmp_path, server):
     return home
 
 
-def test_tables_are_made_with_their_history_there(home, server):
+def test_the_history_of_a_run_is_stored_in_postgresql(home, server):
     select = "+group:stackoverflow"
     arguments = ("run", "--study", "sample", "--select", select)
     ran = Ran(home, command(home.root, *arguments, DLBUG_POSTGRES_PASSWORD=PASSWORD))
     assert ran.result.returncode == 0, ran.result.stderr
-    assert server.ask("select status, count(*) from runs group by 1") == [("SUCCESS", 1)]
+    assert server.query("select status, count(*) from runs group by 1") == [("SUCCESS", 1)]
     libraries = ran.query("select count(distinct library) from stackoverflow.raw_posts").item()
-    made = """select count(*) from event_logs
+    materializations = """select count(*) from event_logs
         where dagster_event_type = 'ASSET_MATERIALIZATION' and asset_key = '["stackoverflow", "raw_posts"]'"""
-    assert server.ask(made) == [(libraries,)]
+    assert server.query(materializations) == [(libraries,)]
     assert not (home.dagster_home / "history").exists()
-    # Whoever reads the settings does not learn the password.
+    # The settings do not contain the password.
     assert PASSWORD not in "".join(file.read_text() for file in home.dagster_home.glob("*.yaml"))
 
 
-def test_a_server_that_does_not_let_us_in_is_named_with_what_it_said(home):
+def test_a_rejected_password_is_one_message_with_that_of_the_server(home):
     result = command(home.root, "run", "--study", "sample", DLBUG_POSTGRES_PASSWORD=PASSWORD[1:])
     assert result.returncode == 1
     assert "Traceback" not in result.stderr
-    assert f"cannot write the history of runs where {home.dagster_home / 'dagster.local.yaml'} says: " in result.stderr
+    message = f"cannot write the history of runs to the storage in {home.dagster_home / 'dagster.local.yaml'}: "
+    assert message in result.stderr
     assert 'password authentication failed for user "dlbug"' in result.stderr

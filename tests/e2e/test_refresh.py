@@ -1,4 +1,4 @@
-"""A study that follows its sources, run day after day by the command itself: what changed is followed, else nothing."""
+"""A study that follows its sources, run repeatedly by the dlbug command: only what changed is materialized again."""
 
 import os
 import time
@@ -11,7 +11,7 @@ import pytest
 from dlbug_assets.layout import Home
 from servers.github import GitHub, make_repositories
 from servers.stackexchange import StackExchange, corpus, question
-from support.commands import Ran, command
+from support.commands import command, query
 from support.repositories import GitRepository
 from support.ui_server import graphql, serving
 
@@ -42,7 +42,7 @@ adjudicator = "eve"
 
 @dataclass
 class Followed:
-    """The study in a home, and the stand-ins that it asks."""
+    """The study in a home, with the stand-ins of its sources."""
 
     posts: StackExchange
     commits: GitHub
@@ -54,12 +54,12 @@ class Followed:
         return Home(self.root, "followed")
 
     def run(self, *arguments):
-        """Run it; which jobs that took, and how many steps."""
+        """Run it; return the jobs that were executed."""
         before = set(self.runs())
         environ = {"DLBUG_STACKEXCHANGE_URL": self.posts.url, "DLBUG_GITHUB_URL": self.commits.url}
         done = command(self.root, "run", "--study", str(self.study), *arguments, **environ)
         assert done.returncode == 0, done.stderr
-        self.said = done.stdout
+        self.output = done.stdout
         return [job for run_id, job in reversed(self.runs().items()) if run_id not in before]
 
     def runs(self):
@@ -69,7 +69,7 @@ class Followed:
             return {run.run_id: run.job_name for run in instance.get_runs()}
 
     def titles(self, table):
-        return set(Ran(self.home, None).query(f"select title from {table}")["title"])
+        return set(query(self.home, f"select title from {table}")["title"])
 
 
 @pytest.fixture
@@ -82,28 +82,28 @@ def followed(tmp_path):
         yield Followed(posts, commits, tmp_path / "home", path)
 
 
-def test_what_changed_is_followed_to_the_publication_and_where_nothing_did_nothing_is_made(followed):
+def test_only_what_changed_is_materialized_again_up_to_the_publication(followed):
     assert followed.run() == ["whole_graph"]
     published = followed.home.published.stat().st_mtime_ns
     assert followed.run() == ["refresh"]
-    assert followed.said.startswith(f"Nothing has changed since {followed.home.published} was made.\n")
-    assert "The paper's findings" in followed.said
+    assert followed.output.startswith(f"Nothing has changed since {followed.home.published} was published.\n")
+    assert "The paper's findings" in followed.output
     assert followed.run("--sweep") == ["refresh"]
     assert followed.home.published.stat().st_mtime_ns == published
 
-    # The sources, each of its own library.
+    # Both sources change, each for one library.
     GitRepository(next(iter(followed.commits.hosted.values())).path).commit("Fix what came later", {"later.py": "1\n"})
     assert followed.run("--libraries", "Torch") == ["refresh"]
     assert followed.run("--libraries", "Keras") == ["refresh", "downstream"]
     assert "Fix what came later" in followed.titles("github.fix_commits")
-    asked = question(900_001, tags=["torch"], title="What came later", created=1_400_000_000, activity=int(time.time()))
-    followed.posts.truth[asked.question_id] = asked
+    added = question(900_001, tags=["torch"], title="What came later", created=1_400_000_000, activity=int(time.time()))
+    followed.posts.truth[added.question_id] = added
 
-    # Whatever else the tables are made from.
+    # Submitted sheets are inputs as well.
     sheet = followed.home.labels / "inbox" / "5-ann.csv"
     sheet.parent.mkdir(parents=True, exist_ok=True)
     sheet.write_text("item_id,link\n", encoding="utf-8")
-    os.utime(sheet, (time.time() - 60, time.time() - 60))  # it is not growing any more
+    os.utime(sheet, (time.time() - 60, time.time() - 60))  # no longer being written
     assert followed.run() == ["whole_graph"]
     assert "What came later" in followed.titles("stackoverflow.raw_posts")
 
@@ -113,9 +113,9 @@ def test_a_browser_shows_how_fresh_the_corpora_are(followed, page, screenshots):
     with serving(followed.root, str(followed.study)) as ui:
         asset = '{ assetNodeOrError(assetKey: {path: ["stackoverflow", "raw_posts"]}) '
         status = asset + "{ ... on AssetNode { freshnessStatusInfo { freshnessStatus } } } }"
-        deadline = time.monotonic() + 120  # the daemon looks once a minute
+        deadline = time.monotonic() + 120  # the daemon evaluates freshness once a minute
         while (seen := graphql(ui, status)["assetNodeOrError"]["freshnessStatusInfo"]["freshnessStatus"]) == "UNKNOWN":
-            assert time.monotonic() < deadline, "nobody looked how fresh it is"
+            assert time.monotonic() < deadline, "the daemon did not evaluate freshness"
             time.sleep(1)
         assert seen == "HEALTHY"
         page.goto(f"{ui}/assets/stackoverflow/raw_posts")

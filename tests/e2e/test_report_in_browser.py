@@ -1,4 +1,4 @@
-"""The report of a whole study, in a real browser, at the widths of a phone, a tablet and a desk."""
+"""The report of a complete study, in a real browser, at the widths of a phone, a tablet and a desktop."""
 
 import html
 import json
@@ -14,7 +14,7 @@ from dlbug_assets.publishing.report_queries import QUERIES
 CHROMIUM = shutil.which("chromium")
 WIDTHS = (360, 800, 1400)
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium here: apt-get install chromium")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed: apt-get install chromium")
 
 
 @pytest.fixture(scope="module")
@@ -34,22 +34,22 @@ def address(sample):
 
 
 @pytest.mark.parametrize("width", WIDTHS)
-def test_it_shows_without_an_error_a_request_or_a_scroll_bar_across(browser, address, width):
-    said, asked = [], []
+def test_it_loads_without_errors_requests_or_horizontal_scrolling(browser, address, width):
+    messages, requests = [], []
     page = browser.new_page(viewport={"width": width, "height": 900})
-    page.on("console", lambda message: said.append(message.text))
-    page.on("pageerror", lambda error: said.append(str(error)))
-    page.on("request", lambda request: asked.append(request.url))
+    page.on("console", lambda message: messages.append(message.text))
+    page.on("pageerror", lambda error: messages.append(str(error)))
+    page.on("request", lambda request: requests.append(request.url))
     page.goto(address)
-    assert said == []
-    assert [url for url in asked if not url.startswith("data:")] == [address]
+    assert messages == []
+    assert [url for url in requests if not url.startswith("data:")] == [address]
     assert page.evaluate("document.documentElement.scrollWidth") == width
     narrow = "box => box.scrollWidth > box.clientWidth + 1 && getComputedStyle(box).overflowX !== 'auto'"
     assert page.evaluate(f"[...document.querySelectorAll('.wide')].filter({narrow}).length") == 0
     page.close()
 
 
-def test_every_figure_is_to_be_seen_and_has_words(browser, address):
+def test_every_figure_is_visible_and_has_a_description(browser, address):
     page = browser.new_page(viewport={"width": 1400, "height": 900})
     page.goto(address)
     boxes = page.evaluate(
@@ -61,12 +61,12 @@ def test_every_figure_is_to_be_seen_and_has_words(browser, address):
     page.close()
 
 
-def test_a_key_reaches_what_scrolls_and_links_reach_their_place(browser, address):
+def test_scrolling_boxes_are_focusable_and_links_lead_to_their_section(browser, address):
     page = browser.new_page(viewport={"width": 360, "height": 800})
     page.goto(address)
     page.get_by_role("navigation").get_by_role("link", name="RQ6").click()
     assert page.url.endswith("#rq6")
-    # Scrolling takes its time; and what the page forbids, waiting for a function, would need.
+    # Scrolling takes time. Playwright's wait_for_function would need what the page's security policy forbids.
     deadline = time.monotonic() + 30
     while page.evaluate("document.querySelector('#rq6').getBoundingClientRect().top") > 800:
         assert time.monotonic() < deadline
@@ -76,7 +76,7 @@ def test_a_key_reaches_what_scrolls_and_links_reach_their_place(browser, address
     page.close()
 
 
-def test_script_in_it_would_not_run(browser, address):
+def test_scripts_do_not_run(browser, address):
     page = browser.new_page()
     page.goto(address)
     page.evaluate(
@@ -87,7 +87,7 @@ def test_script_in_it_would_not_run(browser, address):
     page.close()
 
 
-def test_it_prints(browser, address):
+def test_it_can_be_printed(browser, address):
     page = browser.new_page()
     page.goto(address)
     page.emulate_media(media="print")
@@ -97,27 +97,29 @@ def test_it_prints(browser, address):
     page.close()
 
 
-def test_the_database_answers_every_query_that_the_page_shows(sample):
+def test_the_queries_on_the_page_run_on_the_published_database(sample):
     page = (sample.home.report / "index.html").read_text(encoding="utf-8")
     shown = {
         name: html.unescape(query)
         for name, query in re.findall(r'<pre data-query="(\w+)">(.*?)</pre>', page, re.DOTALL)
     }
     assert shown.items() <= QUERIES.items()
-    answers = {name: sample.query(query) for name, query in shown.items()}
-    assert all(answer.height for answer in answers.values())
-    largest = answers["figure1"].sort("bugs").row(-1, named=True)
+    results = {name: sample.query(query) for name, query in shown.items()}
+    assert all(result.height for result in results.values())
+    largest = results["figure1"].sort("bugs").row(-1, named=True)
     assert f">{largest['library']}  ({largest['total']})</text>" in page
     assert f">{largest['bugs']}</text>" in page
 
 
-def test_the_run_shows_small_figures(sample):
+def test_the_materialization_has_small_figures(sample):
     import dagster as dg  # noqa: PLC0415 - slow, and only here
 
     with dg.DagsterInstance.from_config(str(sample.home.dagster_home)) as instance:
         event = instance.get_latest_materialization_event(dg.AssetKey(["publishing", "report"]))
-        metadata = event.asset_materialization.metadata
-    figures = [name for name in metadata if name.startswith("Figure")]
+    assert event
+    assert event.asset_materialization
+    metadata = event.asset_materialization.metadata
+    figures = {name: str(value.value) for name, value in metadata.items() if name.startswith("Figure")}
     assert len(figures) == 11
-    assert metadata["Figure 1"].value.startswith("![Bug types on Stack Overflow.")
-    assert len(json.dumps([str(metadata[name].value) for name in figures])) < 500_000
+    assert figures["Figure 1"].startswith("![Bug types on Stack Overflow.")
+    assert len(json.dumps(list(figures.values()))) < 500_000
