@@ -115,7 +115,7 @@ class _Reader:
                 if isinstance(answer, dict):
                     self.add_answer(position, answer, row["post_id"])
         else:
-            self.note(position, row["post_id"], "answers", "is no list", nested)
+            self.note(position, row["post_id"], "answers", "is not a list", nested)
         return row["post_id"]
 
     def add_answer(self, position: int, item: Mapping[str, Any], post_id: int | None) -> None:
@@ -141,7 +141,7 @@ class _Reader:
         """Return the row of an item, or None if its ID is not a number; ``known`` are further fields that are read."""
         number, is_valid = _number(item.get(identity))
         if not is_valid:
-            self.note(position, None, identity, "is no number: the item is left out", item)
+            self.note(position, None, identity, "is not a number: the item is left out", item)
             return None
         post_id = number if identity == "question_id" else None
         row: dict[str, Any] = {"retrieved_at": self._received_at}
@@ -160,7 +160,7 @@ class _Reader:
         for name in item.keys() - fields.keys() - {*known, "is_accepted"}:
             if name not in self._unknown:
                 self._unknown.add(name)
-                self.note(position, post_id, name, "was not asked for; it is kept in landing alone", item[name])
+                self.note(position, post_id, name, "was not requested; it is kept in landing only", item[name])
         return row
 
 

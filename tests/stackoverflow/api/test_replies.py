@@ -105,9 +105,9 @@ def test_an_item_becomes_a_row_with_utc_times_and_a_plain_title(collection):
         ({"owner": "Jane"}, "owner_id", None, ("owner", "is not as described; read as None", "a str")),
         ({"owner": {"user_id": "x", "display_name": "Jane"}}, "owner_id", None,
          ("owner", "is not as described; read as None", "a dict")),
-        ({"answers": {}}, "title", 'How & "why"?', ("answers", "is no list", "an object with ")),
+        ({"answers": {}}, "title", 'How & "why"?', ("answers", "is not a list", "an object with ")),
         ({"migrated_v3": {"to": "Jane"}}, "post_id", 7,
-         ("migrated_v3", "was not asked for; it is kept in landing alone", "an object with to")),
+         ("migrated_v3", "was not requested; it is kept in landing only", "an object with to")),
     ],
 )  # fmt: skip
 def test_a_field_of_another_type_is_noted_and_the_other_fields_are_read(collection, change, column, value, note):
@@ -132,7 +132,7 @@ def test_half_a_surrogate_pair_is_read_as_the_replacement_character(collection):
     ]
     assert noted(observations) == [
         ("score", "is not as described; read as None", "\ufffd"),
-        ("\ufffd", "was not asked for; it is kept in landing alone", "1"),
+        ("\ufffd", "was not requested; it is kept in landing only", "1"),
     ]
 
 
@@ -147,7 +147,7 @@ def test_an_item_without_an_id_is_left_out_and_noted_without_its_content(collect
     observations = land(collection, [GOOD | {"question_id": number, "owner": {"display_name": "Jane"}}])
     assert observations.questions.is_empty()
     ((field, reason, content),) = noted(observations)
-    assert (field, reason) == ("question_id", "is no number: the item is left out")
+    assert (field, reason) == ("question_id", "is not a number: the item is left out")
     assert "Jane" not in content
 
 
