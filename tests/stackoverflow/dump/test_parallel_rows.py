@@ -2,6 +2,7 @@
 
 import io
 import shutil
+import subprocess
 import sys
 from collections.abc import Collection
 from pathlib import Path
@@ -137,3 +138,9 @@ def test_helpers_are_ended_if_reading_fails(tmp_path, helpers):
     with in_parts(1000, 3, RecordedHelper):
         assert extract.error() == f"{extract.path} contains several dumps. Name Stack Overflow's Posts.xml alone."
     assert [helper.is_running for helper in helpers] == [False, False]
+
+
+def test_helper_imports_nothing_slow():
+    code = f"import sys, {parallel_rows.__name__}; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert {"polars", "duckdb", "dagster", "yaml", "requests"} & set(done.stdout.split()) == set()
