@@ -1,4 +1,4 @@
-"""Simulated raters: their agreement moves as the paper tells (section 2.3), through the pipeline's own functions."""
+"""Simulated raters: their agreement, as the pipeline measures it, develops as in section 2.3 of the paper."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,7 +17,6 @@ from dlbug_assets.protocol.taxonomy import load_taxonomy
 from dlbug_assets.sample import commits, posts, raters
 from dlbug_assets.sample.truth import true_bugs
 
-#: seed, number of raters
 #: Seeds and numbers of raters.
 TWO = (2019, 2)
 STUDIES = [
@@ -42,8 +41,8 @@ def year_of(column):
     return pl.col(column).dt.year().alias("year")
 
 
-def taken(rows, items, study):
-    """Labels and rejected rows of what is handed in as a file for each rater, batch and pass."""
+def validated(rows, items, study):
+    """Return labels and rejected rows of submissions with a file per rater, batch and pass."""
     files = rows.with_columns(
         labelled_at=None,
         received_at=datetime(2026, 1, 1),
@@ -63,14 +62,14 @@ def labelled(seed, number):
             "labeling": shipped.labeling.model_copy(update={"raters": names}),
         }
     )
-    asked = pl.concat([posts.posts(study, library) for library in study.library_names])
-    candidates = asked.filter(pl.col("body_html").str.contains("<pre")).with_columns(year_of("created_at"))
+    questions = pl.concat([posts.posts(study, library) for library in study.library_names])
+    candidates = questions.filter(pl.col("body_html").str.contains("<pre")).with_columns(year_of("created_at"))
     fixes = pl.concat([commits.fix_commits(study, library) for library in study.library_names])
     fixes = fixes.with_columns(year_of("authored_at"))
-    drawn = pl.concat([bottom_k_sample(fixes, library, seed, 100) for library in study.library_names])
-    items = queue(candidates, drawn, study)
+    sampled = pl.concat([bottom_k_sample(fixes, library, seed, 100) for library in study.library_names])
+    items = queue(candidates, sampled, study)
     rows = raters.rater_rows(study, items)
-    labels, rejected = taken(rows, items, study)
+    labels, rejected = validated(rows, items, study)
     frozen = units.freeze(labels, items, study)
     return Labelled(
         study,
@@ -86,7 +85,7 @@ def labelled(seed, number):
 
 @cache
 def kappas(seed, number):
-    """checkpoint -> kappa of each dimension over all sources, cumulative; intervals are not what is shown here."""
+    """Return the cumulative kappa over all sources by dimension and checkpoint."""
     made = labelled(seed, number)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(bootstrap, "RESAMPLES", 1)
@@ -106,7 +105,7 @@ def made(request):
 
 @pytest.mark.parametrize("dimension", ["bug_type", "is_bug"])
 @pytest.mark.parametrize("study", STUDIES)
-def test_kappa_is_near_nothing_then_good_after_the_training_and_nearly_perfect_from_then_on(study, dimension):
+def test_kappa_is_near_zero_then_good_after_the_training_and_nearly_perfect_later(study, dimension):
     kappa = kappas(*study)[dimension]
     assert list(kappa) == [5, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100]
     assert abs(kappa[5]) <= 0.1
@@ -115,19 +114,19 @@ def test_kappa_is_near_nothing_then_good_after_the_training_and_nearly_perfect_f
     assert max(kappa.values()) < 1
 
 
-def test_the_queue_holds_the_posts_and_a_hundred_commits_of_each_library():
+def test_the_queue_has_the_posts_and_a_hundred_commits_of_each_library():
     sizes = labelled(*TWO).items.group_by("source", maintain_order=True).len()
     assert sizes.rows() == [("Stack Overflow", pytest.approx(2716, rel=0.03)), ("GitHub", 500)]
 
 
-def test_every_row_is_accepted_and_supersedes_none(made):
+def test_every_row_is_accepted_and_none_is_superseded(made):
     assert made.rejected.is_empty()
     assert made.labels.height == made.rows.height
     assert not made.labels["superseded"].any()
     assert made.rows["batch"].is_in(list(made.study.labeling.checkpoints)).all()
 
 
-def test_every_rater_reads_every_item_in_its_batch_or_the_one_after_the_training(made):
+def test_every_rater_labels_every_item_and_those_of_the_first_batch_again(made):
     given = made.rows.filter((pl.col("pass") == "units") & pl.col("rater").is_in(made.study.labeling.raters))
     read = given.select("item_id", "rater", "batch").unique()
     asked = made.items.select("item_id", batch="checkpoint")
@@ -140,32 +139,32 @@ def test_every_rater_reads_every_item_in_its_batch_or_the_one_after_the_training
         assert again.join(asked, on=["item_id", "batch"]).height == again.height
 
 
-def test_the_frozen_units_are_the_bugs_that_are_really_there(made):
+def test_the_frozen_units_are_the_true_bugs(made):
     bugs = true_bugs(made.study, made.items)
-    there = {(item_id, index) for item_id, found in bugs.items() for index in range(1, len(found) + 1)}
-    assert set(made.units.select("item_id", "bug_index").iter_rows()) == there
+    true = {(item_id, index) for item_id, found in bugs.items() for index in range(1, len(found) + 1)}
+    assert set(made.units.select("item_id", "bug_index").iter_rows()) == true
     assert set(made.units["frozen_by"]) == {"agreement", "adjudication"}
     for item_id, index, place in made.units.select("item_id", "bug_index", "place").iter_rows():
         assert place == bugs[item_id][index - 1].place
 
 
 def test_the_adjudicator_decides_exactly_the_units_on_which_raters_differ(made):
-    ruled = made.rows.filter((pl.col("rater") == "supervisor") & (pl.col("pass") == "dimensions"))
+    decided = made.rows.filter((pl.col("rater") == "supervisor") & (pl.col("pass") == "dimensions"))
     differing = made.disagreements.filter(pl.col("dimension") != "is_bug").select("item_id", "bug_index").unique()
-    assert ruled.select("item_id", "bug_index").is_duplicated().sum() == 0
-    assert set(ruled.select("item_id", "bug_index").iter_rows()) == set(differing.iter_rows())
-    assert ruled.height > 0
+    assert decided.select("item_id", "bug_index").is_duplicated().sum() == 0
+    assert set(decided.select("item_id", "bug_index").iter_rows()) == set(differing.iter_rows())
+    assert decided.height > 0
     by = made.decided.filter(pl.col("decided_by") == "adjudication").select("item_id", "bug_index")
     assert set(by.iter_rows()) == set(differing.iter_rows())
 
 
-def test_every_unit_ends_as_a_label(made):
+def test_every_unit_has_a_label(made):
     assert made.decided["bug_id"].n_unique() == made.decided.height
     assert made.decided.select("item_id", "bug_index").rows() == made.units.select("item_id", "bug_index").rows()
     assert made.decided.select("bug_type", "root_cause", "effect", "stage").null_count().sum_horizontal().item() == 0
 
 
-def test_what_the_adjudicator_decides_is_what_is_true(made):
+def test_the_adjudicators_labels_are_the_true_ones(made):
     bugs = true_bugs(made.study, made.items)
     decided = made.decided.filter(pl.col("decided_by") == "adjudication")
     for row in decided.iter_rows(named=True):
@@ -178,7 +177,7 @@ def test_what_the_adjudicator_decides_is_what_is_true(made):
             assert row[dimension] == labels.get(dimension)
 
 
-def test_antipatterns_are_labelled_for_the_papers_number_of_posts_per_library_only(made):
+def test_antipatterns_are_labelled_only_for_the_papers_number_of_posts_per_library(made):
     asked = made.decided.filter(pl.col("antipattern").is_not_null())
     assert set(asked["source"]) == {"Stack Overflow"}
     posts_with_bugs = (
@@ -188,7 +187,7 @@ def test_antipatterns_are_labelled_for_the_papers_number_of_posts_per_library_on
     assert dict(asked.group_by("library").agg(pl.col("item_id").n_unique()).iter_rows()) == expected
 
 
-def test_bugs_are_about_as_many_as_the_paper_found():
+def test_there_are_about_as_many_bugs_as_in_the_paper():
     counts = labelled(*TWO).decided.group_by("source").len()
     # 415 in posts and 555 in commits (Table 1).
     assert dict(counts.iter_rows()) == {
@@ -204,32 +203,32 @@ def test_the_order_of_the_items_does_not_matter():
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 7])
-def test_a_tiny_queue_works_too(count):
+def test_a_small_queue_can_be_labelled(count):
     made = labelled(*TWO)
     few = made.items.head(count)
     rows = raters.rater_rows(made.study, few)
-    labels, rejected = taken(rows, few, made.study)
+    labels, rejected = validated(rows, few, made.study)
     assert rejected.is_empty()
     frozen = units.freeze(labels, few, made.study)
     assert adjudication.decide(labels, frozen, few, made.study).height == frozen.height
 
 
-def test_a_study_of_today_s_libraries_can_be_rated_as_well():
+def test_libraries_that_are_not_in_the_paper_can_be_labelled():
     study = load_study("modern")
-    asked = posts.posts(study, "PyTorch").head(200).with_columns(year_of("created_at"))
-    drawn = bottom_k_sample(
+    questions = posts.posts(study, "PyTorch").head(200).with_columns(year_of("created_at"))
+    sampled = bottom_k_sample(
         commits.fix_commits(study, "PyTorch").with_columns(year_of("authored_at")), "PyTorch", 2026, 50
     )
-    items = queue(asked, drawn, study)
-    labels, rejected = taken(raters.rater_rows(study, items), items, study)
+    items = queue(questions, sampled, study)
+    labels, rejected = validated(raters.rater_rows(study, items), items, study)
     assert rejected.is_empty()
     assert set(labels["item_id"]) == set(items["item_id"])
 
 
-def test_untrained_raters_match_by_chance_as_well_as_a_shift_of_the_labels_can():
-    """The shifts are weighed all at once; one by one the same are chosen, the first of those that are alike."""
+def test_untrained_raters_agree_as_close_to_chance_as_a_shift_of_the_labels_can():
+    """The first of the best shifts is chosen, as if all were compared one by one."""
     labels = [name for place in range(40) for name in ("a", "b", "a", "c")[: place % 4 + 1]]
-    first, second = raters._untrained(dict(enumerate(labels)), 2)
+    first, second = raters._untrained({str(place): label for place, label in enumerate(labels)}, 2)
     shifted = [labels[shift:] + labels[:shift] for shift in range(1, len(labels))]
     by_chance = sum(labels.count(name) ** 2 for name in set(labels)) / len(labels) ** 2
 
