@@ -1,10 +1,11 @@
-"""The synthetic study end to end: one command, no network, every table, and the story of the paper's raters."""
+"""The synthetic study end to end: one command, no network, every table, and the agreement of the paper's raters."""
 
 import json
 import re
 import subprocess
 import sys
 from datetime import datetime, timedelta
+from typing import Any
 
 import dagster as dg
 import polars as pl
@@ -15,63 +16,71 @@ from dlbug_assets.warehouse.table_specs import load_specs
 from support.commands import environment
 
 
-def test_the_run_says_sizes_kappas_findings_and_where_things_are(sample):
-    said = sample.result.stdout
-    assert "SYNTHETIC" in said
-    assert "Dataset (beside the paper's Table 1)" in said
-    assert "Cohen's kappa of bug types, both sources" in said
-    findings = said.partition("The paper's findings")[2].partition("Against the printed tables")[0]
-    told = [" ".join(line.split()) for line in findings.splitlines() if line.split() and line.split()[0].isdigit()]
-    # Beside each verdict the claim that got it, of several the first.
+def test_the_run_prints_sizes_kappas_findings_and_paths(sample):
+    output = sample.result.stdout
+    assert "SYNTHETIC" in output
+    assert "Dataset (beside the paper's Table 1)" in output
+    assert "Cohen's kappa of bug types, both sources" in output
+    findings = output.partition("The paper's findings")[2].partition("Compared with the printed tables")[0]
+    lines = [" ".join(line.split()) for line in findings.splitlines() if line.split() and line.split()[0].isdigit()]
+    # Beside each verdict is the first claim with that verdict.
     decisive = sample.query(
         "select f.finding, f.verdict, min_by(f.claim, f.position) from analysis.findings as f "
         "join analysis.finding_verdicts as v on v.finding = f.finding and v.verdict = f.verdict group by all order by 1"
     ).rows()
-    assert len(told) == 21
+    assert len(lines) == 21
     assert all(f"{finding} {verdict} {claim}".startswith(line) for line, (finding, verdict, claim) in zip(
-        told, decisive, strict=True))  # fmt: skip
-    assert f"Database: {sample.home.published}" in said
-    assert f"Report:   {sample.home.report / 'index.html'}" in said
+        lines, decisive, strict=True))  # fmt: skip
+    assert f"Database: {sample.home.published}" in output
+    assert f"Report:   {sample.home.report / 'index.html'}" in output
 
 
-def test_the_published_database_says_in_the_ui_what_its_run_came_to(sample):
+def test_the_published_databases_metadata_summarize_its_run(sample):
     with dg.DagsterInstance.from_config(str(sample.home.dagster_home)) as instance:
         event = instance.get_latest_materialization_event(dg.AssetKey(["publishing", "database"]))
+        assert event
         stats = instance.get_run_stats(event.run_id)
-    told = {name: value.value for name, value in event.asset_materialization.metadata.items()}
-    # Itself and the report, which may come after it, are not counted.
-    assert told["steps done"] in (stats.steps_succeeded - 1, stats.steps_succeeded - 2)
-    assert told["steps failed"] == 0
-    assert stats.materializations - 2 <= told["tables written"] < stats.materializations
-    assert told["seconds so far"] <= stats.end_time - stats.start_time + 0.1
-    assert told["failed checks"] == "none"
+    summary: dict[str, Any] = {name: value.value for name, value in metadata_of(event).items()}
+    # Its own step and the report's, which may run after it, are not counted.
+    assert summary["steps done"] in (stats.steps_succeeded - 1, stats.steps_succeeded - 2)
+    assert summary["steps failed"] == 0
+    assert stats.materializations - 2 <= summary["tables written"] < stats.materializations
+    assert stats.start_time
+    assert stats.end_time
+    assert summary["seconds so far"] <= stats.end_time - stats.start_time + 0.1
+    assert summary["failed checks"] == "none"
     counted = sample.query("select verdict, count(*) from analysis.finding_verdicts group by verdict order by verdict")
-    assert told["findings"] == ", ".join(f"{count} {verdict}" for verdict, count in counted.rows())
+    assert summary["findings"] == ", ".join(f"{count} {verdict}" for verdict, count in counted.rows())
 
 
-def test_progress_takes_no_detour_on_which_lines_are_lost(sample):
-    """Dagster's copy of what a step writes to standard error is passed on by a process that may be ended too soon."""
-    caught = list(sample.home.dagster_home.glob("storage/*/compute_logs/*.err"))
-    assert caught
-    assert all("done" not in path.read_text(encoding="utf-8") for path in caught)
+def metadata_of(event):
+    assert event.asset_materialization
+    return event.asset_materialization.metadata
+
+
+def test_step_lines_bypass_the_redirection_of_standard_error(sample):
+    """Dagster ends the process that forwards a step's standard error, which may lose the last lines."""
+    redirected = list(sample.home.dagster_home.glob("storage/*/compute_logs/*.err"))
+    assert redirected
+    assert all("done" not in path.read_text(encoding="utf-8") for path in redirected)
     assert sample.result.stderr.count("  done    ") > 30
 
 
-def test_what_a_step_logs_is_on_the_terminal_and_in_the_event_log_once(sample):
-    line = "Keras: made up on loading"
+def test_log_lines_of_steps_are_on_the_terminal_and_in_the_event_log_once(sample):
+    line = "Keras: generated on loading"
     assert sample.result.stderr.count(f"          {line}\n") == 2
     with dg.DagsterInstance.from_config(str(sample.home.dagster_home)) as instance:
         entries = [entry for run in instance.get_runs() for entry in instance.all_logs(run.run_id)]
     steps = [entry.step_key for entry in entries if entry.user_message == line]
-    assert sorted(steps) == ["github__landing", "stackoverflow__landing"]
+    assert sorted(map(str, steps)) == ["github__landing", "stackoverflow__landing"]
 
 
-def test_every_materialization_says_by_which_protocol_it_was_made(sample):
+def test_every_materialization_records_the_hash_of_the_protocol(sample):
     with dg.DagsterInstance.from_config(str(sample.home.dagster_home)) as instance:
         events = [instance.get_latest_materialization_event(key) for key in instance.all_asset_keys()]
-    told = {event.asset_materialization.metadata["study_hash"].value for event in events}
+    hashes = {str(metadata_of(event)["study_hash"].value) for event in events}
     assert len(events) > len(load_specs())
-    assert told == {load_study("sample").hash}
+    assert hashes == {load_study("sample").hash}
 
 
 def test_every_described_table_is_published_with_comments(sample):
@@ -83,7 +92,7 @@ def test_every_described_table_is_published_with_comments(sample):
     assert uncommented.height == 0
 
 
-def test_its_size_is_about_the_papers(sample):
+def test_its_size_is_close_to_the_papers(sample):
     total = sample.query("from analysis.dataset_summary where library = 'Total'").row(0, named=True)
     assert abs(total["posts"] - total["published_posts"]) < 0.03 * total["published_posts"]
     assert total["commits"] == total["published_commits"]
@@ -91,7 +100,7 @@ def test_its_size_is_about_the_papers(sample):
     assert abs(total["commit_bugs"] - total["published_commit_bugs"]) < 0.1 * total["published_commit_bugs"]
 
 
-def test_the_raters_agreement_moves_as_the_paper_tells(sample):
+def test_the_raters_agreement_develops_as_in_the_paper(sample):
     kappas = dict(
         sample.query(
             "select checkpoint, kappa from labeling.kappa_checkpoints "
@@ -104,7 +113,7 @@ def test_the_raters_agreement_moves_as_the_paper_tells(sample):
     assert min(kappa for checkpoint, kappa in kappas.items() if checkpoint > 10) > 0.9
 
 
-def test_all_that_people_see_says_that_it_is_synthetic(sample):
+def test_output_and_report_are_marked_as_synthetic(sample):
     info = dict(sample.query("from publishing.study_info").iter_rows())
     assert info["is_synthetic"] == "true"
     assert info["notice"].startswith("SYNTHETIC")
@@ -148,7 +157,7 @@ def test_duckdbs_own_shell_opens_the_published_file(sample):
         (("--format", "table"), "│ library │"),
     ],
 )
-def test_sql_answers_in_several_formats(sample, dlbug, arguments, expected):
+def test_sql_prints_several_formats(sample, dlbug, arguments, expected):
     query = "select library, posts from analysis.dataset_summary limit 1"
     result = dlbug("sql", query, *arguments, home=sample.home.root)
     assert result.returncode == 0
@@ -171,7 +180,7 @@ def test_sql_writes_parquet(sample, dlbug, tmp_path):
         ("selec", "syntax error"),
     ],
 )
-def test_sql_that_cannot_be_answered_is_one_message(sample, dlbug, query, expected):
+def test_a_failing_query_is_one_message(sample, dlbug, query, expected):
     result = dlbug("sql", query, home=sample.home.root)
     assert result.returncode == 1
     assert result.stderr.startswith("error: the query failed: ")
@@ -179,7 +188,7 @@ def test_sql_that_cannot_be_answered_is_one_message(sample, dlbug, query, expect
     assert "Traceback" not in result.stderr
 
 
-def test_the_sql_prompt_answers_until_its_input_ends(sample):
+def test_the_sql_prompt_runs_queries_until_the_input_ends(sample):
     result = subprocess.run(
         [sys.executable, "-m", "dlbug_assets.cli", "sql"],
         env=environment(sample.home.root),
@@ -206,15 +215,15 @@ def test_two_runs_at_once_wait_for_each_other(sample):
         )
         for _ in range(2)
     ]
-    said = [run.communicate(timeout=240)[1] for run in runs]
-    assert [run.returncode for run in runs] == [0, 0], said
-    assert sum("waiting for the writer's lease, held by run " in text for text in said) == 1
+    logs = [run.communicate(timeout=240)[1] for run in runs]
+    assert [run.returncode for run in runs] == [0, 0], logs
+    assert sum("waiting for the writer's lease, held by run " in log for log in logs) == 1
 
 
-def test_each_step_says_rows_in_rows_out_and_seconds_also_as_json(sample, dlbug):
-    said = sample.result.stderr
-    assert re.search(r"^  done    stackoverflow\.raw_posts  8,578 rows in, 8,455 rows out  \d+\.\d s$", said, re.M)
-    assert re.search(r"^  done    stackoverflow\.funnel  [\d,]+ rows in, 5 rows out  \d+\.\d s$", said, re.M)
+def test_each_steps_line_has_rows_in_rows_out_and_seconds_in_text_and_json(sample, dlbug):
+    log = sample.result.stderr
+    assert re.search(r"^  done    stackoverflow\.raw_posts  8,578 rows in, 8,455 rows out  \d+\.\d s$", log, re.M)
+    assert re.search(r"^  done    stackoverflow\.funnel  [\d,]+ rows in, 5 rows out  \d+\.\d s$", log, re.M)
     selection = 'key:"stackoverflow/funnel"'
     result = dlbug("run", "--select", selection, "--log-format", "json", home=sample.home.root)
     lines = [json.loads(line) for line in result.stderr.splitlines() if line.startswith("{")]
@@ -224,7 +233,7 @@ def test_each_step_says_rows_in_rows_out_and_seconds_also_as_json(sample, dlbug)
     assert datetime.fromisoformat(funnel["time"]).utcoffset() == timedelta(0)
 
 
-def test_some_libraries_can_be_collected_by_themselves(dlbug, tmp_path):
+def test_selected_libraries_can_be_collected_alone(dlbug, tmp_path):
     selection = "group:stackoverflow or group:reference"
     result = dlbug("run", "--libraries", "Torch,Keras", "--select", selection)
     assert result.returncode == 0, result.stderr

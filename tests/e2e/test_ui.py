@@ -1,4 +1,4 @@
-"""The web UI, in a real browser against the command that users start."""
+"""The web UI that `dlbug ui` starts, in a real browser."""
 
 import time
 from collections.abc import Callable
@@ -11,26 +11,26 @@ from support.commands import fingerprints
 from support.handmade import QUEUE, Handmade, filled
 from support.ui_server import graphql, serving
 
-#: What a browser shows while a test waits for a run: whatever moves on a page takes a processor from it.
-NOTHING = "about:blank"
+#: The page shown while a test waits for a run: updates of a page would take processor time from the run.
+BLANK = "about:blank"
 
 
 @pytest.fixture(scope="module")
 def ui(sample):
-    """The address of `dlbug ui` on the sample study."""
+    """Run `dlbug ui` on the sample study and yield its address."""
     with serving(sample.home.root) as address:
         yield address
 
 
-def test_groups_are_the_stages_and_the_commands_run_shows(ui):
+def test_groups_are_the_stages_and_runs_of_the_command_are_listed(ui):
     found = graphql(ui, "{ assetNodes { groupName } runsOrError(limit: 50) { ... on Runs { results { status } } } }")
     assert {node["groupName"] for node in found["assetNodes"]} == set(SCHEMAS)
     statuses = {run["status"] for run in found["runsOrError"]["results"]}
-    # Others used this home before, and what follows by itself may be under way.
+    # Other tests used this home before, and automated runs may be in progress.
     assert "SUCCESS" in statuses
 
 
-def test_columns_lineage_and_row_counts_are_there(ui):
+def test_descriptions_row_counts_and_column_lineage_are_recorded(ui):
     found = graphql(
         ui,
         '{ assetNodeOrError(assetKey: {path: ["analysis", "finding_verdicts"]}) { ... on AssetNode { description '
@@ -45,11 +45,11 @@ def test_columns_lineage_and_row_counts_are_there(ui):
     assert {"assetKey": {"path": ["analysis", "findings"]}, "columnName": "finding"} in lineage["finding"]
 
 
-def until(found: Callable[[], bool], what: str) -> None:
-    """Wait for something that a run does."""
+def wait_until(condition: Callable[[], bool], failure: str) -> None:
+    """Wait until a condition holds; fail with a message after some minutes."""
     deadline = time.monotonic() + 400
-    while not found():
-        assert time.monotonic() < deadline, what
+    while not condition():
+        assert time.monotonic() < deadline, failure
         time.sleep(1)
 
 
@@ -89,17 +89,17 @@ def test_one_librarys_partition_is_materialized_by_a_click(ui, page, screenshots
     page.screenshot(path=screenshots / "partition.png", animations="disabled")
     launch.click()
     of_keras = '{tags: [{key: "dagster/partition", value: "Keras"}]}'
-    until(lambda: len(statuses(ui, of_keras)) == 1, "no run began")
-    page.goto(NOTHING)
-    until(lambda: statuses(ui, of_keras) == ["SUCCESS"], "Keras was not loaded")
-    made = """{ assetOrError(assetKey: {path: ["stackoverflow", "raw_posts"]}) {
+    wait_until(lambda: len(statuses(ui, of_keras)) == 1, "no run was started")
+    page.goto(BLANK)
+    wait_until(lambda: statuses(ui, of_keras) == ["SUCCESS"], "Keras was not loaded")
+    materializations = """{ assetOrError(assetKey: {path: ["stackoverflow", "raw_posts"]}) {
         ... on Asset { assetMaterializations(limit: 1) { partition runOrError { ... on Run { status } } } } } }"""
-    (newest,) = graphql(ui, made)["assetOrError"]["assetMaterializations"]
+    (newest,) = graphql(ui, materializations)["assetOrError"]["assetMaterializations"]
     assert newest == {"partition": "Keras", "runOrError": {"status": "SUCCESS"}}
 
 
 @pytest.mark.timeout(900)
-def test_everything_is_materialized_by_a_click_into_the_same_tables_beside_an_analyst(ui, page, sample, screenshots):
+def test_everything_is_materialized_by_a_click_while_an_analyst_reads(ui, page, sample, screenshots):
     before, rows = sample.home.published.stat().st_mtime_ns, fingerprints(sample.home)
     analyst = open_published(sample.home)
     page.goto(f"{ui}/asset-groups")
@@ -112,9 +112,9 @@ def test_everything_is_materialized_by_a_click_into_the_same_tables_beside_an_an
     def backfills() -> list[str]:
         return [backfill["status"] for backfill in graphql(ui, query)["partitionBackfillsOrError"]["results"]]
 
-    until(lambda: len(backfills()) == 1, "no backfill began")
-    page.goto(NOTHING)
-    until(lambda: backfills()[0].startswith(("COMPLETED", "FAIL")), "the backfill does not end")
+    wait_until(lambda: len(backfills()) == 1, "no backfill was started")
+    page.goto(BLANK)
+    wait_until(lambda: backfills()[0].startswith(("COMPLETED", "FAIL")), "the backfill does not end")
     assert backfills() == ["COMPLETED_SUCCESS"]
     assert sample.home.published.stat().st_mtime_ns != before
     assert analyst.execute("select count(*) from analysis.finding_verdicts").fetchall() == [(21,)]
@@ -126,7 +126,7 @@ def test_everything_is_materialized_by_a_click_into_the_same_tables_beside_an_an
 
 
 @pytest.mark.timeout(900)
-def test_a_sheet_that_is_dropped_into_the_inbox_is_taken_in_by_itself(page, handmade, screenshots):
+def test_sheets_in_the_inbox_are_read_automatically(page, handmade, screenshots):
     handmade.dlbug("run", "--select", QUEUE)
     handmade.dlbug("labels", "export", "--format", "csv")
     with serving(handmade.root, str(handmade.path)) as ui:
@@ -136,9 +136,9 @@ def test_a_sheet_that_is_dropped_into_the_inbox_is_taken_in_by_itself(page, hand
         for rater in handmade.raters:
             sheet = filled(handmade.outbox / f"50-{rater}.csv", lambda number: {"is_bug": str(number % 3 > 0).lower()})
             (handmade.inbox / f"50-{rater}.csv").write_text(sheet, encoding="utf-8")
-        page.goto(NOTHING)
+        page.goto(BLANK)
         of_sensor = '{tags: [{key: "dagster/sensor_name", value: "labels_inbox"}]}'
-        until(lambda: statuses(ui, of_sensor) == ["SUCCESS"], "the sheets were not taken in")
+        wait_until(lambda: statuses(ui, of_sensor) == ["SUCCESS"], "the sheets were not read")
         page.goto(f"{ui}/assets/labeling/kappa_checkpoints?view=events")
         page.get_by_text("Nothing is below the target").first.wait_for()
         page.screenshot(path=screenshots / "inbox.png")
@@ -150,7 +150,7 @@ def test_a_sheet_that_is_dropped_into_the_inbox_is_taken_in_by_itself(page, hand
     assert agreed == (handmade.query("select count(*) from labeling.items where checkpoint = 50").item(), 1)
 
 
-def statuses(ui: str, chosen: str) -> list[str]:
-    """How the runs stand that a filter chooses, the newest first."""
-    query = f"{{ runsOrError(filter: {chosen}, limit: 20) {{ ... on Runs {{ results {{ status }} }} }} }}"
+def statuses(ui: str, runs_filter: str) -> list[str]:
+    """Return the statuses of the runs that match a filter, the newest first."""
+    query = f"{{ runsOrError(filter: {runs_filter}, limit: 20) {{ ... on Runs {{ results {{ status }} }} }} }}"
     return [run["status"] for run in graphql(ui, query)["runsOrError"]["results"]]

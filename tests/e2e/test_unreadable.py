@@ -1,4 +1,4 @@
-"""Folders that cannot be entered or read: one message each, which names the folder and the fix."""
+"""Folders that cannot be entered or read: one message that names the folder and the fix."""
 
 import os
 import shutil
@@ -8,30 +8,31 @@ import pytest
 
 from support.commands import DLBUG, environment
 
-#: Root reads every folder, by these capabilities.
+#: Drops the capabilities by which root reads every folder.
 WITHOUT_PRIVILEGES = ("setpriv", "--bounding-set=-dac_override,-dac_read_search")
 
 pytestmark = pytest.mark.skipif(
-    os.getuid() == 0 and shutil.which("setpriv") is None, reason="root can read everything, and setpriv is not here"
+    os.getuid() == 0 and shutil.which("setpriv") is None,
+    reason="root can read everything, and setpriv is not installed",
 )
 
 
 @pytest.fixture
 def folder(tmp_path):
-    """A folder whose folders can be removed again."""
+    """Yield a folder, and make its folders removable afterwards."""
     yield tmp_path
     for parent, folders, _ in os.walk(tmp_path):
         for name in folders:
             os.chmod(os.path.join(parent, name), 0o700)  # noqa: PTH101, PTH118
 
 
-def made(path):
+def create(path):
     path.mkdir(parents=True)
     return path
 
 
 def dlbug(folder, *arguments):
-    """The command as somebody whom permissions bind."""
+    """Run the command as a user to whom permissions apply."""
     return subprocess.run(
         [*(WITHOUT_PRIVILEGES if os.getuid() == 0 else ()), DLBUG, *arguments],
         env=environment(folder / "home"),
@@ -59,24 +60,24 @@ def cannot_open(path, alternative):
 
 @pytest.mark.parametrize("mode", [0o000, 0o400, 0o100], ids=oct)
 @pytest.mark.parametrize("arguments", [("run",), ("sql", "select 1"), ("labels", "status"), ("ui",)], ids=" ".join)
-def test_a_home(folder, mode, arguments):
-    home = made(folder / "home")
+def test_an_unreadable_home(folder, mode, arguments):
+    home = create(folder / "home")
     home.chmod(mode)
     expected = "error: " + cannot_open(home, "set DLBUG_HOME to another folder")
     assert message_of(dlbug(folder, *arguments)) == expected
 
 
-def test_doctor_reports_a_home(folder):
-    made(folder / "home" / "sample").chmod(0o000)
+def test_doctor_reports_an_unreadable_home(folder):
+    create(folder / "home" / "sample").chmod(0o000)
     result = dlbug(folder, "doctor")
     expected = cannot_open(folder / "home" / "sample", "set DLBUG_HOME to another folder")
     assert result.stdout.splitlines(keepends=True)[-1] == f"FAIL  folder: {expected}"
-    assert message_of(result).startswith("error: 1 ")
+    assert message_of(result) == "error: 1 check failed; fix it first\n"
 
 
 @pytest.mark.parametrize("mode", [0o000, 0o400], ids=oct)
-def test_the_folder_of_a_study(folder, mode):
-    studies = made(folder / "studies")
+def test_an_unreadable_folder_of_a_study(folder, mode):
+    studies = create(folder / "studies")
     (studies / "mine.toml").touch()
     studies.chmod(mode)
     path = studies / "mine.toml"
@@ -86,8 +87,8 @@ def test_the_folder_of_a_study(folder, mode):
 
 
 @pytest.mark.parametrize("mode", [0o000, 0o400, 0o100], ids=oct)
-def test_an_inbox(folder, mode):
-    inbox = made(folder / "home" / "sample" / "labels" / "inbox")
+def test_an_unreadable_inbox(folder, mode):
+    inbox = create(folder / "home" / "sample" / "labels" / "inbox")
     sheet = folder / "100-ann.csv"
     sheet.touch()
     inbox.chmod(mode)
@@ -95,8 +96,8 @@ def test_an_inbox(folder, mode):
     assert message_of(dlbug(folder, "labels", "import", str(sheet))) == expected
 
 
-def test_an_inbox_during_a_run(folder):
-    inbox = made(folder / "home" / "sample" / "labels" / "inbox")
+def test_an_unreadable_inbox_during_a_run(folder):
+    inbox = create(folder / "home" / "sample" / "labels" / "inbox")
     inbox.chmod(0o000)
     expected = cannot_open(inbox, "move it away and import the sheets again")
     assert expected in message_of(dlbug(folder, "run"))

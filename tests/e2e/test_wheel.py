@@ -10,26 +10,26 @@ from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
-from running import command, fingerprints
-from serving import graphql, serving
 
 from dlbug_assets.code_identity import code_digest
 from dlbug_assets.layout import PROJECT, Home
+from support.commands import command, fingerprints
+from support.ui_server import graphql, serving
 
 WHEEL = f"dlbug-{version('dlbug')}-py3-none-any.whl"
 
 
-def built(target, source, folder):
-    """What `hatchling build` makes of a source folder, offline."""
-    build = [sys.executable, "-m", "hatchling", "build", "-t", target, "-d", folder]
-    subprocess.run(build, cwd=source, check=True, capture_output=True)
-    (made,) = folder.iterdir()
-    return made
+def build(target, source, folder):
+    """Build a wheel or sdist of a source folder into an empty folder, offline; return its path."""
+    arguments = [sys.executable, "-m", "hatchling", "build", "-t", target, "-d", folder]
+    subprocess.run(arguments, cwd=source, check=True, capture_output=True)
+    (file,) = folder.iterdir()
+    return file
 
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
-    return built("wheel", PROJECT, tmp_path_factory.mktemp("wheel"))
+    return build("wheel", PROJECT, tmp_path_factory.mktemp("wheel"))
 
 
 class Installed:
@@ -44,9 +44,9 @@ class Installed:
         pip = [sys.executable, "-m", "pip", "--python", self.python, "--disable-pip-version-check"]
         subprocess.run([*pip, "install", "--quiet", "--no-index", "--no-deps", wheel], check=True)
         (self.packages,) = (root / "venv" / "lib").glob("python*/site-packages")
-        # The dependencies are those of the tests. The checkout is not among them: Python reads no .pth file from there.
+        # The dependencies are those of the tests, without the checkout: Python does not process .pth files there.
         (self.packages / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n", encoding="utf-8")
-        # Except for those that only tests and executors need: importing them is an error.
+        # Dependencies of only tests and executors cannot be imported.
         missing = "import sys; sys.modules |= dict.fromkeys(('pyarrow', 'statsmodels'))\n"
         (self.packages / "missing.pth").write_text(missing, encoding="utf-8")
 
@@ -66,34 +66,34 @@ def installed(wheel, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def home(installed):
-    """The home of the sample study, run without DLBUG_HOME."""
+    """Run the sample study without DLBUG_HOME; return its home."""
     done = installed.run("run")
     assert done.returncode == 0, done.stderr
     return Home(installed.folder / "warehouse", "sample")
 
 
-def done(installed, *arguments):
+def run(installed, *arguments):
     result = installed.run(*arguments)
     assert result.returncode == 0, result.stderr
     return result.stdout
 
 
-def test_it_is_the_code_of_the_checkout_at_another_place(installed):
+def test_it_is_the_code_of_the_checkout_in_another_place(installed):
     package = Path(installed.evaluate("dlbug_assets.__file__", "dlbug_assets")).parent
     assert package == installed.packages / "dlbug_assets"
     module = "dlbug_assets.code_identity"
     assert installed.evaluate(f"{module}.code_digest()", module) == code_digest()
     assert installed.evaluate(f"{module}.code_commit()", module) == "None"
-    assert done(installed, "--version") == f"dlbug, version {version('dlbug')}\n"
+    assert run(installed, "--version") == f"dlbug, version {version('dlbug')}\n"
 
 
 def test_the_sdist_builds_the_same_wheel(wheel, tmp_path):
     for name in ("sdist", "source", "wheel"):
         (tmp_path / name).mkdir()
-    with tarfile.open(built("sdist", PROJECT, tmp_path / "sdist")) as archive:
+    with tarfile.open(build("sdist", PROJECT, tmp_path / "sdist")) as archive:
         archive.extractall(tmp_path / "source", filter="data")
     (source,) = (tmp_path / "source").iterdir()
-    again = built("wheel", source, tmp_path / "wheel")
+    again = build("wheel", source, tmp_path / "wheel")
     assert again.name == wheel.name == WHEEL
     assert contents(again) == contents(wheel)
 
@@ -108,12 +108,12 @@ def test_the_sample_study_has_the_same_tables(home, sample):
 
 
 def test_every_command_works(installed, home):
-    assert done(installed, "studies") == command(None, "studies").stdout
-    assert done(installed, "sql", "select 6 * 7 as answer", "--format", "csv") == "answer\n42\n"
-    assert done(installed, "labels", "status").startswith(command(home.root, "labels", "status").stdout)
-    assert done(installed, "labels", "export") == command(home.root, "labels", "export").stdout
-    assert "FAIL" not in done(installed, "doctor")
-    done(installed, "package")
+    assert run(installed, "studies") == command(None, "studies").stdout
+    assert run(installed, "sql", "select 6 * 7 as answer", "--format", "csv") == "answer\n42\n"
+    assert run(installed, "labels", "status").startswith(command(home.root, "labels", "status").stdout)
+    assert run(installed, "labels", "export") == command(home.root, "labels", "export").stdout
+    assert "FAIL" not in run(installed, "doctor")
+    run(installed, "package")
     packed = home.package / "sample-replication"
     assert f"(code `{code_digest()}`)" in (packed / "README.md").read_text(encoding="utf-8")
     requirements = (packed / "requirements.txt").read_text(encoding="utf-8").splitlines()
@@ -136,10 +136,10 @@ def test_the_ui_shows_the_study(installed, home):
         "_project/workspace.yaml",
         "publishing/templates/style.css",
         "studies/sample.toml",
-        "warehouse.py",
+        "warehouse/database.py",
     ],
 )
-def test_a_missing_file_is_one_message_of_every_command(installed, name, tmp_path):
+def test_a_missing_file_is_the_same_message_of_every_command(installed, name, tmp_path):
     path = installed.packages / "dlbug_assets" / name
     path.rename(tmp_path / "elsewhere")
     try:
@@ -153,7 +153,7 @@ def test_a_missing_file_is_one_message_of_every_command(installed, name, tmp_pat
 
 @pytest.fixture
 def outdated(wheel, tmp_path):
-    """An installation with an sqlglot of long ago, which has nothing that is imported of it."""
+    """Return an installation with an old sqlglot that lacks everything that is imported from it."""
     installed = Installed(wheel, tmp_path)
     for name, content in (
         ("sqlglot/__init__.py", ""),
@@ -166,7 +166,7 @@ def outdated(wheel, tmp_path):
 
 
 def test_an_outdated_package_is_one_message(outdated):
-    (needed,) = (found for found in map(Requirement, requires("dlbug")) if found.name == "sqlglot")
+    (needed,) = (found for found in map(Requirement, requires("dlbug") or []) if found.name == "sqlglot")
     problem = f"sqlglot is 20.0, but {needed.specifier} is required"
     result = outdated.run("run")
     assert (result.returncode, result.stdout) == (1, "")

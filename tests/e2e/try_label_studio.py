@@ -1,7 +1,9 @@
-"""Try our Label Studio files against a real Label Studio: projects made of our configuration and tasks, answered by
-its own API as a rater's browser does, exported as JSON, and taken in; the answers have to come back as they were given.
+"""Test the Label Studio format against a real Label Studio.
 
-Label Studio is large and none of the project's dependencies: install it apart, then name its program here:
+Projects are created from our configuration and tasks, answered through its API as a rater's browser does, exported as
+JSON and submitted. The labels must equal the answers.
+
+Label Studio is large and not a dependency of the project. Install it separately, then pass its program:
 
     uv venv /tmp/ls && uv pip install --python /tmp/ls/bin/python label-studio==1.23.2
     .venv/bin/python tests/e2e/try_label_studio.py /tmp/ls/bin/label-studio
@@ -42,14 +44,14 @@ BUGS = [("true", ["line 1"]), ("false", []), ("true", ["=first", "-second"]), ("
 RATING = {"bug_type": "Structural Logic Bug", "root_cause": "Unaligned Tensor", "effect": "Crash", "stage": "Training"}
 
 
-def say(text: str) -> None:
+def log(text: str) -> None:
     sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
 
 
 @contextlib.contextmanager
 def started(program: str, folder: Path) -> Iterator[tuple[str, str]]:
-    """A Label Studio on loopback: its address and a token."""
+    """Run Label Studio on loopback while the context is open; yield its address and a token."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -74,7 +76,7 @@ def started(program: str, folder: Path) -> Iterator[tuple[str, str]]:
                     if requests.get(f"{url}/health", timeout=5).ok:
                         break
                 if process.poll() is not None:
-                    raise SystemExit(f"Label Studio ended by itself:\n{(folder / 'log').read_text()[-3000:]}")
+                    raise SystemExit(f"Label Studio ended:\n{(folder / 'log').read_text()[-3000:]}")
                 time.sleep(1)
             yield url, token
         finally:
@@ -88,10 +90,10 @@ class Project:
     def __init__(self, url: str, token: str, name: str, configuration: bytes, tasks: bytes) -> None:
         self._url = url
         self._headers = {"Authorization": f"Token {token}"}
-        made = self.post("/api/projects/", {"title": name, "label_config": configuration.decode()})
-        self.number = made["id"]
-        told = self.post(f"/api/projects/{self.number}/import?return_task_ids=true", json.loads(tasks))
-        self.tasks = told["task_ids"]
+        project = self.post("/api/projects/", {"title": name, "label_config": configuration.decode()})
+        self.number = project["id"]
+        imported = self.post(f"/api/projects/{self.number}/import?return_task_ids=true", json.loads(tasks))
+        self.tasks = imported["task_ids"]
 
     def post(self, path: str, content: Any) -> Any:
         reply = requests.post(f"{self._url}{path}", json=content, headers=self._headers, timeout=60)
@@ -118,7 +120,7 @@ def written(name: str, texts: list[str]) -> dict[str, Any]:
 
 
 def try_out(url: str, token: str, folder: Path) -> None:
-    """The two passes of two raters."""
+    """Label two passes by two raters, and compare the labels with the answers."""
     study = Study.model_validate(STUDY)
     taxonomy = load_taxonomy()
     loop = Loop(study, taxonomy, items_of(len(BUGS), study), folder, "label-studio")
@@ -135,27 +137,27 @@ def try_out(url: str, token: str, folder: Path) -> None:
                     answers = [chosen(dimension, value) for dimension, value in RATING.items()]
                 project.answer(task, [*answers, written("comment", ['ähm, "so"'])])
             loop.drop(f"{name}.json", project.exported())
-            say(f"{name}: {len(project.tasks)} tasks answered, exported and handed in")
+            log(f"{name}: {len(project.tasks)} tasks answered, exported and submitted")
         loop.read()
         if loop.rejected.height:
             raise SystemExit(f"rejected: {loop.rejected.rows()}")
-    said = loop.labels.filter(rater="ann").select("item_id", "pass", "bug_index", "is_bug", "place", "bug_type").rows()
+    found = loop.labels.filter(rater="ann").select("item_id", "pass", "bug_index", "is_bug", "place", "bug_type").rows()
     expected = [
         *((f"SO-Keras-{n}", "units", index, is_bug == "true", place, None)
           for n, (is_bug, places) in enumerate(BUGS)
           for index, place in (enumerate(places, 1) if places else [(int(is_bug == "true"), None)])),
         *((f"SO-Keras-{n}", "dimensions", 1, True, place, RATING["bug_type"]) for n, place in ((0, None), (3, None))),
     ]  # fmt: skip
-    if [row[:4] + row[5:] for row in said] != [row[:4] + row[5:] for row in expected]:
-        raise SystemExit(f"expected {expected}\nfound    {said}")
-    if [row[4] for row in said if row[1] == "units"] != [row[4] for row in expected if row[1] == "units"]:
-        raise SystemExit(f"places differ: {said}")
+    if [row[:4] + row[5:] for row in found] != [row[:4] + row[5:] for row in expected]:
+        raise SystemExit(f"expected {expected}\nfound    {found}")
+    if [row[4] for row in found if row[1] == "units"] != [row[4] for row in expected if row[1] == "units"]:
+        raise SystemExit(f"places differ: {found}")
     if set(loop.labels["comment"]) != {'ähm, "so"'} or loop.labels["labelled_at"].null_count():
         raise SystemExit("comments or times were lost")
     decided = loop.decided.select("item_id", "decided_by").rows()
     if decided != [("SO-Keras-0", "agreement"), ("SO-Keras-3", "agreement")]:
         raise SystemExit(f"decided: {decided}")
-    say(f"{loop.labels.height} labels came back as they were given; {len(decided)} bugs are agreed on")
+    log(f"{loop.labels.height} labels equal the answers; {len(decided)} bugs are agreed on")
 
 
 def main() -> None:
@@ -163,7 +165,7 @@ def main() -> None:
     parser.add_argument("program", help="the program label-studio")
     program = parser.parse_args().program
     with tempfile.TemporaryDirectory() as folder, started(program, Path(folder)) as (url, token):
-        say(f"Label Studio at {url}")
+        log(f"Label Studio at {url}")
         try_out(url, token, Path(folder) / "loop")
 
 
