@@ -5,7 +5,6 @@ The API and clones yield the same rows. Runs are refreshed and killed, and nothi
 
 import re
 import shutil
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from dlbug_assets.ingest.quota import Ledger
 from dlbug_assets.layout import STUDIES, Home
 from servers.github import GitHub, make_repositories
 from servers.stackexchange import StackExchange, corpus
-from support.commands import DLBUG, command, environment, query
+from support.commands import command, query, run_twice_at_once
 from support.counting import proves_count
 from support.killed_runs import is_killed
 from support.repositories import GitRepository
@@ -227,19 +226,9 @@ def test_a_complete_study_its_sheets_and_its_package_identify_nobody(live, tmp_p
 
 def test_row_40_two_runs_at_once_collect_one_after_the_other(live):
     live.api.mirror(live.mirror)
-    arguments = [DLBUG, "run", "--study", "live", "--select", COMMITS]
-    runs = [
-        subprocess.Popen(
-            arguments,
-            env=environment(live.root, **live.environment()),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for _ in range(2)
-    ]
-    logs = [run.communicate(timeout=240)[1] for run in runs]
-    assert [run.returncode for run in runs] == [0, 0], logs
+    arguments = ("run", "--study", "live", "--select", COMMITS)
+    runs = run_twice_at_once(live.root, *arguments, **live.environment())
+    assert [run.returncode for run in runs] == [0, 0], runs
     # The second one only checks whether a head has moved.
     answered = [request.status for request in live.api.log]
     assert answered.count(304) == len(live.api.hosted)

@@ -1,7 +1,6 @@
 """The study `live` against the stand-in of the API, run by dlbug: collected, refreshed, killed, rejected."""
 
 import json
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, quote_plus
@@ -18,7 +17,7 @@ from dlbug_assets.stackoverflow.api.collector import queries
 from dlbug_assets.warehouse import lease
 from servers.stackexchange import StackExchange, corpus, question
 from servers.stand_in import Fault
-from support.commands import DLBUG, NEXT, command, environment, query
+from support.commands import NEXT, command, query, run_twice_at_once
 from support.counting import proves_count
 from support.killed_runs import is_killed
 from support.small_disks import mount, unmount
@@ -208,19 +207,9 @@ def test_row_39_the_next_run_completes_a_run_killed_at_any_point(live):
 
 
 def test_row_40_two_runs_at_once_collect_one_after_the_other(live):
-    arguments = [DLBUG, "run", "--study", "live", "--select", POSTS]
-    runs = [
-        subprocess.Popen(
-            arguments,
-            env=environment(live.root, **live.environment()),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for _ in range(2)
-    ]
-    logs = [run.communicate(timeout=240)[1] for run in runs]
-    assert [run.returncode for run in runs] == [0, 0], logs
+    arguments = ("run", "--study", "live", "--select", POSTS)
+    runs = run_twice_at_once(live.root, *arguments, **live.environment())
+    assert [run.returncode for run in runs] == [0, 0], runs
     assert live.rows() == live.truth()
     assert not live.query("select library, post_id from stackoverflow.raw_posts").is_duplicated().any()
     # The second one only asks for changes.

@@ -13,7 +13,7 @@ import pytest
 
 from dlbug_assets.protocol.study import load_study
 from dlbug_assets.warehouse.table_specs import load_specs
-from support.commands import environment
+from support.commands import environment, run_twice_at_once
 
 
 def test_the_run_prints_sizes_kappas_findings_and_paths(sample):
@@ -203,21 +203,9 @@ def test_the_sql_prompt_runs_queries_until_the_input_ends(sample):
 
 
 def test_two_runs_at_once_wait_for_each_other(sample):
-    command = [sys.executable, "-m", "dlbug_assets.cli", "run", "--select", "group:stackoverflow"]
-    runs = [
-        subprocess.Popen(
-            command,
-            env=environment(sample.home.root),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for _ in range(2)
-    ]
-    logs = [run.communicate(timeout=240)[1] for run in runs]
-    assert [run.returncode for run in runs] == [0, 0], logs
-    assert sum("waiting for the writer's lease, held by run " in log for log in logs) == 1
+    runs = run_twice_at_once(sample.home.root, "run", "--select", "group:stackoverflow")
+    assert [run.returncode for run in runs] == [0, 0], runs
+    assert sum("waiting for the writer's lease, held by run " in run.stderr for run in runs) == 1
 
 
 def test_each_steps_line_has_rows_in_rows_out_and_seconds_in_text_and_json(sample, dlbug):

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,6 +65,12 @@ def command(
         timeout=900,
         stdin=subprocess.DEVNULL,
     )
+
+
+def run_twice_at_once(home: Path, *arguments: str, **more: str) -> list[subprocess.CompletedProcess[str]]:
+    """Run the same command in two processes at the same time; return both outcomes."""
+    with ThreadPoolExecutor(2) as pool:
+        return list(pool.map(lambda _: command(home, *arguments, **more), range(2)))
 
 
 def ran(study: str, root: Path, *arguments: str, **more: str) -> Ran:
