@@ -53,7 +53,7 @@ def build_defs(study: Study, environ: Mapping[str, str]) -> dg.Definitions:
     def warehouse(context: dg.InitResourceContext) -> Iterator[Warehouse]:
         with (
             logs_in_the_event_log(),
-            run_lock(home.run_locks, context.run_id),
+            run_lock(home.run_locks, str(context.run_id)),
             Warehouse(home, f"run {context.run_id}") as opened,
         ):
             yield opened

@@ -40,7 +40,7 @@ def unmet_requirements(requirements: Iterable[str] | None = None) -> list[str]:
         from packaging.requirements import Requirement  # noqa: PLC0415
     except ImportError:
         return ["packaging is missing"]
-    problems = []
+    problems: list[str] = []
     for requirement in map(Requirement, (requires("dlbug") or []) if requirements is None else requirements):
         is_optional = requirement.marker and not requirement.marker.evaluate({"extra": ""})
         try:

@@ -272,7 +272,7 @@ def _p_reason(cells: pl.DataFrame, published: float) -> str | None:
         return "the printed P value is that of unrounded shares"
     differing = [place for place, same in enumerate(cells["same_when_rounded"]) if not same]
     rounded = pl.Series([whole_percent(bugs, total) for bugs, total in cells.select("bugs", "total").iter_rows()])
-    # With more cells there are so many combinations that one matches by chance.
+    # With more cells, one of the many combinations would match by chance.
     most = len(differing) if 2 * len(differing) <= cells.height else 1
     for number in range(most):
         fitting = []

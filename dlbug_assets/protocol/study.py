@@ -313,16 +313,20 @@ def load_study(name_or_path: str | Path) -> Study:
 
 
 def _with_absolute_paths(content: dict[str, Any], folder: Path) -> dict[str, Any]:
+    def absolute(path: str) -> str:
+        return str((folder / path).resolve())
+
+    # Values of another shape are left as they are: the model reports them.
     for section, key in (("sources", "dump_path"), ("taxonomy", "extra")):
         table = content.get(section)
         if isinstance(table, dict) and isinstance(table.get(key), str) and not is_address(table[key]):
-            table[key] = str((folder / table[key]).resolve())
+            table[key] = absolute(table[key])
     libraries = content.get("libraries")
     for library in libraries if isinstance(libraries, list) else ():
         listed = library.get("repositories") if isinstance(library, dict) else None
         if isinstance(listed, list):
             library["repositories"] = [
-                str((folder / address).resolve()) if isinstance(address, str) and address.startswith(".") else address
+                absolute(address) if isinstance(address, str) and address.startswith(".") else address
                 for address in listed
             ]
     return content

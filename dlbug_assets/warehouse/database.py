@@ -8,7 +8,7 @@ import logging
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -179,7 +179,7 @@ class Warehouse:
             return self._write(spec, fill)
 
     @contextmanager
-    def _spooled(self, spec: TableSpec, frames: Iterable[pl.DataFrame]) -> Iterator[None]:
+    def _spooled(self, spec: TableSpec, frames: Iterable[pl.DataFrame]) -> Generator[None, None, None]:
         """Hold frames as the temporary table `spooled`, which DuckDB moves to disk when memory is short.
 
         This happens outside of a transaction: within one, DuckDB would keep every frame until its end.
@@ -267,7 +267,9 @@ def _open_for_writing(path: Path, memory: int) -> duckdb.DuckDBPyConnection:
 
 
 @contextmanager
-def _staged(connection: duckdb.DuckDBPyConnection, spec: TableSpec, rows: pl.DataFrame | str) -> Iterator[None]:
+def _staged(
+    connection: duckdb.DuckDBPyConnection, spec: TableSpec, rows: pl.DataFrame | str
+) -> Generator[None, None, None]:
     """Provide the rows as a temporary view `incoming` with the columns, order and types of the spec."""
     if isinstance(rows, pl.DataFrame):
         register_frame(connection, "frame", rows)

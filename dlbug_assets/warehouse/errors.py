@@ -1,7 +1,7 @@
 """Translate DuckDB's errors into messages that name the file and the fix."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from dlbug_assets.errors import DlbugError
 
 
 @contextmanager
-def explain_errors(action: str, path: Path) -> Iterator[None]:
+def explain_errors(action: str, path: Path) -> Generator[None, None, None]:
     """Raise DuckDB's errors as :class:`DlbugError` with the action that failed, the file and the fix."""
     try:
         yield

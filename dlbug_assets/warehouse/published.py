@@ -1,6 +1,6 @@
 """Read-only access to the published database."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
 import duckdb
@@ -21,7 +21,7 @@ def open_published(home: Home) -> duckdb.DuckDBPyConnection:
 
 
 @contextmanager
-def published_query(home: Home) -> Iterator[Callable[[str], pl.DataFrame]]:
+def published_query(home: Home) -> Generator[Callable[[str], pl.DataFrame], None, None]:
     """Provide a function that returns the rows of a query on the published database.
 
     Raises :class:`DlbugError` if the database, or a table of the query, does not exist yet.

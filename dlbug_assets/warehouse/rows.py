@@ -53,7 +53,7 @@ class Rows:
     """All rows of one table, with metadata for the UI."""
 
     frame: pl.DataFrame
-    metadata: Mapping[str, Any] = field(default_factory=dict)
+    metadata: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
 @dataclass(frozen=True)
@@ -68,8 +68,8 @@ class PartitionRows:
     frame: pl.DataFrame | Iterable[pl.DataFrame]
     outdated: str
     params: Sequence[Any]
-    counts: Mapping[str, int] = field(default_factory=dict)
-    notes: Mapping[str, Any] = field(default_factory=dict)
+    counts: Mapping[str, int] = field(default_factory=dict[str, int])
+    notes: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
     @classmethod
     def replacing(

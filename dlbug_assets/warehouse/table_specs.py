@@ -9,7 +9,7 @@ import functools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import yaml
 
@@ -98,20 +98,24 @@ class _Entry:
         self.file = file
         if not isinstance(content, dict):
             raise DlbugError(f"{display_path(file)}, line {line}: expected `key: value` pairs, not {content!r}")
-        self.content = content
-        self.line = content.get(_LINE, line)
-        unknown = set(content) - known - {_LINE}
+        self.content = cast("dict[str, Any]", content)
+        self.line: int = self.content.get(_LINE, line)
+        unknown = set(self.content) - known - {_LINE}
         if unknown:
             raise self.error(f"unknown key {sorted(unknown)[0]!r}; known are {', '.join(sorted(known))}")
         for key in sorted(required):
-            if not content.get(key):
-                raise self.error(f"{content.get('name', 'this entry')!r} lacks a {key}")
+            if not self.content.get(key):
+                raise self.error(f"{self.content.get('name', 'this entry')!r} lacks a {key}")
 
     def error(self, message: str) -> DlbugError:
         return DlbugError(f"{display_path(self.file)}, line {self.line}: {message}")
 
     def __getitem__(self, key: str) -> Any:
         return self.content.get(key)
+
+    @property
+    def tests(self) -> list[Any]:
+        return self["tests"] or []
 
 
 @functools.cache
@@ -162,13 +166,12 @@ def _read(file: Path, schema: str) -> Iterator[TableSpec]:
         table = f"{schema}.{entry['name']}"
         checks = [*_grain_checks(table, entry["grain"])]
         # One check for all NOT NULL columns outside of the grain, so that the UI does not list one per column.
-        filled = [column["name"] for column in columns if "not_null" in (column["tests"] or [])]
+        filled = [column["name"] for column in columns if "not_null" in column.tests]
         if filled:
             checks.append(_not_null(table, filled))
         for column in columns:
-            checks += [_column_check(column, table, test) for test in column["tests"] or [] if test != "not_null"]
-        for test in entry["tests"] or []:
-            checks.append(_table_check(entry, table, test))
+            checks += [_column_check(column, table, test) for test in column.tests if test != "not_null"]
+        checks += [_table_check(entry, table, test) for test in entry.tests]
         unique = {check.name: check for check in checks}
         yield TableSpec(
             schema=schema,
@@ -227,11 +230,11 @@ def _unique(table: str, names: list[str]) -> Check:
 
 
 def _column_check(column: _Entry, table: str, test: Any) -> Check:
-    name = column["name"]
+    name, given = column["name"], _options(test)
     if test == "unique":
         return _unique(table, [name])
-    if isinstance(test, dict) and "accepted_values" in test:
-        options = _Entry(column.file, test["accepted_values"], {"values", "severity"}, {"values"}, column.line)
+    if "accepted_values" in given:
+        options = _Entry(column.file, given["accepted_values"], {"values", "severity"}, {"values"}, column.line)
         values = ", ".join(_literal(value) for value in options["values"])
         return Check(
             f"accepted_values_{name}",
@@ -239,9 +242,9 @@ def _column_check(column: _Entry, table: str, test: Any) -> Check:
             f"select * from {table} where {_quoted(name)} not in ({values})",
             _blocking(options),
         )
-    if isinstance(test, dict) and "relationships" in test:
+    if "relationships" in given:
         options = _Entry(
-            column.file, test["relationships"], {"to", "field", "where", "severity"}, {"to", "field"}, column.line
+            column.file, given["relationships"], {"to", "field", "where", "severity"}, {"to", "field"}, column.line
         )
         where = f" where {options['where']}" if options["where"] else ""
         return Check(
@@ -258,10 +261,16 @@ def _column_check(column: _Entry, table: str, test: Any) -> Check:
     )
 
 
+def _options(test: Any) -> dict[str, Any]:
+    """Return a test with options as a mapping of its name to them; empty for a test that is only a name."""
+    return cast("dict[str, Any]", test) if isinstance(test, dict) else {}
+
+
 def _table_check(entry: _Entry, table: str, test: Any) -> Check:
-    if isinstance(test, dict) and "expression" in test:
+    given = _options(test)
+    if "expression" in given:
         known = {"name", "sql", "severity", "description", "shows"}
-        options = _Entry(entry.file, test["expression"], known, {"name", "sql"}, entry.line)
+        options = _Entry(entry.file, given["expression"], known, {"name", "sql"}, entry.line)
         selected = ", ".join(map(_quoted, options["shows"] or [])) or "*"
         return Check(
             options["name"],
@@ -269,8 +278,8 @@ def _table_check(entry: _Entry, table: str, test: Any) -> Check:
             f"select {selected} from {table} where not ({options['sql']})",
             _blocking(options),
         )
-    if isinstance(test, dict) and "unique" in test:
-        return _unique(table, test["unique"])
+    if "unique" in given:
+        return _unique(table, given["unique"])
     raise entry.error(f"unknown test {test!r} of the table; known are expression and unique")
 
 

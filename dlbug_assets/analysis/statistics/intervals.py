@@ -36,7 +36,7 @@ def wilson_limits(bugs: np.ndarray, total: np.ndarray) -> tuple[np.ndarray, np.n
     Wilson 1927, "Probable inference, the law of succession, and statistical inference"; recommended for small samples
     by Brown, Cai and DasGupta 2001, "Interval estimation for a binomial proportion" (their formula 4).
     """
-    from scipy.special import ndtri  # noqa: PLC0415 - slow to import # pyright: ignore[reportMissingTypeStubs]
+    from scipy.special import ndtri  # noqa: PLC0415 - slow to import  # pyright: ignore[reportMissingTypeStubs] # pyright: ignore[reportMissingTypeStubs]
 
     z = -ndtri(ALPHA / 2)
     share = bugs / total

@@ -57,7 +57,7 @@ def bootstrap_counts(table: np.ndarray, random: np.random.Generator, resamples: 
     """
     patterns, frequencies = np.unique(table, axis=0, return_counts=True)
     size = int(frequencies.sum())
-    batches = []
+    batches: list[np.ndarray] = []
     for start in range(0, resamples, _BATCH_SIZE):
         weights = random.multinomial(size, frequencies / size, size=min(_BATCH_SIZE, resamples - start))
         batches.append(weights @ patterns)
@@ -89,7 +89,7 @@ def shuffled_clusters(first: np.ndarray, second: np.ndarray, resamples: int, ran
     sampled without replacement. Clusters with equal rows are sampled together.
     """
     patterns, frequencies = np.unique(np.vstack([first, second]), axis=0, return_counts=True)
-    batches = []
+    batches: list[np.ndarray] = []
     for start in range(0, resamples, _BATCH_SIZE):
         size = min(_BATCH_SIZE, resamples - start)
         batches.append(

@@ -214,7 +214,7 @@ class Rows:
         if b"<posts" in stray:
             raise DlbugError(f"{self.path} contains several dumps. Name Stack Overflow's Posts.xml alone.")
         if stray:
-            self._report(row, "is followed by something that is no row", stray)
+            self._report(row, "is followed by something other than a row", stray)
         own, parent = row.number(b"Id"), row.number(b"ParentId")
         if row.raw_value(b"Id") in _PLANTED:
             self.planted += 1

@@ -37,7 +37,7 @@ def test_row_without_its_beginning_is_recorded_with_the_row_before_it(extract):
     extract(question(1), question(2), 'eation="2017" Body="x', question(3))
     assert extract.questions() == [1, 2, 3]
     assert extract.irregularities() == [
-        (2, 2, None, "is followed by something that is no row", 'eation="2017" Body="x')
+        (2, 2, None, "is followed by something other than a row", 'eation="2017" Body="x')
     ]
 
 
@@ -60,8 +60,8 @@ def test_row_longer_than_any_post_is_recorded_and_the_next_one_is_read(extract, 
         ("", []),
         ("\n", []),
         (LINE + question(3)[:50], [(3, 3, None, "is cut, or longer than any post", question(3)[:50])]),
-        ("\n  <ro", [(2, 2, None, "is followed by something that is no row", "<ro")]),
-        ("\n</pos", [(2, 2, None, "is followed by something that is no row", "</pos")]),
+        ("\n  <ro", [(2, 2, None, "is followed by something other than a row", "<ro")]),
+        ("\n</pos", [(2, 2, None, "is followed by something other than a row", "</pos")]),
     ],
 )
 def test_truncated_file_is_read_up_to_the_break(extract, end, cut):
