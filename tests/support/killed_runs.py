@@ -1,6 +1,6 @@
 """Run the dlbug command in a process that kills itself (SIGKILL) before or after a call of a function.
 
-Example: `python tests/support/killed_runs.py landed 3 run --study live`.
+Example: `PYTHONPATH=tests python -m support.killed_runs landed 3 run --study live`.
 """
 
 import os
@@ -29,8 +29,8 @@ POINTS = {
 def is_killed(point: str, call: int, home: Path, *arguments: str, **more: str) -> bool:
     """Run the command up to the ``call``-th call at a point; return whether it was killed there."""
     done = subprocess.run(
-        [sys.executable, __file__, point, str(call), *arguments],
-        env=environment(home, **more),
+        [sys.executable, "-m", "support.killed_runs", point, str(call), *arguments],
+        env=environment(home, PYTHONPATH=str(Path(__file__).parent.parent), **more),
         capture_output=True,
         text=True,
         check=False,
