@@ -51,6 +51,7 @@ WITH_DAGSTER = (
     "definitions",
     "asset_factories/code_references",
     "asset_factories/landings",
+    "asset_factories/metadata",
     "asset_factories/seeds",
     "asset_factories/sql_models",
     "asset_factories/tables",

@@ -14,7 +14,8 @@ from pydantic import Field
 
 from dlbug_assets.asset_factories.code_references import function_reference
 from dlbug_assets.asset_factories.code_versions import source_version
-from dlbug_assets.asset_factories.tables import OWNERS, TableAssets, asset_key, library_metadata
+from dlbug_assets.asset_factories.metadata import asset_key, library_metadata
+from dlbug_assets.asset_factories.tables import OWNERS, TableAssets
 from dlbug_assets.ingest.http_client import UnreachableError
 from dlbug_assets.ingest.landing import Collected
 from dlbug_assets.warehouse.lease import Lease

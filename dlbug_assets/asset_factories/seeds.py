@@ -9,7 +9,8 @@ import polars as pl
 
 from dlbug_assets.asset_factories.code_references import file_reference, function_reference
 from dlbug_assets.asset_factories.code_versions import text_version
-from dlbug_assets.asset_factories.tables import TableAssets, check_specs, selected
+from dlbug_assets.asset_factories.metadata import check_specs
+from dlbug_assets.asset_factories.tables import TableAssets, selected
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.layout import SEEDS, display_path
 from dlbug_assets.protocol.study import Study

@@ -19,14 +19,8 @@ from sqlglot.lineage import lineage
 
 from dlbug_assets.asset_factories.code_references import file_reference
 from dlbug_assets.asset_factories.code_versions import text_version
-from dlbug_assets.asset_factories.tables import (
-    TableAssets,
-    asset_key,
-    check_specs,
-    column_schema,
-    markdown_table,
-    upstream_tables,
-)
+from dlbug_assets.asset_factories.metadata import asset_key, check_specs, column_schema, markdown_table
+from dlbug_assets.asset_factories.tables import TableAssets, upstream_tables
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.layout import MODELS, display_path
 from dlbug_assets.warehouse.database import Warehouse

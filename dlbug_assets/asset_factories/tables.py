@@ -15,20 +15,27 @@ import polars as pl
 
 from dlbug_assets.asset_factories.code_references import function_reference
 from dlbug_assets.asset_factories.code_versions import source_version
+from dlbug_assets.asset_factories.metadata import (
+    ROWS_IN,
+    ROWS_OUT,
+    asset_key,
+    check_result,
+    check_specs,
+    column_schema,
+    library_metadata,
+    rendered,
+    violation,
+)
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.protocol.cron import longest_interval
 from dlbug_assets.protocol.study import Study
-from dlbug_assets.warehouse.checks import CheckOutcome
 from dlbug_assets.warehouse.database import Warehouse, WriteResult
-from dlbug_assets.warehouse.rows import Columns, Markdown, PartitionRows, Rows
+from dlbug_assets.warehouse.rows import Columns, PartitionRows, Rows
 from dlbug_assets.warehouse.table_specs import TableSpec
 
 logger = logging.getLogger(__name__)
 
 OWNERS = ["team:dlbug"]
-
-#: Metadata of a materialization: rows that the step read or received, and rows of the table now.
-ROWS_IN, ROWS_OUT = "rows in", "dagster/row_count"
 
 _CONDITION = dg.AutomationCondition
 #: Materialize a table again once its code or the data version of an upstream asset changed, provided that every
@@ -74,31 +81,6 @@ class _Corpus:
 
     def metadata(self) -> dict[str, Any]:
         return library_metadata(self.notes, self.totals)
-
-
-def library_metadata(notes: Mapping[str, Mapping[str, Any]], totals: Mapping[str, int]) -> dict[str, Any]:
-    """Return the notes per library as a table for the UI, and the totals, which the UI plots over time."""
-    plotted = {name.replace(" ", "_"): value for name, value in totals.items()}
-    rows = [{"library": library, **of_library} for library, of_library in notes.items()]
-    return {**plotted, "by_library": markdown_table(pl.DataFrame(rows, infer_schema_length=None, strict=False))}
-
-
-def _rendered(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        name: dg.MetadataValue.md(value) if isinstance(value, Markdown) else value for name, value in metadata.items()
-    }
-
-
-def markdown_table(rows: pl.DataFrame) -> dg.MarkdownMetadataValue:
-    """Format rows as a table in Markdown, which the UI renders."""
-    lines = [rows.columns, ["---"] * rows.width]
-    lines += [["" if value is None else str(value) for value in row] for row in rows.iter_rows()]
-    return dg.MetadataValue.md("\n".join(f"| {' | '.join(line)} |" for line in lines))
-
-
-def asset_key(table: str) -> dg.AssetKey:
-    """Return the asset key of a table: `schema/table` for `schema.table`."""
-    return dg.AssetKey(table.split("."))
 
 
 class TableAssets:
@@ -180,7 +162,7 @@ class TableAssets:
             for spec in selected(context, specs):
                 rows = by_name[spec.name]
                 rows = rows if isinstance(rows, Rows) else Rows(rows)
-                written.append((warehouse.replace(spec, rows.frame), _rendered(rows.metadata)))
+                written.append((warehouse.replace(spec, rows.frame), rendered(rows.metadata)))
             yield from self.events(written, sum(frame.height for frame in frames.values()))
 
         read = [source.table if isinstance(source, Columns) else source for source in inputs.values()]
@@ -243,7 +225,7 @@ class TableAssets:
         """
         rejected = []
         for result, metadata in written:
-            checks = [_check_result(result.spec, outcome) for outcome in result.outcomes]
+            checks = [check_result(result.spec, outcome) for outcome in result.outcomes]
             if result.accepted:
                 yield dg.MaterializeResult(
                     asset_key=asset_key(result.spec.table),
@@ -256,7 +238,7 @@ class TableAssets:
                 yield from checks
                 rejected.append(result)
         violations = [
-            _violation(result.spec, outcome)
+            violation(result.spec, outcome)
             for result in rejected
             for outcome in result.outcomes
             if not outcome.passed and outcome.check.blocking
@@ -333,50 +315,3 @@ def upstream_tables(specs: Sequence[TableSpec], reads: Iterable[str]) -> list[st
 def selected(context: dg.AssetExecutionContext, specs: Sequence[TableSpec]) -> list[TableSpec]:
     """Return the tables of a step that the run selects: tables computed together can be materialized one by one."""
     return [spec for spec in specs if asset_key(spec.table) in context.selected_asset_keys]
-
-
-def check_specs(spec: TableSpec) -> list[dg.AssetCheckSpec]:
-    """Return the checks of a table as Dagster shows them."""
-    return [
-        dg.AssetCheckSpec(
-            check.name, asset=asset_key(spec.table), description=check.description, blocking=check.blocking
-        )
-        for check in spec.checks
-    ]
-
-
-def column_schema(spec: TableSpec, origins: Mapping[str, str] | None = None) -> dg.TableSchema:
-    """Return the columns for the UI; ``origins`` (column -> its source columns) are added to the descriptions."""
-    origins = origins or {}
-    return dg.TableSchema(
-        columns=[
-            dg.TableColumn(
-                column.name,
-                type=column.data_type,
-                description=f"{column.description} [{origins[column.name]}]"
-                if origins.get(column.name)
-                else column.description,
-            )
-            for column in spec.columns
-        ]
-    )
-
-
-def _violation(spec: TableSpec, outcome: CheckOutcome) -> str:
-    return (
-        f"{spec.table}: check {outcome.check.name} ({outcome.check.description}) is violated by "
-        f"{outcome.violations} rows, such as {outcome.sample}. The table keeps its previous content."
-    )
-
-
-def _check_result(spec: TableSpec, outcome: CheckOutcome) -> dg.AssetCheckResult:
-    metadata: dict[str, Any] = {"violations": outcome.violations, "query": outcome.check.violations}
-    if not outcome.passed:
-        metadata["sample"] = outcome.sample
-    return dg.AssetCheckResult(
-        asset_key=asset_key(spec.table),
-        check_name=outcome.check.name,
-        passed=outcome.passed,
-        severity=dg.AssetCheckSeverity.ERROR if outcome.check.blocking else dg.AssetCheckSeverity.WARN,
-        metadata=metadata,
-    )

@@ -13,7 +13,7 @@ from typing import Any
 
 import dagster as dg
 
-from dlbug_assets.asset_factories.tables import ROWS_IN, ROWS_OUT
+from dlbug_assets.asset_factories.metadata import ROWS_IN, ROWS_OUT
 
 _OUTCOMES = {
     dg.DagsterEventType.STEP_SUCCESS: "done",

@@ -14,7 +14,7 @@ from typing import Any
 import dagster as dg
 
 from dlbug_assets.asset_factories.landings import LANDINGS, step_name
-from dlbug_assets.asset_factories.tables import asset_key
+from dlbug_assets.asset_factories.metadata import asset_key
 from dlbug_assets.automation.jobs import WHOLE_GRAPH
 from dlbug_assets.automation.orphaned_runs import run_lock
 from dlbug_assets.automation.schedules import RANGE_END, RANGE_START, REFRESH

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import dagster as dg
 
 from dlbug_assets.asset_factories.landings import LANDINGS
-from dlbug_assets.asset_factories.tables import asset_key
+from dlbug_assets.asset_factories.metadata import asset_key
 from dlbug_assets.clock import Clock
 from dlbug_assets.code_identity import code_digest
 from dlbug_assets.labeling.rounds import round_files

@@ -9,7 +9,8 @@ import dagster as dg
 
 from dlbug_assets.asset_factories.code_references import function_reference
 from dlbug_assets.asset_factories.code_versions import source_version, text_version
-from dlbug_assets.asset_factories.tables import FOLLOW_UPSTREAM, OWNERS, TableAssets, asset_key
+from dlbug_assets.asset_factories.metadata import asset_key
+from dlbug_assets.asset_factories.tables import FOLLOW_UPSTREAM, OWNERS, TableAssets
 from dlbug_assets.atomic_files import write_folder
 from dlbug_assets.chart_style import markdown_image
 from dlbug_assets.layout import Home

@@ -6,8 +6,8 @@ import dagster as dg
 import pytest
 
 import dlbug_assets.definitions
+from dlbug_assets.asset_factories.metadata import asset_key
 from dlbug_assets.asset_factories.sql_models import load_models
-from dlbug_assets.asset_factories.tables import asset_key
 from dlbug_assets.definitions import build_defs
 from dlbug_assets.protocol.study import load_study
 from dlbug_assets.warehouse.table_specs import load_specs

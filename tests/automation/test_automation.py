@@ -6,7 +6,8 @@ import dagster as dg
 import pytest
 
 from dlbug_assets.asset_factories.landings import landing_asset
-from dlbug_assets.asset_factories.tables import TableAssets, asset_key
+from dlbug_assets.asset_factories.metadata import asset_key
+from dlbug_assets.asset_factories.tables import TableAssets
 from dlbug_assets.automation.schedules import REFRESH
 from dlbug_assets.definitions import build_defs
 from dlbug_assets.errors import DlbugError
