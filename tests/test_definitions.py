@@ -90,17 +90,25 @@ def test_every_asset_has_description_owner_kinds_and_the_group_of_its_schema(def
         assert spec.group_name in SCHEMAS
 
 
-def test_every_table_refers_to_the_code_that_computes_it(definitions):
+def test_every_asset_refers_to_the_code_that_computes_it(definitions):
     for spec in definitions.resolve_all_asset_specs():
-        if "dagster/table_name" in spec.metadata:
-            (place,) = spec.metadata["dagster/code_references"].code_references
-            file = Path(place.file_path)
-            line = file.read_text(encoding="utf-8").splitlines()[place.line_number - 1]
-            if file.suffix == ".py":
-                assert line.lstrip().startswith(("@", "def "))
-            else:
-                assert file.suffix in (".sql", ".csv")
-                assert file.parent.name in (spec.key.path[0], "seeds")
+        (place,) = spec.metadata["dagster/code_references"].code_references
+        file = Path(place.file_path)
+        line = file.read_text(encoding="utf-8").splitlines()[place.line_number - 1]
+        if file.suffix == ".py":
+            assert line.lstrip().startswith(("@", "def "))
+            assert file.name != "assets.py"
+        else:
+            assert file.suffix in (".sql", ".csv")
+            assert file.parent.name in (spec.key.path[0], "seeds")
+
+
+def test_made_by_names_the_function_that_computes(definitions):
+    made_by = {spec.key.to_user_string(): spec.metadata["made_by"] for spec in definitions.resolve_all_asset_specs()}
+    assert made_by["publishing/report"] == "dlbug_assets.publishing.report.report_files"
+    assert made_by["publishing/database"] == "dlbug_assets.warehouse.database.Warehouse.publish"
+    assert made_by["analysis/trends"] == "dlbug_assets.analysis.trends.trends"
+    assert made_by["labeling/units"] == "dlbug_assets.labeling.units.units"
 
 
 def test_every_table_of_the_contract_is_an_asset(definitions):
