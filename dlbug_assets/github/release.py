@@ -36,9 +36,11 @@ class Release:
         del sweep  # a commit never changes
         # They are optional, so one attempt is enough.
         access = replace(self.access, retry_policy=replace(self.access.retry_policy, attempts=1))
+        # Read here, because a release that cannot be read is not the failure of one library.
+        released = {library: self._released(library) for library in libraries}
 
         def look_up(library: str) -> dict[str, Any]:
-            return self._lookups(library, access).collect(self._released(library))
+            return self._lookups(library, access).collect(released[library])
 
         return look_up_while_reachable(libraries, look_up, "titles, dates and sizes of commits")
 

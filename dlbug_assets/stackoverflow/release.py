@@ -41,9 +41,11 @@ class Release:
         # Titles, texts and dates are optional: one attempt is enough.
         retry_policy = dataclasses.replace(self.access.retry_policy, attempts=1)
         collector = Collector(self.study, self.landing, dataclasses.replace(self.access, retry_policy=retry_policy))
+        # Read here, because a release that cannot be read is not the failure of one library.
+        released = self.release()
 
         def look_up(library: str) -> dict[str, Any]:
-            post_ids = releases.posts(self.release(), library)["post_id"].to_list()
+            post_ids = releases.posts(released, library)["post_id"].to_list()
             return collector.look_up(library, post_ids, again=sweep)
 
         return look_up_while_reachable(libraries, look_up, "titles, texts and dates of posts")
