@@ -278,7 +278,7 @@ def test_a_damaged_release_is_one_message_and_keeps_the_publication(islam2019, d
     altered.write_bytes(release_path().read_bytes()[:-1] + b"x")
     cut = tmp_path / "cut.zip"
     cut.write_bytes(release_path().read_bytes()[:1000])
-    for path, expected in ((altered, "altered"), (cut, "cut short")):
+    for path, expected in ((altered, "altered"), (cut, "truncated")):
         result = dlbug("run", "--study", "islam2019", home=islam2019.home.root, DLBUG_ARTIFACT=str(path))
         assert result.returncode == 1
         assert expected in result.stderr
