@@ -30,19 +30,21 @@ def collection_rows(
 
     ``columns`` returns the columns that the corpus adds, given the summary of a collection.
     """
-    rows = [
-        {
-            "library": library,
-            "collection": collection.name,
-            "kind": collection.kind,
-            "begun_at": collection.begun_at,
-            "finished_at": parse_timestamp(collection.done["finished_at"]),
-            "requests": collection.done.get("requests", 0),
-            "quota_left": collection.done.get("quota_left"),
-            **columns(collection.done),
-        }
-        for collection in done
-    ]
+    rows: list[dict[str, Any]] = []
+    for collection in done:
+        summary = collection.done  # a file, read once
+        rows.append(
+            {
+                "library": library,
+                "collection": collection.name,
+                "kind": collection.kind,
+                "begun_at": collection.begun_at,
+                "finished_at": parse_timestamp(summary["finished_at"]),
+                "requests": summary.get("requests", 0),
+                "quota_left": summary.get("quota_left"),
+                **columns(summary),
+            }
+        )
     return PartitionRows.replacing(pl.DataFrame(rows, schema=table_schema(table)), library)
 
 
