@@ -78,9 +78,9 @@ class Outcome:
         )
 
 
-def killed_run(root: Path, kill: Kill) -> tuple[bool, int]:
-    """Run the study and kill it; return whether it was still running then, and how many steps had ended."""
-    process = subprocess.Popen(
+def _start(root: Path) -> subprocess.Popen[str]:
+    """Start the study's run, with its progress in a pipe."""
+    return subprocess.Popen(
         [DLBUG, "run", "--study", STUDY],
         env=environment(root),
         stdin=subprocess.DEVNULL,
@@ -88,6 +88,11 @@ def killed_run(root: Path, kill: Kill) -> tuple[bool, int]:
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+def killed_run(root: Path, kill: Kill) -> tuple[bool, int]:
+    """Run the study and kill it; return whether it was still running then, and how many steps had ended."""
+    process = _start(root)
     assert process.stderr
     timer = threading.Timer(kill.seconds, process.kill)
     if kill.seconds and not kill.steps:
@@ -170,14 +175,7 @@ def kills(number: int, pauses: Sequence[float], seed: int = 2019) -> Iterator[Ki
 def timed(root: Path) -> tuple[Ran, list[float]]:
     """Run the study undisturbed; return the run, and the seconds from the end of each step to the end of the next."""
     began = time.monotonic()
-    process = subprocess.Popen(
-        [DLBUG, "run", "--study", STUDY],
-        env=environment(root),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    process = _start(root)
     assert process.stderr
     lines, moments = [], [began]
     for line in process.stderr:
