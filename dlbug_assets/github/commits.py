@@ -173,6 +173,7 @@ def repository_rows(
                 "default_branch": remote.get("branch") or repository.facts.get("default_branch"),
                 # A renamed repository can be visited like any other.
                 "state": "renamed" if state == "ok" and repository.state == "renamed" else state,
+                "unread_reason": remote.get("unread"),
                 "head_sha": remote.get("head"),
             }
         )

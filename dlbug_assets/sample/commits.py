@@ -119,6 +119,7 @@ def _repository(draw: Draw, study: Study, library: Library, number: int) -> dict
         "pushed_at": created_at,
         "default_branch": "master",
         "state": draw.weighted(_STATES),
+        "unread_reason": None,
         "head_sha": None,
     }
 

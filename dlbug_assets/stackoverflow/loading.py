@@ -43,6 +43,8 @@ def collection_rows(library: str, done: Sequence[Collection]) -> PartitionRows:
         return {
             "items": summary.get("items"),
             "newest_activity": datetime.fromisoformat(newest) if newest else None,
+            "state": "unread" if summary.get("unread") else "read",
+            "unread_reason": summary.get("unread"),
             "note": json.dumps(summary["reading"]) if "reading" in summary else None,
         }
 
