@@ -34,10 +34,10 @@ from dlbug_assets.warehouse.database import Warehouse
 from dlbug_assets.warehouse.table_specs import load_specs
 
 
-def build_defs(study: Study, environ: Mapping[str, str]) -> dg.Definitions:
+def build_defs(study: Study, environ: Mapping[str, str], *, incomplete: bool = False) -> dg.Definitions:
     """Return the definitions of a study; ``environ`` has DLBUG_HOME, DLBUG_ARTIFACT and DLBUG_SPARK where they are set.
 
-    Raises :class:`DlbugError` for a model, description or taxonomy that cannot be used, naming file and line.
+    ``incomplete`` samples commits of libraries with unread repositories, too. Raises :class:`DlbugError` for a model, description or taxonomy that cannot be used, naming file and line.
     """
     home = Home.of(study.name, environ)
     specs = load_specs()
@@ -86,6 +86,7 @@ def build_defs(study: Study, environ: Mapping[str, str]) -> dg.Definitions:
             ),
             home.landing / "github.lock",
             tables,
+            incomplete=incomplete,
         ),
         *dlbug_assets.labeling.assets.assets(study, home.labels, tables, taxonomy, release),
         *dlbug_assets.analysis.assets.assets(tables),

@@ -32,7 +32,10 @@ class Line:
 
 
 def examine(study: Study, home: Home, environ: Mapping[str, str]) -> Iterator[Line]:
-    """Check Python, packages, clock, tokens and Spark, and the home: disk, clones, lease, quotas and schedules."""
+    """Check Python, packages, clock, tokens and Spark, and the home.
+
+    Of the home: disk, clones, lease, quotas, completeness of the corpora, and schedules.
+    """
     yield _python()
     yield _packages()
     yield _clock()
@@ -55,6 +58,7 @@ def examine(study: Study, home: Home, environ: Mapping[str, str]) -> Iterator[Li
     yield from _clones(home)
     yield _lock(home)
     yield from _quota(home)
+    yield from _completeness(home)
     yield from _schedules(study, home)
 
 
@@ -110,6 +114,25 @@ def _quota(home: Home) -> Iterator[Line]:
     for service in ledger.services():
         status = ledger.quota_status(service)
         yield Line("note" if status.holds else "ok", "quota", f"{service}: {format_status(status)}")
+
+
+def _completeness(home: Home) -> Iterator[Line]:
+    if not home.published.is_file():
+        return
+    # DuckDB and Polars take a second to import: only published studies need them.
+    from dlbug_assets.ingest.completeness import unread_corpora  # noqa: PLC0415
+    from dlbug_assets.warehouse.published import published_query  # noqa: PLC0415
+
+    try:
+        with published_query(home) as query:
+            unread = unread_corpora(query)
+    except DlbugError as error:
+        yield Line("FAIL", "corpora", str(error))
+        return
+    for line in unread:
+        yield Line("FAIL", "corpora", f"{line}: no commit is sampled, no queue frozen. Fix the cause; run again.")
+    if not unread:
+        yield Line("ok", "corpora", "everything that the study follows was read")
 
 
 def _env_file() -> Iterator[Line]:

@@ -33,6 +33,10 @@ def _study_option(command: Callable[..., Any]) -> Callable[..., Any]:
     )(command)
 
 
+def _incomplete_option(help_text: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    return click.option("--incomplete", is_flag=True, help=help_text)
+
+
 def _home(study: Study) -> Home:
     """Return the study's home; raise :class:`DlbugError` if it cannot be opened."""
     home = Home.of(study.name, os.environ)
@@ -57,13 +61,28 @@ def cli() -> None:
 @click.option("--select", metavar="SELECTION", help="Only these assets, in Dagster's selection syntax.")
 @click.option("--libraries", metavar="A,B", help="Collect for these libraries only.")
 @click.option("--sweep", is_flag=True, help="Repeat the full query of the sources, instead of asking for changes.")
+@_incomplete_option("Sample commits of libraries with unread repositories, too.")
 @click.option(
     "--log-format", type=click.Choice(("text", "json")), default="text", show_default=True, help="Format of the log."
 )
-def run(study_name: str, *, select: str | None, libraries: str | None, sweep: bool, log_format: str) -> None:
-    """Materialize a study's tables and publish them."""
+def run(
+    study_name: str, *, select: str | None, libraries: str | None, sweep: bool, incomplete: bool, log_format: str
+) -> None:
+    """Materialize a study's tables and publish them; exit with status 1 if anything that it follows is unread."""
+    from dlbug_assets.ingest.completeness import require_complete  # noqa: PLC0415
+    from dlbug_assets.warehouse.published import published_query  # noqa: PLC0415
+
+    study = load_study(study_name)
     wanted = [library.strip() for library in libraries.split(",")] if libraries else None
-    _run(load_study(study_name), select, libraries=wanted, sweep=sweep, log_format=log_format)
+    _run(study, select, libraries=wanted, sweep=sweep, incomplete=incomplete, log_format=log_format)
+    if select is None:  # a selection may leave publishing.completeness as it was
+        with published_query(_home(study)) as query:
+            require_complete(
+                query,
+                "Everything else is published, but no commit of these libraries is sampled and no queue is frozen. Fix "
+                "the causes and run again; or pass --incomplete to sample what was read.",
+                wanted,
+            )
 
 
 def _run(
@@ -72,6 +91,7 @@ def _run(
     *,
     libraries: Sequence[str] | None = None,
     sweep: bool = False,
+    incomplete: bool = False,
     log_format: str = "text",
 ) -> None:
     from rich.console import Console  # noqa: PLC0415
@@ -82,7 +102,15 @@ def _run(
     home = _home(study)
     click.echo(f"Study {study.name}: {study.study.title}", err=True)
     before = _version_of(home.published)
-    failures = run_study(study, os.environ, select=select, libraries=libraries, sweep=sweep, log_format=log_format)
+    failures = run_study(
+        study,
+        os.environ,
+        select=select,
+        libraries=libraries,
+        sweep=sweep,
+        incomplete=incomplete,
+        log_format=log_format,
+    )
     is_published = _version_of(home.published) != before
     if select is None and (is_published or not failures):
         if not is_published:
@@ -161,7 +189,8 @@ def labels() -> None:
 @click.option(
     "--again", default="", metavar="5,10", help="Export the items of these checkpoints once more, after a training."
 )
-def labels_export(study_name: str, file_format: str, again: str) -> None:
+@_incomplete_option("Freeze the queue although something that the study follows is unread.")
+def labels_export(study_name: str, *, file_format: str, again: str, incomplete: bool) -> None:
     """Write the next sheet of each rater to the outbox; the first time, freeze the queue of items."""
     from dlbug_assets.labeling.sheets.export import export, nothing_due  # noqa: PLC0415
     from dlbug_assets.protocol.taxonomy import load_taxonomy  # noqa: PLC0415
@@ -170,7 +199,16 @@ def labels_export(study_name: str, file_format: str, again: str) -> None:
     study = load_study(study_name)
     home = _home(study)
     with published_query(home) as query:
-        paths = export(study, load_taxonomy(study), home.labels, Clock(), query, file_format=file_format, again=again)
+        paths = export(
+            study,
+            load_taxonomy(study),
+            home.labels,
+            Clock(),
+            query,
+            file_format=file_format,
+            again=again,
+            incomplete=incomplete,
+        )
         for path in paths:
             click.echo(path)
         if not paths:

@@ -56,18 +56,20 @@ def run_study(
     select: str | None = None,
     libraries: Sequence[str] | None = None,
     sweep: bool = False,
+    incomplete: bool = False,
     log_format: str = "text",
 ) -> list[StepFailure]:
     """Materialize a study and publish it; return the failed steps.
 
     ``select`` (Dagster's selection syntax) and ``libraries`` narrow it down, ``sweep`` repeats the full query of the
-    sources, and ``log_format`` (text, json) is that of the log on the terminal. Libraries that could not be collected
-    do not hold back the others. If a study follows a source and nothing else has changed since the last complete run,
-    its corpora are refreshed first; everything else is materialized only if they changed. Raises :class:`DlbugError`
-    for a selection or library that does not exist.
+    sources, ``incomplete`` samples commits of libraries with unread repositories, too, and ``log_format`` (text, json)
+    is that of the log on the terminal. Libraries that could not be collected do not hold back the others. If a study
+    follows a source and nothing else has changed since the last complete run, its corpora are refreshed first;
+    everything else is materialized only if they changed. Raises :class:`DlbugError` for a selection or library that
+    does not exist.
     """
     ranges = contiguous_ranges(study.library_names, libraries or study.library_names)
-    definitions = build_defs(study, environ)
+    definitions = build_defs(study, environ, incomplete=incomplete)
     chosen = None
     if select is not None:
         chosen = _parse_selection(select, definitions) | dg.AssetSelection.assets("publishing/database")
@@ -83,7 +85,10 @@ def run_study(
         files = submitted_files(home, Clock())
         fingerprint = input_fingerprint(study, files, instance, corpus_keys)
         is_current = (
-            select is None and home.published.exists() and last_fingerprint(instance, ignoring=REFRESH) == fingerprint
+            select is None
+            and not incomplete  # which may sample more from the same inputs
+            and home.published.exists()
+            and last_fingerprint(instance, ignoring=REFRESH) == fingerprint
         )
         if is_current and study.follows_a_source:
             for libraries_of_run in ranges:

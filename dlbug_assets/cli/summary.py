@@ -20,6 +20,7 @@ def print_summary(home: Home, console: Console) -> None:
         if info["is_synthetic"] == "true":
             console.print(f"\n[bold yellow]{info['notice']}[/]")
         _dataset(connection, console)
+        _completeness(connection, console)
         _kappas(connection, console)
         _findings(connection, console)
         _differences(connection, console)
@@ -79,6 +80,29 @@ def _dataset(connection: duckdb.DuckDBPyConnection, console: Console) -> None:
     ).fetchall()
     columns = ("Library", "#Posts", "#paper", "#Bugs", "#paper", "#Commits", "#paper", "#Bugs", "#paper")
     _table(console, "Dataset (beside the paper's Table 1)", columns, rows)
+
+
+def _completeness(connection: duckdb.DuckDBPyConnection, console: Console) -> None:
+    """Print how much of what the study follows was read: a line if it is everything, otherwise a table."""
+    rows = connection.execute(
+        "select library, source, followed, read, unread, refused, outdated, rows_set_aside, "
+        "strftime(as_of, '%Y-%m-%d %H:%M') from publishing.completeness order by library, source"
+    ).fetchall()
+    if all(row[2] == row[3] and not any(row[4:8]) for row in rows):
+        console.print("\nCompleteness: everything that the study follows was read")
+        return
+    columns = (
+        "Library",
+        "Source",
+        "#Followed",
+        "#Read",
+        "#Unread",
+        "#Refused",
+        "#Outdated",
+        "#Rows set aside",
+        "As of (UTC)",
+    )
+    _table(console, "Completeness (reasons are in publishing.completeness)", columns, rows)
 
 
 def _kappas(connection: duckdb.DuckDBPyConnection, console: Console) -> None:

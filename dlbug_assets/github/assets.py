@@ -12,8 +12,13 @@ from dlbug_assets.github.sources import CommitSource
 from dlbug_assets.protocol.study import Study
 
 
-def assets(study: Study, source: CommitSource, lock: Path, tables: TableAssets) -> list[dg.AssetsDefinition]:
-    """Return the Python assets; ``lock`` lets one process at a time collect for a study."""
+def assets(
+    study: Study, source: CommitSource, lock: Path, tables: TableAssets, *, incomplete: bool
+) -> list[dg.AssetsDefinition]:
+    """Return the Python assets; ``lock`` lets one process at a time collect for a study.
+
+    ``incomplete`` allows sampling while repositories are unread.
+    """
     return [
         landing_asset(COMMITS_LANDING, source.collect, lock, tables),
         tables.partitioned_table(
@@ -25,7 +30,7 @@ def assets(study: Study, source: CommitSource, lock: Path, tables: TableAssets) 
         ),
         tables.partitioned_table(
             "github.sampled_commits",
-            compute=partial(sampled_commits, study=study, details=source.details),
-            reads={"commits": "github.fix_commits"},
+            compute=partial(sampled_commits, study=study, details=source.details, incomplete=incomplete),
+            reads={"commits": "github.fix_commits", "repositories": "github.repositories"},
         ),
     ]

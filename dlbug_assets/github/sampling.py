@@ -1,6 +1,7 @@
 """The commits that raters read: a bottom-k hash sample per library."""
 
 import hashlib
+import logging
 from collections.abc import Callable, Sequence
 
 import polars as pl
@@ -8,24 +9,39 @@ import polars as pl
 from dlbug_assets.protocol.study import Study
 from dlbug_assets.warehouse.rows import PartitionRows, ReadCurrent, table_schema
 
+logger = logging.getLogger(__name__)
+
 
 def sampled_commits(
     library: str,
     read_current: ReadCurrent,
     commits: pl.DataFrame,
+    repositories: pl.DataFrame,
+    *,
     study: Study,
     details: Callable[[str, Sequence[str]], pl.DataFrame],
+    incomplete: bool = False,
 ) -> PartitionRows:
     """Return the rows of github.sampled_commits of one library.
 
-    ``commits`` is github.fix_commits; ``details`` returns what the source knows of commits beyond it
-    (:meth:`~dlbug_assets.github.sources.CommitSource.details`).
+    ``commits`` is github.fix_commits, ``repositories`` github.repositories; ``details`` returns what the source knows
+    of commits beyond fix_commits (:meth:`~dlbug_assets.github.sources.CommitSource.details`). While a repository of the
+    library is unread, an earlier sample stays as it is and no commit is sampled, unless ``incomplete``: the sample
+    would not represent the library.
     """
-    del read_current
+    unread = repositories.filter(library=library, state="unread")["full_name"].sort()
+    if len(unread) and not incomplete:
+        logger.warning(
+            "%s: no commit is sampled, because these repositories are unread: %s. Fix them, or run with --incomplete.",
+            library,
+            ", ".join(unread),
+        )
+        earlier = read_current("github.sampled_commits", "library = ?", [library])
+        return PartitionRows.replacing(earlier.join(commits, on=["library", "sha"], how="semi"), library)
     sample = bottom_k_sample(commits, library, study.study.seed, study.selection.commits_per_library)
     known = details(library, sample["sha"].to_list())
-    rows = sample.join(known, on=["library", "sha"], how="left").select(table_schema("github.sampled_commits").names())
-    return PartitionRows.replacing(rows, library)
+    rows = sample.join(known, on=["library", "sha"], how="left").with_columns(is_from_complete_corpus=unread.is_empty())
+    return PartitionRows.replacing(rows.select(table_schema("github.sampled_commits").names()), library)
 
 
 def bottom_k_sample(commits: pl.DataFrame, library: str, seed: int, k: int) -> pl.DataFrame:

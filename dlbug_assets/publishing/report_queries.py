@@ -18,6 +18,13 @@ _PAGE_QUERIES = {
     "study": "from reference.study",
     "libraries": "select library, array_to_string(tags, ', ') as tags from reference.libraries order by position",
     "refreshes": "from publishing.corpus_refreshes order by corpus",
+    "completeness": "from publishing.completeness order by library, source desc",
+    "sampled_incomplete": """
+select library, count(*) as commits
+from github.sampled_commits
+where not is_from_complete_corpus
+group by library
+order by library""",
     "mappings": "select dimension, written, category, reason from reference.taxonomy_mappings",
     "selection": "from stackoverflow.funnel",
     "kappas": f"""

@@ -56,7 +56,14 @@ class Following(CollectedCorpus[GitHub]):
             tables = load(warehouse, source, self.corpus, TABLES, self.study.library_names)
             for library in self.study.library_names:
                 commits = tables["fix_commits"].filter(pl.col("library") == library)
-                rows = sampled_commits(library, current_rows(warehouse), commits, self.study, source.details)
+                rows = sampled_commits(
+                    library,
+                    current_rows(warehouse),
+                    commits,
+                    tables["repositories"],
+                    study=self.study,
+                    details=source.details,
+                )
                 store(warehouse, "github.sampled_commits", rows)
 
     def cursors(self):

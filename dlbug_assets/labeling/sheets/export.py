@@ -5,13 +5,14 @@ A file in the outbox that somebody has changed is never overwritten: the new she
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import polars as pl
 
 from dlbug_assets.clock import Clock
 from dlbug_assets.errors import DlbugError
+from dlbug_assets.ingest.completeness import Query, require_complete
 from dlbug_assets.labeling import rounds
 from dlbug_assets.labeling.item_text import item_texts
 from dlbug_assets.labeling.rounds import write_if_changed
@@ -27,24 +28,22 @@ from dlbug_assets.protocol.taxonomy import Taxonomy, csv_rows
 
 _WRITTEN = ".written.json"
 
-#: Runs SQL on the published database.
-Query = Callable[[str], pl.DataFrame]
-
 
 def export(
     study: Study, taxonomy: Taxonomy, folder: Path, clock: Clock, query: Query,
-    *, file_format: str = XLSX, again: str = "",
+    *, file_format: str = XLSX, again: str = "", incomplete: bool = False,
 ) -> list[Path]:  # fmt: skip
     """Write the sheets that are due into ``folder``/outbox; return their paths, including those that were there.
 
     ``again`` are checkpoints, separated by commas, whose items the raters' next batch includes once more. Raises
-    :class:`DlbugError` if there is nothing to label, or for a checkpoint that the study does not have.
+    :class:`DlbugError` if there is nothing to label, for a checkpoint that the study does not have, and if a round is
+    to be frozen while something that the study follows is unread, unless ``incomplete``.
     """
     if study.sources.labels == "artifact":
         raise DlbugError("the labels of this study come from the authors' release: there are no sheets to export")
     repeated = _checkpoints(study, again)
     labels = query("from labeling.rater_labels")
-    items = _frozen(study, folder / "queue", clock, query, labels)
+    items = _frozen(study, folder / "queue", clock, query, labels, incomplete=incomplete)
     units, disagreements = query("from labeling.units"), query("from labeling.disagreements")
     sheets = due_sheets(study, items, labels, units, disagreements, again=repeated)
     outbox = _Outbox(folder / "outbox")
@@ -82,7 +81,9 @@ def _checkpoints(study: Study, written: str) -> list[int]:
     return [known[part] for part in checkpoints]
 
 
-def _frozen(study: Study, folder: Path, clock: Clock, query: Query, labels: pl.DataFrame) -> pl.DataFrame:
+def _frozen(
+    study: Study, folder: Path, clock: Clock, query: Query, labels: pl.DataFrame, *, incomplete: bool
+) -> pl.DataFrame:
     """Return the frozen rounds; freeze the open one first if every rater has listed the bugs of all items before it."""
     items = rounds.frozen(folder)
     listed = labels.filter((pl.col("pass") == LIST_BUGS) & ~pl.col("superseded"))
@@ -92,6 +93,12 @@ def _frozen(study: Study, folder: Path, clock: Clock, query: Query, labels: pl.D
     finished = by_all.filter(pl.col("rater") == len(study.labeling.raters))["item_id"]
     if not items["item_id"].is_in(finished.implode()).all():
         return items
+    if not incomplete:
+        require_complete(
+            query,
+            "No queue is frozen, because what is read later could not join this round. Fix the causes and run again; "
+            "or pass --incomplete to freeze what was read.",
+        )
     queue = query("from labeling.items where frozen_at is null")
     posts = query(
         "select library, post_id, body_html from stackoverflow.raw_posts "
