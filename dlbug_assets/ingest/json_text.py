@@ -7,14 +7,17 @@ from typing import Any
 def read_json(content: bytes) -> Any:
     """Return a JSON value, with U+FFFD in place of unpaired surrogates in its strings.
 
-    JSON can contain such surrogates, but tables and files cannot. Raises ValueError where the content is not JSON, and
-    RecursionError where it is nested too deeply.
+    JSON can contain such surrogates, but tables and files cannot. Raises ValueError where the content is not JSON or is
+    nested too deeply.
     """
     text = content.decode(json.detect_encoding(content), "surrogatepass")
-    value = json.loads(text)
-    if _has_surrogates(text):
-        written = json.dumps(value, ensure_ascii=False)
-        return json.loads(written.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
+    try:
+        value = json.loads(text)
+        if _has_surrogates(text):
+            written = json.dumps(value, ensure_ascii=False)
+            return json.loads(written.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
+    except RecursionError:
+        raise ValueError("its brackets are nested too deeply") from None
     return value
 
 

@@ -154,7 +154,7 @@ def test_unpaired_surrogates_in_json_are_replaced(content, value):
     assert read_json(content) == value
 
 
-@pytest.mark.parametrize("content", [b"", b"[", b'["\xff"]'])
-def test_content_that_is_not_json_is_a_value_error(content):
-    with pytest.raises(ValueError, match=r"Expecting value|can't decode"):
+@pytest.mark.parametrize("content", [b"", b"[", b'["\xff"]', b"[" * 100_000, rb'["\ud83d",' + b'{"":' * 100_000])
+def test_content_that_is_not_json_or_is_nested_too_deeply_is_a_value_error(content):
+    with pytest.raises(ValueError, match=r"Expecting value|can't decode|its brackets are nested too deeply"):
         read_json(content)

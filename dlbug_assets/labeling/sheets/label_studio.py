@@ -53,10 +53,7 @@ def records(content: bytes) -> Iterator[tuple[int, dict[str, Any]]]:
     Rows that cannot be parsed have a ``problem``; skipped tasks yield no rows. Raises ValueError for content that is
     not an export.
     """
-    try:
-        exported = read_json(content)
-    except RecursionError:
-        raise ValueError("its brackets are nested too deeply") from None
+    exported = read_json(content)
     if not isinstance(exported, list):
         raise ValueError("it is not a list of tasks")  # noqa: TRY004 - a file's content, not an argument
     for number, task in enumerate(exported, start=1):
