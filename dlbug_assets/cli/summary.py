@@ -83,26 +83,18 @@ def _dataset(connection: duckdb.DuckDBPyConnection, console: Console) -> None:
 
 
 def _completeness(connection: duckdb.DuckDBPyConnection, console: Console) -> None:
-    """Print how much of what the study follows was read: a line if it is everything, otherwise a table."""
-    rows = connection.execute(
-        "select library, source, followed, read, unread, refused, outdated, rows_set_aside, "
-        "strftime(as_of, '%Y-%m-%d %H:%M') from publishing.completeness order by library, source"
+    """Print how much of what the study follows was read, and each library of which something is missing."""
+    ((followed, read, refused),) = connection.execute(
+        "select sum(followed), sum(read), sum(refused) from publishing.completeness"
     ).fetchall()
-    if all(row[2] == row[3] and not any(row[4:8]) for row in rows):
-        console.print("\nCompleteness: everything that the study follows was read")
-        return
-    columns = (
-        "Library",
-        "Source",
-        "#Followed",
-        "#Read",
-        "#Unread",
-        "#Refused",
-        "#Outdated",
-        "#Rows set aside",
-        "As of (UTC)",
-    )
-    _table(console, "Completeness (reasons are in publishing.completeness)", columns, rows)
+    console.print(f"\nCompleteness: {read} of {followed} repositories and queries read, {refused} gone or blocked")
+    rows = connection.execute(
+        "select library, source, followed, read, unread, refused, outdated, rows_set_aside "
+        "from publishing.completeness where unread > 0 or outdated > 0 or rows_set_aside > 0 order by library, source"
+    ).fetchall()
+    if rows:
+        columns = ("Library", "Source", "#Followed", "#Read", "#Unread", "#Refused", "#Outdated", "#Set aside")
+        _table(console, "Incomplete (reasons are in publishing.completeness)", columns, rows)
 
 
 def _kappas(connection: duckdb.DuckDBPyConnection, console: Console) -> None:

@@ -8,7 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
-from dlbug_assets.github.sampling import bottom_k_sample
+from dlbug_assets.github.commits import CHANGES
+from dlbug_assets.github.sampling import bottom_k_sample, sampled_commits
+from dlbug_assets.protocol.study import load_study
+from dlbug_assets.warehouse.rows import table_schema
 
 
 def frame(rows):
@@ -118,3 +121,52 @@ def test_every_commit_has_the_same_probability():
 def test_unreachable_commits_are_not_sampled():
     rows = commits(["a", "b", "c"]).with_columns(is_reachable=pl.Series([True, False, None]))
     assert set(bottom_k_sample(rows, "Keras", 7, 3)["sha"]) == {"a", "c"}
+
+
+SAMPLED = table_schema("github.sampled_commits")
+FIXES = pl.DataFrame(
+    [{"library": "Keras", "full_name": "a/a", "sha": sha, "is_reachable": True} for sha in ("s1", "s2")],
+    schema=table_schema("github.fix_commits"),
+)
+
+
+def sample_of(states, *, incomplete=False, earlier=()):
+    """Return the commits that are sampled from two fix commits, with whether the corpus was complete."""
+    repositories = pl.DataFrame(
+        [{"library": "Keras", "full_name": name, "state": state} for name, state in states.items()],
+        schema=table_schema("github.repositories"),
+    )
+    current = pl.DataFrame([{"library": "Keras", "sha": sha} for sha in earlier], schema=SAMPLED)
+    part = sampled_commits(
+        "Keras",
+        lambda *_: current,
+        FIXES,
+        repositories,
+        study=load_study("sample"),
+        details=lambda *_: pl.DataFrame(schema=CHANGES),
+        incomplete=incomplete,
+    )
+    assert isinstance(part.frame, pl.DataFrame)
+    assert part.frame.columns == SAMPLED.names()
+    return sorted(part.frame.select("sha", "is_from_complete_corpus").rows())
+
+
+def test_a_library_whose_repositories_are_all_read_or_refused_is_sampled():
+    states = {"a/a": "ok", "a/b": "gone", "a/c": "blocked", "a/d": "empty"}
+    assert sample_of(states) == [("s1", True), ("s2", True)]
+
+
+def test_nothing_is_sampled_while_a_repository_is_unread(caplog):
+    assert sample_of({"a/a": "ok", "a/b": "unread", "a/c": "unread"}) == []
+    assert caplog.messages == [
+        "Keras: no commit is sampled, because these repositories are unread: a/b, a/c. Fix them, or run with "
+        "--incomplete."
+    ]
+
+
+def test_an_earlier_sample_stays_while_a_repository_is_unread_except_for_commits_that_are_gone():
+    assert sample_of({"a/a": "ok", "a/b": "unread"}, earlier=["s2", "s9"]) == [("s2", None)]
+
+
+def test_an_incomplete_library_is_sampled_on_request_and_marked():
+    assert sample_of({"a/a": "ok", "a/b": "unread"}, incomplete=True) == [("s1", False), ("s2", False)]

@@ -1,10 +1,12 @@
 """Export of sheets: checkpoints to repeat, and the message when no sheet is due."""
 
+import polars as pl
 import pytest
 
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.labeling.sheets.export import export, nothing_due
 from dlbug_assets.labeling.sheets.validation import RATE_BUGS
+from dlbug_assets.warehouse.rows import table_schema
 from support.filled_sheets import Loop, items_of
 
 LOGIC = {"bug_type": "Structural Logic Bug", "root_cause": "Structure Inefficiency", "effect": "Crash"}
@@ -26,6 +28,23 @@ def test_an_unknown_checkpoint_is_reported_as_written(loop, tmp_path, written, w
 
 def test_nothing_is_due_when_everything_is_labelled(loop):
     assert nothing_due(loop.disagreements) == "Nothing is due: everybody has labelled everything."
+
+
+def test_no_queue_is_frozen_while_something_is_unread(loop, tmp_path):
+    unread = {"library": "Keras", "source": "GitHub", "unread": 1, "followed": 2, "unread_reason": "a/b: is shallow"}
+    tables = {
+        "from labeling.rater_labels": pl.DataFrame(schema=table_schema("labeling.rater_labels")),
+        "from publishing.completeness where unread > 0 order by library, source": pl.DataFrame([unread]),
+    }
+    with pytest.raises(DlbugError) as raised:
+        export(loop.study, loop.taxonomy, tmp_path / "labels", loop.clock, tables.__getitem__)
+    assert str(raised.value) == (
+        "the corpora are incomplete:\n"
+        "  Keras on GitHub: 1 of 2 repositories is unread (a/b: is shallow)\n"
+        "No queue is frozen, because what is read later could not join this round. Fix the causes and run again; "
+        "or pass --incomplete to freeze what was read."
+    )
+    assert not (tmp_path / "labels").exists()
 
 
 @pytest.mark.slow
