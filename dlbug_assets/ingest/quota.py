@@ -3,6 +3,10 @@
 The ledger outlives the process, so that the next run neither sends a request too early nor uses up the reserve. All
 studies of a home share it, because services count by IP address or credential, not by study. A service is identified by
 the root of its API and whether a credential is used; the credential itself is never stored.
+
+This machine's clock may be wrong, and corrected later. A hold is therefore stored as a duration, at most LONGEST_HOLD,
+from the time at which it started. A start in the future was read from a clock that was ahead: the duration then counts
+from the present, once. A quota that was seen in the future is unknown.
 """
 
 import logging
@@ -23,14 +27,17 @@ create table if not exists requests (
     id integer primary key, service text not null, method text not null, asked_at text not null,
     outcome text, quota_left integer, quota_max integer, answered_at text);
 create index if not exists requests_of_service on requests (service, asked_at);
-create table if not exists holds (
-    service text not null, method text not null, until text not null, reason text not null,
+create table if not exists waits (
+    service text not null, method text not null, started_at text not null, seconds real not null, reason text not null,
     primary key (service, method));
+drop table if exists holds;
 create table if not exists facts (
     service text not null, name text not null, value text not null, primary key (service, name));
 """
 #: The method of holds that apply to every method of a service.
 EVERY = "*"
+#: The longest hold: every quota is renewed within a day, and an hour is added for holds with a margin.
+LONGEST_HOLD = timedelta(hours=25)
 _DAY = timedelta(days=1)
 
 
@@ -105,13 +112,18 @@ class Ledger:
 
     def hold(self, service: str, method: str, seconds: float, reason: str) -> datetime:
         """Send no request of a method (or EVERY) for some seconds, and return when they end; a longer hold stays."""
-        until = self.clock.now() + timedelta(seconds=seconds)
+        now = self.clock.now()
+        longest = LONGEST_HOLD.total_seconds()
+        duration = seconds if seconds <= longest else longest  # NaN, too
+        until = now + timedelta(seconds=duration)
         with self._connection() as connection:
-            connection.execute(
-                "insert into holds values (?, ?, ?, ?) on conflict do update "
-                "set until = excluded.until, reason = excluded.reason where excluded.until > until",
-                [service, method, until.isoformat(), reason],
-            )
+            connection.execute("begin immediate")
+            holds = _holds(connection, service, now)
+            if not any(hold.method == method and hold.until >= until for hold in holds):
+                connection.execute(
+                    "insert or replace into waits values (?, ?, ?, ?, ?)",
+                    [service, method, now.isoformat(), duration, reason],
+                )
         return until
 
     def active_hold(self, service: str, method: str) -> Hold | None:
@@ -122,31 +134,23 @@ class Ledger:
     def quota_status(self, service: str) -> QuotaStatus:
         """Return the status of a service; the quota is None after 24 hours, when every quota has been renewed."""
         now = self.clock.now()
-        day_ago = (now - _DAY).isoformat()
+        day_ago = now - _DAY
         with self._connection() as connection:
             (total,) = connection.execute("select count(*) from requests where service = ?", [service]).fetchone()
             (recent,) = connection.execute(
-                "select count(*) from requests where service = ? and asked_at > ?", [service, day_ago]
+                "select count(*) from requests where service = ? and asked_at > ?", [service, day_ago.isoformat()]
             ).fetchone()
             seen = connection.execute(
                 "select quota_left, quota_max, answered_at from requests where service = ? and quota_left is not null "
-                "and answered_at > ? order by id desc limit 1",
-                [service, day_ago],
+                "order by id desc limit 1",
+                [service],
             ).fetchone()
-            holds = connection.execute(
-                "select method, until, reason from holds where service = ? and until > ? order by until",
-                [service, now.isoformat()],
-            ).fetchall()
-        left, most, at = seen or (None, None, None)
-        return QuotaStatus(
-            service,
-            total,
-            recent,
-            left,
-            most,
-            datetime.fromisoformat(at) if at else None,
-            tuple(Hold(method, datetime.fromisoformat(until), reason) for method, until, reason in holds),
-        )
+            holds = _holds(connection, service, now)
+        left, most, at = seen or (None, None, now.isoformat())
+        seen_at = datetime.fromisoformat(at)
+        if left is None or not day_ago < seen_at <= now:
+            left = most = seen_at = None
+        return QuotaStatus(service, total, recent, left, most, seen_at, holds)
 
     def services(self) -> list[str]:
         """Return every service to which a request was ever sent."""
@@ -168,6 +172,24 @@ class Ledger:
         return found[0] if found else None
 
 
+def _holds(connection: sqlite3.Connection, service: str, now: datetime) -> tuple[Hold, ...]:
+    """Return the holds of a service that have not ended, by their end; those started in the future start ``now``."""
+    rows = connection.execute("select method, started_at, seconds, reason from waits where service = ?", [service])
+    holds: list[Hold] = []
+    for method, started_at, seconds, reason in rows.fetchall():
+        started = datetime.fromisoformat(started_at)
+        hold = Hold(method, min(started, now) + timedelta(seconds=seconds), reason)
+        if hold.until <= now:  # it must not start again if the clock is set back
+            connection.execute("delete from waits where service = ? and method = ?", [service, method])
+            continue
+        if started > now:
+            connection.execute(
+                "update waits set started_at = ? where service = ? and method = ?", [now.isoformat(), service, method]
+            )
+        holds.append(hold)
+    return tuple(sorted(holds, key=lambda hold: hold.until))
+
+
 def wait_for_holds(ledger: Ledger, service: str, method: str, longest: float, *, name: str) -> None:
     """Wait until no hold applies to a method; ``name`` is the name of the service in messages.
 
@@ -181,7 +203,7 @@ def wait_for_holds(ledger: Ledger, service: str, method: str, longest: float, *,
                 "Collected data is kept; run again after that to continue.",
                 hold.until,
             )
-        logger.info("%s: waiting %.0f s (%s)", method, seconds, hold.reason)
+        logger.info("%s: waiting %.0f s (%s)", name, seconds, hold.reason)
         ledger.clock.sleep(max(seconds, 0))
 
 
@@ -191,6 +213,6 @@ def format_status(status: QuotaStatus) -> str:
     if status.quota_left is not None and status.seen_at:
         parts.append(f"{status.quota_left} of {status.quota_max} left at {format_minute(status.seen_at)}")
     for hold in status.holds:
-        what = "requests" if hold.method == EVERY else hold.method
-        parts.append(f"no {what} before {format_minute(hold.until)} ({hold.reason})")
+        what = "no requests" if hold.method == EVERY else "some requests not"
+        parts.append(f"{what} before {format_minute(hold.until)} ({hold.reason})")
     return ", ".join(parts)

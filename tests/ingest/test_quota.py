@@ -63,6 +63,61 @@ def test_a_hold_of_every_method_applies_to_each_and_the_longest_counts(ledger):
     assert ledger.active_hold(SERVICE, "filters/create").until == NOON + timedelta(seconds=60)
 
 
+@pytest.mark.parametrize("ahead", [timedelta(days=1), timedelta(days=3), timedelta(days=30)])
+def test_a_hold_from_a_clock_that_was_ahead_lasts_its_seconds_from_the_correction(ledger, clock, ahead):
+    clock.at = NOON + ahead
+    ledger.hold(SERVICE, EVERY, 60, "throttled")
+    clock.at = NOON
+    # As often as it is looked at, in any process, it ends at the same time.
+    for _ in range(2):
+        assert Ledger(ledger.path, clock).active_hold(SERVICE, "questions") == Hold(
+            EVERY, NOON + timedelta(seconds=60), "throttled"
+        )
+        clock.advance(seconds=30)
+    assert ledger.active_hold(SERVICE, "questions") is None
+
+
+@pytest.mark.parametrize("behind", [timedelta(days=1), timedelta(days=3), timedelta(days=30)])
+def test_a_hold_from_a_clock_that_was_behind_has_ended(ledger, clock, behind):
+    clock.at = NOON - behind
+    ledger.hold(SERVICE, EVERY, 60, "throttled")
+    clock.at = NOON
+    assert ledger.active_hold(SERVICE, "questions") is None
+
+
+def test_a_hold_that_ended_does_not_start_again_when_the_clock_is_set_back(ledger, clock):
+    ledger.hold(SERVICE, EVERY, 60, "throttled")
+    clock.advance(seconds=60)
+    assert ledger.active_hold(SERVICE, "questions") is None
+    clock.at = NOON - timedelta(days=30)
+    assert ledger.active_hold(SERVICE, "questions") is None
+
+
+def test_a_new_hold_replaces_one_from_a_clock_that_was_ahead(ledger, clock):
+    clock.at = NOON + timedelta(days=30)
+    ledger.hold(SERVICE, EVERY, 60, "from a clock that was ahead")
+    clock.at = NOON
+    assert ledger.hold(SERVICE, EVERY, 90, "from now") == NOON + timedelta(seconds=90)
+    assert ledger.active_hold(SERVICE, "questions") == Hold(EVERY, NOON + timedelta(seconds=90), "from now")
+
+
+@pytest.mark.parametrize("seconds", [10**12, float("inf"), float("nan")])
+def test_no_hold_is_longer_than_a_day_and_an_hour(ledger, seconds):
+    assert ledger.hold(SERVICE, EVERY, seconds, "asked for too much") == NOON + timedelta(hours=25)
+    assert ledger.active_hold(SERVICE, "questions").until == NOON + timedelta(hours=25)
+
+
+@pytest.mark.parametrize("wrong", [timedelta(days=1), timedelta(days=3), timedelta(days=-3), timedelta(days=30)])
+def test_a_quota_seen_by_a_clock_that_was_wrong_is_unknown(ledger, clock, wrong):
+    clock.at = NOON + wrong
+    ledger.record_response(ledger.record_request(SERVICE, "questions"), "ok", 3, 300)
+    clock.at = NOON
+    status = ledger.quota_status(SERVICE)
+    assert (status.quota_left, status.quota_max, status.seen_at) == (None, None, None)
+    ledger.record_response(ledger.record_request(SERVICE, "questions"), "ok", 299, 300)
+    assert ledger.quota_status(SERVICE).quota_left == 299
+
+
 def test_facts_about_a_service_are_stored(ledger, clock):
     assert ledger.recall(SERVICE, "filter") is None
     ledger.remember(SERVICE, "filter", "!abc")
@@ -76,7 +131,7 @@ def test_a_status_is_formatted_as_one_line(ledger):
     assert ledger.services() == [SERVICE]
     assert format_status(ledger.quota_status(SERVICE)) == (
         "1 requests in the last 24 hours, 251 of 300 left at 2026-03-01 12:00 UTC, "
-        "no questions before 2026-03-01 13:00 UTC (asked to back off for 3598 seconds), "
+        "some requests not before 2026-03-01 13:00 UTC (asked to back off for 3598 seconds), "
         "no requests before 2026-03-01 14:00 UTC (throttled)"
     )
 
