@@ -86,13 +86,23 @@ class Selection(_Section, frozen=True):
 class Library(_Section, frozen=True):
     """[[libraries]]: one library under study and how to find it in both sources.
 
-    ``repositories`` are qualifiers of GitHub's search, or a list of repositories (owner/name, addresses, paths).
+    ``tags`` are those of the Q&A site in the site's spelling: lower case, words joined by hyphens. ``repositories`` are
+    qualifiers of GitHub's search, or a list of repositories (owner/name, addresses, paths).
     """
 
     name: str = Field(min_length=1)
     tags: tuple[Annotated[str, Field(min_length=1)], ...] = Field(min_length=1)
     repositories: str | tuple[str, ...]
     max_repositories: Whole = Field(default=1000, ge=1)
+
+    @field_validator("tags")
+    @classmethod
+    def _are_spelled_as_the_site_does(cls, tags: tuple[str, ...]) -> tuple[str, ...]:
+        for tag in tags:
+            if re.search(r"[;,<>|]", tag):
+                raise ValueError(f"{tag!r} is not a tag: list each tag by itself")
+        # The site has no tag with capitals, blanks or underscores, and resolves these spellings itself.
+        return tuple(dict.fromkeys(re.sub(r"[\s_]+", "-", tag.lower()) for tag in tags))
 
     @field_validator("repositories", mode="before")
     @classmethod

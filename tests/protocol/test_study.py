@@ -92,6 +92,12 @@ def test_the_hash_depends_on_decisions_and_not_on_spelling(tmp_path):
     assert study.hash != decided.hash
 
 
+def test_tags_are_spelled_as_the_site_does(tmp_path):
+    text = MINIMAL.replace('["keras"]', '[" Keras ", "keras", "Apache Spark", "TF_Keras", "C++", ".NET", "c#"]')
+    study = load_study(write(tmp_path, text))
+    assert study.libraries[0].tags == ("keras", "apache-spark", "tf-keras", "c++", ".net", "c#")
+
+
 def test_paths_are_relative_to_the_file(tmp_path):
     text = MINIMAL.replace('posts = "sample"', 'posts = "dump"\ndump_path = "dumps/Posts.xml"')
     study = load_study(write(tmp_path, text.replace('labels = "sample"', 'labels = "files"')))
@@ -113,6 +119,11 @@ def test_paths_are_relative_to_the_file(tmp_path):
         ('name = "tiny"', 'name = "Tiny Study"', "study.name: use a small letter"),
         ('tags = ["keras"]', "tags = []", "libraries.0.tags: "),
         ('tags = ["keras"]', 'tags = ["keras", " "]', "libraries.0.tags.1: String should have at least 1 character"),
+        (
+            'tags = ["keras"]',
+            'tags = ["keras;gpu"]',
+            "libraries.0.tags: 'keras;gpu' is not a tag: list each tag by itself",
+        ),
         ('name = "Keras"', 'name = "All"', "libraries.0.name: 'All' means all libraries"),
         ('posts = "sample"', 'posts = "rss"', "sources.posts: "),
         ('posts = "sample"', 'posts = "dump"', "sources: posts = 'dump' needs dump_path"),
