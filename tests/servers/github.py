@@ -18,7 +18,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlencode
@@ -32,6 +32,8 @@ _REFUSALS = {
     403: "Repository access blocked", 404: "Not Found", 409: "Git Repository is empty.", 410: "Gone",
     451: "Repository access blocked",
 }  # fmt: skip
+#: The lists that pages of a search, a comparison or a commit's files have.
+_LISTS = ("items", "commits", "files")
 _SECONDARY = "You have exceeded a secondary rate limit. Please wait a few minutes before you try again."
 
 
@@ -129,6 +131,8 @@ class GitHub(StandIn):
         self.limits = {"core": Limit(5000, 5000, hour), "search": Limit(1000, 1000, minute, 60)}
         #: Quotas of requests without a token; None if they count against the token's.
         self.anonymous: dict[str, Limit] | None = None
+        #: Whether dates are in the zones of their commits instead of UTC.
+        self.has_zones = False
         self._refusal: tuple[float, _RefusedError] | None = None
         self._commits: dict[str, dict[str, Any]] = {}
 
@@ -200,7 +204,9 @@ class GitHub(StandIn):
             if "location" in refused.headers:
                 content["url"] = refused.headers["location"]
             headers = {name.replace("_", "-"): str(value) for name, value in refused.headers.items()}
-        body = _spoil(content, fault)
+        body = b"" if status == 304 else _spoil(content, fault)
+        if fault.kind == "no_link":
+            headers.pop("Link", None)
         authorization = request.headers.get("authorization", "")
         etag = 'W/"' + hashlib.sha256(body + authorization.encode()).hexdigest()[:40] + '"'
         if status == 200:
@@ -236,6 +242,8 @@ class GitHub(StandIn):
             raise _RefusedError(403, "Resource not accessible by personal access token")
         if kind == "bad_gateway":
             raise _RefusedError(fault.options.get("status", 502), "Server Error")
+        if kind == "status":
+            raise _RefusedError(fault.options["status"], "Unexpected")
         if kind == "redirect_abroad":
             raise _RefusedError(301, "Moved Permanently", location=f"{fault.options['url']}{request.path}")
         if kind == "redirect" and not fault.options.pop("is_followed", False):
@@ -443,7 +451,7 @@ class GitHub(StandIn):
     def commit_json(self, hosted: HostedRepository, sha: str) -> dict[str, Any]:
         """Return a commit as the API represents it."""
         if sha not in self._commits:
-            self._commits[sha] = _parse_commit(hosted, sha)
+            self._commits[sha] = _parse_commit(hosted, sha, has_zones=self.has_zones)
         known = self._commits[sha]
         own = f"{self.url}/repos/{hosted.full_name}"
         parents = [
@@ -563,7 +571,7 @@ def _limit_json(limit: Limit) -> dict[str, int]:
     }  # fmt: skip
 
 
-def _parse_commit(hosted: HostedRepository, sha: str) -> dict[str, Any]:
+def _parse_commit(hosted: HostedRepository, sha: str, *, has_zones: bool) -> dict[str, Any]:
     header, _, body = hosted.git("cat-file", "commit", sha).partition(b"\n\n")
     fields: dict[str, list[bytes]] = {}
     for line in header.split(b"\n"):
@@ -577,16 +585,30 @@ def _parse_commit(hosted: HostedRepository, sha: str) -> dict[str, Any]:
         "parents": [parent.decode() for parent in fields.get("parent", [])],
         "tree": fields["tree"][0].decode(),
         "message": message.rstrip("\n"),
-        **{name: _person(fields[name][0]) for name in ("author", "committer")},
+        **{name: _person(fields[name][0], has_zone=has_zones) for name in ("author", "committer")},
     }
 
 
-def _person(line: bytes) -> dict[str, str]:
-    found = re.fullmatch(rb"(.*) <(.*)> (-?\d+) [+-]\d{4}", line)
+def _person(line: bytes, *, has_zone: bool) -> dict[str, str]:
+    found = re.fullmatch(rb"(.*) <(.*)> (-?\d+)(?: ([+-])(\d+))?", line)
     assert found, f"git writes an author or committer in this form, not as {line!r}"
-    name, address, seconds = found.groups()
-    date = datetime.fromtimestamp(int(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    name, address, seconds, sign, zone = found.groups()
+    date = _date(int(seconds), (sign or b"+").decode(), (zone or b"").decode() if has_zone else "")
     return {"name": name.decode("utf-8", "replace"), "email": address.decode("utf-8", "replace"), "date": date}
+
+
+def _date(seconds: int, sign: str, zone: str) -> str:
+    """Return a Unix time in ISO 8601, in a zone as git writes it: `0530`, `530` or `051800`; without one in UTC."""
+    found = re.fullmatch(r"(?:(\d{1,2})(\d\d)(\d\d)?)?", zone)
+    assert found, f"a zone that this server cannot write in ISO 8601: {zone}"
+    hours, minutes, rest = found.groups(default="")
+    offset = timedelta(hours=int(hours or 0), minutes=int(minutes or 0), seconds=int(rest or 0))
+    text = f"{sign}{int(hours):02}:{minutes}{f':{rest}' * bool(rest)}" if hours else "Z"
+    try:
+        local = datetime(1970, 1, 1) + timedelta(seconds=seconds) + (offset if sign == "+" else -offset)
+    except OverflowError:  # after the year 9999
+        return f"{1970 + seconds // 31_556_952}-01-01T00:00:00Z"
+    return f"{local:%Y-%m-%dT%H:%M:%S}{text}"
 
 
 def _files(hosted: HostedRepository, sha: str, parents: list[str]) -> list[dict[str, Any]]:
@@ -625,6 +647,10 @@ def _spoil(content: Any, fault: Fault) -> bytes:
     kind = fault.kind
     if kind == "incomplete":
         content = {**content, "incomplete_results": True, "items": content["items"][::2]}
+    if kind == "empty_page":
+        content = (
+            [] if isinstance(content, list) else {name: [] if name in _LISTS else content[name] for name in content}
+        )
     if kind == "wrong_shape":
         content = fault.options.get("body", {})
     body = content.encode() if isinstance(content, Plain) else json.dumps(content).encode()
@@ -634,6 +660,10 @@ def _spoil(content: Any, fault: Fault) -> bytes:
         body = b"<html><body>Unicorn!</body></html>"
     if kind == "cut_json":
         body = body[: len(body) // 2]
+    if kind == "nested":
+        body = b"[" * 100_000 + b"]" * 100_000
+    if kind == "large":
+        body = body.ljust(fault.options["size"])
     return body
 
 

@@ -143,6 +143,24 @@ def test_a_commit_has_dates_in_utc_and_a_decoded_message(api, work):
     assert ask(api, f"repositories/1/commits/{sha}").json()["commit"]["message"] == "Fix \ufffd"
 
 
+@pytest.mark.parametrize(
+    ("zone", "date"),
+    [
+        (" +0200", "2017-07-14T04:40:00+02:00"), (" -530", "2017-07-13T21:10:00-05:30"),
+        (" +051800", "2017-07-14T07:58:00+05:18:00"), ("", "2017-07-14T02:40:00Z"),
+    ],
+)  # fmt: skip
+def test_dates_can_be_in_the_zones_of_their_commits(api, work, zone, date):
+    api.has_zones = True
+    tree = work.git("rev-parse", "HEAD^{tree}")
+    sha = work.raw(
+        f"tree {tree}\nauthor J <j@example.org> 1500000000{zone}\ncommitter J <j@example.org> 631139040000 +0000\n\nFix"
+        .encode()
+    )  # fmt: skip
+    commit = ask(api, f"repositories/1/commits/{sha}").json()["commit"]
+    assert (commit["author"]["date"], commit["committer"]["date"]) == (date, "21970-01-01T00:00:00Z")
+
+
 def test_the_details_of_a_commit_have_the_counts_of_git(api, work):
     work.commit("Before", {"a.py": "1\n2\n3\n4\n5\n6\n7\n8\n", "b.bin": b"\0\1", "c.py": "x\n"})
     work.git("mv", "a.py", "*.py")
@@ -422,12 +440,41 @@ def test_a_redirect_leads_to_the_url_of_the_fault(api):
         ("html", {}, b"<html><body>Unicorn!</body></html>"),
         ("wrong_shape", {}, b"{}"),
         ("wrong_shape", {"body": [1]}, b"[1]"),
+        ("empty_page", {}, b"[]"),
+        ("nested", {}, b"[" * 100_000 + b"]" * 100_000),
     ],
 )
 def test_a_reply_with_status_200_can_be_malformed(api, kind, options, body):
     api.fail(Fault(kind, **options))
     reply = ask(api, "repositories/1/commits")
     assert (reply.status_code, reply.content) == (200, body)
+
+
+@pytest.mark.parametrize("path", ["repositories/1/compare/main~1...main", "search/repositories?q=jane"])
+def test_an_empty_page_of_an_object_has_its_other_fields(api, path):
+    whole = ask(api, path).json()
+    api.fail(Fault("empty_page"))
+    assert ask(api, path).json() == whole | {name: [] for name in ("items", "commits") if name in whole}
+
+
+@pytest.mark.parametrize("status", [304, 400, 418])
+def test_any_status_can_be_returned(api, status):
+    api.fail(Fault("status", status=status))
+    reply = ask(api, "repositories/1/commits")
+    assert (reply.status_code, reply.content == b"") == (status, status == 304)
+
+
+def test_a_reply_can_have_any_size(api):
+    whole = ask(api, "repositories/1").json()
+    api.fail(Fault("large", size=1 << 20))
+    reply = ask(api, "repositories/1")
+    assert (len(reply.content), reply.json()) == (1 << 20, whole)
+
+
+def test_a_list_can_lack_the_link_to_its_next_page(api):
+    assert "next" in ask(api, "repositories/1/commits", per_page=1).links
+    api.fail(Fault("no_link"))
+    assert ask(api, "repositories/1/commits", per_page=1).links == {}
 
 
 def test_json_can_be_cut_in_half(api):
