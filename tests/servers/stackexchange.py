@@ -2,6 +2,7 @@
 
 It replies from its `truth` as the real API does: inclusive windows in whole seconds, a hundred items per page, filters,
 a quota, backoffs that must not be ignored, compressed replies and numbered errors. The truth may change at any time.
+Tags are found in any case, and by their synonyms; questions have the tags that synonyms stand for.
 
 As a program it serves a generated corpus of the paper's size:
 PYTHONPATH=tests python -m servers.stackexchange [--port N]
@@ -18,10 +19,11 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import unquote
 
 from servers.stand_in import Fault, Reply, Request, StandIn
 
-_PAGE, _DEFAULT_PAGE, _LAST_PAGE_WITHOUT_KEY = 100, 30, 25
+_PAGE, _DEFAULT_PAGE, _LAST_PAGE_WITHOUT_KEY, _MOST_TAGS = 100, 30, 25, 20
 _SORTS = {"activity": "last_activity_date", "votes": "score", "creation": "creation_date"}
 _WRAPPER = (".items", ".has_more", ".quota_max", ".quota_remaining", ".backoff", ".error_id", ".error_name",
             ".error_message")  # fmt: skip
@@ -30,8 +32,9 @@ _QUESTION = ("question_id", "title", "tags", "score", "view_count", "answer_coun
 _ANSWER = ("answer_id", "question_id", "score", "is_accepted", "creation_date", "last_activity_date", "owner",
            "content_license")  # fmt: skip
 _USER = ("account_id", "user_id", "display_name", "reputation", "user_type")
+_SYNONYM = ("from_tag", "to_tag", "creation_date", "applied_count")
 _PLAIN = {*_WRAPPER, *(f"question.{f}" for f in _QUESTION), *(f"answer.{f}" for f in _ANSWER),
-          *(f"shallow_user.{f}" for f in _USER)}  # fmt: skip
+          *(f"shallow_user.{f}" for f in _USER), *(f"tag_synonym.{f}" for f in _SYNONYM)}  # fmt: skip
 _BUILT_IN = {
     "default": _PLAIN,
     "withbody": _PLAIN | {"question.body", "answer.body"},
@@ -177,7 +180,11 @@ def _sampled_question(draw: random.Random, number: int, created: int, tag: str, 
 
 
 class StackExchange(StandIn):
-    """The server. ``truth`` has the questions by ID, ``key`` is the only valid key, ``methods`` are those served."""
+    """The server.
+
+    ``truth`` has the questions by ID, ``key`` is the only valid key, ``methods`` are those served, and ``synonyms`` has
+    the tags that other tags stand for.
+    """
 
     def __init__(self, questions: Iterable[Question] = (), port: int = 0) -> None:
         super().__init__(port)
@@ -185,8 +192,10 @@ class StackExchange(StandIn):
         self.quota_max = self.quota_remaining = 10_000
         self.key: str | None = None
         self.methods = {
-            "sites", "filters/create", "questions", "questions/{ids}", "questions/{ids}/answers", "answers/{ids}"
+            "sites", "filters/create", "questions", "questions/{ids}", "questions/{ids}/answers", "answers/{ids}",
+            "tags/{ids}/synonyms",
         }  # fmt: skip
+        self.synonyms: dict[str, str] = {}
         self.filters: dict[str, tuple[set[str], bool]] = {name: (fields, True) for name, fields in _BUILT_IN.items()}
         self._not_before: dict[str, float] = {}
 
@@ -222,7 +231,7 @@ class StackExchange(StandIn):
             item.last_activity_date = now
 
     def method_of(self, path: str) -> str:
-        return re.sub(r"(?<=/)[\d;]+", "{ids}", path.removeprefix("/2.3/").strip("/"))
+        return re.sub(r"(?<=^tags/)[^/]+|(?<=/)[\d;]+", "{ids}", path.removeprefix("/2.3/").strip("/"))
 
     def reply(self, request: Request, fault: Fault) -> Reply:
         if fault.kind == "edge_block":
@@ -233,6 +242,8 @@ class StackExchange(StandIn):
             return Reply(fault.options.get("status", 429), body, headers)
         if fault.kind == "http_500":
             return Reply(500, b'{"message": "something broke"}')
+        if fault.kind == "deep":
+            return Reply(fault.options.get("status", 200), b'{"items": ' + b"[" * 200_000)
         try:
             _raise_error(fault, is_known=request.method in self.methods)
             return Reply(200, json.dumps(_distort(self._content(request, fault), fault)).encode())
@@ -262,6 +273,8 @@ class StackExchange(StandIn):
             return {"items": items, "has_more": False, **self._quota()}
         if request.method == "filters/create":
             return {"items": [self._create_filter(request.params)], "has_more": False, **self._quota()}
+        if request.method == "tags/{ids}/synonyms":
+            return self._synonyms_of(request)
         return self._listed(request, fault)
 
     def hold(self, method: str, seconds: float) -> None:
@@ -284,6 +297,19 @@ class StackExchange(StandIn):
         self.filters[f"!{digest}"] = (fields, is_safe)
         kind = "safe" if is_safe else "unsafe"
         return {"filter": f"!{digest}", "filter_type": kind, "included_fields": sorted(fields)}
+
+    def _synonyms_of(self, request: Request) -> dict[str, Any]:
+        fields, _ = self.filters[request.params.get("filter", "default")]
+        tags = unquote(request.path.split("/")[-2]).split(";")
+        if len(tags) > _MOST_TAGS:
+            raise _ApiError(400, "tags")
+        known = [
+            {"from_tag": one, "to_tag": other, "creation_date": 0, "applied_count": 1}
+            for one, other in self.synonyms.items()
+            if other in tags
+        ]
+        items = [{name: item[name] for name in item if f"tag_synonym.{name}" in fields} for item in known]
+        return {"items": items, "has_more": False, **self._quota()}
 
     def _listed(self, request: Request, fault: Fault) -> dict[str, Any]:
         params = request.params
@@ -309,10 +335,14 @@ class StackExchange(StandIn):
         found = self._find(request, params, _SORTS[sort])
         found.sort(key=lambda item: (getattr(item, _SORTS[sort]), _number(item)), reverse=order == "desc")
         items = found[(page - 1) * size : page * size]
+        if fault.kind == "empty":
+            items = []
+        if fault.kind == "outside":
+            items += [self.truth[number] for number in fault.options["numbers"]]
         short = fault.options["n"] if fault.kind == "short_answers" else None
         content = {
             ".items": [_as_json(item, fields, is_safe=is_safe, answers=short) for item in items],
-            ".has_more": page * size < len(found) or fault.kind == "endless",
+            ".has_more": (page * size < len(found) and fault.kind != "empty") or fault.kind == "endless",
             ".total": len(found),
             **{f".{key}": value for key, value in self._quota().items()},
         }
@@ -329,7 +359,7 @@ class StackExchange(StandIn):
             items = [answer for item in items for answer in item.answers]
         if request.method == "answers/{ids}":
             items = [answer for answer in items if answer.answer_id in request.ids]
-        tags = [tag for tag in params.get("tagged", "").split(";") if tag]
+        tags = [self.synonyms.get(tag, tag) for tag in params.get("tagged", "").lower().split(";") if tag]
         least, most = _integer(params, "min", None), _integer(params, "max", None)
         since, until = _integer(params, "fromdate", None), _integer(params, "todate", None)
         return [

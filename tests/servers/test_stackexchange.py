@@ -43,6 +43,19 @@ def test_several_tags_must_all_match(api):
     assert post_ids(api, sort="creation", tagged="keras;gpu", todate=FIRST + 6) == [0, 3, 6]
 
 
+def test_tags_are_found_in_any_case_and_by_their_synonyms(api):
+    api.synonyms = {"keras2": "keras", "cuda": "gpu"}
+    found = post_ids(api, sort="creation", tagged="keras", todate=FIRST + 6)
+    assert post_ids(api, sort="creation", tagged="KerAs", todate=FIRST + 6) == found
+    assert post_ids(api, sort="creation", tagged="keras2", todate=FIRST + 6) == found
+    assert post_ids(api, sort="creation", tagged="cuda;Keras2", todate=FIRST + 6) == [0, 3, 6]
+    synonyms = ask(api, "tags/keras;c%2B%2B/synonyms").json()["items"]
+    assert [(item["from_tag"], item["to_tag"]) for item in synonyms] == [("keras2", "keras")]
+    assert ask(api, "tags/python/synonyms").json()["items"] == []
+    assert ask(api, f"tags/{';'.join(map(str, range(21)))}/synonyms").json()["error_id"] == 400
+    assert {request.method for request in api.log} == {"questions", "tags/{ids}/synonyms"}
+
+
 def test_pages_hold_a_hundred_items_and_report_whether_there_are_more(api):
     pages = [ask(api, sort="creation", page=page).json() for page in (1, 2, 3, 4)]
     assert [(len(page["items"]), page["has_more"]) for page in pages] == [
