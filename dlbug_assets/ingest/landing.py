@@ -44,12 +44,17 @@ class Collected:
 
 @dataclass(frozen=True)
 class Reply:
-    """A landed reply: its request, the time of its arrival (UTC, without time zone), and its bytes."""
+    """A landed reply: its request, the time of its arrival (UTC, without time zone), and its bytes.
+
+    ``served_at`` is the time that the server reported for it (Unix time in seconds), if any: unlike that of the
+    arrival, it doesn't depend on this machine's clock.
+    """
 
     file: str
     request: Mapping[str, Any]
     received_at: datetime
     body: bytes
+    served_at: int | None = None
 
 
 @dataclass(frozen=True)
@@ -94,26 +99,28 @@ class Collection:
         """The summary with which it finished."""
         return _load(self.folder / _DONE)
 
-    def land(self, request: Mapping[str, Any], body: bytes) -> Reply:
-        """Write a reply durably; ``request`` must not contain secrets.
+    def land(self, request: Mapping[str, Any], body: bytes, served_at: int | None = None) -> Reply:
+        """Write a reply durably; ``request`` must not contain secrets, ``served_at`` is as in :class:`Reply`.
 
         Raises :class:`DlbugError` where it cannot be written.
         """
         received_at = self.stamps.next()
         name = f"{received_at:{_STAMP}}{_REPLY}"
-        header = json.dumps({"request": dict(request)}, sort_keys=True).encode()
+        facts = {"request": dict(request), **({} if served_at is None else {"served_at": served_at})}
+        header = json.dumps(facts, sort_keys=True).encode()
         _write(self.folder / name, gzip.compress(header + b"\n" + body, 6, mtime=0))
-        return Reply(name, request, received_at, body)
+        return Reply(name, request, received_at, body, served_at)
 
     def replies(self) -> Iterator[Reply]:
         """Yield the replies in the order of their arrival. Raises :class:`DlbugError` for a damaged file."""
         for path in sorted(self.folder.glob(f"[0-9]*{_REPLY}")):
             try:
                 header, body = gzip.decompress(path.read_bytes()).split(b"\n", 1)
-                request = json.loads(header)["request"]
+                facts = json.loads(header)
+                request, served_at = facts["request"], facts.get("served_at")
             except (OSError, EOFError, zlib.error, ValueError, KeyError) as error:
                 raise DlbugError(f"{path} is damaged: {error}. Restore it from a backup.") from None
-            yield Reply(path.name, request, _arrival(path.name), body)
+            yield Reply(path.name, request, _arrival(path.name), body, served_at)
 
     def finish(self, summary: Mapping[str, Any]) -> None:
         """Mark the collection as finished, so that it is loaded."""

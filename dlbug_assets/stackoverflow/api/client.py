@@ -8,17 +8,18 @@ tests/stackoverflow/api/test_stackapi_upstream.py pins each of these faults, and
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
+from urllib.parse import quote
 
 from stackapi import StackAPI
 
 from dlbug_assets.ingest.http_client import MalformedError
 from dlbug_assets.ingest.landing import Collection
 from dlbug_assets.ingest.quota import Ledger
-from dlbug_assets.stackoverflow.api.transport import VERSION, RefusedError, Transport, parse_reply
+from dlbug_assets.stackoverflow.api.transport import VERSION, Land, RefusedError, Transport, parse_reply
 
 PAGE_SIZE = 100
 _FILTER = "filter"
@@ -43,7 +44,7 @@ FIELDS = (
             "owner", "content_license",
         )
     ),
-    "shallow_user.user_id",
+    "shallow_user.user_id", "tag_synonym.from_tag", "tag_synonym.to_tag",
 )  # fmt: skip
 
 
@@ -61,7 +62,7 @@ class Page:
         return cls(content["items"], content["has_more"], content.get("total"))
 
 
-def _discard(body: bytes) -> None:
+def _discard(body: bytes, served_at: int | None = None) -> None:
     """Land nothing: filters are not data."""
 
 
@@ -83,21 +84,23 @@ class StackExchangeClient(StackAPI):
         key: None = None,  # noqa: ARG002 - stackapi's parameter, which no caller here uses
         filter: str = "default",
         *,
-        ids: Sequence[int] = (),
-        land: Callable[[bytes], None] = _discard,
+        ids: Sequence[int | str] = (),
+        land: Land = _discard,
         **kwargs: Any,
     ) -> dict[str, Any]:
         """Return the wrapper object of one page of ``endpoint``, such as `questions/{ids}/answers`.
 
-        ``land`` gets the reply's bytes before they are parsed. Raises what :class:`Transport` raises.
+        ``ids`` are IDs or tags, and ``land`` gets the reply's bytes before they are parsed. Raises what
+        :class:`Transport` raises.
         """
         if endpoint == "sites":  # stackapi's constructor looks its site up among all sites of the network
             return {"items": [_SITE]}
         params = {"pagesize": self.page_size, "page": page, "filter": filter, **kwargs, "site": self._api_key}
-        path = (endpoint or "").replace("{ids}", ";".join(map(str, ids)))
-        return self._transport.get(path, params, land)
+        method = endpoint or ""
+        path = method.replace("{ids}", ";".join(quote(str(each), safe="") for each in ids))
+        return self._transport.get(method, path, params, land, wanted=_described(method, ids, kwargs))
 
-    def page(self, method: str, ids: Sequence[int], params: Mapping[str, Any], land: Callable[[bytes], None]) -> Page:
+    def page(self, method: str, ids: Sequence[int | str], params: Mapping[str, Any], land: Land) -> Page:
         """Return one page of a method, with FIELDS; see :meth:`fetch`."""
         return Page.of(self.fetch(method, filter=self._filter_name(), ids=ids, land=land, **params))
 
@@ -108,8 +111,9 @@ class StackExchangeClient(StackAPI):
         if name is None:
             try:
                 # Safe texts: titles are HTML-escaped, as with every built-in filter.
+                params = {"base": "none", "include": ";".join(FIELDS), "unsafe": "false"}
                 reply = self._transport.get(
-                    "filters/create", {"base": "none", "include": ";".join(FIELDS), "unsafe": "false"}, _discard
+                    "filters/create", "filters/create", params, _discard, wanted="a filter of fields"
                 )
                 name = str(reply["items"][0]["filter"])
             except RefusedError as error:
@@ -118,16 +122,27 @@ class StackExchangeClient(StackAPI):
                 name = "withbody"  # a server without custom filters: answers are fetched separately
             except (IndexError, KeyError):
                 raise MalformedError(
-                    f"{self._transport.root}: the reply to filters/create does not contain a filter"
+                    f"{self._transport.root} did not return a filter of fields. Run again later."
                 ) from None
             self._ledger.remember(self._transport.service, fact, name)
         return name
 
 
+def _described(method: str, ids: Sequence[int | str], params: Mapping[str, Any]) -> str:
+    """Return what a request asks for, for messages: users don't know the names of the API's methods."""
+    if method == "tags/{ids}/synonyms":
+        return f"the synonyms of {', '.join(map(str, ids))}"
+    count = f"{len(ids)} question{'s' * (len(ids) > 1)}"
+    if method == "questions/{ids}/answers":
+        return f"the answers to {count}"
+    return f"{count} by ID" if ids else f"the questions tagged {params.get('tagged')}"
+
+
 class CollectionClient:
     """Requests of one collection: replies land in it, and a request whose reply has landed is not sent again.
 
-    ``requests`` counts the requests sent.
+    ``requests`` counts the requests sent, and ``served_at`` are the times that the API stated for the replies (Unix
+    times by its own clock), in the order of their arrival.
     """
 
     def __init__(self, client: StackExchangeClient, collection: Collection) -> None:
@@ -135,15 +150,18 @@ class CollectionClient:
         self._collection = collection
         self._landed: dict[str, bytes] = {}
         self.requests = 0
+        self.served_at: list[int] = []
         for reply in collection.replies():
+            if reply.served_at is not None:
+                self.served_at.append(reply.served_at)
             try:
                 parse_reply(reply.body)
             except MalformedError:  # rejected when it arrived, too
                 continue
             self._landed[json.dumps(reply.request, sort_keys=True)] = reply.body
 
-    def ask(self, method: str, *, ids: Sequence[int] = (), **params: Any) -> Page:
-        """Return one page of a method such as `questions` or `questions/{ids}/answers`.
+    def ask(self, method: str, *, ids: Sequence[int | str] = (), **params: Any) -> Page:
+        """Return one page of a method such as `questions` or `questions/{ids}/answers`; ``ids`` are IDs or tags.
 
         Parameters that are None are omitted. Raises what :class:`Transport` raises.
         """
@@ -155,5 +173,7 @@ class CollectionClient:
         self.requests += 1
         return self._client.page(method, ids, given, partial(self._land, request))
 
-    def _land(self, request: Mapping[str, Any], body: bytes) -> None:
-        self._collection.land(request, body)
+    def _land(self, request: Mapping[str, Any], body: bytes, served_at: int | None = None) -> None:
+        self._collection.land(request, body, served_at)
+        if served_at is not None:
+            self.served_at.append(served_at)

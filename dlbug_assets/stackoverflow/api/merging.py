@@ -27,8 +27,8 @@ CurrentRows = Callable[[Sequence[int]], pl.DataFrame]
 class Merged:
     """Rows of raw_posts and raw_answers to write, and the irregularities of the replies, a frame per collection.
 
-    ``answers_of`` are the questions whose answers are, all of them, in ``answers``. ``new``, ``changed`` and
-    ``deleted`` count the library's questions.
+    ``answers_of`` are the questions whose answers are, all of them, in ``answers``; other questions keep the answers
+    that are not in ``answers``. ``new``, ``changed`` and ``deleted`` count the library's questions.
     """
 
     posts: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=RAW_POSTS))
@@ -64,7 +64,7 @@ def merge(
         # A question's answers are those of its latest observation, unless another library has observed it later.
         latest = observed.questions.join(
             posts.select("post_id", "retrieved_at").unique(), on=["post_id", "retrieved_at"]
-        ).select("post_id", pl.col("retrieved_at").alias("question_retrieved_at"))
+        ).select("post_id", "answer_count", pl.col("retrieved_at").alias("question_retrieved_at"))
         answers = (
             pseudonymize_owners(observed.answers, key)
             .join(latest, on="post_id")
@@ -74,8 +74,12 @@ def merge(
             .select(list(RAW_ANSWERS))
         )
         merged.posts = pl.concat([merged.posts.join(posts, on=_KEY, how="anti"), posts])
-        replaced = latest["post_id"].to_list()
-        merged.answers = pl.concat([merged.answers.filter(~pl.col("post_id").is_in(replaced)), answers])
+        # If answers are lacking, the others are no reason to remove the known ones.
+        counted = latest.join(answers.group_by("post_id").len("came"), on="post_id", how="left")
+        lacks = pl.col("came").fill_null(0) < pl.col("answer_count").fill_null(0)
+        replaced = counted.filter(~lacks)["post_id"].to_list()
+        outdated = pl.col("post_id").is_in(replaced) | pl.col("answer_id").is_in(answers["answer_id"].to_list())
+        merged.answers = pl.concat([merged.answers.filter(~outdated), answers])
         merged.answers_of = sorted({*merged.answers_of, *replaced})
     _count(merged, before, library)
     merged.posts = merged.posts.sort(_KEY)

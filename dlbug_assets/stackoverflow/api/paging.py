@@ -9,8 +9,8 @@ Nothing here depends on how a request is sent: ``ask`` takes a method, ids and p
 """
 
 import bisect
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time
 from functools import partial
 from typing import Any
@@ -34,6 +34,10 @@ _ENOUGH = 30
 _ASSUMED_TOTAL = 250
 #: Without a key, page 26 is an error.
 _LAST_PAGE = 25
+#: The field of questions by which the API sorts.
+_SORT_FIELDS = {"votes": "score", "activity": "last_activity_date", "creation": "creation_date"}
+#: A result may lack so many of the questions that the API counts, and a hundredth of them, as votes change meanwhile.
+_TOLERATED = 3
 _RETRY_LATER = "Nothing of this collection is used; run again later."
 
 
@@ -63,6 +67,10 @@ class Query:
             _seconds(selection.created_until, time.max),
         )
 
+    def including(self, tags: Iterable[str]) -> "Query":
+        """Return the query with further tags."""
+        return replace(self, tags=tuple(dict.fromkeys((*self.tags, *tags))))
+
     @property
     def start(self) -> int:
         """The earliest possible creation time, as Unix time."""
@@ -75,7 +83,7 @@ class Query:
             isinstance(score, int)
             and score >= self.min_score
             and isinstance(tags, list)
-            and not set(self.tags).isdisjoint(tags)
+            and any(tag in tags for tag in self.tags)
             and isinstance(created, int)
             and (self.created_from is None or created >= self.created_from)
             and (self.created_until is None or created <= self.created_until)
@@ -83,18 +91,39 @@ class Query:
 
 
 @dataclass
+class Lacking:
+    """A question that came with fewer answers than it has: their number, and the IDs of those that came."""
+
+    expected: int
+    answers: set[int | str | None]
+
+
+@dataclass
 class Tally:
     """The questions that a collection has seen.
 
-    ``in_scope`` are the IDs of those in scope, ``newest`` the latest activity per tag (Unix time), ``lacking_answers``
-    the IDs of those that came with fewer answers than they have, ``items`` the number of questions, repeats included.
+    ``query`` has the tags of the study and those that they are synonyms of. ``in_scope`` are the IDs of the questions
+    in scope, and ``members`` of those that ever were. ``newest`` is the latest activity per tag (Unix time),
+    ``matched`` the tags with a question in scope, ``synonyms`` the tags that others stand for, ``lacking_answers`` the
+    members that came with fewer answers than they have, by ID, ``short`` the tags for which the API returned fewer
+    questions than it counted, with both numbers, ``seen`` the IDs of all questions, ``asked`` the tags whose synonyms
+    were requested, and ``items`` the number of questions, repeats included.
     """
 
     query: Query
     in_scope: set[int]
+    members: set[int] = field(default_factory=set)
+    synonyms: dict[str, str] = field(default_factory=dict)
     newest: dict[str, int] = field(default_factory=dict)
-    lacking_answers: set[int] = field(default_factory=set)
+    matched: set[str] = field(default_factory=set)
+    lacking_answers: dict[int, Lacking] = field(default_factory=dict)
+    short: dict[str, tuple[int, int]] = field(default_factory=dict)
+    seen: set[int] = field(default_factory=set)
+    asked: set[str] = field(default_factory=set)
     items: int = 0
+
+    def __post_init__(self) -> None:
+        self.query = self.query.including(self.synonyms.values())
 
     def count(self, page: Page, tag: str | None = None) -> None:
         """Add the questions of a page; ``tag`` is the one that was requested."""
@@ -103,46 +132,67 @@ class Tally:
             post_id, active = item.get("question_id"), item.get("last_activity_date")
             if not isinstance(post_id, int):
                 continue
+            self.seen.add(post_id)
             if tag is not None and isinstance(active, int):
                 self.newest[tag] = max(active, self.newest.get(tag, active))
-            was_in_scope = post_id in self.in_scope
             if self.query.matches(item):
                 self.in_scope.add(post_id)
+                self.members.add(post_id)
+                if tag is not None:
+                    self.matched.add(tag)
             else:
                 self.in_scope.discard(post_id)
-            self.lacking_answers.discard(post_id)
-            expected = item.get("answer_count")
-            is_relevant = was_in_scope or post_id in self.in_scope
-            if is_relevant and isinstance(expected, int) and len(item.get("answers") or ()) < expected:
-                self.lacking_answers.add(post_id)
+            self.lacking_answers.pop(post_id, None)
+            expected, answers = item.get("answer_count"), item.get("answers")
+            came = (
+                {_identity(each) for each in answers if isinstance(each, dict)} if isinstance(answers, list) else set()
+            )
+            if post_id in self.members and isinstance(expected, int) and len(came) < expected:
+                self.lacking_answers[post_id] = Lacking(expected, came)
+
+    def expect(self, tag: str, total: int | None, returned: int) -> None:
+        """Compare the number of questions that the API counted for a tag, if it did, with those that it returned."""
+        if total is not None and total - returned > _TOLERATED + total // 100:
+            self.short[tag] = returned, total
 
 
-def full(ask: Ask, query: Query, known: Iterable[int], now: int) -> Tally:
-    """Request all questions in scope, and by ID the ``known`` ones that are not among them.
+def full(ask: Ask, query: Query, members: Iterable[int], now: int) -> Tally:
+    """Request all questions in scope, and by ID the ``members`` (those that ever were) that are not among them.
 
     ``now`` is in Unix time and need not be exact. Raises :class:`InconsistentReplyError` for replies that do not match
     the requests.
     """
-    tally = Tally(query, set())
+    tally = Tally(query, set(), set(members))
     for tag in query.tags:
-        by_score = partial(ask, "questions", tagged=tag, sort="votes", order="desc", min=query.min_score)
+        totals: list[int | None] = []
+        by_score = partial(
+            _noting_totals, totals, ask, "questions", tagged=tag, sort="votes", order="desc", min=query.min_score
+        )
+        returned: set[int | str | None] = set()
         for page in windows(by_score, query.start, query.created_until, now):
+            _follow_synonym(ask, tally, tag, page)
             tally.count(page, tag)
-    look_up(ask, tally, sorted(set(known) - tally.in_scope), now)
+            returned |= {_identity(item) for item in page.items}
+        tally.expect(tag, totals[0], len(returned))
+    look_up(ask, tally, sorted(tally.members - tally.in_scope), now)
     return tally
 
 
-def refresh(ask: Ask, query: Query, known: Iterable[int], cursors: Mapping[str, int], now: int) -> Tally:
-    """Request the questions active since the ``cursors`` (Unix time per tag); raises as :func:`full`."""
-    tally = Tally(query, set(known), dict(cursors))
+def refresh(ask: Ask, query: Query, before: Tally, cursors: Mapping[str, int], now: int) -> Tally:
+    """Request the questions active since the ``cursors`` (Unix time per tag); raises as :func:`full`.
+
+    ``before`` is the tally of the last collection. The questions of which it lacks answers are requested again.
+    """
+    tally = Tally(query, set(before.in_scope), set(before.members), dict(before.synonyms))
     for tag in query.tags:
         active = partial(
             ask, "questions", tagged=tag, sort="activity", order="asc",
             fromdate=query.created_from, todate=query.created_until,
         )  # fmt: skip
         for page in rising(active, "last_activity_date", cursors[tag] - OVERLAP_SECONDS, query, now):
+            _follow_synonym(ask, tally, tag, page)
             tally.count(page, tag)
-    _fetch_lacking_answers(ask, tally, now)
+    look_up(ask, tally, sorted(before.lacking_answers.keys() - tally.seen), now)
     return tally
 
 
@@ -150,14 +200,67 @@ def look_up(ask: Ask, tally: Tally, post_ids: Sequence[int], now: int) -> None:
     """Request questions by ID, and the answers that are lacking; the API omits questions that were deleted."""
     for chunk in _batched(post_ids):
         tally.count(ask("questions/{ids}", ids=list(chunk), sort="creation", order="asc"))
-    _fetch_lacking_answers(ask, tally, now)
-
-
-def _fetch_lacking_answers(ask: Ask, tally: Tally, now: int) -> None:
     for chunk in _batched(sorted(tally.lacking_answers)):
         answers = partial(ask, "questions/{ids}/answers", ids=list(chunk), sort="creation", order="asc")
-        for _page in rising(answers, "creation_date", _OPENED, tally.query, now):
-            pass  # the page has landed
+        for page in rising(answers, "creation_date", _OPENED, tally.query, now):
+            for item in page.items:
+                post_id = item.get("question_id")
+                if isinstance(post_id, int) and (lacking := tally.lacking_answers.get(post_id)):
+                    lacking.answers.add(_identity(item))
+    tally.lacking_answers = {
+        post_id: lacking
+        for post_id, lacking in tally.lacking_answers.items()
+        if len(lacking.answers) < lacking.expected
+    }
+
+
+def _follow_synonym(ask: Ask, tally: Tally, tag: str, page: Page) -> None:
+    """Find the tag that the site resolves ``tag`` to, where questions of a page have none of the tags of the query.
+
+    A tag that all of these questions have is asked for its synonyms, once for each collection and tag.
+    """
+    tags = [set(item["tags"]) for item in page.items if _has_tags(item)]
+    others = [each for each in tags if each.isdisjoint(tally.query.tags)]
+    if tag in tally.asked or not others or not (candidates := set.intersection(*others)):
+        return
+    tally.asked.add(tag)
+    synonyms = partial(ask, "tags/{ids}/synonyms", ids=sorted(candidates), sort="creation", order="asc")
+    first = synonyms()
+    for each in (first, *(_further_pages(synonyms, first) if first.has_more else ())):
+        for item in each.items:
+            if item.get("from_tag") == tag and item.get("to_tag") in candidates:
+                tally.synonyms[tag] = item["to_tag"]
+                tally.query = tally.query.including([item["to_tag"]])
+
+
+def deviations(item: Item, params: Mapping[str, Any], tags: Container[str]) -> Iterator[tuple[str, str]]:
+    """Yield each field in which a question is outside of the request that returned it, and the bound or tag requested.
+
+    ``params`` are those of the request, and ``tags`` those of the query, with the tags that they are synonyms of.
+    """
+    if "tagged" in params and _has_tags(item) and not any(tag in tags for tag in item["tags"]):
+        yield "tags", f"tagged {params['tagged']}"
+    sort_field = _SORT_FIELDS.get(params.get("sort", ""), "")
+    for field_name, least, most in ((sort_field, "min", "max"), ("creation_date", "fromdate", "todate")):
+        value = item.get(field_name)
+        if not isinstance(value, int):
+            continue
+        if least in params and value < params[least]:
+            yield field_name, f"at least {params[least]}"
+        if most in params and value > params[most]:
+            yield field_name, f"at most {params[most]}"
+
+
+def _has_tags(item: Item) -> bool:
+    tags = item.get("tags")
+    return isinstance(tags, list) and all(isinstance(tag, str) for tag in tags)
+
+
+def _noting_totals(totals: list[int | None], ask: Ask, *args: Any, **params: Any) -> Page:
+    """Return a page, after adding the number of items on all pages to ``totals``."""
+    page = ask(*args, **params)
+    totals.append(page.total)
+    return page
 
 
 def windows(ask: Ask, start: int, end: int | None, now: int) -> Iterator[Page]:
@@ -166,7 +269,7 @@ def windows(ask: Ask, start: int, end: int | None, now: int) -> Iterator[Page]:
     The times are Unix times, both inclusive; an ``end`` of None is unbounded. The first window is all of it. The page
     of a window with more than one page is a sample of the creation times. The end of the next window is estimated by
     that sample or, after a window with enough items, by the density of that window. Raises
-    :class:`InconsistentReplyError` for items outside of the window.
+    :class:`InconsistentReplyError` if most items of a page are outside of its window.
     """
     left, right = start, end
     samples: list[_Sample] = []
@@ -225,7 +328,8 @@ def rising(ask: Ask, key: str, low: int, query: Query, now: int) -> Iterator[Pag
 
     Every request is for the first page from the last value seen. Items that move to the end meanwhile are therefore
     repeated there, and none is lost between two pages. Items at the border are repeated. A second with more than a page
-    is split by creation time. Raises :class:`InconsistentReplyError` for items below the border or in another order.
+    is split by creation time. Raises :class:`InconsistentReplyError` for items in another order, or mostly below the
+    border.
     """
     while True:
         page = ask(min=low)
@@ -260,21 +364,25 @@ def _further_pages(ask: Ask, first: Page) -> Iterator[Page]:
     raise InconsistentReplyError(f"the API keeps reporting more pages but repeats the same items. {_RETRY_LATER}")
 
 
-def _identity(item: Item) -> Any:
-    return item.get("answer_id", item.get("question_id"))
+def _identity(item: Item) -> int | str | None:
+    """Return the ID of an item, or the synonym; None if it is neither a number nor a text."""
+    value = item.get("answer_id", item.get("question_id", item.get("from_tag")))
+    return value if isinstance(value, int | str) else None
 
 
 def _values_within(page: Page, key: str, low: int, high: int | None) -> list[int]:
-    """Return the values of a key, which must be within the requested bounds.
+    """Return the values of a key that are within the requested bounds.
 
-    An API that ignores the bounds would be queried endlessly, and its items mistaken for others.
+    Single items outside of them are noted when the reply is loaded. An API that ignores the bounds, so that most items
+    are outside, would be queried endlessly.
     """
     values = [item[key] for item in page.items if isinstance(item.get(key), int)]
-    if any(value < low or (high is not None and value > high) for value in values):
+    within = [value for value in values if low <= value and (high is None or value <= high)]
+    if len(within) * 2 < len(values):
         raise InconsistentReplyError(
             f"the API returned items outside of the requested {key} from {low} to {high or 'now'}. {_RETRY_LATER}"
         )
-    return values
+    return within
 
 
 def _batched(numbers: Sequence[int]) -> Iterator[Sequence[int]]:

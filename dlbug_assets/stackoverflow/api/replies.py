@@ -6,7 +6,7 @@ item without an ID cannot be a row; it is left out and noted.
 
 import html
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -15,10 +15,13 @@ import polars as pl
 
 from dlbug_assets.clock import utc_naive
 from dlbug_assets.ingest.http_client import MalformedError
-from dlbug_assets.ingest.landing import Collection
+from dlbug_assets.ingest.landing import Collection, Reply
+from dlbug_assets.stackoverflow.api.paging import deviations
 from dlbug_assets.stackoverflow.api.transport import parse_reply
 from dlbug_assets.stackoverflow.posts import ABSENCES, ANSWERS, IRREGULARITIES, QUESTIONS
 
+#: How the reasons begin for items that a request should not have returned.
+OUTSIDE = "is outside of the request"
 _WHOLE_REPLY = "(all of it)"
 _EXCERPT_CHARS = 200
 _DIGITS = re.compile(r"\s*-?\d{1,19}\s*")
@@ -41,6 +44,8 @@ class Observations:
 
 def read_replies(collection: Collection) -> Observations:
     """Return the contents of a collection's replies, in the order of their arrival."""
+    done = collection.done if collection.is_done else {}
+    tags = {*collection.begun.get("question", {}).get("tags", ()), *done.get("synonyms", {}).values()}
     reader = _Reader(collection.name)
     for reply in collection.replies():
         reader.begin(reply.file, reply.received_at)
@@ -50,16 +55,40 @@ def read_replies(collection: Collection) -> Observations:
             reader.note(0, None, _WHOLE_REPLY, str(error), reply.body[:_EXCERPT_CHARS].decode("utf-8", "replace"))
             continue
         if reply.request["method"] == "questions/{ids}/answers":
-            for position, item in enumerate(items, start=1):
-                reader.add_answer(position, item, None)
-        else:
-            returned = {reader.add_question(position, item) for position, item in enumerate(items, start=1)}
-            reader.absences += [
-                {"post_id": post_id, "retrieved_at": reply.received_at}
-                for post_id in reply.request["ids"]
-                if post_id not in returned
-            ]
+            _read_answers(reader, reply, items)
+        elif reply.request["method"] in ("questions", "questions/{ids}"):
+            _read_questions(reader, reply, items, tags)
+    for post_id, (came, expected) in done.get("lacking_answers", {}).items():
+        reason = f"{expected - came} of {expected} answers are unread; they are requested again by the next run"
+        reader.note(0, int(post_id), "answers", reason, f"{came} answers")
     return reader.observations()
+
+
+def _read_questions(reader: "_Reader", reply: Reply, items: Sequence[Mapping[str, Any]], tags: Container[str]) -> None:
+    """Add the questions of a reply; note those outside of the request, and the ones that it requested by ID in vain."""
+    ids, params = reply.request["ids"], reply.request["params"]
+    returned: set[int | None] = set()
+    for position, item in enumerate(items, start=1):
+        post_id = reader.add_question(position, item)
+        returned.add(post_id)
+        for name, requested in deviations(item, params, tags):
+            reason = f"{OUTSIDE} ({requested}); the question's own values decide on its scope"
+            content = ", ".join(item[name]) if name == "tags" else item[name]
+            reader.note(position, post_id, name, reason, content)
+        if ids and post_id is not None and post_id not in ids:
+            reader.note(position, post_id, "question_id", f"{OUTSIDE} by ID", post_id)
+    reader.absences += [
+        {"post_id": post_id, "retrieved_at": reply.received_at} for post_id in ids if post_id not in returned
+    ]
+
+
+def _read_answers(reader: "_Reader", reply: Reply, items: Sequence[Mapping[str, Any]]) -> None:
+    """Add the answers of a reply; note those to other questions than the requested ones."""
+    for position, item in enumerate(items, start=1):
+        reader.add_answer(position, item, None)
+        post_id = item.get("question_id")
+        if isinstance(post_id, int) and post_id not in reply.request["ids"]:
+            reader.note(position, post_id, "question_id", f"{OUTSIDE} by ID", post_id)
 
 
 class _Reader:
@@ -157,7 +186,8 @@ class _Reader:
                 # The value of an account may name a person.
                 content = f"a {type(value).__name__}" if name == "owner" else value
                 self.note(position, post_id, name, f"is not as described; read as {row[spec.column]!r}", content)
-        for name in item.keys() - fields.keys() - {*known, "is_accepted"}:
+        # Sorted, so that each load numbers the notes alike.
+        for name in sorted(item.keys() - fields.keys() - {*known, "is_accepted"}):
             if name not in self._unknown:
                 self._unknown.add(name)
                 self.note(position, post_id, name, "was not requested; it is kept in landing only", item[name])

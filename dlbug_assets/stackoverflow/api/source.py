@@ -14,9 +14,9 @@ from dlbug_assets.ingest.landing import Collected, Collection, Landing
 from dlbug_assets.privacy import secret_key
 from dlbug_assets.protocol.study import Study
 from dlbug_assets.stackoverflow.api.access import StackExchangeAccess
-from dlbug_assets.stackoverflow.api.collector import LIBRARY_KINDS, Collector, queries
+from dlbug_assets.stackoverflow.api.collector import LIBRARY_KINDS, Collector, resolved_queries
 from dlbug_assets.stackoverflow.api.merging import Merged, merge
-from dlbug_assets.stackoverflow.api.replies import read_replies
+from dlbug_assets.stackoverflow.api.replies import OUTSIDE, read_replies
 from dlbug_assets.stackoverflow.loading import COLLECTIONS, ORPHANS, collection_rows, irregularity_rows
 from dlbug_assets.warehouse.rows import PartitionRows, ReadCurrent
 
@@ -48,24 +48,34 @@ class Live:
         done = self.landing.done(library, LIBRARY_KINDS)
         names = [collection.name for collection in done]
         loaded = loaded_collections(COLLECTIONS, self.landing, library, read_current)
-        replaces = loaded != names[: len(loaded)] or not loaded
+        # What other tags stand for decides which questions are in scope, the loaded ones included.
+        same_synonyms = bool(loaded) and _synonyms(done[: len(loaded)]) == _synonyms(done)
+        replaces = loaded != names[: len(loaded)] or not same_synonyms
         added = done if replaces else done[len(loaded) :]
 
         def current_rows(post_ids: Sequence[int]) -> pl.DataFrame:
             rows = read_current("stackoverflow.raw_posts", "post_id in (select unnest(?))", [list(post_ids)])
             return rows.filter(pl.col("library") != library) if replaces else rows
 
-        merged = merge(current_rows, map(read_replies, added), library, queries(self.study), secret_key(self.key_file))
+        queries = resolved_queries(self.study, self.landing)
+        merged = merge(current_rows, map(read_replies, added), library, queries, secret_key(self.key_file))
         write = partial(PartitionRows.replacing, library=library) if replaces else PartitionRows.appending
         counts, notes = _summary(merged, added)
         return {
             "raw_posts": write(merged.posts, counts=counts, notes=notes),
             "raw_answers": PartitionRows(
-                merged.answers, f"post_id in (select unnest(?)) or {ORPHANS}", [merged.answers_of]
+                merged.answers,
+                f"post_id in (select unnest(?)) or answer_id in (select unnest(?)) or {ORPHANS}",
+                [merged.answers_of, merged.answers["answer_id"].to_list()],
             ),
             "collections": collection_rows(library, done),
             "irregularities": write(irregularity_rows(library, merged.irregularities)),
         }
+
+
+def _synonyms(done: Sequence[Collection]) -> dict[str, str]:
+    """Return the tags that other tags stand for, by the last of these collections."""
+    return done[-1].done.get("synonyms", {})
 
 
 def _summary(merged: Merged, added: Sequence[Collection]) -> tuple[dict[str, int], dict[str, Any]]:
@@ -78,4 +88,6 @@ def _summary(merged: Merged, added: Sequence[Collection]) -> tuple[dict[str, int
         "requests": sum(summary["requests"] for summary in summaries),
     }
     last = summaries[-1] if summaries else {}
-    return counts, {"quota left": last.get("quota_left"), "newest activity": last.get("newest_activity")}
+    notes = {"quota left": last.get("quota_left"), "newest activity": last.get("newest_activity")}
+    outside = sum(rows["reason"].str.starts_with(OUTSIDE).sum() for rows in merged.irregularities)
+    return counts, notes | ({"outside of the requests": outside} if outside else {})

@@ -9,6 +9,7 @@ import random
 import re
 from collections.abc import Callable, Mapping
 from datetime import timedelta
+from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import quote, quote_plus, urlsplit
 
@@ -21,6 +22,9 @@ from dlbug_assets.ingest.quota import EVERY, DeferredError, Ledger, wait_for_hol
 logger = logging.getLogger(__name__)
 
 VERSION = "2.3"
+
+#: Stores the bytes of a reply, and when it was sent: Unix time by the API's clock, or None if that is unknown.
+Land = Callable[[bytes, int | None], None]
 
 #: The API has punished requests sent exactly at the end of a backoff.
 _MARGIN_SECONDS = 2
@@ -57,32 +61,33 @@ class Transport:
         self._retry_policy = retry_policy
         self._http_client = HttpClient(self._redact)
 
-    def get(self, path: str, params: Mapping[str, Any], land: Callable[[bytes], None]) -> dict[str, Any]:
+    def get(self, method: str, path: str, params: Mapping[str, Any], land: Land, *, wanted: str) -> dict[str, Any]:
         """Return the JSON object of the reply; ``land`` gets its bytes before they are parsed.
 
-        Raises :class:`DeferredError` for a wait of more than the policy's ``hold``, :class:`MalformedError` for a
-        malformed reply, :class:`RefusedError` for a permanent error, and :class:`UnreachableError` without a reply.
+        ``method`` is the path without IDs, by which the API counts backoffs, and ``wanted`` what is requested, for
+        messages. Raises :class:`DeferredError` for a wait of more than the policy's ``hold``, :class:`MalformedError`
+        for a malformed reply, :class:`RefusedError` for a permanent error, and :class:`UnreachableError` without a
+        reply.
         """
-        method = re.sub(r"(?<=/)[\d;]+", "{ids}", path)
         failure = ""
         for attempt in range(self._retry_policy.attempts):
             self._wait_for_quota(method)
             number = self._ledger.record_request(self.service, method)
             try:
-                status, headers, body = self._send(path, params)
+                status, headers, body = reply = self._send(path, params)
                 if status == _OK:
-                    land(body)
-                    return self._content(number, method, body)
-                failure = self._hold_after_error(number, method, status, headers, body)
+                    land(body, _served_at(headers))
+                    return self._content(number, method, body, wanted)
+                failure = self._hold_after_error(number, method, reply, wanted)
             except TransientError as error:
                 failure = str(error)
                 self._ledger.record_response(number, failure)
-                logger.warning("%s: %s", method, failure)
+                logger.warning("%s: %s", wanted, failure)
                 if attempt + 1 < self._retry_policy.attempts:
                     # Jittered, so that clients that met the same outage do not all return at the same time.
                     self._clock.sleep(self._retry_policy.pause * 2**attempt * random.uniform(1, 1.5))  # noqa: S311
         raise UnreachableError(
-            f"{self.root}/{VERSION}/{method} failed {self._retry_policy.attempts} times, the last time with: "
+            f"{self.root} did not return {wanted}: {self._retry_policy.attempts} attempts failed, the last one with: "
             f"{failure}. Check the network and the service. Collected data is kept; run again to continue."
         )
 
@@ -104,13 +109,13 @@ class Transport:
         secret = {"key": self._key} if self._key else {}
         return self._http_client.get(f"{self.root}/{VERSION}/{path}", {**params, **secret}, {}, self._retry_policy)
 
-    def _content(self, number: int, method: str, body: bytes) -> dict[str, Any]:
+    def _content(self, number: int, method: str, body: bytes, wanted: str) -> dict[str, Any]:
         """Return the wrapper object of a reply, after recording the request's outcome and the backoff."""
         try:
             content = parse_reply(body)
         except MalformedError as error:
             self._ledger.record_response(number, "malformed reply")
-            raise MalformedError(f"{self.root}/{VERSION}/{method}: {error}") from None
+            raise MalformedError(f"{self.root} did not return {wanted}: {error}. Run again later.") from None
         left, most = content.get("quota_remaining"), content.get("quota_max")
         self._ledger.record_response(
             number, "ok", left if isinstance(left, int) else None, most if isinstance(most, int) else None
@@ -125,8 +130,11 @@ class Transport:
                 self.service, method, seconds + _MARGIN_SECONDS, f"the API requested a backoff of {seconds} seconds"
             )
 
-    def _hold_after_error(self, number: int, method: str, status: int, headers: Mapping[str, str], body: bytes) -> str:
+    def _hold_after_error(
+        self, number: int, method: str, reply: tuple[int, Mapping[str, str], bytes], wanted: str
+    ) -> str:
         """Record how long to wait before the next attempt and return the error; raise for a permanent error."""
+        status, headers, body = reply
         try:
             content = read_json(body)
         except ValueError:
@@ -134,14 +142,17 @@ class Transport:
         if not isinstance(content, dict) or "error_id" not in content:
             if content is None and status in _EDGE_BLOCKS:
                 wait = headers.get("Retry-After", "")
-                seconds = int(wait) if wait.isdigit() else _BLOCKED_SECONDS
+                seconds = int(wait[:9]) if wait.isdecimal() else _BLOCKED_SECONDS
                 self._ledger.record_response(number, f"blocked: HTTP {status}")
                 self._ledger.hold(self.service, EVERY, seconds + _MARGIN_SECONDS, f"blocked with HTTP {status}")
                 return f"HTTP {status}"
             if status >= _SERVER_ERROR:
                 raise TransientError(f"HTTP {status}")
             self._ledger.record_response(number, f"HTTP {status}")
-            raise MalformedError(f"{self.root}/{VERSION}/{method} returned HTTP {status} without an error of the API")
+            raise MalformedError(
+                f"{self.root} did not return {wanted}, but HTTP {status} without an error of the API. Check "
+                "DLBUG_STACKEXCHANGE_URL, or run again later."
+            )
         self._hold_for_backoff(method, content)
         error_id, name = content["error_id"], content.get("error_name")
         text = self._redact(str(content.get("error_message"))[:300])
@@ -156,7 +167,9 @@ class Transport:
         fix = (
             "Check STACKEXCHANGE_KEY." if "key" in f"{name} {text}" else "Check the study's tags, dates and min_score."
         )
-        raise RefusedError(f"Stack Exchange refused {method}: error {error_id} {name}: {text}. {fix}", error_id)
+        raise RefusedError(
+            f"Stack Exchange refused to return {wanted}: error {error_id} {name}: {text}. {fix}", error_id
+        )
 
     def _redact(self, text: str) -> str:
         for form in {self._key, quote(self._key), quote_plus(self._key)} if self._key else set():
@@ -169,12 +182,20 @@ def service_name(root: str, key: str | None) -> str:
     return f"{root.rstrip('/').removesuffix(f'/{VERSION}')} {'with' if key else 'without'} a key"
 
 
+def _served_at(headers: Mapping[str, str]) -> int | None:
+    """Return the time of the header Date, as Unix time; None if it is missing or malformed."""
+    try:
+        return int(parsedate_to_datetime(headers["Date"]).timestamp())
+    except (KeyError, ValueError, OverflowError):
+        return None
+
+
 def parse_reply(body: bytes) -> dict[str, Any]:
     """Return the wrapper object of a reply; raise :class:`MalformedError` for anything else."""
     try:
         content = read_json(body)
     except ValueError:
-        raise MalformedError("the reply is not JSON") from None
+        raise MalformedError("the reply is not JSON, or it is nested too deeply") from None
     if isinstance(content, dict) and "error_id" in content:
         raise MalformedError(f"the reply has status 200, but reports error {content['error_id']}")
     if not isinstance(content, dict) or not isinstance(content.get("items"), list):

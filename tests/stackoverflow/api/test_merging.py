@@ -40,7 +40,7 @@ class SiteClient(StackExchangeClient):
 
     def page(self, method, ids, params, land):
         body = self.site.reply(method, ids, params)
-        land(body)
+        land(body, self.site.now)
         return Page.of(json.loads(body))
 
 

@@ -71,7 +71,7 @@ def test_a_refresh_stays_within_the_studys_dates():
     query = Query(("keras",), 6, OPENED + 10 * DAY, OPENED + 19 * DAY)
     for number in range(1000):
         site.change(number)
-    tally = refresh(site.ask, query, (), {"keras": OPENED}, NOW)
+    tally = refresh(site.ask, query, Tally(query, set()), {"keras": OPENED}, NOW)
     assert tally.in_scope == set(range(10, 20))
     assert len(site.requests) == 1
 
@@ -163,7 +163,7 @@ def test_items_in_another_order_than_requested_are_rejected():
 def test_a_refresh_without_changes_takes_one_request():
     site = Site(*(post(number, created=OPENED + number * DAY) for number in range(1, 300)))
     known = set(range(1, 300))
-    tally = refresh(site.ask, KERAS, known, {"keras": OPENED + 299 * DAY}, NOW)
+    tally = refresh(site.ask, KERAS, Tally(KERAS, known, known), {"keras": OPENED + 299 * DAY}, NOW)
     assert len(site.requests) == 1
     assert tally.in_scope == known
     assert tally.newest == {"keras": OPENED + 299 * DAY}
