@@ -21,7 +21,12 @@ CHANGES = table_schema(
     "github.sampled_commits",
     only=["library", "sha", "files_changed", "additions", "deletions", "patch_excerpt"],
 )
-_LONGEST_EXCERPT = 20_000
+#: The state of a repository whose history was never read completely.
+UNREAD = "unread"
+#: Characters of an excerpt, a title and a message; what is longer is cut.
+LONGEST_EXCERPT = 20_000
+_LONGEST_TITLE = 10_000
+_LONGEST_MESSAGE = 100_000
 _FACTS = ("stars", "is_fork", "is_archived", "created_at", "pushed_at", "default_branch")
 
 
@@ -61,8 +66,8 @@ class Commit:
 
     @property
     def title(self) -> str:
-        """The first line of the message that is not blank, or an empty text."""
-        return next((line.strip() for line in self.message.split("\n") if line.strip()), "")
+        """The first line of the message that is not blank, up to 10,000 characters, or an empty text."""
+        return next((line.strip() for line in self.message.split("\n") if line.strip()), "")[:_LONGEST_TITLE]
 
 
 @dataclass(frozen=True)
@@ -82,9 +87,9 @@ def excerpt(files: Iterable[tuple[str, str, str]]) -> str:
     for old, new, hunks in files:
         parts.append(f"diff --git a/{old} b/{new}\n" + (f"{hunks.removesuffix(chr(10))}\n" if hunks else ""))
         length += len(parts[-1])
-        if length > _LONGEST_EXCERPT:
+        if length > LONGEST_EXCERPT:
             break
-    return "".join(parts).replace("\0", "\N{REPLACEMENT CHARACTER}")[:_LONGEST_EXCERPT]
+    return "".join(parts).replace("\0", "\N{REPLACEMENT CHARACTER}")[:LONGEST_EXCERPT]
 
 
 class FixCommitFilter:
@@ -128,7 +133,7 @@ def commit_row(library: str, repository: Repository, commit: Commit, *, is_reach
         "sha": commit.sha,
         "title": commit.title,
         # git and the API differ in the blank lines at the end.
-        "message": commit.message.strip(),
+        "message": commit.message.strip()[:_LONGEST_MESSAGE],
         "authored_at": commit.authored_at,
         "committed_at": commit.committed_at,
         "is_merge": len(commit.parents) > 1,

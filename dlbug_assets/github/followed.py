@@ -116,7 +116,9 @@ class Followed:
         discovery = self._discovery(name)
         if discovery is not None:
             return discovery.repositories()
-        return [listed_repository(address, self.access.git_root) for address in self._library(name).repositories]
+        listed = [listed_repository(address, self.access.git_root) for address in self._library(name).repositories]
+        # One repository may be listed by several paths, through links.
+        return list({_location(repository.address): repository for repository in reversed(listed)}.values())[::-1]
 
     def _histories(self, name: str) -> CloneHistories | ApiHistories:
         if self.study.sources.commits == "clone":
@@ -134,5 +136,12 @@ def listed_repository(address: str, git_root: str) -> Repository:
     page = f"https://github.com/{name}"
     if re.fullmatch(r"[\w.-]+/[\w.-]+", address):
         return Repository(f"{git_root}/{name}.git", name, page=page)
-    is_on_github = re.match(r"\w+://([^/]*@)?github\.com/", address, re.IGNORECASE)
-    return Repository(address, name, page=page if is_on_github else None)
+    if "://" in address and not address.startswith("file://"):
+        is_on_github = re.match(r"\w+://([^/]*@)?github\.com/", address, re.IGNORECASE)
+        return Repository(address, name, page=page if is_on_github else None)
+    folder = re.sub(r"(?<=[^/])(/+\.git)?/*$", "", address)
+    return Repository(folder, repository_name(folder))
+
+
+def _location(address: str) -> str:
+    return address if "://" in address else str(Path(address).resolve())

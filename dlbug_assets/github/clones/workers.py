@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from dlbug_assets.github.clones.git import kill_all
+from dlbug_assets.github.clones.git_process import kill_all
 
 T = TypeVar("T")
 R = TypeVar("R")

@@ -8,7 +8,8 @@ import pytest
 
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.github.clones import git
-from dlbug_assets.github.clones.git import Clone, GitError, RemoteState
+from dlbug_assets.github.clones.git import Clone, RemoteState
+from dlbug_assets.github.clones.git_process import GitError
 from dlbug_assets.github.commits import Commit
 from support.repositories import GitRepository
 
@@ -35,6 +36,12 @@ def fetch(clone):
     assert state.state == "ok"
     clone.fetch(state.sha)
     return state.sha
+
+
+def change_of(clone, sha):
+    """Fetch the files of a commit and return what it changes."""
+    clone.fetch_files([sha])
+    return clone.change(sha)
 
 
 def titles(clone, *known):
@@ -191,8 +198,12 @@ def test_a_repository_without_commits_is_empty(clone):
 
 def test_a_repository_that_does_not_exist_is_gone(tmp_path):
     assert Clone(tmp_path / "a.git", str(tmp_path / "nowhere")).remote_state() == RemoteState("gone")
+
+
+def test_a_folder_that_is_not_a_repository_is_an_error(tmp_path):
     (tmp_path / "folder").mkdir()
-    assert Clone(tmp_path / "a.git", str(tmp_path / "folder")).remote_state() == RemoteState("gone")
+    with pytest.raises(GitError, match="git ls-remote: fatal: .*folder' does not appear to be a git repository"):
+        Clone(tmp_path / "a.git", str(tmp_path / "folder")).remote_state()
 
 
 @pytest.mark.parametrize(
@@ -214,7 +225,7 @@ def test_changed_files_and_lines_are_counted(remote, clone):
     remote.commit("base", {"a.py": "1\n2\n3\n", "b.bin": b"\0\1\2"})
     sha = remote.commit("fix", {"a.py": "1\nzwei\n3\n4", "b.bin": b"\0\1\3", "new name.py": "x\ny\n"})
     fetch(clone)
-    change = clone.change(sha)
+    change = change_of(clone, sha)
     assert (change.files, change.additions, change.deletions) == (3, 4, 1)
     assert change.excerpt == (
         "diff --git a/a.py b/a.py\n@@ -1,3 +1,4 @@\n 1\n-2\n+zwei\n 3\n+4\n\\ No newline at end of file\n"
@@ -226,7 +237,7 @@ def test_changed_files_and_lines_are_counted(remote, clone):
 def test_the_excerpt_of_a_long_patch_is_cut_at_its_limit(remote, clone):
     sha = remote.commit("fix", dict.fromkeys("abc", "line\n" * 3000))
     fetch(clone)
-    change = clone.change(sha)
+    change = change_of(clone, sha)
     assert (change.additions, len(change.excerpt)) == (9000, 20_000)
 
 
@@ -238,8 +249,8 @@ def test_a_root_commit_adds_everything_and_a_merge_is_compared_with_its_first_pa
     remote.commit("main", {"c.py": "1\n"})
     merge = remote.merge("side", "Merge")
     fetch(clone)
-    assert (clone.change(first).files, clone.change(first).additions) == (1, 1)
-    assert (clone.change(merge).files, clone.change(merge).additions) == (1, 2)
+    assert (change_of(clone, first).files, change_of(clone, first).additions) == (1, 1)
+    assert (change_of(clone, merge).files, change_of(clone, merge).additions) == (1, 2)
 
 
 def test_a_renamed_file_counts_as_one_file_without_changed_lines(remote, clone):
@@ -247,7 +258,7 @@ def test_a_renamed_file_counts_as_one_file_without_changed_lines(remote, clone):
     remote.git("mv", "a.py", "b.py")
     sha = remote.commit("rename")
     fetch(clone)
-    change = clone.change(sha)
+    change = change_of(clone, sha)
     assert (change.files, change.additions, change.deletions) == (1, 0, 0)
     assert change.excerpt == "diff --git a/a.py b/b.py\n"
 
@@ -262,7 +273,7 @@ def test_a_file_that_becomes_a_symbolic_link_or_the_reverse_counts_as_one_file(r
     remote.git("add", "f")
     sha = remote.commit("fix links", {"g": "now\na file\n", "h": "y\n"})
     fetch(clone)
-    change = clone.change(sha)
+    change = change_of(clone, sha)
     assert (change.files, change.additions, change.deletions) == (3, 4, 4)
     assert change.excerpt == (
         "diff --git a/f b/f\n@@ -1,2 +0,0 @@\n-1\n-2\n@@ -0,0 +1 @@\n+elsewhere\n\\ No newline at end of file\n"
@@ -277,7 +288,7 @@ def test_counts_equal_those_of_git_log(remote, clone):
     for sha in shas:
         lines = remote.git("log", "-1", "--numstat", "--format=", sha).splitlines()
         numbers = [line.split("\t") for line in lines]
-        change = clone.change(sha)
+        change = change_of(clone, sha)
         assert (change.files, change.additions, change.deletions) == (
             len(numbers),
             sum(int(row[0]) for row in numbers),
@@ -289,19 +300,20 @@ def test_counts_equal_those_of_git_log(remote, clone):
 def test_several_processes_count_many_commits_in_their_order(remote, clone, monkeypatch, per_process, processes):
     shas = [remote.commit(f"fix {n}", {f"f{n}.py": "x\n" * n}) for n in range(1, 8)]
     fetch(clone)
+    clone.fetch_files(shas)
     commands = []
-    run = Clone._run
-    monkeypatch.setattr(Clone, "_run", lambda *args, **stdin: commands.append(args[1]) or run(*args, **stdin))
+    run = Clone._output
+    monkeypatch.setattr(Clone, "_output", lambda *args, **stdin: commands.append(args[1]) or run(*args, **stdin))
     monkeypatch.setattr(git, "_COMMITS_PER_PROCESS", per_process)
     monkeypatch.setattr(git.os, "cpu_count", lambda: 3)
     counts = clone.numstat({own: [parent] for parent, own in pairwise(shas)} | {shas[0]: []})
     assert list(counts) == [*shas[1:], shas[0]]
-    assert [files[0][0] for files in counts.values()] == [2, 3, 4, 5, 6, 7, 1]
+    assert [each.additions for each in counts.values()] == [2, 3, 4, 5, 6, 7, 1]
     assert commands == ["diff-tree"] * processes
 
 
 def test_an_error_quotes_git(tmp_path, clone):
-    with pytest.raises(GitError, match="git --git-dir=.*"):
+    with pytest.raises(GitError, match="git cat-file: fatal: not a git repository: .*none.git"):
         list(Clone(tmp_path / "none.git", "x").commits("HEAD"))
 
 

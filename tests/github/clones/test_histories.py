@@ -8,14 +8,16 @@ import subprocess
 import threading
 import time
 from collections import Counter
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 
 from dlbug_assets.clock import Clock
 from dlbug_assets.errors import DlbugError
-from dlbug_assets.github.clones import git, histories
-from dlbug_assets.github.clones.git import Clone, GitError, count_and_size
+from dlbug_assets.github.clones import git, git_process, histories
+from dlbug_assets.github.clones.git import Clone, count_and_size
+from dlbug_assets.github.clones.git_process import GitError
 from dlbug_assets.github.clones.histories import CloneHistories
 from dlbug_assets.github.clones.workers import in_threads
 from dlbug_assets.github.commits import Repository
@@ -73,10 +75,12 @@ def git_commands(monkeypatch):
 
     class Recorded(subprocess.Popen):
         def __init__(self, arguments, **options):
-            commands.append(next(word for word in arguments[1:] if word[0] != "-" and "=" not in word))
+            program = next(place for place, word in enumerate(arguments) if Path(word).name == "git")
+            words = arguments[program + 1 :]
+            commands.append(next(word for word in words if word[0] != "-" and "=" not in word))
             super().__init__(arguments, **options)
 
-    monkeypatch.setattr(git.subprocess, "Popen", Recorded)
+    monkeypatch.setattr(git_process.subprocess, "Popen", Recorded)
     return commands
 
 
@@ -143,12 +147,15 @@ def test_refreshing_200_unchanged_repositories_starts_git_200_times(tmp_path, mo
     followed = [Repository(str(tmp_path / str(number)), f"jane/{number}") for number in range(count)]
     notes = histories.collect(followed)
     assert (notes["repositories"], notes["commits"]) == (count, count)
-    assert log.read_text().count(" fetch --quiet ") == count
+    assert log.read_text().count(" --filter=tree:0 ") == count
     log.unlink()
     assert histories.collect(followed)["note"] == "nothing new"
     started = log.read_text().splitlines()
-    assert len(started) == count
-    assert all(" ls-remote --symref -- file:///" in line for line in started)
+    asked = [line for line in started if " ls-remote --symref " in line]
+    assert len(asked) == count
+    # The remote's side.
+    assert sum(line.endswith(f"upload-pack {tmp_path}/{line.rpartition('/')[2]}") for line in started) == count
+    assert len(started) == 2 * count
 
 
 def test_the_size_of_the_clones_is_in_the_notes(collect, tmp_path):
@@ -371,7 +378,13 @@ def test_a_remote_that_hangs_does_not_stop_the_others(collect, silent, monkeypat
     monkeypatch.setattr(git, "_LS_REMOTE_SECONDS", 1)
     outcome = collect(Repository(silent, "silent"))
     assert outcome.messages == ["silent cannot be read now: git ls-remote took longer than 1 seconds and was ended"]
-    assert outcome.states[silent] == {"state": None, "branch": None, "head": None, "rewritten": []}
+    assert outcome.states[silent] == {
+        "state": "unread",
+        "branch": None,
+        "head": None,
+        "rewritten": [],
+        "unread": "git ls-remote took longer than 1 seconds and was ended",
+    }
     assert outcome.titles == [f"fix {name}" for name in NAMES]
     assert outcome.notes["commits"] == len(NAMES)
 
@@ -383,15 +396,20 @@ def test_an_ls_remote_that_times_out_leaves_no_process(tmp_path, silent, monkeyp
     assert no_process_uses(silent)
 
 
-def test_nothing_is_fetched_to_a_nearly_full_disk_and_previous_states_stay(collect, repositories, monkeypatch):
+def test_nothing_is_fetched_to_a_nearly_full_disk_and_previous_states_stay(
+    collect, repositories, monkeypatch, tmp_path
+):
     before = collect()
     repositories[NAMES[0]].commit("fix again")
     monkeypatch.setattr(git, "_FREE_BYTES", 1 << 60)
     after = collect()
-    (message,) = after.messages
-    assert message.startswith(f"{NAMES[0]} cannot be read now: only ")
-    assert message.endswith(": free 1 GiB")
-    assert (after.states, after.titles) == (before.states, before.titles)
+    reason = f"less than {1 << 40} MiB are free at {tmp_path / 'home' / 'clones'}: free some space"
+    assert after.messages == [f"{NAMES[0]} cannot be read now: {reason}"]
+    first = str(repositories[NAMES[0]].path)
+    assert after.states == before.states | {first: before.states[first] | {"unread": reason}}
+    assert after.titles == before.titles
+    again = collect()
+    assert (again.notes["note"], again.states, again.titles) == ("nothing new", after.states, before.titles)
     monkeypatch.undo()
     assert "fix again" in collect().titles
 

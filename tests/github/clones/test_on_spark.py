@@ -47,17 +47,21 @@ def test_spark_collects_the_same_as_threads_and_either_continues_the_others_clon
     for name in ("one", "two"):
         for number in range(4):
             remotes[name].commit(f"fix {name} {number}", {f"{number}.py": f"{name}\n" * number})
-    followed = [Repository(str(tmp_path / name), f"jane/{name}") for name in ("one", "gone", "none", "two")]
+    followed = [Repository(str(tmp_path / name), f"jane/{name}") for name in ("one", "nowhere", "none", "two")]
     first = collect("here", followed, None)
     assert collect("there", followed, "local[2]") == first
     states = {Path(address).name: state["state"] for address, state in first[2].items()}
-    assert states == {"one": "ok", "gone": "gone", "none": "empty", "two": "ok"}
+    assert states == {"one": "ok", "nowhere": "unread", "none": "empty", "two": "ok"}
 
     remotes["one"].commit("fix one more")
     remotes["two"].git("reset", "-q", "--hard", "HEAD~1")
     remotes["two"].commit("fix two otherwise")
     second = collect("here", followed, "local[2]")
-    assert second[1] == ["jane/two: its branch was rewritten; the earlier commits are kept"]
+    assert second[1] == [
+        "jane/nowhere cannot be read now: there is no repository at its address: correct the address or path in the "
+        "study",
+        "jane/two: its branch was rewritten; the earlier commits are kept",
+    ]
     assert collect("there", followed, None) == second
     assert collect("here", followed, "local[2]")[0] == {"kind": "clone", "repositories": 4, "note": "nothing new"}
     assert not list((tmp_path / "here" / "clones").glob(".*"))
