@@ -64,11 +64,13 @@ WITH_DAGSTER = (
     "cli/instance",
     "cli/runs",
     "cli/staleness",
+    "cli/ui/server",
     *(f"{stage}/assets" for stage in STAGES),
 )
 
-#: Dagster offers no public base class for the event log that dagster.yaml may name; ours halves the time of a run.
-WITH_PRIVATE_PARTS = "dlbug_assets.automation.event_log"
+#: Dagster offers no public base class for the event log that dagster.yaml may name; ours halves the time of a run. It
+#: offers no public way to put anything in front of its web server either.
+WITH_PRIVATE_PARTS = ("dlbug_assets.automation.event_log", "dlbug_assets.cli.ui.server")
 
 
 def module_name(path: Path) -> str:
@@ -173,7 +175,7 @@ def test_no_private_part_of_dagster_is_used():
     private = {
         name
         for module in MODULES
-        if module != WITH_PRIVATE_PARTS
+        if module not in WITH_PRIVATE_PARTS
         for name in imports(module)
         if name.startswith(("dagster._", "dagster_shared._"))
     }

@@ -15,7 +15,7 @@ from dotenv import load_dotenv
 from dlbug_assets.clock import Clock
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.labeling.sheets.formats import FORMATS, XLSX
-from dlbug_assets.layout import ENV_FILE, WORKSPACE, Home
+from dlbug_assets.layout import ENV_FILE, Home
 from dlbug_assets.protocol.study import Study, load_study, shipped_studies
 
 _FORMATS = ("table", "csv", "json", "parquet")
@@ -140,10 +140,25 @@ def _version_of(path: Path) -> int | None:
 
 @cli.command()
 @_study_option
-@click.option("--port", default=3000, show_default=True, help="Port on 127.0.0.1.")
-def ui(study_name: str, port: int) -> None:
+@click.option("--port", default=3000, show_default=True, help="Port to listen on.")
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    help="Address to listen on; beyond this machine, a token is required.",
+)
+@click.option(
+    "--allow-host",
+    "names",
+    multiple=True,
+    metavar="NAME",
+    help="A name under which browsers reach it, as behind a proxy; can be repeated.",
+)
+@click.option("--read-only", is_flag=True, help="Start no runs, change nothing, and run no daemon.")
+def ui(study_name: str, *, port: int, host: str, names: tuple[str, ...], read_only: bool) -> None:
     """Open Dagster's UI and daemon for a study."""
     from dlbug_assets.cli.instance import prepared_instance  # noqa: PLC0415
+    from dlbug_assets.cli.ui.server import Address, new_token, serve  # noqa: PLC0415
 
     study = load_study(study_name)
     home = _home(study)
@@ -151,10 +166,11 @@ def ui(study_name: str, port: int) -> None:
         os.environ["DAGSTER_HOME"] = str(home.dagster_home)
     os.environ["DLBUG_HOME"] = str(home.root)
     os.environ["DLBUG_STUDY"] = study_name if study_name in shipped_studies() else str(Path(study_name).resolve())
-    click.echo(f"Study {study.name} at http://127.0.0.1:{port} (Ctrl+C stops it)", err=True)
-    arguments = ["dev", "-w", str(WORKSPACE), "-h", "127.0.0.1", "-p", str(port)]
-    # Replaces this process, so that Ctrl+C reaches Dagster itself.
-    os.execv(sys.executable, [sys.executable, "-m", "dagster", *arguments])  # noqa: S606
+    address = Address(host, port, names)
+    token = new_token(address, os.environ.get("DLBUG_UI_TOKEN"))
+    where = f"http://{host}:{port}/" + (f"?token={token}" if token else "")
+    click.echo(f"Study {study.name} at {where} (Ctrl+C stops it)", err=True)
+    serve(address, token, read_only=read_only)
 
 
 @cli.command()

@@ -1,7 +1,14 @@
 """The web UI that `dlbug ui` starts, in a real browser."""
 
+import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from urllib.error import HTTPError
+from urllib.parse import quote
+from urllib.request import HTTPCookieProcessor, Request, build_opener
 
 import pytest
 
@@ -78,6 +85,84 @@ def test_a_browser_shows_a_tables_columns_rows_checks_and_chart(ui, page, screen
     page.get_by_text("[Show Markdown]").first.click()
     page.locator("img[src^='data:image']").first.wait_for()
     page.screenshot(path=screenshots / "kappa.png", animations="disabled")
+
+
+#: What a page of another origin can try: each attack is a promise of what the browser let it see.
+FOREIGN_PAGE = """<!doctype html><title>kittens</title><iframe name="sink"></iframe>
+<form id="report" method="post" target="sink" action="{ui}/report_asset_materialization/analysis/label_counts"></form>
+<form id="graphql" method="post" target="sink" enctype="text/plain" action="{ui}/graphql?query={query}"></form>
+<script>
+const body = JSON.stringify({{query: decodeURIComponent("{query}")}});
+const seen = promise => promise.then(reply => `${{reply.type}} ${{reply.status}}`, () => "failed");
+const loaded = source => new Promise(end => {{
+  const image = new Image();
+  image.onload = () => end("loaded"); image.onerror = () => end("failed"); image.src = source;
+}});
+const opened = new Promise(end => {{
+  const socket = new WebSocket("{ui}/graphql".replace("http", "ws"), "graphql-ws");
+  socket.onopen = () => end("opened"); socket.onerror = () => end("failed");
+}});
+report.submit(); setTimeout(() => graphql.submit(), 500);
+navigator.sendBeacon("{ui}/graphql?query={query}", body);
+window.attacks = Promise.all([
+  loaded("{ui}/graphql?query={query}"), opened,
+  seen(fetch("{ui}/graphql", {{method: "POST", body, headers: {{"Content-Type": "application/json"}}}})),
+  seen(fetch("{ui}/graphql", {{method: "POST", body, mode: "no-cors"}})),
+  seen(fetch("{ui}/graphql?query={query}", {{mode: "no-cors"}})),
+  new Promise(end => setTimeout(() => end("waited"), 1500)),
+]);
+</script>"""
+WIPE = 'mutation{wipeAssets(assetPartitionRanges:[{assetKey:{path:["analysis","findings"]}}]){__typename}}'
+
+
+def test_a_page_of_another_origin_can_neither_read_nor_change_anything(ui, page):
+    kept = """{ runsOrError(limit: 1) { ... on Runs { results { runId } } }
+        a: assetOrError(assetKey: {path: ["analysis", "findings"]}) { ... on Asset { assetMaterializations { runId } } }
+        b: assetOrError(assetKey: {path: ["analysis", "label_counts"]}) {
+            ... on Asset { assetMaterializations { runId } } } }"""
+    before = graphql(ui, kept)
+    assert before["a"]["assetMaterializations"]
+    content = FOREIGN_PAGE.format(ui=ui, query=quote(WIPE, safe="")).encode()
+    with serving_page(content) as foreign:
+        page.goto(foreign)
+        attacks = page.evaluate("window.attacks")
+    assert attacks == ["failed", "failed", "failed", "opaque 0", "opaque 0", "waited"]
+    assert graphql(ui, kept) == before
+
+
+def test_a_read_only_ui_with_a_token_shows_everything_to_those_who_have_it_and_changes_nothing(sample):
+    with serving(sample.home.root, arguments=("--read-only",), DLBUG_UI_TOKEN="s3cret") as ui:  # noqa: S106
+        with pytest.raises(HTTPError, match="401"):
+            graphql(ui, "{ version }")
+        opener = build_opener(HTTPCookieProcessor())
+        assert opener.open(f"{ui}/asset-groups?token=s3cret", timeout=60).url == f"{ui}/asset-groups"
+        body = json.dumps({"query": WIPE}).encode()
+        request = Request(f"{ui}/graphql", body, {"Content-Type": "application/json"})  # noqa: S310 - loopback
+        assert json.load(opener.open(request, timeout=60))["data"]["wipeAssets"]["__typename"] == "UnauthorizedError"
+
+
+@contextmanager
+def serving_page(content: bytes) -> Iterator[str]:
+    """Serve one HTML page on another port of loopback, and yield its address."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html")
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/"
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 @pytest.mark.timeout(900)

@@ -10,7 +10,8 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -44,9 +45,14 @@ def graphql(address: str, query: str, variables: Mapping[str, Any] | None = None
 
 @contextlib.contextmanager
 def serving(
-    root: Path | None, study: str = "sample", cwd: Path | None = None, program: Path = DLBUG, **more: str
+    root: Path | None,
+    study: str = "sample",
+    cwd: Path | None = None,
+    program: Path = DLBUG,
+    arguments: Sequence[str] = (),
+    **more: str,
 ) -> Iterator[str]:
-    """Run `dlbug ui` for a study while the context is open, and yield its address.
+    """Run `dlbug ui` for a study, with ``arguments``, while the context is open, and yield its address.
 
     The other parameters are those of :func:`support.commands.command`.
     """
@@ -54,7 +60,7 @@ def serving(
     address = f"http://127.0.0.1:{port}"
     with tempfile.TemporaryFile("w+") as log:
         server = subprocess.Popen(
-            [program, "ui", "--study", study, "--port", str(port)],
+            [program, "ui", "--study", study, "--port", str(port), *arguments],
             env=environment(root, **more),
             cwd=cwd,
             stdin=subprocess.DEVNULL,
@@ -77,6 +83,8 @@ def serving(
 def _answers(address: str) -> bool:
     try:
         return bool(graphql(address, "{ version }"))
+    except urllib.error.HTTPError as error:
+        return error.code == HTTPStatus.UNAUTHORIZED  # it needs a token
     except (urllib.error.URLError, ConnectionError):
         return False
 
