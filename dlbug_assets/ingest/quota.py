@@ -6,7 +6,7 @@ the root of its API and whether a credential is used; the credential itself is n
 
 This machine's clock may be wrong, and corrected later. A hold is therefore stored as a duration, at most LONGEST_HOLD,
 from the time at which it started. A start in the future was read from a clock that was ahead: the duration then counts
-from the present, once. A quota that was seen in the future is unknown.
+from the present, once. A quota that was seen in the future is forgotten.
 """
 
 import logging
@@ -148,9 +148,19 @@ class Ledger:
             holds = _holds(connection, service, now)
         left, most, at = seen or (None, None, now.isoformat())
         seen_at = datetime.fromisoformat(at)
+        if seen_at > now:
+            self._forget_quota(service, now)
         if left is None or not day_ago < seen_at <= now:
             left = most = seen_at = None
         return QuotaStatus(service, total, recent, left, most, seen_at, holds)
+
+    def _forget_quota(self, service: str, now: datetime) -> None:
+        """Remove the quotas that were seen in the future, which would count again when that time has come."""
+        with self._connection() as connection:
+            connection.execute(
+                "update requests set quota_left = null, quota_max = null where service = ? and answered_at > ?",
+                [service, now.isoformat()],
+            )
 
     def services(self) -> list[str]:
         """Return every service to which a request was ever sent."""

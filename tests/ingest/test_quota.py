@@ -114,6 +114,10 @@ def test_a_quota_seen_by_a_clock_that_was_wrong_is_unknown(ledger, clock, wrong)
     clock.at = NOON
     status = ledger.quota_status(SERVICE)
     assert (status.quota_left, status.quota_max, status.seen_at) == (None, None, None)
+    # Nor does it count when its time has come.
+    clock.at = NOON + wrong + timedelta(seconds=1)
+    assert wrong < timedelta() or ledger.quota_status(SERVICE).quota_left is None
+    clock.at = NOON
     ledger.record_response(ledger.record_request(SERVICE, "questions"), "ok", 299, 300)
     assert ledger.quota_status(SERVICE).quota_left == 299
 

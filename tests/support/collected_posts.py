@@ -51,7 +51,8 @@ class CollectedPosts(CollectedCorpus[StackExchange]):
         tables = self.tables("raw_posts", "raw_answers")
         rows = tables["raw_posts"].filter(pl.col("in_scope"))
         answers = dict(tables["raw_answers"].group_by("post_id").agg(pl.col("answer_id").sort()).iter_rows())
-        for library, query in queries(self.study).items():
+        for library, asked in queries(self.study).items():
+            query = asked.including(self.api.synonyms[tag] for tag in asked.tags if tag in self.api.synonyms)
             expected = {
                 post_id: (item.score, item.title, item.last_activity_date, sorted(a.answer_id for a in item.answers))
                 for post_id, item in self.api.truth.items()
