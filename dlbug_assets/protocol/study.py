@@ -19,6 +19,7 @@ from dlbug_assets.layout import SCHEMAS, STUDIES
 from dlbug_assets.protocol.addresses import as_list, is_address, is_text, repository_name, without_account
 from dlbug_assets.protocol.cron import next_due
 
+_STACK_OVERFLOW = "stackoverflow.com"
 # In DuckDB `labeling.items` could mean a table of the *database* labeling: a study's file becomes such a database.
 _RESERVED_NAMES = {*SCHEMAS, "main", "temp", "system", "information_schema", "pg_catalog"}
 
@@ -155,14 +156,23 @@ class Library(_Section, frozen=True):
 class Sources(_Section, frozen=True):
     """[sources]: where posts, commits and labels come from, and what some sources need.
 
-    The synthetic corpus has ``sample_size`` times the size of the paper's.
+    ``site`` is the host that a dump is from, for links. The synthetic corpus has ``sample_size`` times the size of the
+    paper's.
     """
 
     posts: Literal["sample", "api", "dump", "artifact"]
     commits: Literal["sample", "api", "clone", "artifact"]
     labels: Literal["sample", "files", "artifact"]
     dump_path: Path | str | None = None  # str for an address, such as s3a://bucket/Posts.xml
+    site: str = _STACK_OVERFLOW
     sample_size: Whole = Field(default=1, ge=1, le=10_000)
+
+    @field_validator("site")
+    @classmethod
+    def _is_a_host(cls, site: str) -> str:
+        if not re.fullmatch(r"([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,}", site):
+            raise ValueError(f"{site!r} is not a host name such as 'stackoverflow.com' or 'ai.stackexchange.com'")
+        return site
 
     @field_validator("dump_path", mode="after")
     @classmethod
@@ -172,9 +182,11 @@ class Sources(_Section, frozen=True):
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         if self.posts == "dump" and self.dump_path is None:
-            raise ValueError("posts = 'dump' needs dump_path, the Posts.xml or .7z to read")
+            raise ValueError("posts = 'dump' needs dump_path, the Posts.xml or archive to read")
         if self.posts != "dump" and self.dump_path is not None:
             raise ValueError(f"dump_path is for posts = 'dump', not {self.posts!r}: leave it out, or set posts")
+        if self.posts != "dump" and self.site != _STACK_OVERFLOW:
+            raise ValueError(f"site is for posts = 'dump', not {self.posts!r}: leave it out, or set posts")
         if self.sample_size != 1 and "sample" not in (self.posts, self.commits):
             raise ValueError("sample_size is the size of the synthetic corpus: it needs posts or commits = 'sample'")
         if self.labels != "files" and not (self.posts == self.commits == self.labels):

@@ -70,7 +70,7 @@ def test_the_documented_study_has_every_key_and_states_the_defaults():
         tables = documented[section] if section == "libraries" else [documented[section]]
         assert {key for table in tables for key in table} == set(type(part).model_fields), section
     defaults = set(re.findall(r"^(\w+) = .*; default(?:$|,)", text, re.M))
-    assert len(defaults) == 10
+    assert len(defaults) == 11
     for part in sections.values():
         for key in defaults & set(type(part).model_fields):
             assert getattr(part, key) == type(part).model_fields[key].default, key
