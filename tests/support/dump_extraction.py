@@ -74,11 +74,11 @@ class InProcessHelper(parallel_rows._Helper):
     """A helper without a process of its own, so that thousands of them take no time."""
 
     def __init__(self, path: Path, parts: Iterable[tuple[int, int]], tags: Collection[str]) -> None:
-        self._findings, self._summaries = tempfile.TemporaryFile(), io.BytesIO()  # noqa: SIM115 - __exit__ closes it
-        self._begin = self._end = 0
+        self._indexes, self._summaries = tempfile.TemporaryFile(), io.BytesIO()  # noqa: SIM115 - __exit__ closes it
+        self._end = 0
         self._process = mock.Mock()
         with suppress(DlbugError):
-            parallel_rows.scan(path, parts, tags, self._findings, self._summaries)
+            parallel_rows.scan(path, parts, tags, self._indexes, self._summaries)
         self._summaries.seek(0)
 
 

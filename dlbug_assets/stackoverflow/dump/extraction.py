@@ -11,12 +11,14 @@ import io
 import logging
 import os
 import re
-from collections.abc import Callable, Collection, Container, Iterable, Mapping, Sequence
+import sys
+from collections.abc import Callable, Collection, Container, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from xml.parsers.expat import ExpatError, ParserCreate
 
@@ -25,7 +27,7 @@ import polars as pl
 from dlbug_assets.clock import parse_timestamp
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.stackoverflow.dump.parallel_rows import SharedRows
-from dlbug_assets.stackoverflow.dump.rows import ReportProblem, Row, Rows
+from dlbug_assets.stackoverflow.dump.rows import LEFT_OUT, ReportProblem, Row, Rows, wanted_keys
 from dlbug_assets.warehouse.rows import table_schema
 
 logger = logging.getLogger(__name__)
@@ -33,12 +35,14 @@ logger = logging.getLogger(__name__)
 _BATCH_ROWS = 2_500
 _BATCH_BYTES = 16 << 20
 _EXCERPT = 200
-#: Answers before their question are kept in memory until it is read, up to this number of bytes.
-_EARLY_ANSWER_BYTES = 32 << 20
 _TAGS = re.compile(r"(<[^<>|]+>)+|\|([^<>|]+\|)+")
 _NUMBER = re.compile(r"-?[0-9]{1,18}")
 _TIMESTAMP = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?")
-_LEFT_OUT = "; the row is left out"
+_REPEATED = "is that of an earlier row"
+#: References to characters that XML forbids, such as &#0; and &#xB;, and the bytes of such characters.
+_REFERENCE = re.compile(rb"&#(?:x([0-9a-fA-F]+)|([0-9]+));")
+_FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_REPLACED = "has characters that XML forbids; they are replaced by U+FFFD"
 
 
 def _with_owner_id(schema: pl.Schema) -> pl.Schema:
@@ -48,7 +52,7 @@ def _with_owner_id(schema: pl.Schema) -> pl.Schema:
 
 #: Columns of the files: owners are account numbers, e-mail addresses are still in the texts, times are in UTC.
 DUMP_QUESTIONS = _with_owner_id(
-    table_schema("stackoverflow.raw_posts", without=("library", "link", "retrieved_at", "in_scope", "deleted_at"))
+    table_schema("stackoverflow.raw_posts", without=("library", "link", "retrieved_at", "deleted_at"))
 )
 DUMP_ANSWERS = _with_owner_id(table_schema("stackoverflow.raw_answers", without=("retrieved_at",)))
 #: ``position`` is the number of a row in the file from 1; ``field`` is an attribute, NULL for the row as a whole.
@@ -67,23 +71,28 @@ class Scope:
         return question["score"] >= self.min_score and self.first <= question["created_at"].date() <= self.last
 
 
-#: Open the rows of a dump, from its path, the tags, the questions selected so far, and what to do with problems.
-OpenRows = Callable[[Path, Collection[str], Container[int], ReportProblem], Rows]
+#: Open the rows of a dump, from its path, the tags, the wanted keys (see Rows), and what to do with problems.
+OpenRows = Callable[[Path, Collection[str], dict[int, int], ReportProblem], Rows]
 
 
 @dataclass(frozen=True)
 class DumpReading:
     """The result of reading a dump.
 
-    Numbers of rows in the file, of planted posts among them, and of irregularities (each counted once); questions and
-    answers per library; the notation of tags (or "none seen"); whether the file is complete.
+    Numbers of rows in the file, of planted posts among them, of irregularities (each counted once), and of rows that
+    are not in the result because they cannot be read; questions and answers per library; its tags that some question
+    has; its known questions of which the file has no row; the notation of tags (or "none seen"); whether the file is
+    complete.
     """
 
     rows: int
     planted: int
     irregular: int
+    left_out: int
     questions: dict[str, int]
     answers: dict[str, int]
+    tags_found: dict[str, list[str]]
+    absent: dict[str, list[int]]
     notation: str
     complete: bool
 
@@ -96,26 +105,31 @@ def extract(
     min_score: int,
     created_from: date | None,
     created_until: date | None,
+    known: Mapping[str, Collection[int]] = MappingProxyType({}),
     open_rows: OpenRows = SharedRows,
 ) -> DumpReading:
     """Extract each library's questions and all their answers from a dump.
 
-    ``path`` is a Posts.xml, or a .7z that contains one. It is streamed once, and a second time if its Ids don't ascend
-    or too many answers precede their questions. ``libraries`` maps a name to tags, ``folders`` the same name to an
-    empty folder. This function writes questions-00001.parquet and so on there, with the columns of
-    :data:`DUMP_QUESTIONS`, as well as answers (:data:`DUMP_ANSWERS`) and irregularities (:data:`ROW_PROBLEMS`), at
-    least one file of each. It selects questions with one of the tags and at least ``min_score``, created on a UTC day
-    from ``created_from`` to ``created_until``, both included. They keep the order of the file, except for answers that
-    precede their questions: these are last. Memory holds two batches of each kind, one of which is being written, and
-    some 300 bytes per question or answer.
+    ``path`` is a Posts.xml, or a .7z, .zip or .gz that contains one. It is read once, whatever the order of its rows;
+    an archive is unpacked a second time if too many answers precede their questions. ``libraries`` maps a name to tags,
+    ``folders`` the same name to an empty folder. This function writes questions-00001.parquet and so on there, with the
+    columns of :data:`DUMP_QUESTIONS`, as well as answers (:data:`DUMP_ANSWERS`) and irregularities
+    (:data:`ROW_PROBLEMS`), at least one file of each. It selects questions with one of the tags and at least
+    ``min_score``, created on a UTC day from ``created_from`` to ``created_until``, both included, and those that are
+    ``known`` from earlier dumps, which are in scope only if they meet these criteria. Rows keep the order of the file,
+    except for answers that precede their questions: these are last. Memory holds two batches of each kind, one of which
+    is being written, and some 300 bytes per question or answer; an index of the rows is in a temporary file.
 
     A question without a readable Id, Score or CreationDate is left out, and so is a second post with the same Id; any
-    other field that cannot be read is NULL. All of this is recorded among the irregularities, for every library if the
-    library is unknown. Raises :class:`DlbugError` for a file that is not a dump or cannot be read to its end, and for a
-    folder that cannot be written; the files are then unusable.
+    other field that cannot be read is NULL, and a character that XML forbids is U+FFFD. All of this is recorded among
+    the irregularities, for every library if the library is unknown. Raises :class:`DlbugError` for a file that is not a
+    dump or cannot be read to its end, and for a folder that cannot be written; the files are then unusable.
     """
     with ThreadPoolExecutor(thread_name_prefix="dump") as writers:
-        selections = {name: _Library(frozenset(tags), folders[name], writers) for name, tags in libraries.items()}
+        selections = {
+            name: _Library(frozenset(tags), frozenset(known.get(name, ())), folders[name], writers)
+            for name, tags in libraries.items()
+        }
         extraction = _Extraction(path, list(selections.values()), open_rows)
         rows = extraction.read(Scope(min_score, created_from or date.min, created_until or date.max))
         outputs = [output for own in selections.values() for output in (own.questions, own.answers, own.irregularities)]
@@ -127,8 +141,11 @@ def extract(
         rows=rows.count,
         planted=rows.planted,
         irregular=extraction.irregular,
+        left_out=extraction.left_out,
         questions={name: library.questions.count for name, library in selections.items()},
         answers={name: library.answers.count for name, library in selections.items()},
+        tags_found={name: sorted(library.tags_found) for name, library in selections.items()},
+        absent={name: sorted(library.known - library.present) for name, library in selections.items()},
         notation=" and ".join(sorted(rows.notations)) or "none seen",
         complete=rows.is_complete,
     )
@@ -186,10 +203,12 @@ def _write_parquet(path: Path, rows: list[dict[str, Any]], schema: pl.Schema) ->
 
 
 class _Library:
-    """The posts of one library: its tags, what was selected, and the writers of its files."""
+    """The posts of one library: its tags, its known questions, what was found, and the writers of its files."""
 
-    def __init__(self, tags: frozenset[str], folder: Path, writers: Executor) -> None:
-        self.tags = tags
+    def __init__(self, tags: frozenset[str], known: frozenset[int], folder: Path, writers: Executor) -> None:
+        self.tags, self.known = tags, known
+        self.tags_found: set[str] = set()
+        self.present: set[int] = set()  # known questions of which there is a row, even if it cannot be used
         self.accepted_answers: dict[int, int | None] = {}  # by selected question
         self.questions = _BatchWriter(folder, "questions", DUMP_QUESTIONS, writers)
         self.answers = _BatchWriter(folder, "answers", DUMP_ANSWERS, writers)
@@ -250,7 +269,11 @@ _QUESTION = _PostType(
         "accepted_answer_id": ("AcceptedAnswerId", _parse_number),
         **_SHARED,
     },
-    lambda question, library: question["tags"] is None or not library.tags.isdisjoint(question["tags"]),
+    lambda question, library: (
+        question["tags"] is None
+        or not library.tags.isdisjoint(question["tags"])
+        or question["post_id"] in library.known
+    ),
     ("post_id", "type", "tags", "score", "created_at"),
 )
 _ANSWER = _PostType(
@@ -270,41 +293,75 @@ def _attributes(row: bytes) -> dict[str, str]:
     return found[0]
 
 
-def _parse(row: Row, post_type: _PostType) -> tuple[dict[str, Any], list[tuple[str, str, str | None]]]:
-    """Return a row as a post, and its problems as attribute, reason and content."""
-    attributes = _attributes(row.content)
-    post: dict[str, Any] = dict.fromkeys(post_type.columns)
-    problems: list[tuple[str, str, str | None]] = []
+def _without_forbidden(content: bytes) -> bytes:
+    """Return a row or value with U+FFFD for each character that XML forbids, and for bytes that aren't UTF-8."""
+
+    def replace(reference: re.Match[bytes]) -> bytes:
+        hexadecimal, decimal = reference.groups()
+        number = int(hexadecimal, 16) if hexadecimal else int(decimal)
+        is_allowed = number <= sys.maxunicode and not _FORBIDDEN.match(chr(number))
+        return reference.group() if is_allowed else "\ufffd".encode()
+
+    return _FORBIDDEN.sub("\ufffd", _REFERENCE.sub(replace, content).decode(errors="replace")).encode()
+
+
+@dataclass
+class _Parsed:
+    """A row as a post, and its problems as attribute, reason and content."""
+
+    post: dict[str, Any]
+    problems: list[tuple[str, str, str | bytes | None]] = field(default_factory=list)
+
+
+def _parse(row: Row, post_type: _PostType) -> _Parsed:
+    """Parse a row as a post of this type; raises :class:`ExpatError` if it is not well-formed."""
+    parsed = _Parsed(dict.fromkeys(post_type.columns))
+    try:
+        attributes = _attributes(row.content)
+    except ExpatError:
+        attributes = _attributes(_without_forbidden(row.content))
+        values = {name: row.raw_value(name.encode()) or b"" for name in attributes}
+        parsed.problems += [
+            (name, _REPLACED, value) for name, value in values.items() if _without_forbidden(value) != value
+        ]
     for column, (attribute, parse) in post_type.columns.items():
         value = attributes.get(attribute)
         try:
             if value is not None:
-                post[column] = parse(value)
+                parsed.post[column] = parse(value)
             elif attribute in _ALWAYS_PRESENT:
-                problems.append((attribute, "is missing", None))
+                parsed.problems.append((attribute, "is missing", None))
         except ValueError:
-            problems.append((attribute, "cannot be read", value))
-    return post, problems
+            parsed.problems.append((attribute, "cannot be read", value))
+    return parsed
 
 
-def question_id(row: Row, tags: Collection[str], scope: Scope) -> int | None:
-    """Return the Id of a row if it is a usable question with one of the tags and in scope, otherwise None."""
+def question_id(row: Row, tags: Collection[str], scope: Scope, known: Container[int]) -> int | None:
+    """Return the Id of a row if it is a usable question that is known or has one of the tags and is in scope."""
     try:
-        question, _ = _parse(row, _QUESTION)
+        question = _parse(row, _QUESTION).post
     except ExpatError:
         return None
     if any(question[column] is None for column in _QUESTION.required) or question["type"] != _QUESTION.type:
         return None
-    return question["post_id"] if not set(tags).isdisjoint(question["tags"]) and question in scope else None
+    is_in_scope = not set(tags).isdisjoint(question["tags"]) and question in scope
+    return question["post_id"] if is_in_scope or question["post_id"] in known else None
+
+
+def is_question(row: Row) -> bool:
+    """Return whether a row that may matter is a question, or could be one."""
+    kind = row.raw_value(b"PostTypeId")
+    return kind == b"1" or (kind != b"2" and bool(row.raw_value(b"Tags")))
 
 
 class _Extraction:
     """Adds the posts of a dump to the libraries that they belong to."""
 
     def __init__(self, path: Path, libraries: list[_Library], open_rows: OpenRows) -> None:
-        self.irregular = 0
+        self.irregular = self.left_out = 0
         self._path, self._libraries, self._open_rows = path, libraries, open_rows
-        self._positions: dict[int, int] = {}  # in the file, by selected question
+        self._wanted = wanted_keys(number for library in libraries for number in library.known)
+        self._last_left_out = 0
         self._question_ids: set[int] = set()  # of all usable questions so far
         self._answer_ids: set[int] = set()
 
@@ -315,39 +372,32 @@ class _Extraction:
             self._report(self._libraries, row, None, reason, content)
 
         tags = {tag for library in self._libraries for tag in library.tags}
-        rows = self._open_rows(self._path, tags, self._positions, report)
-        early_answers: list[Row] = []
-        bytes_left = _EARLY_ANSWER_BYTES
+        rows = self._open_rows(self._path, tags, self._wanted, report)
         with closing(iter(rows)) as found:
             for row in found:
-                kind, parent = row.raw_value(b"PostTypeId"), row.number(b"ParentId")
-                if kind != b"2" and row.raw_value(b"Tags"):
+                if is_question(row):
                     self._add_question(row, scope)
-                if parent in self._positions:
+                elif row.number(b"ParentId") in self._wanted:
                     self._add_answer(row)
-                elif parent is not None:
-                    bytes_left -= len(row.content)
-                    if bytes_left >= 0:
-                        early_answers.append(row)
-                elif kind == b"2":
+                elif row.raw_value(b"PostTypeId") == b"2":
                     value = row.raw_value(b"ParentId")
                     reason = "is missing" if value is None else "cannot be read"
-                    self._report(self._libraries, row, "ParentId", reason + _LEFT_OUT, value)
-        if rows.is_ascending and bytes_left >= 0:
-            self._add_early_answers(early_answers)
-        else:
-            logger.info("%s: reading again for answers that precede their questions", self._path.name)
-            with closing(iter(rows.reread())) as found:
-                self._add_early_answers(found)
+                    self._report(self._libraries, row, "ParentId", reason + LEFT_OUT, value)
         return rows
 
     def _add_question(self, row: Row, scope: Scope) -> None:
         question, homes = self._post(row, _QUESTION, self._question_ids)
-        if homes and question in scope:
-            self._positions[question["post_id"]] = row.position
-            for library in homes:
-                library.accepted_answers[question["post_id"]] = question["accepted_answer_id"]
-                library.questions.add(question, len(row.content))
+        for library in homes:
+            number = question["post_id"]
+            found = library.tags.intersection(question["tags"])
+            library.tags_found |= found
+            is_known, is_in_scope = number in library.known, bool(found) and question in scope
+            if is_known:
+                library.present.add(number)
+            if is_known or is_in_scope:
+                self._wanted[number] = row.position
+                library.accepted_answers[number] = question["accepted_answer_id"]
+                library.questions.add({**question, "in_scope": is_in_scope}, len(row.content))
 
     def _add_answer(self, row: Row) -> None:
         answer, homes = self._post(row, _ANSWER, self._answer_ids)
@@ -355,29 +405,23 @@ class _Extraction:
             answer["is_accepted"] = answer["answer_id"] == library.accepted_answers[answer["post_id"]]
             library.answers.add(answer, len(row.content))
 
-    def _add_early_answers(self, rows: Iterable[Row]) -> None:
-        """Add the answers among these rows that precede their questions; the others have been added before."""
-        for row in rows:
-            parent = row.number(b"ParentId")
-            if parent is not None and row.position < self._positions.get(parent, 0):
-                self._add_answer(row)
-
     def _post(self, row: Row, post_type: _PostType, seen: set[int]) -> tuple[dict[str, Any], list[_Library]]:
         """Return a row as a post and its libraries; none if it is of another type, or unusable, which is recorded."""
         try:
-            post, problems = _parse(row, post_type)
+            parsed = _parse(row, post_type)
         except ExpatError as error:
-            self._report(self._libraries, row, None, f"cannot be parsed ({error}){_LEFT_OUT}", row.content)
+            self._report(self._libraries, row, None, f"cannot be parsed ({error}){LEFT_OUT}", row.content)
             return {}, []
+        post, problems = parsed.post, parsed.problems
         homes = [library for library in self._libraries if post_type.belongs_to(post, library)]
         if post["type"] not in (post_type.type, None) or not homes:
             return {}, []
         own_id = post[post_type.required[0]]
         is_usable = all(post[column] is not None for column in post_type.required)
         if is_usable and own_id in seen:
-            is_usable, problems = False, [("Id", "is that of an earlier row", str(own_id))]
+            is_usable, problems = False, [("Id", _REPEATED, str(own_id))]
         for attribute, reason, value in problems:
-            self._report(homes, row, attribute, reason if is_usable else reason + _LEFT_OUT, value)
+            self._report(homes, row, attribute, reason if is_usable else reason + LEFT_OUT, value)
         if not is_usable:
             return {}, []
         seen.add(own_id)
@@ -387,8 +431,14 @@ class _Extraction:
         self, libraries: list[_Library], row: Row, attribute: str | None, reason: str, content: str | bytes | None
     ) -> None:
         self.irregular += 1
+        if reason.endswith(LEFT_OUT) and reason != _REPEATED + LEFT_OUT:
+            self.left_out += row.position != self._last_left_out
+            self._last_left_out = row.position
         if isinstance(content, bytes):
             content = content[: 4 * _EXCERPT].decode(errors="replace")
-        problem = {"position": row.position, "post_id": row.number(b"Id"), "field": attribute, "reason": reason}
+        number = row.number(b"Id")
+        problem = {"position": row.position, "post_id": number, "field": attribute, "reason": reason}
         for library in libraries:
             library.irregularities.add({**problem, "content": content and content[:_EXCERPT]}, _EXCERPT)
+            if number in library.known:
+                library.present.add(number)

@@ -4,11 +4,12 @@ In scope: how the bytes of a Posts.xml are distributed, and how the executors' f
 Out of scope: the meaning of a row and the libraries that it belongs to; both are in extraction.py, with and without
 Spark.
 
-Spark splits the file at `<row `, as rows.py does, so that an executor gets whole rows and the block of the file that
+Spark splits the file at `<row`, as rows.py does, so that an executor gets whole rows and the block of the file that
 they are in. Executors test them with the same class Rows that reads a file. There are two passes. The first one finds
-rows that may be questions, rows without a readable parent, problems, and the number of rows in each block. The second
-one finds the answers to the questions in scope, whose Ids are sent to every executor. Both are sorted by their position
-in the file and read on this machine by extraction.extract, which alone decides on selection, repeated Ids and order.
+rows that may be questions, known questions, answers without a readable parent, problems, and the number of rows in each
+block. The second one finds the answers to the questions that are in scope or known, whose Ids are sent to every
+executor. Both are sorted by their position in the file and read on this machine by extraction.extract, which alone
+decides on selection and repeated Ids.
 The number of rows in earlier blocks gives each row its position. The number of bytes read is compared with the length
 of the file, so that nothing is lost silently.
 
@@ -18,23 +19,25 @@ Spark's 2 GB); archives, which cannot be split.
 
 import json
 import logging
-from collections.abc import Callable, Collection, Container, Generator, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing
 from datetime import date
 from itertools import accumulate, chain, groupby, islice
 from operator import itemgetter
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.ingest.spark import session
 from dlbug_assets.stackoverflow.dump import extraction
-from dlbug_assets.stackoverflow.dump.extraction import DumpReading, Scope
-from dlbug_assets.stackoverflow.dump.rows import ReportProblem, Row, Rows, ignore_problem
+from dlbug_assets.stackoverflow.dump.extraction import DumpReading, Scope, is_question
+from dlbug_assets.stackoverflow.dump.prolog import skip_prolog
+from dlbug_assets.stackoverflow.dump.rows import ReportProblem, Row, Rows, ignore_problem, wanted_keys
 
 logger = logging.getLogger(__name__)
 
-_ROW = b"<row "
+_ROW = b"<row"
 #: Bytes at the beginning of some files, which Spark removes from the first piece.
 _BYTE_ORDER_MARK = 3
 _PACKED = (".7z", ".xz", ".gz", ".bz2", ".zst", ".lz4", ".snappy", ".deflate", ".zip")
@@ -42,6 +45,7 @@ _PACKED = (".7z", ".xz", ".gz", ".bz2", ".zst", ".lz4", ".snappy", ".deflate", "
 _PIECES = 256
 _BATCH_BYTES = 8 << 20
 _HEAD = 4 << 10
+_CHUNK = 256 << 10
 _ADVICE = "Name the Posts.xml of Stack Overflow's data dump, unpacked, where Spark reads it."
 #: Columns of the findings: the kind (row, problem, block or rejected); the block, and the number of the row in it; the
 #: row; the reason of a problem and the bytes that it concerns; the Id of a question in scope.
@@ -57,6 +61,7 @@ def extract(
     min_score: int,
     created_from: date | None,
     created_until: date | None,
+    known: Mapping[str, Collection[int]] = MappingProxyType({}),
 ) -> DumpReading:
     """Extract as :func:`extraction.extract` does, on Spark at ``address``.
 
@@ -73,6 +78,7 @@ def extract(
             min_score=min_score,
             created_from=created_from,
             created_until=created_until,
+            known=known,
         )
 
 
@@ -85,13 +91,15 @@ def extract_in(
     min_score: int,
     created_from: date | None,
     created_until: date | None,
+    known: Mapping[str, Collection[int]] = MappingProxyType({}),
 ) -> DumpReading:
     """Extract in an open session; see :func:`extract`."""
     name = str(path)
     tags = {tag for own in libraries.values() for tag in own}
     scope = Scope(min_score, created_from or date.min, created_until or date.max)
     with ExitStack() as persisted:
-        findings = _Findings(spark, name, tags, scope, persisted=persisted)
+        known_questions = frozenset(chain.from_iterable(known.values()))
+        findings = _Findings(spark, name, tags, scope, known_questions, persisted=persisted)
         return extraction.extract(
             Path(name),
             libraries,
@@ -99,6 +107,7 @@ def extract_in(
             min_score=min_score,
             created_from=created_from,
             created_until=created_until,
+            known=known,
             open_rows=findings.open_rows,
         )
 
@@ -106,15 +115,26 @@ def extract_in(
 class _Findings:
     """The executors' findings in a dump, to be read any number of times until ``persisted`` is closed."""
 
-    def __init__(self, spark: Any, name: str, tags: Collection[str], scope: Scope, *, persisted: ExitStack) -> None:
+    def __init__(
+        self,
+        spark: Any,
+        name: str,
+        tags: Collection[str],
+        scope: Scope,
+        known: frozenset[int],
+        *,
+        persisted: ExitStack,
+    ) -> None:
         escaped = _escape(name)
         length = _length(spark, name, escaped)
-        _require_dump(spark, name, escaped)
+        head = _head_pieces(spark, name)
         pieces = spark.read.text(escaped, lineSep=_ROW.decode()).selectExpr(
             "cast(value as binary) as piece", "_metadata.file_block_start as block"
         )
         logger.info("%s: Spark reads %.1f GB", name, length / 1e9)
-        first = pieces.mapInArrow(lambda batches: _find_questions(batches, name, tags, scope), _FINDING).persist()
+        first = pieces.mapInArrow(
+            lambda batches: _find_questions(batches, name, head, tags, scope=scope, known=known), _FINDING
+        ).persist()
         persisted.callback(first.unpersist)
         self.blocks = [
             (row.block, json.loads(row.content))
@@ -124,8 +144,8 @@ class _Findings:
             raise DlbugError(rejected.reason)
         numbers = first.where("question is not null").select("question").distinct().collect()
         questions = frozenset(row.question for row in numbers)
-        logger.info("%s: %d questions in scope; reading their answers", name, len(questions))
-        second = pieces.mapInArrow(lambda batches: _find_answers(batches, name, questions), _FINDING)
+        logger.info("%s: %d questions in scope or known; reading their answers", name, len(questions))
+        second = pieces.mapInArrow(lambda batches: _find_answers(batches, name, head, tags, questions), _FINDING)
         everything = first.where("kind in ('row', 'problem')").unionByName(second).persist()
         persisted.callback(everything.unpersist)
         self.stream = everything.orderBy("block", "number", "kind")  # a row's problems precede it
@@ -134,9 +154,9 @@ class _Findings:
         if not self.count and not self.ends_with_row_start:
             raise DlbugError(f"{name} has no rows. {_ADVICE}")
 
-    def open_rows(self, _path: Path, _tags: Collection[str], _parents: Container[int], report: ReportProblem) -> Rows:
-        """Return the rows in the order of the file, for extraction.extract."""
-        return _FoundRows(self, report)
+    def open_rows(self, _path: Path, _tags: Collection[str], wanted: dict[int, int], report: ReportProblem) -> Rows:
+        """Return the rows, for extraction.extract."""
+        return _FoundRows(self, wanted, report)
 
     def _ends_with_row_start(self, name: str, length: int) -> bool:
         """Return whether the file ends with a `<row `: Spark makes no piece of the nothing after it."""
@@ -150,53 +170,65 @@ class _Findings:
 
 
 class _FoundRows(Rows):
-    """One reading of the findings; the properties of the file as a whole are known from the start."""
+    """The findings, in the order of the class Rows; the properties of the file as a whole are known from the start."""
 
-    def __init__(self, findings: _Findings, report: ReportProblem) -> None:
-        super().__init__(Path(), (), (), report)
+    def __init__(self, findings: _Findings, wanted: dict[int, int], report: ReportProblem) -> None:
+        super().__init__(Path(), (), wanted, report)
         self._findings = findings
         self.count = findings.count
         self.planted = sum(block["planted"] for _, block in findings.blocks)
         self.notations = {notation for _, block in findings.blocks for notation in block["notations"]}
         self.is_complete = findings.blocks[-1][1]["complete"] and not findings.ends_with_row_start
 
-    def reread(self) -> Rows:
-        return _FoundRows(self._findings, ignore_problem)
-
     def __iter__(self) -> Generator[Row, None, None]:
+        for row, reason, about in self._all():
+            if reason is not None:
+                self._report(row, reason, about)
+            elif (parent := _answered(row)) is None or self.wanted.get(parent, row.position) < row.position:
+                yield row
+        if self._findings.ends_with_row_start:
+            yield from self._next_row(b"", 0, None)
+        for row, reason, _ in self._all():
+            if reason is None and (parent := _answered(row)) is not None and row.position < self.wanted.get(parent, 0):
+                yield row
+
+    def _all(self) -> Iterator[tuple[Row, str | None, bytes]]:
+        """Yield each finding as a row, the reason of a problem (None for a row as such), and the bytes it concerns."""
         counts = [block["rows"] for _, block in self._findings.blocks]
         starts = (start for start, _ in self._findings.blocks)
         rows_before = dict(zip(starts, accumulate(counts, initial=0), strict=False))
         for finding in self._findings.stream.toLocalIterator():
             row = Row(rows_before[finding.block] + finding.number, bytes(finding.content))
-            if finding.kind == "problem":
-                self._report(row, finding.reason, bytes(finding.about))
-            else:
-                yield row
-        if self._findings.ends_with_row_start:
-            yield from self.row(b"", 0)
+            yield row, finding.reason, bytes(finding.about or b"")
+
+
+def _answered(row: Row) -> int | None:
+    """Return the Id of the question that a row answers, None if it isn't an answer with a readable ParentId."""
+    return None if is_question(row) else row.number(b"ParentId")
 
 
 class _Block(Rows):
     """The rows of a block of a dump, from its pieces; positions count within the block."""
 
     def __init__(
-        self, pieces: Iterator[bytes], name: str, tags: Collection[str], parents: Container[int], report: ReportProblem
+        self, pieces: Iterator[bytes], name: str, tags: Collection[str], wanted: dict[int, int], report: ReportProblem
     ) -> None:
-        super().__init__(Path(name), tags, parents, report)
+        super().__init__(Path(name), tags, wanted, report)
         self._pieces = pieces
         self.pieces = self.bytes = 0
 
     def __iter__(self) -> Generator[Row, None, None]:
         first = next(self._counted(), None)
         if first is not None:
-            chunks = self._chunks(first)
-            head = next(chunks)
-            yield from self._rows(chain([head], chunks), 0, head)
+            yield from self._rows(self._chunks(first), 0, None)
 
-    def skip_head(self) -> None:
+    def skip_head(self, pieces: int) -> None:
         """Skip the bytes before the first row of the file."""
-        next(self._counted())
+        if sum(1 for _ in islice(self._counted(), pieces)) < pieces:
+            raise DlbugError(
+                f"{self.path} begins with a comment that contains rows and is longer than what Spark reads at once. "
+                "Remove it, or unset DLBUG_SPARK to have the dump read by this machine."
+            )
 
     def _counted(self) -> Iterator[bytes]:
         for piece in self._pieces:
@@ -210,8 +242,13 @@ class _Block(Rows):
             yield _ROW + _ROW.join(batch)
 
 
-def _find_questions(batches: Iterator[Any], name: str, tags: Collection[str], scope: Scope) -> Iterator[Any]:
-    """Find, on an executor, possible questions, answers without a readable parent, problems and each block's counts."""
+def _find_questions(
+    batches: Iterator[Any], name: str, head: int, tags: Collection[str], *, scope: Scope, known: frozenset[int]
+) -> Iterator[Any]:
+    """Find, on an executor, what must be parsed, known questions, problems and each block's counts.
+
+    ``head`` is the number of pieces before the first row.
+    """
 
     def find(block: int, pieces: Iterator[bytes]) -> Iterator[dict[str, Any]]:
         findings: list[dict[str, Any]] = []
@@ -219,16 +256,13 @@ def _find_questions(batches: Iterator[Any], name: str, tags: Collection[str], sc
         def report(row: Row, reason: str, about: bytes) -> None:
             findings.append(_finding("problem", block, row, reason=reason, about=about[:_HEAD]))
 
-        rows = _Block(pieces, name, tags, (), report)
-        if block == 0:
-            rows.skip_head()
+        rows = _Block(pieces, name, tags, wanted_keys(known), report)
         try:
+            if block == 0:
+                rows.skip_head(head)
             for row in rows:
-                if _may_be_question(row):
-                    question = extraction.question_id(row, tags, scope)
-                    findings.append(_finding("row", block, row, question=question))
-                elif row.number(b"ParentId") is None:
-                    findings.append(_finding("row", block, row))
+                question = extraction.question_id(row, tags, scope, known) if is_question(row) else None
+                findings.append(_finding("row", block, row, question=question))
                 yield from findings
                 findings.clear()
         except DlbugError as error:
@@ -243,22 +277,19 @@ def _find_questions(batches: Iterator[Any], name: str, tags: Collection[str], sc
     return _by_block(batches, find)
 
 
-def _find_answers(batches: Iterator[Any], name: str, questions: frozenset[int]) -> Iterator[Any]:
-    """Find, on an executor, the answers to these questions, except rows that may be questions themselves."""
+def _find_answers(
+    batches: Iterator[Any], name: str, head: int, tags: Collection[str], questions: frozenset[int]
+) -> Iterator[Any]:
+    """Find, on an executor, the answers to these questions."""
 
     def find(block: int, pieces: Iterator[bytes]) -> Iterator[dict[str, Any]]:
-        rows = _Block(pieces, name, (), questions, ignore_problem)
+        rows = _Block(pieces, name, tags, dict.fromkeys(questions, 0), ignore_problem)
         if block == 0:
-            rows.skip_head()
+            rows.skip_head(head)
         for row in rows:
-            if row.number(b"ParentId") in questions and not _may_be_question(row):
-                yield _finding("row", block, row)
+            yield _finding("row", block, row)
 
     return _by_block(batches, find)
-
-
-def _may_be_question(row: Row) -> bool:
-    return row.raw_value(b"PostTypeId") != b"2" and bool(row.raw_value(b"Tags"))
 
 
 def _by_block(
@@ -319,10 +350,33 @@ def _length(spark: Any, name: str, escaped: str) -> int:
     return files[0].length
 
 
-def _require_dump(spark: Any, name: str, escaped: str) -> None:
-    """Raise :class:`DlbugError` unless the file begins like a dump: any other could be one huge piece."""
-    options = {"mapreduce.input.linerecordreader.line.maxlength": str(_HEAD)}
-    tags = spark.read.options(**options).text(escaped, lineSep=">").selectExpr("cast(value as binary) as value")
-    head = b">".join(bytes(row.value) for row in tags.limit(_HEAD // 16).collect()) + b">"
-    if b"<posts>" not in head[:_HEAD]:
+def _head_pieces(spark: Any, name: str) -> int:
+    """Return the number of pieces before the first row; raises :class:`DlbugError` for a file that isn't a dump.
+
+    The beginning is read on this machine, because any other file could be one huge piece.
+    """
+    with closing(_read_chunks(spark, name)) as chunks:
+        found = skip_prolog(chunks)
+    if found is None:
         raise DlbugError(f"{name} is not a Posts.xml: it does not begin with <posts>. {_ADVICE}")
+    head, rest = found[0], b""
+    count = 1
+    with closing(_read_chunks(spark, name)) as chunks:
+        for chunk in chunks:
+            text = rest + chunk[:head]
+            count += text.count(_ROW)
+            head, rest = head - len(chunk), text[-len(_ROW) + 1 :]
+            if head <= 0:
+                break
+    return count
+
+
+def _read_chunks(spark: Any, name: str) -> Generator[bytes, None, None]:
+    """Yield the bytes of a file that Spark reads, on this machine."""
+    path = spark._jvm.org.apache.hadoop.fs.Path(name if "://" in name else f"file://{name}")
+    stream = path.getFileSystem(spark._jsc.hadoopConfiguration()).open(path)
+    try:
+        while chunk := bytes(stream.readNBytes(_CHUNK)):
+            yield chunk
+    finally:
+        stream.close()

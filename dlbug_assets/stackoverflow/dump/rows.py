@@ -1,53 +1,58 @@
-"""A stream of those rows of a data dump that may matter, from a Posts.xml or the .7z that contains it.
+"""A stream of those rows of a data dump that may matter, from a Posts.xml or the archive that contains it.
 
-In scope: where a row begins and ends, which bytes make it worth parsing, and how to recognize a file that is not a
-dump. Out of scope: the meaning of a row's attributes.
+In scope: where a row begins and ends, and which bytes make it worth parsing. Out of scope: the meaning of a row's
+attributes.
 
-All of this relies on what XML forbids. An attribute's value cannot contain a literal `<`, so `<row ` is always the
-beginning of a row, whatever the line ends are: the bytes are split there. A value cannot contain a literal `"`, so
-` ParentId="5"` with real quotes is never part of a text. Hence cheap tests on bytes exclude most rows. If all rows of a
-chunk have the layout of every dump so far, not even their texts are searched; otherwise each row is cut out and tested
-separately.
+All of this relies on what XML forbids. An attribute's value cannot contain a literal `<`, so `<row` is always the
+beginning of a row, whatever the line ends are: the bytes are split there. If all rows of a chunk have the layout of
+every dump so far, few bytes of them are looked at; otherwise each row is cut out, brought into that layout (one blank
+before an attribute, double quotes) and tested separately.
+
+Rows may have any order. A question is recognized by its tags, an answer only by its question, which may come later: an
+index on disk remembers the question of each row. Answers that precede their question are yielded last.
 """
 
 import logging
+import os
 import re
-import shutil
-import subprocess
-import sys
-from bisect import bisect
-from collections.abc import Callable, Collection, Container, Generator, Iterator
-from contextlib import closing
-from itertools import chain, repeat
-from operator import ge
+import tempfile
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
+from contextlib import ExitStack, closing
+from heapq import merge
+from itertools import chain, compress, count, repeat
+from operator import gt
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from dlbug_assets.errors import DlbugError
+from dlbug_assets.stackoverflow.dump.prolog import skip_prolog
+from dlbug_assets.stackoverflow.dump.row_index import NOTHING, PROBLEM, TO_PARSE, RowIndex, question_key
+from dlbug_assets.stackoverflow.dump.unpacking import ADVICE, is_archive, read_chunks
 
 logger = logging.getLogger(__name__)
 
-#: Bytes to read at a time: as many as fit into the processor's cache.
-_CHUNK = 384 << 10
 #: Bytes between two log lines on the progress.
 _LOG_EVERY = 500_000_000
 #: No post is nearly as long: this limits the memory that a damaged file takes.
 LONGEST_ROW = 8 << 20
-_HEAD = 4 << 10
-_EXCERPT = 200
-_PROGRAMS = ("7zz", "7z", "7za", "7zr")
+_SHORT = 4 << 10
+#: Answers that precede their question in an archive are kept in memory, up to this number of bytes.
+_EARLY_ANSWER_BYTES = 32 << 20
 #: Two posts in recent dumps that nobody wrote.
 _PLANTED = {b"1000000001", b"1000000010"}
-_PLANTED_FROM = min(map(int, _PLANTED))
 #: The older and the newer notation of tags, by the first byte of the value in the file: its name, the bytes before each
 #: tag as a pattern, and the first byte after it.
 _NOTATIONS = {b"&": ("<a><b>", b"&lt;", b"&"), b"|": ("|a|b|", rb"\|", b"|")}
 _DIGITS = 18
-_ADVICE = "Name the Posts.xml of Stack Overflow's data dump, or the .7z that contains it."
+#: The end of the reason of a problem with a row that isn't in the result.
+LEFT_OUT = "; the row is left out"
+_BETWEEN = re.compile(rb"/>(\s*)<row ")
+_ATTRIBUTE = re.compile(rb"""\s+([^\s=<>"'/]+)\s*=\s*("[^"<]*"|'[^'<]*')""")
+_PLAIN_NAME = re.compile(rb" [\w:.-]+=").fullmatch
 
 
 class Row(NamedTuple):
-    """A row of the file: its number from 1, its bytes from `<row ` to `/>`, and the offset of the first of them."""
+    """A row of the file: its number from 1, its bytes from `<row` to `/>` in the plain layout, and its offset."""
 
     position: int
     content: bytes
@@ -59,106 +64,151 @@ class Row(NamedTuple):
         value, is_closed, _ = rest.partition(b'"')
         return value if is_closed else None
 
+    @property
+    def tags(self) -> bytes:
+        """The bytes of its tags, with the closing quote."""
+        return (self.raw_value(b"Tags") or b"") + b'"'
+
     def number(self, attribute: bytes) -> int | None:
         """Return an attribute as a number, None if it is missing or not a number."""
         value = self.raw_value(attribute) or b""
         return int(value) if value.isdigit() and len(value) <= _DIGITS else None
 
 
+class _Chunk(NamedTuple):
+    """Bytes of a file whose rows are in the standard layout.
+
+    ``ends`` are the end of the row before, and of each row; ``between`` is the number of bytes from there to the next
+    row.
+    """
+
+    content: bytes
+    ends: list[int]
+    offset: int
+    between: int
+    rows_before: int
+
+    def row(self, number: int) -> Row:
+        """Return a row by its number in the chunk, from 0."""
+        start = self.ends[number] + self.between
+        content = _in_plain_layout(self.content[start : self.ends[number + 1] + 2])
+        return Row(self.rows_before + number + 1, content, self.offset + start)
+
+
 #: Report a problem with a row as a whole: the row, the reason, and the bytes that it concerns.
 ReportProblem = Callable[[Row, str, bytes], None]
+
+
+def wanted_keys(questions: Iterable[int] = ()) -> dict[int, int]:
+    """Return the keys of the rows to yield in any case: those to parse, and these questions, whatever their tags."""
+    return {TO_PARSE: 0, PROBLEM: 0} | dict.fromkeys(map(question_key, questions), 0)
 
 
 class Rows:
     """One reading of a dump, to be iterated once: yields the rows that may matter and counts all.
 
-    Rows that may matter are: rows with one of ``tags``, or with tags that only a parser can read; answers to a question
-    in ``parents`` (which may grow during the iteration) or to one with a higher Id than their own; answers without a
-    readable ParentId. ``is_ascending`` is true as long as every row has a higher Id than the one before; ``first`` and
-    ``last`` are the first and the latest Id. Raises :class:`DlbugError` for a file that is not a dump or cannot be read
-    to its end.
+    Rows that may matter are: rows with one of ``tags``, or with tags that only a parser can read; answers without a
+    readable ParentId; rows with a key in ``wanted``. The user of the rows adds each selected question to ``wanted``,
+    its position by its Id: answers behind that position follow in the order of the file, and after all rows those
+    before it. Raises :class:`DlbugError` for a file that is not a dump or cannot be read to its end.
     """
 
-    def __init__(self, path: Path, tags: Collection[str], parents: Container[int], report: ReportProblem) -> None:
-        self.path, self.tags, self.parents = path, tags, parents
+    def __init__(self, path: Path, tags: Collection[str], wanted: dict[int, int], report: ReportProblem) -> None:
+        self.path, self.tags, self.wanted = path, tags, wanted
         self.count = self.planted = self.bytes_read = 0
         self.notations: set[str] = set()
-        self.is_ascending = True
         self.is_complete = False
-        self.first = self.last = -1
-        self.unknown_below = 0  # answers to a question with a lower Id may matter, even if it isn't in ``parents``
         self._report = report
         # By the first byte of the tags, filled when a notation is first seen.
         self._searches: dict[int, Callable[..., re.Match[bytes] | None]] = {}
+        #: Number of rows before each index, and the index.
+        self._indexes: list[tuple[int, RowIndex]] = []
+        #: Position, key and offset of rows that were examined after they were indexed.
+        self._examined_later: list[tuple[int, int, int]] = []
+        #: By position, the rows of an archive that answer a later question, until there are too many.
+        self._early: dict[int, Row] = {}
+        self._early_bytes = _EARLY_ANSWER_BYTES if is_archive(path) else 0
 
     def __iter__(self) -> Generator[Row, None, None]:
-        yield from self.part(0, None)
-        self.require_rows()
-
-    def reread(self) -> "Rows":
-        """Return another reading of the same file that reports no problems: the first one did."""
-        return Rows(self.path, self.tags, self.parents, ignore_problem)
+        with ExitStack() as stack:
+            yield from self._in_file_order(stack)
+            self.require_rows()
+            yield from self._early_answers()
 
     def require_rows(self) -> None:
         """Raise :class:`DlbugError` if there were no rows."""
         if not self.count:
-            raise DlbugError(f"{self.path} has no rows. {_ADVICE}")
+            raise DlbugError(f"{self.path} has no rows. {ADVICE}")
 
-    def part(self, begin: int, end: int | None) -> Iterator[Row]:
-        """Yield the rows from offset ``begin`` (0 or the start of a row) to ``end`` (None or the start of a row)."""
-        with closing(_chunks(self.path)) as whole:
-            head = self._read_head(whole)
-            if end is None:
-                yield from self._rows(chain([head], whole), begin, head)
-                return
-        with closing(_chunks(self.path, begin, end)) as part:
-            yield from self._rows(part, begin, head)
+    def _in_file_order(self, stack: ExitStack) -> Iterator[Row]:
+        """Yield what can be decided while the file is read; open files for ``stack`` to close."""
+        chunks = stack.enter_context(closing(read_chunks(self.path)))
+        begin, head = self._skip_prolog(chunks)
+        yield from self._rows(chain([head], chunks), begin, self._new_index(stack))
 
-    def _rows(self, chunks: Iterator[bytes], begin: int, head: bytes) -> Iterator[Row]:
-        between = re.search(rb"/>(\s*)<row ", head)
-        end = b"/>" + (between.group(1) if between else b"\n  ")
-        # The end of a row and the beginning of the next one, in the standard layout.
-        standard = re.compile(
-            rb'%b<row Id="([0-9]{1,%d})" PostTypeId="(?:1"|2" ParentId="([0-9]{1,%d})"|[3-9]")'
-            % (re.escape(end), _DIGITS, _DIGITS)
-        )
+    def _skip_prolog(self, chunks: Iterator[bytes]) -> tuple[int, bytes]:
+        """Return the offset of what follows `<posts>` and the bytes read after it."""
+        first = next(chunks, b"")
+        if not first:
+            raise DlbugError(f"{self.path} is empty, or an archive without a Posts.xml. {ADVICE}")
+        found = skip_prolog(chain([first], chunks))
+        if found is None:
+            raise DlbugError(f"{self.path} is not a Posts.xml: it does not begin with <posts>. {ADVICE}")
+        return found
+
+    def _new_index(self, stack: ExitStack) -> RowIndex:
+        """Return an index of the next rows."""
+        try:
+            index = RowIndex(stack.enter_context(tempfile.TemporaryFile()))  # noqa: SIM115 - the stack closes it
+        except OSError as error:
+            raise _no_space(error) from None
+        self._indexes.append((self.count, index))
+        return index
+
+    def _rows(self, chunks: Iterator[bytes], begin: int, index: RowIndex | None) -> Iterator[Row]:
+        """Yield the rows in chunks, which start at the offset ``begin``, and add all of them to ``index``."""
+        end, standard = b"", None
         rest, has_begun = b"", False
         read = begin  # offset in the file of the end of this chunk
-        start, dropped = begin - 5, 0  # offset of the row in ``rest``, and how many of its bytes were dropped
+        start, dropped = begin - 4, 0  # offset of the row in ``rest``, and how many of its bytes were dropped
         for chunk in chunks:
+            if standard is None and (between := _BETWEEN.search(chunk)):
+                # The end of a row and the beginning of the next one, in the standard layout.
+                end = b"/>" + between.group(1)
+                standard = re.compile(
+                    rb'%b<row Id="([0-9]{1,9})" PostTypeId="(?:1"|2" ParentId="([0-9]{1,%d})"|[3-9]")'
+                    % (re.escape(end), _DIGITS)
+                )
             offset, read = read, read + len(chunk)
             first, last = chunk.find(b"<row "), chunk.rfind(b"<row ")
-            is_standard = has_begun and chunk.endswith(end, 0, last)
+            is_standard = standard is not None and has_begun and chunk.endswith(end, 0, last)
             ends = _row_ends(chunk, first, last, len(end)) if is_standard else []
-            heads = list(map(standard.match, repeat(chunk), ends))
-            fields = [head.groups() for head in heads if head]
-            ids = [int(number) for number, _ in fields]
-            if ids and len(ids) == len(ends) and ids[-1] < _PLANTED_FROM and not any(map(ge, ids, ids[1:])):
-                *pieces, rest = (rest + chunk[:first]).split(b"<row ")
+            fields = [head.groups() for head in map(standard.match, repeat(chunk), ends) if head] if standard else []
+            if ends and len(fields) == len(ends):
+                *pieces, rest = (rest + chunk[:first]).split(b"<row")
                 for piece in (*pieces, rest):
-                    yield from self.row(piece, start)
-                    start += 5 + len(piece) + dropped
+                    yield from self._next_row(piece, start, index)
+                    start += 4 + len(piece) + dropped
                     dropped = 0
-                parents = [parent for _, parent in fields]
                 ends.append(last - len(end))
-                for position, before, own_end in self._standard_rows(chunk, ids, parents, ends):
-                    row_start = before + len(end)
-                    yield Row(position, chunk[row_start : own_end + 2], offset + row_start)
-                start, rest = offset + last, chunk[last + 5 :]
+                yield from self._standard_rows(_Chunk(chunk, ends, offset, len(end), self.count), fields, index)
+                start, rest = offset + last, chunk[last + 4 :]
             else:
-                *pieces, rest = (rest + chunk).split(b"<row ")
+                *pieces, rest = (rest + chunk).split(b"<row")
                 for piece in pieces:
                     if has_begun:  # the bytes before the first row are not a row
-                        yield from self.row(piece, start)
-                    start += 5 + len(piece) + dropped
+                        yield from self._next_row(piece, start, index)
+                    start += 4 + len(piece) + dropped
                     has_begun, dropped = True, 0
-            if len(rest) > LONGEST_ROW:  # keep enough to see that it is too long; its end may be the start of a `<row `
+            if len(rest) > LONGEST_ROW:  # keep enough to see that it is too long; its end may be the start of a `<row`
                 dropped += len(rest) - LONGEST_ROW - 1 - 16
                 rest = rest[: LONGEST_ROW + 1] + rest[-16:]
             self.count_bytes(len(chunk))
         if has_begun:
-            yield from self.row(rest, start)
+            yield from self._next_row(rest, start, index)
             self.is_complete = b"</posts>" in rest
+        if index is not None:
+            self._write(index.flush)
 
     def count_bytes(self, size: int) -> None:
         """Add to the bytes read; log the progress at intervals."""
@@ -166,88 +216,195 @@ class Rows:
         if self.bytes_read // _LOG_EVERY > before // _LOG_EVERY:
             logger.info("%s: %.1f GB read", self.path.name, self.bytes_read / 1e9)
 
-    def _read_head(self, chunks: Iterator[bytes]) -> bytes:
-        """Return the beginning of the file; raises :class:`DlbugError` unless it is that of a dump."""
-        head = b""
-        while len(head) < _HEAD and (chunk := next(chunks, b"")):
-            head += chunk
-        if not head:
-            raise DlbugError(f"{self.path} is empty, or an archive without a Posts.xml. {_ADVICE}")
-        if b"<posts>" not in head[:_HEAD]:
-            raise DlbugError(f"{self.path} is not a Posts.xml: it does not begin with <posts>. {_ADVICE}")
-        return head
-
     def _standard_rows(
-        self, chunk: bytes, ids: list[int], parents: list[bytes | None], ends: list[int]
-    ) -> Iterator[tuple[int, int, int]]:
-        """Yield position, end of the row before and own end of the rows in the standard layout that may matter.
+        self, chunk: "_Chunk", fields: Sequence[Sequence[bytes]], index: RowIndex | None
+    ) -> Iterator[Row]:
+        """Yield the rows of a chunk in the standard layout that may matter now, and add all of them to the index.
 
-        ``ids`` are the rows' ascending Ids, ``parents`` the answers' ParentIds, and ``ends`` the end of each row, with
-        that of the row before them first. Much of the time is spent here, so the steps are plain.
+        ``fields`` are the rows' Ids and the answers' ParentIds, or None. Much of the time is spent here, so the steps
+        are plain.
         """
-        before, self.count = self.count, self.count + len(ids)
-        self._track_id(ids[0])
-        self.last = ids[-1]
-        known_parents, searches, unknown_below = self.parents, self._searches, self.unknown_below
-        for own, parent, start, end in zip(ids, parents, ends, ends[1:], strict=False):
-            if parent is None:
-                value = chunk.rfind(b' Tags="', start, end) + 7
-                if value < start:
-                    continue
-                search = searches.get(chunk[value])
-                # The search may run past the tags: the parser decides.
-                if not search(chunk, value, end) if search else self._is_irrelevant(chunk[value:end]):
-                    continue
-            elif unknown_below <= (asked := int(parent)) <= own and asked not in known_parents:
-                continue
-            yield before + bisect(ends, start), start, end
+        self.count += len(fields)
+        content, ends = chunk.content, chunk.ends
+        keys = [int(parent) if parent else ~int(own) for own, parent in fields]  # as question_key does
+        searches = self._searches
+        for number, key in enumerate(keys):
+            if key < 0:
+                start, end = ends[number], ends[number + 1]
+                value = content.rfind(b' Tags="', start, end) + 7
+                if value >= start:
+                    # The search may run past the tags: the parser decides.
+                    search = searches.get(content[value])
+                    is_relevant = search(content, value, end) if search else self._is_relevant(content[value:end])
+                else:  # no tags, or in another layout
+                    is_relevant = b"Tags" in content[start:end] and self._is_relevant(chunk.row(number).tags)
+                if is_relevant:
+                    keys[number] = TO_PARSE
+        if index is not None:
+            first = chunk.offset + chunk.between
+            self._write(index.add, keys, [first + end for end in ends[:-1]])
+        wanted = self.wanted
+        for number in compress(count(), map(wanted.__contains__, keys)):
+            if wanted[keys[number]] <= chunk.rows_before + number:
+                yield chunk.row(number)
+        if self._early_bytes:
+            for number in compress(count(), map(gt, keys, (int(own) for own, _ in fields))):
+                self._keep(chunk.row(number))
 
-    def row(self, piece: bytes, start: int) -> Iterator[Row]:
-        """Yield a row in any layout if it may matter; ``piece`` is what follows its `<row ` up to the next one."""
+    def _next_row(self, piece: bytes, start: int, index: RowIndex | None) -> Iterator[Row]:
+        """Yield the next row, in any layout, if it may matter now, and add it to the index."""
         self.count += 1
-        content, end, trailing = piece.rpartition(b"/>")  # the last one: a `>` may be part of a value
-        row = Row(self.count, b"<row " + (content + end or piece), start)
-        if not end or len(piece) > LONGEST_ROW:
-            self._report(row, "is cut, or longer than any post", row.content)
-            return
-        stray = trailing.replace(b"</posts>", b"").strip()
+        row, key = self._examine(piece, self.count, start)
+        if index is not None:
+            self._write(index.add, [key], [start])
+        if self.wanted.get(key, self.count) < self.count:
+            yield row
+        elif self._early_bytes and key > (row.number(b"Id") or 0):
+            self._keep(row)
+
+    def _examine(self, piece: bytes, position: int, start: int) -> tuple[Row, int]:
+        """Return a row in any layout and its key, and report problems; ``piece`` follows its `<row` up to the next one.
+
+        Raises :class:`DlbugError` if another dump begins here.
+        """
+        content, is_whole, stray = _cut(piece)
+        row = Row(position, _in_plain_layout(content), start)
+        if not is_whole or len(piece) > LONGEST_ROW:
+            self._report(row, "is cut, or longer than any post" + LEFT_OUT, row.content)
+            return row, NOTHING
         if b"<posts" in stray:
             raise DlbugError(f"{self.path} contains several dumps. Name Stack Overflow's Posts.xml alone.")
         if stray:
             self._report(row, "is followed by something other than a row", stray)
-        own, parent = row.number(b"Id"), row.number(b"ParentId")
+        own, parent, kind = row.number(b"Id"), row.number(b"ParentId"), row.raw_value(b"PostTypeId")
         if row.raw_value(b"Id") in _PLANTED:
             self.planted += 1
-            return
-        self._track_id(own)
-        if parent is None:
-            may_matter = row.raw_value(b"PostTypeId") == b"2"
-        else:
-            may_matter = own is None or parent > own or parent < self.unknown_below or parent in self.parents
-        if may_matter or not self._is_irrelevant((row.raw_value(b"Tags") or b"") + b'"'):
-            yield row
+            return row, NOTHING
+        if kind == b"2" and parent is None:
+            return row, TO_PARSE
+        if kind != b"2" and self._is_relevant(row.tags):
+            return row, TO_PARSE
+        if parent is None or kind == b"1":
+            return row, NOTHING if own is None else question_key(own)
+        return row, parent
 
-    def _track_id(self, own: int | None) -> None:
-        """Update ``first``, ``last`` and ``is_ascending`` with the next row's Id, None if it has none."""
-        if own is None or own <= self.last:
-            self.is_ascending = False
-        if own is not None:
-            self.first, self.last = own if self.first < 0 else self.first, own
+    def _is_relevant(self, tags: bytes) -> bool:
+        """Return whether one of these tags is wanted; ``tags`` are raw, with the closing quote.
 
-    def _is_irrelevant(self, tags: bytes) -> bool:
-        """Return whether none of these tags is wanted; ``tags`` are raw, with the closing quote.
-
-        False if in doubt: only a parser can read tags with character references or in an unknown notation.
+        True if in doubt: only a parser can read tags with character references or in an unknown notation.
         """
         mark = tags[:1]
         if mark not in _NOTATIONS:
-            return mark == b'"'
+            return mark != b'"'
         if mark[0] not in self._searches:
             notation, begin, end = _NOTATIONS[mark]
             self.notations.add(notation)
             any_tag = b"|".join(re.escape(tag.encode()) for tag in self.tags)
             self._searches[mark[0]] = re.compile(rb'%b(?:%b)[%b"]|&#' % (begin, any_tag, end)).search
-        return not self._searches[mark[0]](tags)
+        return bool(self._searches[mark[0]](tags))
+
+    def _keep(self, row: Row) -> None:
+        self._early_bytes = max(0, self._early_bytes - len(row.content))
+        if self._early_bytes:
+            self._early[row.position] = row
+
+    def _early_answers(self) -> Iterator[Row]:
+        """Yield the answers that precede their questions, in the order of the file."""
+        early = ((position, start) for position, key, start in self._find() if position < self.wanted[key])
+        if not is_archive(self.path):
+            with self.path.open("rb") as file:
+                size = os.fstat(file.fileno()).st_size
+                for position, start in early:
+                    yield row_from(following_piece(file, start, size), position, start)
+            return
+        found = list(early)
+        if all(position in self._early for position, _ in found):
+            yield from (self._early[position] for position, _ in found)
+            return
+        logger.info("%s: unpacking it again for answers that precede their questions", self.path.name)
+        with closing(read_chunks(self.path)) as chunks:
+            pieces = _pieces_at(chunks, [start for _, start in found])
+            for (position, start), piece in zip(found, pieces, strict=True):
+                yield row_from(piece, position, start)
+
+    def _find(self) -> Iterator[tuple[int, int, int]]:
+        """Yield position, key and offset of all indexed rows with a wanted key."""
+        indexed = (
+            (before + number + 1, key, start)
+            for before, index in self._indexes
+            for number, key, start in index.find(self.wanted)
+        )
+        return merge(indexed, (later for later in self._examined_later if later[1] in self.wanted))
+
+    def _write(self, write: Callable[..., None], *arguments: object) -> None:
+        try:
+            write(*arguments)
+        except OSError as error:
+            raise _no_space(error) from None
+
+
+def following_piece(file: BinaryIO, start: int, end: int) -> bytes:
+    """Return what follows the `<row` at ``start`` up to the next one or to ``end``.
+
+    Of a row that is too long, only a little more than is allowed.
+    """
+    file.seek(start + 4)
+    piece = b""
+    while len(piece) <= LONGEST_ROW:
+        more = file.read(max(0, min(max(_SHORT, len(piece)), end - file.tell())))
+        searched, piece = max(0, len(piece) - 3), piece + more
+        following = piece.find(b"<row", searched)
+        if following >= 0 or not more:
+            return piece[: following if following >= 0 else None]
+    return piece
+
+
+def row_from(piece: bytes, position: int, start: int) -> Row:
+    """Return a row whose problems have been reported, from what follows its `<row`."""
+    return Row(position, _in_plain_layout(_cut(piece)[0]), start)
+
+
+def ignore_problem(_row: Row, _reason: str, _content: bytes) -> None:
+    """Report nothing: an earlier reading of the same rows did."""
+
+
+def _pieces_at(chunks: Iterator[bytes], starts: list[int]) -> Iterator[bytes]:
+    """Yield what follows the `<row` at each of the ascending offsets up to the next one."""
+    text, offset = b"", 0
+    for start in starts:
+        begin = start + 4
+        while (end := text.find(b"<row", max(0, begin - offset))) < 0:
+            dropped = min(len(text), max(0, begin - offset))
+            offset, text = offset + dropped, text[dropped:]
+            if not (chunk := next(chunks, b"")):
+                end = len(text)
+                break
+            text += chunk
+        yield text[begin - offset : end]
+        offset, text = offset + end, text[end:]
+
+
+def _cut(piece: bytes) -> tuple[bytes, bool, bytes]:
+    """Return the row whose `<row` a piece follows, whether its end is there, and what follows it."""
+    following = piece.find(b"<")  # a row cannot contain one
+    own = piece if following < 0 else piece[:following]
+    if b"/>" not in own:
+        own = piece
+    content, end, trailing = own.rpartition(b"/>")  # the last one: a `>` may be part of a value
+    stray = (trailing + piece[len(own) :]).replace(b"</posts>", b"").strip()
+    return b"<row" + (content + end or piece), bool(end), stray
+
+
+def _in_plain_layout(row: bytes) -> bytes:
+    """Return a row with one blank before each attribute and double quotes; unchanged if it isn't well-formed."""
+    if all(map(_PLAIN_NAME, row[4:].split(b'"')[:-1:2])):
+        return row
+    attributes, end = [], 4
+    while attribute := _ATTRIBUTE.match(row, end):
+        name, value = attribute.groups()
+        attributes.append(b' %b="%b"' % (name, value[1:-1].replace(b'"', b"&quot;")))
+        end = attribute.end()
+    return b"<row%b />" % b"".join(attributes) if row[end:].strip() == b"/>" else row
 
 
 def _row_ends(chunk: bytes, first: int, last: int, before: int) -> list[int]:
@@ -259,59 +416,8 @@ def _row_ends(chunk: bytes, first: int, last: int, before: int) -> list[int]:
     return offsets
 
 
-def is_archive(path: Path) -> bool:
-    """Return whether a dump is packed."""
-    return path.suffix.lower() == ".7z"
-
-
-def _chunks(path: Path, begin: int = 0, end: int | None = None) -> Generator[bytes, None, None]:
-    """Yield the bytes of a Posts.xml, packed or not, or of a part of it. Close it: it may hold a process."""
-    try:
-        if not path.is_file():
-            raise DlbugError(f"{path} {'is not a file' if path.exists() else 'does not exist'}. {_ADVICE}")
-        if is_archive(path):
-            yield from _unpack(path)
-        else:
-            with path.open("rb", buffering=0) as file:
-                if begin:
-                    file.seek(begin)
-                left = sys.maxsize if end is None else end - begin
-                while chunk := file.read(min(_CHUNK, left)):
-                    left -= len(chunk)
-                    yield chunk
-    except OSError as error:
-        raise read_error(path, error) from None
-
-
-def read_error(path: Path, error: OSError) -> DlbugError:
-    """Return the error to raise if the system cannot read a dump."""
-    return DlbugError(f"cannot read {path}: {error.strerror}. {_ADVICE}")
-
-
-def _unpack(path: Path) -> Iterator[bytes]:
-    program = next((found for name in _PROGRAMS if (found := shutil.which(name))), None)
-    if program is None:
-        raise DlbugError(f"{path} needs a program to unpack it: install the package 7zip, or unpack it yourself.")
-    # -so: to standard output; -r: from any folder inside; -spd: names are not patterns; -p: an empty password, so that
-    # it never prompts for one; -bso0, -bsp0: print errors only, which are too few to fill their pipe.
-    command = [program, "e", "-so", "-r", "-spd", "-p", "-bso0", "-bsp0", "--", str(path), "Posts.xml"]
-    with subprocess.Popen(  # noqa: S603 - no shell, and nothing after the -- is read as an option
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as process:
-        assert process.stdout and process.stderr  # noqa: S101 - both are pipes
-        try:
-            while chunk := process.stdout.read(_CHUNK):
-                yield chunk
-            errors = process.stderr.read().decode(errors="replace")
-            code = process.wait()
-        finally:
-            process.kill()  # if the reader gave up; no effect on a process that has ended
-    if code:
-        lines = (line.strip() for line in errors.splitlines() if path.name not in line)
-        reason = "; ".join(line for line in lines if line)[:_EXCERPT] or f"exit code {code}"
-        advice = "Unpack it yourself and name the Posts.xml" if "password" in reason else "Download it again"
-        raise DlbugError(f"{path} cannot be unpacked: {reason}. {advice}.")
-
-
-def ignore_problem(_row: Row, _reason: str, _content: bytes) -> None:
-    """Report nothing: an earlier reading of the same rows did."""
+def _no_space(error: OSError) -> DlbugError:
+    return DlbugError(
+        f"cannot write to {tempfile.gettempdir()}: {error.strerror}. Set TMPDIR to a folder with free space: reading a "
+        "dump needs 1% of its size there."
+    )

@@ -1,4 +1,8 @@
-"""The source of posts that reads Stack Overflow's data dump."""
+"""The source of posts that reads Stack Overflow's data dump, or that of another site of the same network.
+
+A second dump is treated like a sweep: a question that an earlier dump had stays a row of its library. It is out of
+scope if the new dump has it with other values, and deleted if the new dump, as a whole, doesn't have it.
+"""
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,6 +30,10 @@ from dlbug_assets.warehouse.rows import PartitionRows, ReadCurrent
 logger = logging.getLogger(__name__)
 
 _DUMP = "dump"
+#: Rows that may be left out before the reading counts as incomplete: a share of all, but at least some.
+_TOLERATED_SHARE, _TOLERATED_ROWS = 0.001, 10
+#: Until `site` was recorded, dumps were Stack Overflow's.
+_FIRST_SITE = {"site": "stackoverflow.com"}
 
 
 @dataclass(frozen=True)
@@ -45,11 +53,14 @@ class Dump:
         due = [library for library in libraries if sweep or not self._is_read(library, requests[library])]
         for library in libraries:
             if library not in due:
-                yield Collected(library, {"kind": _DUMP, "note": "this dump has been read before"})
+                unread = self._collections(library)[-1].done.get("unread")
+                note = {"kind": _DUMP, "note": "this dump has been read before"}
+                yield Collected(library, note | ({"unread": unread} if unread else {}))
         if not due:
             return
         for library in due:
             self.landing.discard_unfinished(library)
+        earlier = {library: self._collections(library) for library in due}
         begun = {library: self.landing.begin(library, _DUMP, requests[library]) for library in due}
         selection = self.study.selection
         try:
@@ -60,13 +71,13 @@ class Dump:
                 min_score=selection.min_score,
                 created_from=selection.created_from,
                 created_until=selection.created_until,
+                known={library: _questions(done) for library, done in earlier.items()},
             )
+            _require_tags(path, reading)
         except DlbugError as error:
             for library in due:
                 yield Collected(library, {}, error)
             return
-        if not reading.complete:
-            logger.warning("%s is truncated: only the rows before the break are used. Download it again.", path)
         for library, collection in begun.items():
             notes = {
                 "rows read": reading.rows,
@@ -76,48 +87,87 @@ class Dump:
                 "answers": reading.answers[library],
                 "complete": reading.complete,
             }
-            collection.finish({"finished_at": utc_naive(datetime.now(UTC)).isoformat(), "reading": notes})
-            yield Collected(library, {"kind": _DUMP, **notes})
+            missing = set(tags[library]) - set(reading.tags_found[library])
+            unread = _unread(Path(path).name, reading, sorted(missing - _tags_found(earlier[library])))
+            if unread:
+                logger.warning("%s: %s", library, unread)
+            collection.finish(
+                {
+                    "finished_at": utc_naive(datetime.now(UTC)).isoformat(),
+                    "reading": notes,
+                    "absent": reading.absent[library] if reading.complete else [],
+                    "unread": unread,
+                }
+            )
+            yield Collected(library, {"kind": _DUMP, **notes} | ({"unread": unread} if unread else {}))
 
     def load(self, library: str, read_current: ReadCurrent) -> dict[str, PartitionRows]:
         """Return all rows of the library, in batches, or nothing if the tables have them already.
 
-        Raises :class:`DlbugError` if no dump has been read for it.
+        A question has the values of the latest dump that has it, and so have its answers. Raises :class:`DlbugError` if
+        no dump has been read for the library.
         """
-        done = self.landing.done(library, {_DUMP})[-1:]
+        done = self._collections(library)
         if not done:
             raise DlbugError(f"nothing of {library} has landed yet: materialize stackoverflow/landing first")
         loaded = loaded_collections(COLLECTIONS, self.landing, library, read_current)
-        if loaded == [done[0].name]:
+        if loaded == [collection.name for collection in done]:
             return {
                 "raw_posts": PartitionRows.nothing("stackoverflow.raw_posts"),
                 "raw_answers": PartitionRows.nothing("stackoverflow.raw_answers"),
                 "collections": collection_rows(library, done),
                 "irregularities": PartitionRows.nothing("stackoverflow.irregularities"),
             }
-        key = secret_key(self.key_file)
-        at = pl.lit(done[0].begun_at).alias("retrieved_at")
-        numbered = pl.concat([pl.read_parquet(file) for file in _parquet(done[0], "irregularities")]).with_columns(
-            pl.lit(done[0].name).alias("collection"),
-            pl.int_range(1, pl.len() + 1).alias("number"),
-            pl.lit(Path(self._path).name).alias("file"),
-            pl.col("field").fill_null("(the row)"),
-        )
-        questions = (
-            pseudonymize_owners(pl.read_parquet(file), key).select(
-                pl.lit(library).alias("library"),
-                pl.exclude("library"),
-                at,
-                pl.format("https://stackoverflow.com/questions/{}", "post_id").alias("link"),
-                pl.lit(value=True).alias("in_scope"),
-                pl.lit(None, pl.Datetime("us")).alias("deleted_at"),
+        numbered = (
+            pl.concat([pl.read_parquet(file) for file in _parquet(done[-1], "irregularities")])
+            .sort("position", "field", "reason", maintain_order=True)
+            .with_columns(
+                pl.lit(done[-1].name).alias("collection"),
+                pl.int_range(1, pl.len() + 1).alias("number"),
+                pl.lit(Path(done[-1].begun["dump"][0]).name).alias("file"),
+                pl.col("field").fill_null("(the row)"),
             )
-            for file in _parquet(done[0], "questions")
         )
-        answers = (
-            pseudonymize_owners(pl.read_parquet(file), key).with_columns(at) for file in _parquet(done[0], "answers")
+        return replace_library(
+            library,
+            self._batches(library, done, "questions"),
+            self._batches(library, done, "answers"),
+            done,
+            irregularity_rows(library, [numbered]),
         )
-        return replace_library(library, questions, answers, done, irregularity_rows(library, [numbered]))
+
+    def _batches(self, library: str, done: Sequence[Collection], kind: str) -> Iterator[pl.DataFrame]:
+        """Yield the rows of raw_posts or raw_answers, each question's from the latest collection that has it."""
+        key = secret_key(self.key_file)
+        seen: set[int] = set()
+        seen_answers: set[int] = set()
+        deleted_at: dict[int, datetime] = {}
+        for collection in reversed(done):
+            at = pl.lit(collection.begun_at).alias("retrieved_at")
+            for file in _parquet(collection, kind):
+                rows = pl.read_parquet(file).filter(~pl.col("post_id").is_in(list(seen)))
+                if kind == "answers":  # one that moved to another question is in two dumps
+                    rows = rows.filter(~pl.col("answer_id").is_in(list(seen_answers)))
+                rows = pseudonymize_owners(rows, key).with_columns(at)
+                yield self._posts(rows, library, collection, deleted_at) if kind == "questions" else rows
+            seen |= _questions([collection])
+            seen_answers |= _ids([collection], "answers", "answer_id")
+            # The earliest dump without the question counts.
+            deleted_at |= dict.fromkeys(collection.done.get("absent", ()), collection.begun_at)
+
+    def _posts(
+        self, rows: pl.DataFrame, library: str, collection: Collection, deleted_at: Mapping[int, datetime]
+    ) -> pl.DataFrame:
+        site = (_FIRST_SITE | collection.begun)["site"]
+        deleted = pl.Series([deleted_at.get(number) for number in rows["post_id"]], dtype=pl.Datetime("us"))
+        # An earlier version kept only questions in scope.
+        in_scope = rows["in_scope"] if "in_scope" in rows.columns else pl.lit(value=True)
+        return rows.with_columns(
+            pl.lit(library).alias("library"),
+            pl.format("https://{}/questions/{}", pl.lit(site), "post_id").alias("link"),
+            (in_scope & deleted.is_null()).alias("in_scope"),
+            deleted.alias("deleted_at"),
+        )
 
     @property
     def _path(self) -> Path | str:
@@ -146,11 +196,54 @@ class Dump:
             "tags": list(tags),
             "min_score": selection.min_score,
             "created": [str(selection.created_from), str(selection.created_until)],
+            "site": self.study.sources.site,
         }
 
     def _is_read(self, library: str, request: Mapping[str, Any]) -> bool:
+        done = self._collections(library)
+        return bool(done) and _FIRST_SITE | done[-1].begun == request
+
+    def _collections(self, library: str) -> list[Collection]:
+        """Return the finished readings of the site's dumps, oldest first."""
         done = self.landing.done(library, {_DUMP})
-        return bool(done) and done[-1].begun == request
+        return [each for each in done if (_FIRST_SITE | each.begun)["site"] == self.study.sources.site]
+
+
+def _require_tags(path: Path | str, reading: extraction.DumpReading) -> None:
+    """Raise :class:`DlbugError` if no row has tags that can be read: the questions would be missing silently."""
+    if reading.notation == "none seen":
+        raise DlbugError(
+            f"{path}: none of its {reading.rows} rows has tags in a known notation (<a><b> or |a|b|). Name "
+            "the Posts.xml of a data dump, as downloaded."
+        )
+
+
+def _unread(name: str, reading: extraction.DumpReading, missing: Sequence[str]) -> str | None:
+    """Return what is missing from a reading and why, None if nothing is; ``missing`` are tags that no question has."""
+    reasons = []
+    if not reading.complete:
+        reasons.append(f"{name} is truncated: it has been read up to the break, {reading.rows} rows; download it again")
+    if reading.left_out > max(_TOLERATED_ROWS, _TOLERATED_SHARE * reading.rows):
+        reasons.append(f"{reading.left_out} of the {reading.rows} rows of {name} cannot be read; see irregularities")
+    if missing:
+        reasons.append(f"no question in {name} has the tag {' or '.join(map(repr, missing))}; check its spelling")
+    return "; ".join(reasons) or None
+
+
+def _tags_found(collections: Sequence[Collection]) -> set[str]:
+    """Return the tags of the questions in these collections."""
+    files = [file for collection in collections for file in _parquet(collection, "questions")]
+    return {tag for file in files for tag in pl.read_parquet(file, columns=["tags"])["tags"].explode()}
+
+
+def _questions(collections: Sequence[Collection]) -> set[int]:
+    """Return the IDs of the questions in these collections."""
+    return _ids(collections, "questions", "post_id")
+
+
+def _ids(collections: Sequence[Collection], kind: str, column: str) -> set[int]:
+    files = [file for collection in collections for file in _parquet(collection, kind)]
+    return {number for file in files for number in pl.read_parquet(file, columns=[column])[column]}
 
 
 def _parquet(collection: Collection, kind: str) -> list[Path]:

@@ -1,6 +1,5 @@
 """Extraction from a dump: the posts that are selected, how problems are recorded, and the files."""
 
-import logging
 import os
 from datetime import date, datetime
 
@@ -30,7 +29,7 @@ def test_question_columns_and_utc_times(extract):
     assert frame.schema == pl.Schema(extraction.DUMP_QUESTIONS)
     assert frame.rows() == [
         (5, '"Why" & how', "<p>é</p>\n", ["keras", "python"], 7, 8, 1, 6, CREATED_AT,
-         datetime(2018, 1, 2, 3, 4, 5, 60_000), "9", "CC BY-SA 3.0"),
+         datetime(2018, 1, 2, 3, 4, 5, 60_000), "9", "CC BY-SA 3.0", True),
     ]  # fmt: skip
 
 
@@ -51,15 +50,18 @@ def test_answer_columns_and_accepted_answer(extract):
 def test_missing_optional_attributes_are_null_without_an_irregularity(extract):
     extract(question(5, Body=None), answer(6, 5, Body=None))
     assert extract.frame("questions").rows() == [
-        (5, None, None, ["keras"], 7, None, None, None, CREATED_AT, None, None, None)
+        (5, None, None, ["keras"], 7, None, None, None, CREATED_AT, None, None, None, True)
     ]
     assert extract.frame("answers").rows() == [(6, 5, 1, False, None, CREATED_AT, None, None, None)]
     assert extract.reading == extraction.DumpReading(
         rows=2,
         planted=0,
         irregular=0,
+        left_out=0,
         questions={"Keras": 1, "Torch": 0},
         answers={"Keras": 1, "Torch": 0},
+        tags_found={"Keras": ["keras"], "Torch": []},
+        absent={"Keras": [], "Torch": []},
         notation="|a|b|",
         complete=True,
     )
@@ -74,27 +76,13 @@ def test_answers_before_their_question_are_selected_too(extract):
 @pytest.mark.parametrize(
     "numbers", [(9, 5, 6, 7), (3, 5, 5, 7), (3, 5, 6, "x")], ids=["descending", "repeated", "unreadable"]
 )
-def test_dump_with_non_ascending_ids_is_read_again_for_early_answers(extract, caplog, numbers):
-    caplog.set_level(logging.INFO)
+def test_ids_may_have_any_order(extract, numbers):
     first, parent, second, third = numbers
     rows = [answer(first, parent), question(parent, AcceptedAnswerId=9), answer(second, parent), answer(third, parent)]
     extract.from_content(HEAD + LINE.join([*rows, question(4)]))
-    assert sorted(extract.answers()) == sorted({number for number in (first, second, third) if number != "x"})
-    assert caplog.messages == ["Posts.xml: reading again for answers that precede their questions"]
+    assert extract.questions() == [parent, 4]
+    assert extract.answers() == [number for number in (second, third, first) if number != "x"]
     assert extract.reading.rows == 5
-
-
-def test_early_answers_beyond_the_memory_limit_are_read_again(extract, monkeypatch, caplog):
-    caplog.set_level(logging.INFO)
-    rows = [answer(4, 8), answer(5, 9), answer(6, None), question(8), question(9, "torch"), answer(10, 8)]
-    once = extract(*rows).reading
-    found = [sorted(extract.answers(library)) for library in LIBRARIES]
-    monkeypatch.setattr(extraction, "_EARLY_ANSWER_BYTES", 150)
-    assert caplog.messages == []
-    again = extract.read().reading
-    assert [sorted(extract.answers(library)) for library in LIBRARIES] == found == [[4, 10], [5]]
-    assert again == once
-    assert caplog.messages == ["Posts.xml: reading again for answers that precede their questions"]
 
 
 @pytest.mark.parametrize("notation", [NEWER, OLDER])
@@ -195,7 +183,7 @@ def test_unreadable_field_is_null_and_recorded(extract):
         answer(3, 1, Score=None, CreationDate=None),
     )
     assert extract.frame("questions").rows() == [
-        (1, None, "body 1", ["keras"], 7, None, None, None, CREATED_AT, None, None, None)
+        (1, None, "body 1", ["keras"], 7, None, None, None, CREATED_AT, None, None, None, True)
     ]
     assert extract.frame("answers").rows() == [
         (2, 1, None, False, "re 1", None, None, None, None),
@@ -265,8 +253,6 @@ def test_first_of_several_rows_with_the_same_id_is_kept(extract):
     [
         (b"&custom;", "undefined entity"),
         (b'" Body="again', "duplicate attribute"),
-        (b"&#0;", "reference to invalid character number"),
-        (b"\xff", "not well-formed"),
         (b"<!DOCTYPE x>", "not well-formed"),
     ],
 )
@@ -284,6 +270,23 @@ def test_row_that_is_not_well_formed_is_recorded_for_every_library(extract, dama
         ]
         assert all(entry[3].startswith(f"cannot be parsed ({message}") for entry in recorded)
         assert all(entry[3].endswith("; the row is left out") for entry in recorded)
+
+
+@pytest.mark.parametrize(
+    "forbidden", [b"&#0;", b"&#11;", b"&#xB;", b"&#xD800;", b"&#xFFFE;", b"&#x110000;", b"\x0b", b"\0", b"\xff"]
+)
+def test_forbidden_character_is_replaced_and_recorded(extract, forbidden):
+    rows = LINE.join([question(1, Body="a BAD&\n"), answer(2, 1, Body="b BAD"), question(3, "python", Body="BAD")])
+    extract.from_content((HEAD + rows + "</posts>").encode().replace(b"BAD", forbidden))
+    assert extract.frame("questions")["body_html"].to_list() == ["a \ufffd&\n"]
+    assert extract.frame("answers")["body_html"].to_list() == ["b \ufffd"]
+    reason = "has characters that XML forbids; they are replaced by U+FFFD"
+    shown = forbidden.decode(errors="replace")
+    assert extract.irregularities() == [
+        (1, 1, "Body", reason, f"a {shown}&amp;&#xA;"),
+        (2, 2, "Body", reason, f"b {shown}"),
+    ]
+    assert (extract.reading.left_out, extract.irregularities("Torch")) == (0, [])
 
 
 def test_entities_declared_in_the_file_are_not_expanded(extract):

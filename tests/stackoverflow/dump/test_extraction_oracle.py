@@ -13,8 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from dlbug_assets.stackoverflow.dump import extraction
-from dlbug_assets.stackoverflow.dump import rows as dump_rows
+from dlbug_assets.stackoverflow.dump import extraction, unpacking
 from support.dump_extraction import LIBRARIES, Extract, in_parts
 from support.dumps import CREATED, NEWER, OLDER, question, row, tagged
 
@@ -98,7 +97,8 @@ def oracle(path: Path, tags: set[str], first: date, last: date) -> tuple[pl.Data
             questions.append(
                 (number(element, "Id"), element.get("Title"), element.get("Body"), own, score,
                  number(element, "ViewCount"), number(element, "AnswerCount"), number(element, "AcceptedAnswerId"),
-                 created, time(element, "LastActivityDate"), element.get("OwnerUserId"), element.get("ContentLicense"))
+                 created, time(element, "LastActivityDate"), element.get("OwnerUserId"), element.get("ContentLicense"),
+                 True)
             )  # fmt: skip
     accepted = {entry[0]: entry[7] for entry in questions}
     answers = []
@@ -148,7 +148,7 @@ def test_extraction_matches_a_parser_of_the_whole_file(posts, notation, layout, 
     content = f'<?xml version="1.0"?>{line}<posts>{line}{line.join(rows)}{line}</posts>{line}'
     # A value may contain a literal >, except that the older notation of tags always has references.
     content = re.sub(r'(Body|Title)="([^"]*)"', lambda hit: hit[0].replace("&gt;", greater), content)
-    with tempfile.TemporaryDirectory() as folder, mock.patch.object(dump_rows, "_CHUNK", chunk), in_parts(part):
+    with tempfile.TemporaryDirectory() as folder, mock.patch.object(unpacking, "_CHUNK", chunk), in_parts(part):
         extract = Extract(Path(folder))
         extract.from_content(mark + content.encode(), created_from=FIRST, created_until=LAST)
         assert_matches_the_parser(extract)
@@ -182,7 +182,7 @@ def test_extraction_from_the_standard_layout_matches_a_parser_of_the_whole_file(
     # The second row, a planted one, shows the bytes between rows.
     rows = [row(Id=0, PostTypeId=4), row(Id=1000000001, PostTypeId=4), *rows, *filter(None, [odd])]
     content = f"<posts>{line}{line.join(rows)}{line}</posts>"
-    small = mock.patch.multiple(dump_rows, _CHUNK=chunk, _HEAD=200)
+    small = mock.patch.object(unpacking, "_CHUNK", chunk)
     with tempfile.TemporaryDirectory() as folder, small, in_parts(part):
         extract = Extract(Path(folder))
         extract.from_content(content, created_from=FIRST, created_until=LAST)

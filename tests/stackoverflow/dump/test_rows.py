@@ -10,11 +10,13 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from dlbug_assets.errors import DlbugError
-from dlbug_assets.stackoverflow.dump import extraction, rows
+from dlbug_assets.stackoverflow.dump import extraction, rows, unpacking
 from support.dump_extraction import KINDS, LIBRARIES
 from support.dumps import HEAD, LINE, OLDER, answer, question
 
-ADVICE = "Name the Posts.xml of Stack Overflow's data dump, or the .7z that contains it."
+ADVICE = "Name the Posts.xml of Stack Overflow's data dump, or the .7z, .zip or .gz that contains it."
+
+CUT = "is cut, or longer than any post; the row is left out"
 
 SEVEN_ZIP = next((found for name in ("7zz", "7z", "7za", "7zr") if (found := shutil.which(name))), "")
 needs_7z = pytest.mark.skipif(not SEVEN_ZIP, reason="no 7z program is installed here")
@@ -27,8 +29,8 @@ def test_truncated_row_is_recorded_and_the_next_one_is_read(extract, line):
     assert extract.questions() == [1, 3, 5]
     for library in LIBRARIES:
         assert extract.irregularities(library) == [
-            (2, 2, None, "is cut, or longer than any post", cut[:200]),
-            (4, None, None, "is cut, or longer than any post", ('<row Id="4' + line)),
+            (2, 2, None, CUT, cut[:200]),
+            (4, None, None, CUT, ('<row Id="4' + line)),
         ]
     assert (extract.reading.rows, extract.reading.irregular, extract.reading.complete) == (5, 2, True)
 
@@ -44,12 +46,12 @@ def test_row_without_its_beginning_is_recorded_with_the_row_before_it(extract):
 @pytest.mark.parametrize("chunk", range(300, 311))
 def test_row_longer_than_any_post_is_recorded_and_the_next_one_is_read(extract, monkeypatch, chunk):
     monkeypatch.setattr(rows, "LONGEST_ROW", 1000)
-    monkeypatch.setattr(rows, "_CHUNK", chunk)
+    monkeypatch.setattr(unpacking, "_CHUNK", chunk)
     extract(question(1), question(2, Body="b" * 9_000), question(3), question(4, Body="b" * 5_000))
     assert extract.questions() == [1, 3]
     assert [entry[:4] for entry in extract.irregularities()] == [
-        (2, 2, None, "is cut, or longer than any post"),
-        (4, 4, None, "is cut, or longer than any post"),
+        (2, 2, None, CUT),
+        (4, 4, None, CUT),
     ]
     assert extract.reading.complete
 
@@ -59,7 +61,10 @@ def test_row_longer_than_any_post_is_recorded_and_the_next_one_is_read(extract, 
     [
         ("", []),
         ("\n", []),
-        (LINE + question(3)[:50], [(3, 3, None, "is cut, or longer than any post", question(3)[:50])]),
+        (
+            LINE + question(3)[:50],
+            [(3, 3, None, CUT, question(3)[:50])],
+        ),
         ("\n  <ro", [(2, 2, None, "is followed by something other than a row", "<ro")]),
         ("\n</pos", [(2, 2, None, "is followed by something other than a row", "</pos")]),
     ],
@@ -76,7 +81,7 @@ def test_whole_rows_are_read_wherever_the_file_is_truncated(extract):
     for end in range(content.index("<row ") + 5, len(content) + 1, 3):
         extract.from_content(content[:end])
         assert len(extract.questions() + extract.answers()) == content[:end].count("/>")
-        assert extract.reading.rows == content[:end].count("<row ")
+        assert extract.reading.rows == content[:end].count("<row")
         assert extract.reading.complete == ("</posts>" in content[:end])
 
 
@@ -91,7 +96,7 @@ def test_line_ends_and_byte_order_mark_do_not_matter(extract, mark, line):
 
 @pytest.mark.parametrize("chunk", [*range(1, 12), 97, 4096])
 def test_chunk_boundaries_do_not_matter(extract, monkeypatch, chunk):
-    monkeypatch.setattr(rows, "_CHUNK", chunk)
+    monkeypatch.setattr(unpacking, "_CHUNK", chunk)
     extract(question(1, Body="日本 😀"), answer(2, 1), question(3)[:-30], question(4, notation=OLDER))
     assert extract.frame("questions")["body_html"].to_list() == ["日本 😀", "body 4"]
     assert (extract.answers(), extract.reading.irregular, extract.reading.complete) == ([2], 1, True)
@@ -99,7 +104,7 @@ def test_chunk_boundaries_do_not_matter(extract, monkeypatch, chunk):
 
 def test_progress_is_logged_at_intervals(extract, monkeypatch, caplog):
     caplog.set_level(logging.INFO)
-    monkeypatch.setattr(rows, "_CHUNK", 500_000)
+    monkeypatch.setattr(unpacking, "_CHUNK", 500_000)
     monkeypatch.setattr(rows, "_LOG_EVERY", 1_000_000)
     extract.from_content(HEAD + question(1, Body="b" * 2_400_000))
     assert caplog.messages == [
@@ -115,7 +120,8 @@ def test_progress_is_logged_at_intervals(extract, monkeypatch, caplog):
         (b"hello", "is not a Posts.xml: it does not begin with <posts>"),
         (b'<?xml version="1.0"?><users><row Id="1" /></users>', "is not a Posts.xml: it does not begin with <posts>"),
         ("<posts><row /></posts>".encode("utf-16"), "is not a Posts.xml: it does not begin with <posts>"),
-        (b" " * 4090 + b"<posts><row />", "is not a Posts.xml: it does not begin with <posts>"),
+        (b"<!-- no end", "is not a Posts.xml: it does not begin with <posts>"),
+        (b"<postscript><row /></postscript>", "is not a Posts.xml: it does not begin with <posts>"),
         (b"<posts></posts>", "has no rows"),
     ],
 )
@@ -175,10 +181,10 @@ def processes(monkeypatch):
     class Recorded(subprocess.Popen):
         def __init__(self, command: list[str], **options) -> None:
             super().__init__(command, **options)
-            if command[1] == "e":
+            if command[0] == "/bin/sh":
                 started.append(self)
 
-    monkeypatch.setattr(rows.subprocess, "Popen", Recorded)
+    monkeypatch.setattr(unpacking.subprocess, "Popen", Recorded)
     return started
 
 
@@ -288,7 +294,7 @@ def test_damaged_archive_is_rejected_with_the_message_of_7z(extract, packed, pro
 
 @needs_7z
 def test_no_process_is_left_if_reading_fails_midway(extract, packed, processes, monkeypatch):
-    monkeypatch.setattr(rows, "_CHUNK", 1000)
+    monkeypatch.setattr(unpacking, "_CHUNK", 1000)
     monkeypatch.setattr(extraction, "_BATCH_ROWS", 20)
     # More than a pipe holds: 7z is still writing when the reader gives up.
     packed({"Posts.xml": HEAD + LINE.join(question(number, Body="b" * 1000) for number in range(1, 2000)) + "</posts>"})
