@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import click
-from dotenv import load_dotenv
 
+from dlbug_assets.cli.env_file import load_env_file
 from dlbug_assets.clock import Clock
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.labeling.sheets.formats import FORMATS, XLSX
@@ -48,12 +48,9 @@ def _home(study: Study) -> Home:
 @click.version_option(package_name="dlbug")
 def cli() -> None:
     """Bug studies as living data pipelines: collect, label, agree, analyse, publish."""
-    try:
-        load_dotenv(ENV_FILE)
-    except OSError as error:
-        raise DlbugError(f"cannot read {ENV_FILE.resolve()}: {error.strerror}") from None
-    except ValueError:  # bytes of another encoding, or the null bytes of UTF-16
-        raise DlbugError(f"{ENV_FILE.resolve()} is not valid UTF-8; save it as UTF-8") from None
+    ignored = load_env_file(os.environ)
+    if ignored:
+        click.echo(f"{ENV_FILE.resolve()}: ignored {', '.join(ignored)}; see README.md for the variables", err=True)
 
 
 @cli.command()

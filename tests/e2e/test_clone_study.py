@@ -18,7 +18,7 @@ commits_per_library = 5
 [[libraries]]
 name = "Keras"
 tags = ["keras"]
-repositories = ["./one", "./gone"]
+repositories = ["./one", "./three"]
 [[libraries]]
 name = "Torch"
 tags = ["torch"]
@@ -46,6 +46,7 @@ class Cloned:
                     f"{word} {name} {number}\n\nSigned-off-by: Jane <jane@example.org>",
                     {f"{number}.py": f"# by jane.doe@example.org\n{number}\n"},
                 )
+        GitRepository(folder / "three")  # without commits
         (folder / "cloned.toml").write_text(STUDY, encoding="utf-8")
 
     @property
@@ -84,7 +85,7 @@ def test_clones_are_loaded_up_to_sampled_commits_and_changes_are_followed(cloned
     )
     assert found.rows() == [("Keras", 4, 1), ("Torch", 4, 1)]
     states = first.query("select state from github.repositories order by full_name").to_series().to_list()
-    assert states == ["gone", "ok", "ok"]
+    assert states == ["ok", "empty", "ok"]
     sizes = first.query(
         "select sum(files_changed), sum(additions), sum(deletions), count(*) from github.sampled_commits"
     )
