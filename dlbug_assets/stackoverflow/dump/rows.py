@@ -43,6 +43,7 @@ _PLANTED = {b"1000000001", b"1000000010"}
 #: The older and the newer notation of tags, by the first byte of the value in the file: its name, the bytes before each
 #: tag as a pattern, and the first byte after it.
 _NOTATIONS = {b"&": ("<a><b>", b"&lt;", b"&"), b"|": ("|a|b|", rb"\|", b"|")}
+_AFTER_NAME = {b" ", b"\t", b"\r", b"\n", b"/"}
 _DIGITS = 18
 #: The end of the reason of a problem with a row that isn't in the result.
 LEFT_OUT = "; the row is left out"
@@ -272,6 +273,9 @@ class Rows:
         if not is_whole or len(piece) > LONGEST_ROW:
             self._report(row, "is cut, or longer than any post" + LEFT_OUT, row.content)
             return row, NOTHING
+        if piece[:1] not in _AFTER_NAME:
+            self._report(row, "is an element of another name" + LEFT_OUT, row.content)
+            return row, NOTHING
         if b"<posts" in stray:
             raise DlbugError(f"{self.path} contains several dumps. Name Stack Overflow's Posts.xml alone.")
         if stray:
@@ -280,9 +284,7 @@ class Rows:
         if row.raw_value(b"Id") in _PLANTED:
             self.planted += 1
             return row, NOTHING
-        if kind == b"2" and parent is None:
-            return row, TO_PARSE
-        if kind != b"2" and self._is_relevant(row.tags):
+        if parent is None if kind == b"2" else self._is_relevant(row.tags):
             return row, TO_PARSE
         if parent is None or kind == b"1":
             return row, NOTHING if own is None else question_key(own)
@@ -397,7 +399,8 @@ def _cut(piece: bytes) -> tuple[bytes, bool, bytes]:
 
 def _in_plain_layout(row: bytes) -> bytes:
     """Return a row with one blank before each attribute and double quotes; unchanged if it isn't well-formed."""
-    if all(map(_PLAIN_NAME, row[4:].split(b'"')[:-1:2])):
+    *quoted, end_of_row = row[4:].split(b'"')
+    if end_of_row.strip() == b"/>" and all(map(_PLAIN_NAME, quoted[::2])):
         return row
     attributes, end = [], 4
     while attribute := _ATTRIBUTE.match(row, end):

@@ -1,9 +1,14 @@
 """Rows of a dump: where they begin and end, files that are not dumps, and archives."""
 
+import gzip
 import logging
 import math
+import re
 import shutil
 import subprocess
+import tracemalloc
+import zipfile
+from itertools import chain, repeat
 from pathlib import Path
 
 import pytest
@@ -11,6 +16,7 @@ from polars.testing import assert_frame_equal
 
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.stackoverflow.dump import extraction, rows, unpacking
+from dlbug_assets.stackoverflow.dump.prolog import skip_prolog
 from support.dump_extraction import KINDS, LIBRARIES
 from support.dumps import HEAD, LINE, OLDER, answer, question
 
@@ -130,6 +136,69 @@ def test_file_that_is_not_a_dump_is_rejected(extract, content, reason):
     assert extract.error() == f"{extract.path} {reason}. {ADVICE}"
 
 
+@pytest.mark.parametrize(
+    "prolog",
+    [
+        f"<?xml version='1.0'?><!-- {'terms of use ' * 100_000} --><posts>",
+        f"<?xml version='1.0'?>{' ' * 500_000}<posts>",
+        f"<!-- <posts>{LINE}{question(7)} --><posts><!-- another -->",
+        "<!--><row --><?note <posts> <row ?><posts>",
+        '<!DOCTYPE posts [<!ELEMENT row EMPTY> <!-- a]b -->]><posts xmlns:xsi="http://www.w3.org/2001/XMLSchema">',
+        "<posts xmlns='urn:posts'\n>",
+    ],
+    ids=["comment", "blanks", "row in a comment", "row in an instruction", "document type", "namespace"],
+)
+@pytest.mark.parametrize("chunk", [7, 1 << 18])
+def test_anything_may_precede_the_rows(extract, monkeypatch, prolog, chunk):
+    monkeypatch.setattr(unpacking, "_CHUNK", chunk)
+    extract.from_content(prolog + LINE.join([question(1), answer(2, 1), question(3)]) + "</posts>")
+    assert (extract.questions(), extract.answers(), extract.irregularities()) == ([1, 3], [2], [])
+    assert (extract.reading.rows, extract.reading.complete) == (3, True)
+
+
+def test_long_comment_is_not_kept_in_memory():
+    comment = chain([b"<!--"], repeat(b"x" * 1_000_000, 300), [b"--", b"><pos", b"ts>", b"rest"])
+    tracemalloc.start()
+    assert skip_prolog(comment) == (300_000_014, b"rest")
+    assert tracemalloc.get_traced_memory()[1] < 5_000_000
+    tracemalloc.stop()
+
+
+ROWS = [question(1, Body="it's"), question(2, "python"), question(3), answer(4, 3), answer(5, 2), answer(6, 1)]
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        lambda row: row.replace("<row ", "<row\n  "),
+        lambda row: row.replace('" ', '"\n\t'),
+        lambda row: row.replace('="', ' = "'),
+        lambda row: row.replace("it's", "it&apos;s").replace('"', "'"),
+        lambda row: re.sub(r'Body="(body[^"]*)"', r"""Body='|"keras"| Tags="|torch|" \1'""", row),
+        lambda row: re.sub(r'Tags="([^"]*)"', r"Tags='\1'", row),
+    ],
+    ids=["name alone", "an attribute per line", "blanks around =", "single quotes", "quotes in a body", "quoted tags"],
+)
+@pytest.mark.parametrize("chunk", [900, 1 << 18])
+def test_layout_of_attributes_does_not_matter(extract, monkeypatch, written, chunk):
+    monkeypatch.setattr(unpacking, "_CHUNK", chunk)
+    other = [written(row) for row in ROWS]
+    assert other != ROWS
+    others = map(written, [question(8), question(9, "lua")])
+    standard = [answer(number, 3) for number in range(20, 60)]
+    extract.from_content(HEAD + LINE.join([*standard, *other, question(7), *standard[:9], *others, question(10)]))
+    assert (extract.questions(), sorted(extract.answers())) == ([1, 3, 7, 8, 10], [4, 6, *range(20, 60)])
+    assert extract.reading.rows == 40 + len(ROWS) + 9 + 4
+
+
+@pytest.mark.parametrize("element", ["<Row Id='9' />", "<rows Id='9' />", "<post Id='9'></post>", "<!-- no row -->"])
+def test_element_that_is_not_a_row_is_recorded(extract, element):
+    extract(question(1), question(2, "python"), element, question(3))
+    assert extract.questions() == [1, 3]
+    assert extract.reading.irregular == 1
+    assert [entry[4] for entry in extract.irregularities()] == [element]
+
+
 def test_concatenated_dumps_are_rejected(extract):
     extract.path.write_text(2 * (HEAD + question(1) + "</posts>\n"))
     assert extract.error() == f"{extract.path} contains several dumps. Name Stack Overflow's Posts.xml alone."
@@ -206,6 +275,103 @@ def test_archive_yields_the_same_rows_as_the_file_in_it(extract, packed, process
         extract.folder / "Posts.xml",
         extract.folder / "packing" / inside,
     ]
+
+
+@needs_7z
+@pytest.mark.parametrize("inside", ["posts.xml", "POSTS.XML", "site/pOsTs.XmL"])
+@pytest.mark.parametrize("name", ["posts.7z", "posts.zip", "posts.ZIP"])
+def test_letter_case_of_names_does_not_matter(extract, packed, inside, name):
+    packed({inside: SMALL, "Users.xml": "no"}, name=name)
+    assert (extract.read().questions(), extract.answers()) == ([1], [2, 3])
+
+
+@needs_7z
+@pytest.mark.parametrize("name", ["Posts.xml.gz", "anything.GZ"])
+def test_gz_contains_one_file_of_any_name(extract, name):
+    extract.path = extract.folder / name
+    extract.path.write_bytes(gzip.compress(SMALL.encode()))
+    assert (extract.read().questions(), extract.answers()) == ([1], [2, 3])
+
+
+@needs_7z
+@pytest.mark.parametrize("name", ["posts.zip", "posts.gz"])
+def test_truncated_archive_of_any_kind_is_rejected(extract, name):
+    content = HEAD + LINE.join(question(n, Body=str(math.sqrt(n))) for n in range(1, 5000)) + "</posts>"
+    extract.path = extract.folder / name
+    if name.endswith(".gz"):
+        extract.path.write_bytes(gzip.compress(content.encode()))
+    else:
+        with zipfile.ZipFile(extract.path, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("Posts.xml", content)
+    extract.path.write_bytes(extract.path.read_bytes()[:40_000])
+    error = extract.error()
+    assert error.startswith(f"{extract.path} cannot be unpacked: ")
+    assert error.endswith(". Download it again.")
+
+
+@needs_7z
+@pytest.mark.parametrize("budget", [32 << 20, 300])
+def test_answers_in_an_archive_may_precede_their_questions(extract, packed, processes, monkeypatch, budget):
+    monkeypatch.setattr(rows, "_EARLY_ANSWER_BYTES", budget)
+    content = [
+        answer(1, 8),
+        answer(2, 9),
+        answer(3, 8),
+        answer(4, None),
+        question(8),
+        question(9, "torch"),
+        answer(10, 8),
+    ]
+    extract.from_content(HEAD + LINE.join(content) + "</posts>")
+    plain = extract.reading
+    frames = {(kind, library): extract.frame(kind, library) for kind in KINDS for library in LIBRARIES}
+    packed({"Posts.xml": extract.path.read_text()})
+    assert extract.read().reading == plain
+    for (kind, library), frame in frames.items():
+        assert_frame_equal(extract.frame(kind, library), frame)
+    assert (extract.answers(), extract.answers("Torch")) == ([10, 1, 3], [2])
+    assert len(processes) == (1 if budget > 300 else 2)
+
+
+@needs_7z
+@pytest.mark.parametrize("chunk", [11, 150, 1 << 18])
+def test_unordered_archive_is_unpacked_twice(extract, packed, processes, monkeypatch, chunk):
+    monkeypatch.setattr(unpacking, "_CHUNK", chunk)
+    packed({"Posts.xml": HEAD + LINE.join([answer(9, 5), question(8), answer(7, 5), question(5), answer(6, 8)])})
+    assert (extract.read().questions(), extract.answers()) == ([8, 5], [6, 9, 7])
+    assert len(processes) == 2
+
+
+@pytest.fixture
+def pretended(extract, monkeypatch):
+    """Return a function that puts a shell script in place of 7-Zip and names an archive for it."""
+
+    def pretend(script: str) -> None:
+        program = extract.folder / "7zz"
+        program.write_text(f"#!/bin/sh\n{script}\n")
+        program.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{extract.folder}:/usr/bin:/bin")
+        extract.path = extract.folder / "posts.7z"
+        extract.path.write_bytes(b"7z")
+
+    return pretend
+
+
+def test_program_that_writes_nothing_is_ended(extract, pretended, processes, monkeypatch):
+    monkeypatch.setattr(unpacking, "_SILENCE", 0.3)
+    pretended("printf '<posts>'; exec sleep 60")
+    assert extract.error() == (
+        f"{extract.path} cannot be unpacked: 7zz has written nothing for 0.3 seconds. "
+        "Unpack it yourself and name the Posts.xml."
+    )
+    assert [process.returncode for process in processes] == [-9]
+
+
+def test_program_runs_under_limits_of_memory_and_processor_time(extract, pretended):
+    pretended("echo data $(ulimit -d) time $(ulimit -t) >&2; exit 8")
+    assert extract.error() == (
+        f"{extract.path} cannot be unpacked: data 2097152 time 86400. Unpack it yourself and name the Posts.xml."
+    )
 
 
 @needs_7z
