@@ -305,11 +305,22 @@ def _text(value: str) -> str:
 
 
 def _version(connection: duckdb.DuckDBPyConnection, spec: TableSpec) -> str:
-    """Return a fingerprint of the rows that depends neither on their order nor on incidental columns and tables."""
-    if spec.incidental:
-        return ""
-    columns = ", ".join(f'"{column.name}"{" is null" * column.incidental}' for column in spec.columns)
-    query = f"select count(*), sum(hash(({columns},))) from {spec.table}"
+    """Return a fingerprint of the rows that depends neither on their order nor on the values of incidental columns.
+
+    A table with incidental columns in its grain is a log of observations: rows that repeat what earlier ones record do
+    not change the fingerprint, whereas the order in which different contents were last observed does.
+    """
+    incidental = {column.name for column in spec.columns if column.incidental}
+    if incidental.isdisjoint(spec.grain):
+        columns = ", ".join(f'"{column.name}"{" is null" * column.incidental}' for column in spec.columns)
+        query = f"select count(*), sum(hash(({columns},))) from {spec.table}"
+    else:
+        columns = ", ".join(f'"{name}"' for name in spec.column_names if name not in incidental)
+        grain = ", ".join(f'"{name}"' for name in spec.grain)
+        query = f"""
+            select count(*), hash(list(content order by latest))
+            from (select hash(({columns},)) as content, max(({grain},)) as latest from {spec.table} group by all)
+        """
     return "-".join(map(str, connection.execute(query).fetchall()[0]))
 
 

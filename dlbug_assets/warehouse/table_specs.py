@@ -25,7 +25,8 @@ _SafeLoader: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoade
 class Column:
     """A column: its name, DuckDB type and description.
 
-    An ``incidental`` column depends on when a row was computed or retrieved, so it differs from run to run.
+    An ``incidental`` column depends on when a row was computed or retrieved, so it differs from run to run and is not
+    part of the table's data version.
     """
 
     name: str
@@ -53,7 +54,7 @@ class TableSpec:
     """A table as schema.yml describes it.
 
     ``source`` is the path and line in schema.yml. The rows of a table with ``preview`` are shown with each
-    materialization. An ``incidental`` table records how others were computed, so it differs from run to run.
+    materialization.
     """
 
     schema: str
@@ -64,7 +65,6 @@ class TableSpec:
     checks: tuple[Check, ...]
     source: str
     preview: bool = False
-    incidental: bool = False
 
     @property
     def table(self) -> str:
@@ -146,7 +146,7 @@ def _read(file: Path, schema: str) -> Iterator[TableSpec]:
     top = _Entry(file, content, {"version", "models"}, {"models"})
     for model in top["models"]:
         keys = {"name", "description", "grain", "columns"}
-        entry = _Entry(file, model, keys | {"tests", "preview", "incidental"}, keys, top.line)
+        entry = _Entry(file, model, keys | {"tests", "preview"}, keys, top.line)
         columns = [
             _Entry(
                 file,
@@ -190,7 +190,6 @@ def _read(file: Path, schema: str) -> Iterator[TableSpec]:
             checks=tuple(unique.values()),
             source=f"{display_path(file)}, line {entry.line}",
             preview=bool(entry["preview"]),
-            incidental=bool(entry["incidental"]),
         )
 
 

@@ -8,6 +8,7 @@ import pytest
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.layout import Home
 from dlbug_assets.warehouse.database import Warehouse
+from dlbug_assets.warehouse.table_specs import Column, TableSpec
 from support.tiny_tables import SPEC, bugs, content
 
 MIB = 2**20
@@ -174,3 +175,60 @@ def test_a_path_that_contains_lock_is_not_mistaken_for_a_lock(tmp_path):
         Warehouse(home, "a test") as warehouse,
     ):
         warehouse.read("select 1")
+
+
+TIMED = TableSpec(
+    schema="analysis",
+    name="timed",
+    description="One row per bug",
+    grain=("bug",),
+    columns=(Column("bug", "BIGINT", "Its number"), Column("read_at", "BIGINT", "When", incidental=True)),
+    checks=(),
+    source="here",
+)
+
+
+def test_the_data_version_ignores_the_order_of_rows_and_the_values_of_incidental_columns(warehouse):
+    def version(*rows):
+        return warehouse.replace(TIMED, pl.DataFrame(rows, schema=["bug", "read_at"], orient="row")).version
+
+    first = version((1, 10), (2, 10))
+    assert version((2, 30), (1, 20)) == first
+    assert version((1, 10), (2, None)) != first
+    assert version((1, 10), (3, 10)) != first
+    assert version((1, 10)) != first
+
+
+LOG = TableSpec(
+    schema="analysis",
+    name="log",
+    description="One row per library and visit",
+    grain=("library", "visit"),
+    columns=(
+        Column("library", "VARCHAR", "Its library"),
+        Column("visit", "BIGINT", "Its number", incidental=True),
+        Column("state", "VARCHAR", "What was seen"),
+    ),
+    checks=(),
+    source="here",
+)
+
+
+def test_the_data_version_of_a_log_changes_with_what_was_seen_last_and_not_with_repetitions(warehouse):
+    seen = []
+
+    def version(library, *states):
+        seen.extend((library, len(seen) + 1, state) for state in states)
+        return warehouse.replace(LOG, pl.DataFrame(seen, schema=["library", "visit", "state"], orient="row")).version
+
+    empty = version("Keras")
+    read = version("Keras", "read")
+    assert read != empty
+    assert version("Keras", "read", "read") == read
+    unread = version("Keras", "unread")
+    assert unread != read
+    assert version("Keras", "unread") == unread
+    again = version("Keras", "read")
+    assert again not in (read, unread)
+    assert version("Keras", "read") == again
+    assert version("Torch", "read") != again
