@@ -28,15 +28,24 @@ def git(path: Path, *arguments: str, stdin: bytes = b"", **environment: str) -> 
     return done.stdout.decode(errors="replace").strip()
 
 
+def overwrite_middle(file: Path) -> None:
+    """Replace 200 bytes in the middle of a file by zeros."""
+    file.chmod(0o644)
+    content = bytearray(file.read_bytes())
+    middle = len(content) // 2
+    content[middle - 100 : middle + 100] = bytes(200)
+    file.write_bytes(content)
+
+
 class GitRepository:
     """A repository with a work tree in ``path``, created where it does not exist; commits have given dates."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, object_format: str = "sha1") -> None:
         self.path = path
         if path.exists():
             return
         path.mkdir(parents=True)
-        self.git("init", "-q", "-b", "main")
+        self.git("init", "-q", "-b", "main", f"--object-format={object_format}")
         # As on servers where partial clones can fetch missing objects.
         self.git("config", "uploadpack.allowFilter", "true")
         self.git("config", "uploadpack.allowAnySHA1InWant", "true")
@@ -89,6 +98,17 @@ class GitRepository:
         """Delete the commits that no branch reaches."""
         self.git("reflog", "expire", "--expire=now", "--all")
         self.git("gc", "--quiet", "--prune=now")
+
+    def clone(self, path: Path, *options: str) -> "GitRepository":
+        """Clone the repository with options of `git clone`, as over a network, without a work tree."""
+        self.git("clone", "-q", "--no-checkout", *options, f"file://{self.path}", str(path))
+        return GitRepository(path)
+
+    def damage(self) -> None:
+        """Pack all objects and overwrite the middle of the pack, as a failing disk may."""
+        self.git("repack", "-q", "-a", "-d")
+        (pack,) = self.path.glob(".git/objects/pack/*.pack")
+        overwrite_middle(pack)
 
     def raw(self, content: bytes) -> str:
         """Store bytes as a commit, even an invalid one, and make it the head; return its hash."""

@@ -47,13 +47,17 @@ _UPLOAD_PACK = (
 _USUAL_BRANCHES = ("main", "master")
 #: git's errors where a remote doesn't have a commit any more, or doesn't serve it.
 _MISSING_COMMIT = re.compile(r"not our ref|unadvertised object")
+#: git's errors where a commit is not an ancestor, or not in the clone.
+_NOT_ANCESTOR = re.compile(r"exit code 1$|Not a valid commit name")
 #: git's errors where a repository doesn't exist any more, and where access is denied.
 _GONE = re.compile(r"not found|does not exist|does not appear to be a git repository|could not read Username", re.I)
 _BLOCKED = re.compile(r"\b(403|451)\b|access denied|permission denied", re.I)
 #: git's errors for sources that lack objects, and what to do about them.
 _INCOMPLETE = {
-    "from promisor remote": "it is a partial clone that lacks objects: run `git fetch --refetch --no-filter` there",
-    "lacks these prerequisite commits": "it is a bundle of a part of the history: bundle all of it",
+    "from promisor remote": (
+        "its source is a partial clone that lacks objects: run `git fetch --refetch --no-filter` there"
+    ),
+    "lacks these prerequisite commits": "its source is a bundle of a part of the history: bundle all of it",
 }
 
 
@@ -172,11 +176,13 @@ class Clone:
         return [sha for sha in heads if sha not in kept and not self._is_fetched(sha, f"{_REWRITTEN}/{sha}")]
 
     def is_ancestor(self, older: str, newer: str) -> bool:
-        """Return whether one commit is reachable from another."""
+        """Return whether one commit is reachable from another; raise :class:`GitError` where the clone is damaged."""
         try:
             self._run("merge-base", "--is-ancestor", "--", older, newer)
-        except GitError:
-            return False
+        except GitError as error:
+            if _NOT_ANCESTOR.search(str(error)):
+                return False
+            raise
         return True
 
     def commits(self, head: str, known: Sequence[str] = ()) -> Iterator[Commit]:

@@ -176,10 +176,9 @@ class CloneHistories:
         changes, unread = self._sampled_changes(sampled, repositories, states, worker_map)
         for (name, key), reason in (damaged | unread).items():
             logger.warning("%s: %s", name, reason)
-            was_read = previous.get(key, {}).get("state") not in (None, UNREAD)
+            # The rows of a damaged clone are not there any more.
+            was_read = previous.get(key, {}).get("state") not in (None, UNREAD) and (name, key) not in damaged
             states[key] |= {"unread": reason} | ({} if was_read else {"state": UNREAD})
-        for _, key in damaged:  # its rows are not there any more
-            states[key] |= {"state": UNREAD, "head": None}
         if last and (previous, landed, last.begun) == (states, changes, parameters):  # what was unread still is
             self._landing.discard_unfinished(self._library.name)
             return nothing_new
@@ -200,9 +199,11 @@ class CloneHistories:
         Raises :class:`GitError` where a clone was damaged since it was collected.
         """
         with self._workers(self._mining.clones) as worker_map:
-            commits, unread = self._commits(repositories, self.remote_states(), worker_map)
-        if unread:
-            raise GitError("; ".join(f"{name}: {reason}" for (name, _), reason in unread.items()))
+            states = self.remote_states()
+            commits, damaged = self._commits(repositories, states, worker_map)
+        for (name, key), reason in damaged.items():
+            if states[key]["state"] != UNREAD:
+                raise GitError(f"{name}: {reason}")
         return commits
 
     def changes(self) -> pl.DataFrame:
