@@ -1,6 +1,7 @@
 """Repositories and commits of every source: the columns of their rows, and the filter for fix commits."""
 
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -102,7 +103,8 @@ class FixCommitFilter:
 
     def accepts(self, commit: Commit) -> bool:
         """Return whether a commit is a fix commit of the study."""
-        if not self._pattern.search(commit.title):
+        # Composed: a letter with an accent is one letter, however it was typed.
+        if not self._pattern.search(unicodedata.normalize("NFC", commit.title)):
             return False
         if self._from is None and self._until is None:
             return True

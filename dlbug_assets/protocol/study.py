@@ -65,7 +65,7 @@ class Selection(_Section, frozen=True):
     created_until: date | None = None
     min_score: Whole = 6
     require_code: bool = True
-    fix_pattern: str = r"(?i)(^|[^a-z])(bug|hot)?fix(es|ed|ing)?([^a-z]|$)"
+    fix_pattern: str = r"(?i)(^|[\W\d_])(bug|hot)?fix(es|ed|ing)?([\W\d_]|$)"
     commits_per_library: Whole = Field(default=100, ge=1)
 
     @field_validator("fix_pattern")
