@@ -8,7 +8,10 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from dlbug_assets.automation.schedules import RANGE_END, RANGE_START, REFRESH
+from dlbug_assets.definitions import build_defs
 from dlbug_assets.layout import Home
+from dlbug_assets.protocol.study import load_study
 from servers.github import GitHub, make_repositories
 from servers.stackexchange import StackExchange, corpus, question
 from support.commands import command, query
@@ -53,11 +56,14 @@ class Followed:
     def home(self):
         return Home(self.root, "followed")
 
+    @property
+    def environ(self):
+        return {"DLBUG_STACKEXCHANGE_URL": self.posts.url, "DLBUG_GITHUB_URL": self.commits.url}
+
     def run(self, *arguments):
         """Run it; return the jobs that were executed."""
         before = set(self.runs())
-        environ = {"DLBUG_STACKEXCHANGE_URL": self.posts.url, "DLBUG_GITHUB_URL": self.commits.url}
-        done = command(self.root, "run", "--study", str(self.study), *arguments, **environ)
+        done = command(self.root, "run", "--study", str(self.study), *arguments, **self.environ)
         assert done.returncode == 0, done.stderr
         self.output = done.stdout
         return [job for run_id, job in reversed(self.runs().items()) if run_id not in before]
@@ -67,6 +73,11 @@ class Followed:
             return {}
         with dg.DagsterInstance.from_config(str(self.home.dagster_home)) as instance:
             return {run.run_id: run.job_name for run in instance.get_runs()}
+
+    def edit(self, title):
+        """Edit a question, which then also has a field that is not as documented."""
+        number = next(iter(self.posts.truth))
+        self.posts.edit(number, title=title, view_count="700")
 
     def titles(self, table):
         return set(query(self.home, f"select title from {table}")["title"])
@@ -106,6 +117,38 @@ def test_only_what_changed_is_materialized_again_up_to_the_publication(followed)
     os.utime(sheet, (time.time() - 60, time.time() - 60))  # no longer being written
     assert followed.run() == ["whole_graph"]
     assert "What came later" in followed.titles("stackoverflow.raw_posts")
+
+
+@pytest.mark.timeout(900)
+def test_an_edit_that_later_refreshes_fetch_again_is_news_once(followed):
+    followed.run()
+    followed.edit("Edited")
+    assert followed.run() == ["refresh", "downstream"]
+    assert "Edited" in followed.titles("stackoverflow.raw_posts")
+    assert followed.run() == ["refresh"]
+    assert followed.run() == ["refresh"]
+    irregular = query(followed.home, "select distinct field, reason from stackoverflow.irregularities").rows()
+    assert irregular == [("view_count", "is not as described; read as 700")]
+
+    # The same while the UI is open: a schedule starts the refresh, and the daemon evaluates what follows from it.
+    definitions = build_defs(load_study(str(followed.study)), {"DLBUG_HOME": str(followed.root), **followed.environ})
+    job = definitions.resolve_job_def(REFRESH)
+    with dg.DagsterInstance.from_config(str(followed.home.dagster_home)) as instance:
+        cursor = dg.evaluate_automation_conditions(definitions, instance).cursor
+
+        def requested_after_refresh():
+            nonlocal cursor
+            tags = {RANGE_START: "Keras", RANGE_END: "Torch"}
+            assert job.execute_in_process(instance=instance, tags=tags).success
+            evaluated = dg.evaluate_automation_conditions(definitions, instance, cursor=cursor)
+            cursor = evaluated.cursor
+            return evaluated.total_requested
+
+        assert requested_after_refresh() == 0
+        followed.edit("Edited again")
+        assert requested_after_refresh() > 30
+        assert requested_after_refresh() == 0
+        assert requested_after_refresh() == 0
 
 
 def test_a_browser_shows_how_fresh_the_corpora_are(followed, page, screenshots):
