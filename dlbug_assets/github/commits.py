@@ -36,8 +36,8 @@ class Repository:
     """A repository to follow, identified by its ID where GitHub's API returned one, else by its address.
 
     ``number`` is the ID, ``address`` what git clones, ``page`` the web page if there is one. Discovery fills in
-    ``state`` and ``facts``, the metadata that GitHub returns (times as ISO 8601 text in UTC), and sets ``is_replaced``
-    where another repository has the name now.
+    ``state`` and ``facts``, the metadata that GitHub returns (times as ISO 8601 text in UTC), sets ``is_replaced``
+    where another repository has the name now, and ``unread`` to the reason why it found nothing at the name.
     """
 
     address: str
@@ -47,6 +47,7 @@ class Repository:
     state: str | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
     is_replaced: bool = False
+    unread: str | None = None
 
     @property
     def key(self) -> str:
@@ -155,17 +156,18 @@ def pseudonymize_authors(commits: pl.DataFrame, key: bytes) -> pl.DataFrame:
 
 
 def repository_rows(
-    library: str, repositories: Iterable[Repository], remote_states: Mapping[str, Mapping[str, Any]]
+    library: str, repositories: Iterable[Repository], remote_states: Mapping[str, Mapping[str, Any]] | None
 ) -> pl.DataFrame:
     """Return rows with the columns of REPOSITORIES, without repositories that another one replaced under their name.
 
-    ``remote_states`` are state, branch and head by :attr:`Repository.key`, for repositories that were visited.
+    ``remote_states`` are state, branch, head and the reason why it is unread, by :attr:`Repository.key`, for
+    repositories that were visited. It is None for a source that visits no repository.
     """
     rows = []
     for repository in repositories:
         if repository.is_replaced:
             continue
-        remote = remote_states.get(repository.key, {})
+        remote = _remote_state(repository, remote_states)
         state = remote.get("state")
         if state in (None, "gone") and repository.state not in (None, "ok", "renamed"):
             state = repository.state  # git cannot distinguish blocked from gone
@@ -185,6 +187,19 @@ def repository_rows(
             }
         )
     return pl.DataFrame(rows, schema=REPOSITORIES)
+
+
+def _remote_state(repository: Repository, remote_states: Mapping[str, Mapping[str, Any]] | None) -> Mapping[str, Any]:
+    """Return the state of a repository at the last visit, or why there is none."""
+    if remote_states is None:
+        return {}
+    not_visited = {"state": UNREAD, "unread": repository.unread or "its history was not collected yet"}
+    return remote_states.get(repository.key, not_visited)
+
+
+def future_commits(commits: pl.DataFrame, now: datetime) -> int:
+    """Return the number of commits (COMMITS) whose author's or committer's date is after ``now`` (UTC)."""
+    return commits.filter((pl.col("authored_at") > now) | (pl.col("committed_at") > now)).height
 
 
 def change_row(library: str, sha: str, change: Change) -> dict[str, Any]:

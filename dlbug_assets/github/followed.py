@@ -93,8 +93,8 @@ class Followed:
             unfinished = self.landing.unfinished(library)
             # An interrupted sweep has discovered already: only its histories are missing.
             is_resumed = unfinished is not None and unfinished.kind == histories.KIND
-            if discovery.is_due(sweep=sweep and not is_resumed):
-                found = discovery.collect()
+            if discovery.is_due(sweep=sweep, is_resumed=is_resumed):
+                found = discovery.collect(sweep=sweep)
                 counts = found["repositories"], found["requests"]
                 logger.info("%s: %d repositories found with %d requests", library, *counts)
         notes = histories.collect(self._repositories(library))

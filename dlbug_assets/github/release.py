@@ -55,7 +55,7 @@ class Release:
             pl.lit(None, pl.Int64).alias("repository_id"), pl.lit(None, pl.Boolean).alias("is_reachable")
         )
         names = released["full_name"].unique(maintain_order=True)
-        repositories = repository_rows(library, [Repository(name, name) for name in names], {})
+        repositories = repository_rows(library, [Repository(name, name) for name in names], None)
         return replace_library(library, repositories, commits, lookups.done, datetime.now(UTC))
 
     def details(self, library: str, shas: Sequence[str]) -> pl.DataFrame:

@@ -8,8 +8,10 @@ import socket
 import threading
 import zlib
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
+from weakref import WeakSet
 
 import requests
 import urllib3
@@ -59,7 +61,8 @@ class HttpClient:
     """
 
     def __init__(self, redact: Callable[[str], str]) -> None:
-        self._sockets: list[socket.socket] = []
+        # Weak, so that sockets that were closed are forgotten.
+        self._sockets: WeakSet[socket.socket] = WeakSet()
         self._session = _Session()
         # Otherwise credentials in a .netrc of this machine would replace those of a request.
         self._session.auth = lambda request: request
@@ -74,7 +77,8 @@ class HttpClient:
     ) -> tuple[int, Mapping[str, str], bytes]:
         """Return the status, headers and decoded body of a reply; redirects are not followed.
 
-        Raises :class:`TransientError` where the reply does not arrive as a whole or in time.
+        Raises :class:`TransientError` where the reply does not arrive as a whole or in time, and
+        :class:`MalformedError` for a reply of 64 MiB or more.
         """
         watchdog = threading.Timer(retry_policy.reply, self._close_sockets)
         watchdog.daemon = True
@@ -103,16 +107,13 @@ class HttpClient:
             body = bytearray()
             for chunk in response.raw.stream(1 << 16, decode_content=False):
                 body += chunk
-                if len(body) > _LARGEST_REPLY:
-                    raise OSError("the reply is too large")
+                _check_size(body)
             return response.status_code, response.headers, _decode(bytes(body), response.headers)
 
     def _close_sockets(self) -> None:
         while self._sockets:
-            try:
+            with suppress(KeyError, OSError):  # it is closed already, or even forgotten
                 self._sockets.pop().shutdown(socket.SHUT_RDWR)
-            except OSError:  # it is closed already
-                continue
 
 
 class _Session(requests.Session):
@@ -127,24 +128,30 @@ def _decode(body: bytes, headers: Mapping[str, str]) -> bytes:
         return body
     decoder = zlib.decompressobj(zlib.MAX_WBITS | 32)  # gzip or zlib, by the header of the data
     content = decoder.decompress(body, _LARGEST_REPLY)
+    _check_size(content)
     if not decoder.eof:
-        raise zlib.error("the compressed data is cut short, or too large")
+        raise zlib.error("the compressed data is cut short")
     return content
 
 
-class _Adapter(HTTPAdapter):
-    """An adapter that appends the sockets of its connections to a list."""
+def _check_size(content: bytes | bytearray) -> None:
+    if len(content) >= _LARGEST_REPLY:
+        raise MalformedError(f"the reply has {_LARGEST_REPLY >> 20} MiB or more")
 
-    def __init__(self, sockets: list[socket.socket]) -> None:
+
+class _Adapter(HTTPAdapter):
+    """An adapter that adds the sockets of its connections to a set."""
+
+    def __init__(self, sockets: WeakSet[socket.socket]) -> None:
         class Http(HTTPConnection):
             def connect(self) -> None:
                 super().connect()
-                sockets.append(self.sock)
+                sockets.add(self.sock)
 
         class Https(HTTPSConnection):
             def connect(self) -> None:
                 super().connect()
-                sockets.append(self.sock)
+                sockets.add(self.sock)
 
         http = type("HttpPool", (HTTPConnectionPool,), {"ConnectionCls": Http})
         https = type("HttpsPool", (HTTPSConnectionPool,), {"ConnectionCls": Https})

@@ -106,7 +106,9 @@ def test_an_unknown_key_of_a_study_is_one_message(dlbug, tmp_path):
 
 def test_an_unreachable_service_is_one_message(dlbug):
     message = only_message(dlbug("run", "--study", "live", "--select", "+group:github"))
-    assert "error: github.landing: Caffe, Keras, Tensorflow, Theano, Torch: http://127.0.0.1:9/search/repo" in message
+    assert (
+        "error: github.landing: Caffe, Keras, Tensorflow, Theano, Torch: http://127.0.0.1:9: the request for" in message
+    )
     assert "failed 4 times, the last time with: no whole reply (ConnectionError). Is there a network?" in message
     assert message.endswith("error: 1 of the run's steps failed. Nothing was published." + NEXT)
 

@@ -259,8 +259,12 @@ def test_row_33_a_malformed_reply_changes_nothing_in_its_repository(api, study, 
     study.refresh()
     before = study.table("fix_commits")
     hosted, other = push(api), push(api, place=1)
-    api.fail(Fault(kind, method="repositories/{id}/compare/{base}...{head}"))
+    attempts = study.retry_policy.attempts
+    api.fail(Fault(kind, method="repositories/{id}/compare/{base}...{head}", times=attempts))
     study.refresh()
+    repository, *_ = study.table("repositories").filter(full_name=hosted.full_name).to_dicts()
+    assert repository["state"] == "ok"
+    assert repository["unread_reason"].startswith(f"GitHub's reply for the commits of {hosted.full_name} is malformed")
     after = study.table("fix_commits")
     assert after.filter(full_name=hosted.full_name).equals(before.filter(full_name=hosted.full_name))
     assert after.filter(full_name=other.full_name).height == before.filter(full_name=other.full_name).height + 1
@@ -283,7 +287,7 @@ def test_row_33_a_run_that_resumes_repeats_the_request_of_a_malformed_reply(api,
 
 @pytest.mark.parametrize("kind", ["empty_body", "html", "cut_json", "wrong_shape"])
 def test_row_33_a_malformed_search_moves_no_cursor(api, study, kind):
-    api.fail(Fault(kind, method=SEARCH, times=2))
+    api.fail(Fault(kind, method=SEARCH, times=2 * study.retry_policy.attempts))
     failures = study.collect()
     assert {type(error) for error in failures.values()} == {MalformedError}
     proves_no_cursor_moved(study, {"Keras": [], "Torch": []})
@@ -297,11 +301,12 @@ def test_row_33_an_empty_second_page_is_not_the_end_of_a_list(api, study):
     def spoil(request):
         if request.method == LISTS and request.params.get("page") == "2":
             api.before = None
-            api.fail(Fault("empty_body", method=LISTS))
+            api.fail(Fault("empty_page", method=LISTS, times=study.retry_policy.attempts))
 
     api.before = spoil
     study.refresh()
     assert study.table("fix_commits").filter(full_name=hosted.full_name).height == 0
+    assert study.table("repositories").filter(full_name=hosted.full_name)["state"].to_list() == ["unread"]
     proves_recovery(study)
 
 
@@ -338,7 +343,7 @@ def test_row_35_a_search_that_stays_incomplete_moves_no_cursor(api, study):
     api.fail(Fault("incomplete", method=SEARCH, times=None))
     failures = study.collect()
     assert {type(error) for error in failures.values()} == {SearchTimeoutError}
-    assert "GitHub's search timed out 4 times" in str(failures["Keras"])
+    assert "GitHub's search was incomplete 4 times" in str(failures["Keras"])
     proves_no_cursor_moved(study, {"Keras": [], "Torch": []})
     api.faults.clear()
     proves_recovery(study)

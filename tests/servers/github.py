@@ -32,6 +32,8 @@ _REFUSALS = {
     403: "Repository access blocked", 404: "Not Found", 409: "Git Repository is empty.", 410: "Gone",
     451: "Repository access blocked",
 }  # fmt: skip
+#: The last second of the year 9999.
+_LAST_SECOND = 253_402_300_799
 #: The lists that pages of a search, a comparison or a commit's files have.
 _LISTS = ("items", "commits", "files")
 _SECONDARY = "You have exceeded a secondary rate limit. Please wait a few minutes before you try again."
@@ -421,7 +423,7 @@ class GitHub(StandIn):
         """Return a repository as the API represents it."""
         page, own = f"https://github.com/{hosted.full_name}", f"{self.url}/repos/{hosted.full_name}"
         head = hosted.resolve(hosted.default_branch)
-        pushed = self.commit_json(hosted, head)["commit"]["committer"]["date"] if head else hosted.created
+        pushed = _pushed(hosted, head) if head else hosted.created
         owner, name = hosted.full_name.split("/")
         flags = (
             "has_issues", "has_projects", "has_downloads", "has_wiki", "has_pages", "has_discussions",
@@ -595,6 +597,12 @@ def _person(line: bytes, *, has_zone: bool) -> dict[str, str]:
     name, address, seconds, sign, zone = found.groups()
     date = _date(int(seconds), (sign or b"+").decode(), (zone or b"").decode() if has_zone else "")
     return {"name": name.decode("utf-8", "replace"), "email": address.decode("utf-8", "replace"), "date": date}
+
+
+def _pushed(hosted: HostedRepository, sha: str) -> str:
+    """Return the time of the last push, as which that of the head commit serves."""
+    committed_at = int(hosted.git("show", "--no-patch", "--format=%ct", sha))
+    return _date(min(committed_at, _LAST_SECOND), "+", "")
 
 
 def _date(seconds: int, sign: str, zone: str) -> str:

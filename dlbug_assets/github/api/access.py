@@ -3,12 +3,12 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from dlbug_assets.clock import Clock, utc_naive
+from dlbug_assets.clock import Clock
 from dlbug_assets.github.api.client import CollectionClient
 from dlbug_assets.github.api.transport import CORE, Transport, service_name
 from dlbug_assets.ingest.http_client import HttpClient, RetryPolicy
@@ -65,9 +65,13 @@ class ApiAccess:
         return CollectionClient(self.transport(), collection)
 
     def resume_or_begin(self, landing: Landing, library: str, kind: str, begun: Mapping[str, Any]) -> Collection:
-        """Return the unfinished collection of this kind if it is recent and has the same ``begun``, else a new one."""
+        """Return the unfinished collection of this kind if it is recent and has the same ``begun``, else a new one.
+
+        Its age is measured by the times of arrival, which never run backwards. If a clock was wrong, either an older
+        collection is resumed, or requests are repeated.
+        """
         last = landing.unfinished(library)
-        if last and last.kind == kind and last.begun == begun and self.now() - last.begun_at < _STALE:
+        if last and last.kind == kind and last.begun == begun and last.stamps.next() - last.begun_at < _STALE:
             return last
         return landing.begin(library, kind, begun)
 
@@ -75,10 +79,6 @@ class ApiAccess:
     def _http_client(self) -> HttpClient:
         token = self.token
         return HttpClient(lambda text: text.replace(token, "<token>") if token else text)
-
-    def now(self) -> datetime:
-        """Return the current time in UTC, without a time zone."""
-        return utc_naive(self.clock.now())
 
     def sleep(self, seconds: float) -> None:
         """Wait for ``seconds``, scaled by the pause of the retry policy."""

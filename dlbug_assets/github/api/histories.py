@@ -4,10 +4,14 @@ The first time, a history is listed page by page, pinned to its head so that a p
 that, GitHub compares the new head with the old one: what only the new head reaches is new, including side branches that
 were merged late, whatever their dates; if the branch was rewritten, what only the old head reaches is not reachable any
 more.
+
+A history counts as read only if it is complete: a first listing must contain the parents of all its commits, and a
+comparison as many commits as it states. Otherwise the repository is unread, and the next collection starts again from
+what was known before.
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Any, ClassVar
 
 import polars as pl
@@ -23,15 +27,23 @@ from dlbug_assets.github.api.client import (
     PAGE_SIZE,
     STATES,
     CollectionClient,
-    has_expected_shape,
+    is_valid,
     landed_response,
 )
 from dlbug_assets.github.api.replies import commit_items, get_details, landed_details, parse_change, parse_commit
 from dlbug_assets.github.api.transport import Response
-from dlbug_assets.github.commits import CHANGES, Commit, FixCommitFilter, Repository, change_row
+from dlbug_assets.github.commits import (
+    CHANGES,
+    UNREAD,
+    Commit,
+    FixCommitFilter,
+    Repository,
+    change_row,
+    future_commits,
+)
 from dlbug_assets.github.sampling import bottom_k_sample
 from dlbug_assets.ingest.http_client import MalformedError
-from dlbug_assets.ingest.landing import Collection, Landing
+from dlbug_assets.ingest.landing import Collection, Landing, Reply
 from dlbug_assets.protocol.study import Library, Study
 
 logger = logging.getLogger(__name__)
@@ -46,6 +58,12 @@ _PURPOSES: Mapping[str | None, tuple[str, ...]] = {
     _REWRITTEN: (AHEAD, LOST),
 }
 _EMPTY = "empty"
+#: How often a history is requested whose replies contradict each other.
+_VISITS = 2
+
+
+class InconsistentHistoryError(MalformedError):
+    """Replies that are valid, but together not a complete history."""
 
 
 class ApiHistories:
@@ -64,8 +82,9 @@ class ApiHistories:
     def collect(self, repositories: Sequence[Repository]) -> dict[str, Any]:
         """Land the history of every repository and the changes of the sampled commits; return counts.
 
-        If the replies for a repository are malformed, a warning is logged and its last state is kept. Raises what
-        :class:`.transport.Transport` raises; the next run resumes after what has landed until then.
+        A repository of which no complete history arrives keeps its last state, and ``unread`` is the reason; a warning
+        is logged. Raises what :class:`.transport.Transport` raises; the next run resumes after what has landed until
+        then.
         """
         inputs = self._inputs(repositories)
         collection = self._access.resume_or_begin(self._landing, self._library.name, self.KIND, inputs)
@@ -79,26 +98,26 @@ class ApiHistories:
                 logger.info("%s: %s, %d of %d, request %d", self._library.name, repository.full_name, *progress)
         commits = self._fix_commits([*self._done(), (collection, states)], repositories)
         sample = bottom_k_sample(commits, self._library.name, self._seed, self._selection.commits_per_library)
-        known = set(self._details())
-        for number, sha in sample.select("repository_id", "sha").rows():
-            if sha not in known:
-                get_details(client, f"repositories/{number}", sha)
+        details = self._details()
+        wanted = sample.filter(~pl.col("sha").is_in([sha for sha, pages in details.items() if pages is not None]))
+        missing = self._land_details(client, wanted, set(details))
         last = self._last()
         counts = {
             "repositories": len(states),
             "requests": client.requests,
             "quota_left": self._access.quota_status().quota_left,
         }
+        notes = self._irregularities(states, missing, future_commits(commits, client.now))
         is_same = all(
             state["how"] == _SAME and _comparable(state) == _comparable(before.get(key))
             for key, state in states.items()
         )
-        if last and last.begun == inputs and is_same and set(sample["sha"]) <= known:
+        if last and last.begun == inputs and is_same and missing == wanted.height:
             self._landing.discard_unfinished(self._library.name)
-            return {"kind": self.KIND, **counts, "note": "nothing new"}
-        summary = {"finished_at": self._access.now().isoformat(), "looks": states, "commits": commits.height, **counts}
-        collection.finish(summary)
-        return {"kind": self.KIND, **counts, "commits": commits.height, "sampled": sample.height}
+            return {"kind": self.KIND, **counts, **notes, "note": "nothing new"}
+        finished_at = collection.stamps.next().isoformat()
+        collection.finish({"finished_at": finished_at, "looks": states, "commits": commits.height, **counts, **notes})
+        return {"kind": self.KIND, **counts, **notes, "commits": commits.height, "sampled": sample.height}
 
     def remote_states(self) -> dict[str, dict[str, Any]]:
         """Return the last state, branch, head, etag and how it was followed of each :attr:`Repository.key`."""
@@ -126,7 +145,7 @@ class ApiHistories:
         done = self._landing.done(self._library.name, {self.KIND})
         return [(collection, collection.done["looks"]) for collection in done]
 
-    def _details(self) -> dict[str, list[dict[str, Any]]]:
+    def _details(self) -> dict[str, list[dict[str, Any]] | None]:
         return landed_details(collection for collection, _ in self._done())
 
     def _last(self) -> Collection | None:
@@ -136,26 +155,47 @@ class ApiHistories:
         self, client: CollectionClient, repository: Repository, before: Mapping[str, Any] | None
     ) -> dict[str, Any]:
         """Land what is new in a repository's history and return its remote state."""
-        known = {"branch": None, "head": None, "etag": None, **(before or {}), "how": _SAME}
-        if repository.number is None:  # listed by the study, but not on GitHub
-            return {**known, "state": repository.state}
-        path = f"repositories/{repository.number}"
+        known = {"branch": None, "head": None, "etag": None, **(before or {}), "how": _SAME, "unread": None}
+        if repository.number is None:  # listed by the study, but GitHub does not show it
+            return {**known, "state": repository.state, "unread": repository.unread}
         try:
-            response = client.get(
-                HEAD, f"{path}/commits", {"per_page": PAGE_SIZE}, etag=known["etag"], repository=repository.key
-            )
-            if response.status == NOT_MODIFIED:
-                return {**known, "state": "ok" if known["head"] else _EMPTY}
-            if response.status in STATES:
-                return {**known, "etag": None, "state": STATES[response.status]}
-            commits = commit_items(response)
-            if not commits:
-                return {**known, "state": _EMPTY}
-            head = commits[0]["sha"]
-            how = self._land_commits(client, repository, known["head"], head, response)
+            return self._visit_again(client, repository, known)
         except MalformedError as error:
             logger.warning("%s cannot be read now: %s", repository.full_name, error)
-            return {**known, "state": known.get("state")}
+            was_read = known["head"] is not None or known.get("state") == _EMPTY
+            return {**known, "state": known["state"] if was_read else UNREAD, "unread": str(error)}
+
+    def _visit_again(
+        self, client: CollectionClient, repository: Repository, known: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Return the result of :meth:`_visit`, of the second one if the first is inconsistent."""
+        for _ in range(_VISITS - 1):
+            try:
+                return self._visit(client, repository, known)
+            except InconsistentHistoryError as error:
+                logger.info("%s: %s, asking again", repository.full_name, error)
+        return self._visit(client, repository, known)
+
+    def _visit(self, client: CollectionClient, repository: Repository, known: Mapping[str, Any]) -> dict[str, Any]:
+        """Land what is new in the history of a repository, whose last state is ``known``; return its remote state.
+
+        Raises :class:`MalformedError` if its history cannot be read completely.
+        """
+        response = client.get(
+            HEAD,
+            f"repositories/{repository.number}/commits",
+            {"per_page": PAGE_SIZE},
+            what=_commits_of(repository),
+            # Only what was known of a history can be unchanged.
+            etag=known["etag"] if known["head"] else None,
+            repository=repository.key,
+        )
+        if response.status == NOT_MODIFIED:
+            return {**known, "state": "ok"}
+        if response.status in STATES:
+            return {**known, "etag": None, "state": STATES[response.status]}
+        head = commit_items(response)[0]["sha"]
+        how = self._land_commits(client, repository, known["head"], head, response)
         if how == _REWRITTEN:
             logger.warning("%s: its branch was rewritten; the earlier commits are kept", repository.full_name)
         return {
@@ -164,6 +204,7 @@ class ApiHistories:
             "head": head,
             "etag": response.headers.get("etag") or None,
             "how": how,
+            "unread": None,
         }
 
     def _land_commits(
@@ -176,7 +217,7 @@ class ApiHistories:
             self._land_list(client, repository, head, first)
             return _FIRST
         relation = self._land_comparison(client, repository, old, head, AHEAD)
-        if relation in ("ahead", "identical"):
+        if relation == "ahead":
             return _GREW
         if relation is not None and self._land_comparison(client, repository, head, old, LOST) is not None:
             return _REWRITTEN
@@ -185,7 +226,8 @@ class ApiHistories:
         return _AGAIN
 
     def _land_list(self, client: CollectionClient, repository: Repository, head: str, first: Response) -> None:
-        seen = {commit["sha"] for commit in commit_items(first)}
+        """Land all commits that a head reaches, of which ``first`` is the first page."""
+        seen, parents = _advanced(set(), first), _parents(first)
         response, page = first, 1
         while response.has_next:
             page += 1
@@ -193,9 +235,12 @@ class ApiHistories:
                 LISTED,
                 f"repositories/{repository.number}/commits",
                 {"sha": head, "per_page": PAGE_SIZE, "page": page},
+                what=_commits_of(repository),
                 repository=repository.key,
             )
-            seen = _advanced(seen, commit_items(response), repository)
+            seen, parents = _advanced(seen, response), parents | _parents(response)
+        if not parents <= seen:
+            raise InconsistentHistoryError(f"GitHub lists {len(seen)} commits, but not the parents of all of them")
 
     def _land_comparison(
         self, client: CollectionClient, repository: Repository, old: str, new: str, purpose: str
@@ -209,18 +254,50 @@ class ApiHistories:
                 purpose,
                 f"repositories/{repository.number}/compare/{old}...{new}",
                 {"per_page": PAGE_SIZE, "page": page},
+                what=_commits_of(repository),
                 repository=repository.key,
             )
-            if response.status in (404, 422):
+            if response.status != OK:
                 return None
-            commits = commit_items(response)
-            seen = _advanced(seen, commits, repository) if commits else seen
             if not response.has_next:
                 break
-        total = response.content.get("total_commits")
-        if len(seen) != total:
-            raise MalformedError(f"{repository.full_name}: the comparison lists {len(seen)} of {total} commits")
-        return str(response.content.get("status"))
+            seen = _advanced(seen, response)
+        seen |= {commit["sha"] for commit in commit_items(response)}
+        total, relation = response.content["total_commits"], response.content["status"]
+        if len(seen) != total or relation == "identical" or (new in seen) != (relation in ("ahead", "diverged")):
+            raise InconsistentHistoryError(
+                f"GitHub states that {total} commits are new and the branch is {relation}, but lists {len(seen)}"
+            )
+        return relation
+
+    def _land_details(self, client: CollectionClient, wanted: pl.DataFrame, refused: Container[str]) -> int:
+        """Land the details of sampled commits; return the number of those that must be requested again.
+
+        Commits that were ``refused`` before are requested last, so that they do not use up the quota of others.
+        """
+        rows = wanted.select("repository_id", "full_name", "sha").rows()
+        missing = 0
+        for number, full_name, sha in sorted(rows, key=lambda row: row[-1] in refused):
+            try:
+                missing += not get_details(client, f"repositories/{number}", full_name, sha)
+            except MalformedError as error:
+                logger.info("%s", error)
+                missing += 1
+        return missing
+
+    def _irregularities(self, states: Mapping[str, Mapping[str, Any]], missing: int, future: int) -> dict[str, int]:
+        """Return the numbers of what was not read or is not plausible, without zeros; log warnings."""
+        if missing:
+            logger.warning(
+                "%s: the changes of %d sampled commits could not be read; the next run asks for them again",
+                self._library.name,
+                missing,
+            )
+        if future:
+            logger.warning("%s: %d fix commits are dated in the future", self._library.name, future)
+        unread = sum(state["unread"] is not None for state in states.values())
+        numbers = {"unread repositories": unread, "changes not read": missing, "dated in the future": future}
+        return {name: number for name, number in numbers.items() if number}
 
     def _fix_commits(
         self, collections: Sequence[tuple[Collection, Mapping[str, Any]]], repositories: Sequence[Repository]
@@ -238,7 +315,10 @@ class ApiHistories:
                 if kind not in _PURPOSES.get(how, ()):
                     continue
                 response = landed_response(reply)
-                if response.status != OK or not has_expected_shape(response, kind):
+                if response.status != OK or not is_valid(response, kind):
+                    continue
+                # A visit that was given up may have had another head.
+                if _head(reply, kind, response) != states[key]["head"]:
                     continue
                 for commit in map(parse_commit, commit_items(response)):
                     if self._fix_filter.accepts(commit):
@@ -248,12 +328,31 @@ class ApiHistories:
 
 def _comparable(state: Mapping[str, Any] | None) -> dict[str, Any]:
     """Return the parts of a remote state whose change requires a new collection."""
-    return {name: value for name, value in (state or {}).items() if name not in ("how", "etag")}
+    parts = {name: value for name, value in (state or {}).items() if name not in ("how", "etag")}
+    return {"unread": None, **parts}
 
 
-def _advanced(seen: set[str], commits: Sequence[Mapping[str, Any]], repository: Repository) -> set[str]:
-    """Return ``seen`` and the hashes of a page; raise :class:`MalformedError` if the page has no new ones."""
-    hashes = seen | {commit["sha"] for commit in commits}
+def _commits_of(repository: Repository) -> str:
+    return f"the commits of {repository.full_name}"
+
+
+def _head(reply: Reply, kind: str, response: Response) -> str:
+    """Return the new head of the visit to which a reply belongs."""
+    if kind == HEAD:
+        return commit_items(response)[0]["sha"]
+    if kind == LISTED:
+        return reply.request["params"]["sha"]
+    base, head = reply.request["path"].rsplit("/", 1)[-1].split("...")
+    return base if kind == LOST else head
+
+
+def _advanced(seen: set[str], response: Response) -> set[str]:
+    """Return ``seen`` and the hashes of a page; raise :class:`InconsistentHistoryError` if the page has no new ones."""
+    hashes = seen | {commit["sha"] for commit in commit_items(response)}
     if hashes == seen:
-        raise MalformedError(f"{repository.full_name}: the API reports more commits but repeats the same ones")
+        raise InconsistentHistoryError("the API reports more commits but repeats the same ones")
     return hashes
+
+
+def _parents(response: Response) -> set[str]:
+    return {parent["sha"] for commit in commit_items(response) for parent in commit["parents"]}

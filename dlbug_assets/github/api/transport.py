@@ -8,13 +8,13 @@ import random
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import cached_property
 from typing import Any
 from urllib.parse import parse_qsl, urljoin, urlsplit
 
-from dlbug_assets.clock import Clock, format_minute
+from dlbug_assets.clock import Clock, format_minute, utc_naive
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.ingest.http_client import HttpClient, MalformedError, RetryPolicy, TransientError, UnreachableError
 from dlbug_assets.ingest.json_text import read_json
@@ -29,6 +29,8 @@ CORE, SEARCH = "core", "search"
 _RESERVES = {CORE: 10, SEARCH: 0}
 #: In practice, a limit lasts up to a second longer than its headers state.
 _MARGIN_SECONDS = 2
+#: The longest time until a quota is renewed, according to GitHub's documentation.
+_LONGEST_WINDOW_SECONDS = 3600
 #: How long to send nothing after the last attempt of the retry policy has failed.
 _OUTAGE_SECONDS = 600
 _MOST_REDIRECTS = 3
@@ -55,8 +57,8 @@ class Response:
         """The parsed JSON of the body; raises :class:`MalformedError` if it is not an object or a list."""
         try:
             content = read_json(self.body)
-        except ValueError:
-            raise MalformedError("the reply is not JSON") from None
+        except (ValueError, RecursionError):
+            raise MalformedError("the reply is not JSON, or it is nested too deeply") from None
         if not isinstance(content, dict | list):
             raise MalformedError("the reply is neither an object nor a list")
         return content
@@ -73,6 +75,8 @@ class Transport:
     Waits and failed attempts are logged. Raises :class:`DeferredError` where a limit or an outage requires a longer
     wait than ``retry_policy.hold``, :class:`UnreachableError` without a network, :class:`MalformedError` for replies
     that are not valid, and :class:`RefusedError` for requests that the API never accepts.
+
+    ``server_time`` is the time of the last response by the server's clock, in UTC without a time zone, None before.
     """
 
     def __init__(
@@ -95,11 +99,21 @@ class Transport:
         self._clock = clock
         self._retry_policy = retry_policy
         self._http_client = http_client
+        self.server_time: datetime | None = None
 
     def get(
-        self, path: str, params: Mapping[str, Any], headers: Mapping[str, str], land: Callable[[Response], None]
+        self,
+        path: str,
+        params: Mapping[str, Any],
+        headers: Mapping[str, str],
+        land: Callable[[Response], None],
+        *,
+        what: str,
     ) -> Response:
-        """Return the response for a path below the API's root; ``land`` stores it before it is parsed."""
+        """Return the response for a path below the API's root; ``land`` stores it before it is parsed.
+
+        ``what`` names the requested resource in messages, as in "the commits of owner/name".
+        """
         method = _method(path)
         resource = SEARCH if path.startswith("search/") else CORE
         service = self.services[resource]
@@ -111,8 +125,12 @@ class Transport:
                 response = self._send(url, query, headers)
             except TransientError as error:
                 failures += 1
-                self._record_failure(number, service, method, str(error), failures)
+                self._record_failure(number, service, what, str(error), failures)
                 continue
+            except MalformedError as error:
+                self._ledger.record_response(number, str(error))
+                raise
+            self.server_time = _server_time(response) or self.server_time
             self._record_quota(service, resource, response, number)
             if response.status in _REDIRECTS:
                 redirects += 1
@@ -123,11 +141,21 @@ class Transport:
             elif response.status == _UNAUTHORIZED:
                 raise RefusedError(f"GitHub does not accept the token ({_error_text(response)}). Check GITHUB_TOKEN.")
             else:
-                if response.status != _NOT_MODIFIED:
+                if response.status != _NOT_MODIFIED or "If-None-Match" not in headers:
                     land(response)
                 if response.status == _OK:
-                    self._check_content(response, method)
+                    response.content  # noqa: B018 - raises before a malformed reply can be treated as an empty one
                 return response
+
+    def pause(self, failures: int) -> None:
+        """Wait before the next attempt after a number of failed ones."""
+        # With jitter, so that processes that met the same outage do not return at the same time.
+        self._clock.sleep(self._retry_policy.pause * 2 ** (failures - 1) * random.uniform(1, 1.5))  # noqa: S311
+
+    @property
+    def attempts(self) -> int:
+        """How often to send a request whose replies are malformed."""
+        return self._retry_policy.attempts
 
     def _send(self, url: str, params: Mapping[str, Any], headers: Mapping[str, str]) -> Response:
         secret = {"Authorization": f"Bearer {self._token}"} if self._token else {}
@@ -137,15 +165,14 @@ class Transport:
             raise TransientError(f"HTTP {status}")
         return Response(status, {name.lower(): value for name, value in received.items()}, body)
 
-    def _record_failure(self, number: int, service: str, method: str, reason: str, failures: int) -> None:
+    def _record_failure(self, number: int, service: str, what: str, reason: str, failures: int) -> None:
         """Wait before the next attempt; after the last one hold all requests to a service that fails, and raise."""
         self._ledger.record_response(number, reason)
-        logger.warning("%s: %s", method, reason)
+        logger.warning("%s: %s", what, reason)
         if failures < self._retry_policy.attempts:
-            # With jitter, so that processes that met the same outage do not return at the same time.
-            self._clock.sleep(self._retry_policy.pause * 2 ** (failures - 1) * random.uniform(1, 1.5))  # noqa: S311
+            self.pause(failures)
             return
-        failed = f"{self.root}/{method} failed {failures} times, the last time with: {reason}"
+        failed = f"{self.root}: the request for {what} failed {failures} times, the last time with: {reason}"
         if not reason.startswith("HTTP"):
             raise UnreachableError(f"{failed}. Is there a network? Collected data is kept; run again to resume.")
         until = self._ledger.hold(service, EVERY, _OUTAGE_SECONDS, f"failed {failures} times, last with {reason}")
@@ -194,21 +221,20 @@ class Transport:
                 self._ledger.hold(each, EVERY, self._retry_policy.limited * 2 ** (limits - 1), reason)
 
     def _until_reset(self, response: Response) -> float:
-        """Return the seconds until a quota is renewed, by the server's clock."""
-        reset = _integer(response, "x-ratelimit-reset")
-        if reset is None:
+        """Return the seconds until a quota is renewed, by the server's clock, which this machine's may contradict."""
+        reset, now = _integer(response, "x-ratelimit-reset"), _server_time(response)
+        if reset is None or now is None:
             return self._retry_policy.limited
-        try:
-            now = parsedate_to_datetime(response.headers.get("date", "")).replace(tzinfo=UTC)
-        except ValueError:
-            now = self._clock.now()
-        return max(reset - now.timestamp(), 0) + _MARGIN_SECONDS
+        return min(max(reset - now.replace(tzinfo=UTC).timestamp(), 0), _LONGEST_WINDOW_SECONDS) + _MARGIN_SECONDS
 
     def _redirected(
         self, url: str, params: dict[str, Any], response: Response, redirects: int
     ) -> tuple[str, dict[str, Any]]:
         """Return the address and the parameters of a redirect, which keeps the parameters if it names none."""
-        target = urlsplit(urljoin(url, response.headers.get("location", "")))
+        try:
+            target = urlsplit(urljoin(url, response.headers.get("location", "")))
+        except ValueError:
+            raise MalformedError("the reply redirects to an address that is not valid") from None
         root = urlsplit(self.root)
         if (target.scheme, target.netloc) != (root.scheme, root.netloc):
             raise RefusedError(
@@ -216,14 +242,8 @@ class Transport:
                 "host would receive the token. Check DLBUG_GITHUB_URL."
             )
         if redirects > _MOST_REDIRECTS:
-            raise MalformedError(f"{url}: more than {_MOST_REDIRECTS} redirects in a row")
+            raise MalformedError(f"more than {_MOST_REDIRECTS} redirects in a row")
         return target._replace(query="", fragment="").geturl(), dict(parse_qsl(target.query)) or params
-
-    def _check_content(self, response: Response, method: str) -> None:
-        try:
-            response.content  # noqa: B018 - raises before a malformed reply can be treated as an empty one
-        except MalformedError as error:
-            raise MalformedError(f"{self.root}/{method}: {error}") from None
 
 
 def service_name(root: str, token: str | None, resource: str) -> str:
@@ -249,4 +269,12 @@ def _error_text(response: Response) -> str:
 
 def _integer(response: Response, header: str) -> int | None:
     value = response.headers.get(header, "")
-    return int(value) if value.isdigit() else None
+    return int(value) if re.fullmatch(r"[0-9]{1,10}", value) else None
+
+
+def _server_time(response: Response) -> datetime | None:
+    """Return the time of a response by the server's clock, in UTC without a time zone, if it states one."""
+    try:
+        return utc_naive(parsedate_to_datetime(response.headers.get("date", "")))
+    except (ValueError, OverflowError):
+        return None

@@ -1,10 +1,11 @@
 """Discovery of repositories: found by GitHub's search or listed by the study, and identified by their ID."""
 
 import logging
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from dlbug_assets.github.api.discovery import Discovery
+from dlbug_assets.github.api.discovery import Discovery, SearchTimeoutError
 from dlbug_assets.github.api.transport import RefusedError
 from dlbug_assets.protocol.study import Library
 from servers.github import GitHub
@@ -193,13 +194,13 @@ def test_an_interrupted_search_resumes_at_the_failed_page(api, study):
     def spoil(request):
         if request.params.get("page") == "3":
             api.before = None
-            api.fail(Fault("cut_json"))
+            api.fail(Fault("cut_json", times=study.retry_policy.attempts))
 
     api.before = spoil
     with pytest.raises(Exception, match="the reply is not JSON"):
         discovered(study)
     assert numbers(discovered(study))[:3] == [250, 249, 248]
-    assert [request.params.get("page") for request in api.log] == [None, "2", "3", "3"]
+    assert [request.params.get("page") for request in api.log] == [None, "2", "3", "3", "3", "3"]
 
 
 def test_the_error_for_an_invalid_query_names_it(api, study):
@@ -215,8 +216,72 @@ def test_listed_repositories_are_looked_up_by_name(api, study):
     listed = ["jane/r1", "https://github.com/jane/r2.git", "jane/r3", "nobody/nothing"]
     assert discovered(study, repositories=listed) == [
         (1, "jane/r1", "ok"), (2, "elsewhere/r2", "renamed"), (None, "jane/r3", "blocked"),
-        (None, "nobody/nothing", "gone"),
+        (None, "nobody/nothing", "unread"),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [
+        (404, "GitHub does not know it or it is private"),
+        (410, "GitHub does not know it or it is private"),
+        (418, "GitHub's reply for the repository jane/r1 is malformed: unexpected HTTP status 418"),
+        (304, "GitHub's reply for the repository jane/r1 is malformed: unexpected HTTP status 304"),
+    ],
+)
+def test_a_listed_repository_that_was_never_seen_is_unread_until_it_is(api, tmp_path, status, reason):
+    listed = STUDY.libraries[0].model_copy(update={"repositories": ["jane/r1", "jane/r2"]})
+    study = Following(api, tmp_path / "home", STUDY.model_copy(update={"libraries": [listed]}))
+    repository = GitRepository(tmp_path / "repository")
+    repository.commit("Fix it", {"a.py": "1\n"})
+    for number in (1, 2):
+        api.add(repository.path, f"jane/r{number}", number=number)
+    refused = Fault("status", method="repos/{name}", status=status, times=None)
+    api.before = lambda request: setattr(api, "faults", [refused] if request.path == "/repos/jane/r1" else [])
+    for requests in (4 if status in (404, 410) else 6, 2 if status in (404, 410) else 4):
+        sent = len(api.log)
+        study.refresh()
+        columns = ["full_name", "state", "unread_reason"]
+        assert study.table("repositories").select(columns).sort("full_name").rows() == [
+            ("jane/r1", "unread", reason), ("jane/r2", "ok", None),
+        ]  # fmt: skip
+        assert study.table("fix_commits").select("full_name", "title").rows() == [("jane/r2", "Fix it")]
+        # The other repository is not looked up again, and unchanged.
+        assert len(api.log) - sent == requests
+    assert study.notes["Keras"]["note"] == "nothing new"
+    api.before, api.faults = None, []
+    study.refresh()
+    assert study.table("repositories").select(columns).rows() == [("jane/r1", "ok", None), ("jane/r2", "ok", None)]
+    assert study.table("fix_commits")["full_name"].to_list() == ["jane/r1", "jane/r2"]
+    study.proves_rebuilding()
+
+
+def test_a_search_that_found_nothing_is_repeated(api, study):
+    study.refresh()
+    assert study.table("repositories").height == 0
+    host(api, 5)
+    study.refresh()
+    assert study.table("repositories")["full_name"].to_list() == ["jane/r1"]
+
+
+@pytest.mark.parametrize("days", [-40, 40])
+def test_repositories_created_after_a_wrong_clock_are_found(api, study, days):
+    now = datetime.now(UTC)
+    for number in range(1, 1102):
+        created = now - timedelta(days=30) + timedelta(minutes=number) if number > 40 else now + timedelta(days=number)
+        api.add(None, f"jane/r{number}", number=number, created=f"{created:%Y-%m-%dT%H:%M:%SZ}", stars=number % 50)
+    study.clock.ahead = timedelta(days=days)
+    assert sorted(numbers(discovered(study, max_repositories=2000))) == list(range(1, 1102))
+    assert len(api.log) < 60
+
+
+def test_an_empty_page_of_a_search_is_not_the_absence_of_results(api, study):
+    host(api, *range(150))
+    api.fail(Fault("empty_page", times=2))
+    assert len(discovered(study, max_repositories=200)) == 150
+    api.fail(Fault("empty_page", times=None))
+    with pytest.raises(SearchTimeoutError, match="GitHub's search was incomplete 4 times for 'topic:keras created:"):
+        discovered(study)
 
 
 def test_a_repository_listed_by_its_old_and_new_name_counts_once(api, study):

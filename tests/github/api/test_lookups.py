@@ -5,7 +5,6 @@ import pytest
 
 import servers.github
 from dlbug_assets.github.api.lookups import CommitLookups
-from dlbug_assets.ingest.http_client import MalformedError
 from servers.github import GitHub
 from servers.stand_in import Fault
 from support.followed_repositories import PLANTED, Following
@@ -42,13 +41,13 @@ def lookups(api, tmp_path):
     return lambda: CommitLookups("Keras", study.landing, study.access)
 
 
-def spoil(api, page, kind):
-    """Add a fault to the first request for a page of a commit's files."""
+def spoil(api, page, kind, times=1):
+    """Add a fault to the first request for a page of a commit's files, and to those after it."""
 
     def before(request):
         if request.method == DETAILS and request.params.get("page") == page:
             api.before = None
-            api.fail(Fault(kind, method=DETAILS))
+            api.fail(Fault(kind, method=DETAILS, times=times))
 
     api.before = before
 
@@ -64,20 +63,34 @@ def test_the_changes_of_a_commit_include_all_pages_of_its_files(api, known, look
     assert lookups().collect(known) == {"kind": "look-up", "note": "all looked up before"}
 
 
-@pytest.mark.parametrize("kind", ["cut_json", "empty_body", "wrong_shape"])
+@pytest.mark.parametrize("kind", ["cut_json", "empty_body", "wrong_shape", "nested"])
 @pytest.mark.parametrize("page", [None, "2"])
-def test_a_commit_with_a_malformed_reply_is_looked_up_again(api, known, lookups, page, kind):
+def test_a_commit_with_malformed_replies_is_looked_up_again(api, known, lookups, page, kind):
     # Reversed, the commit with five files is looked up first, so that the fault is in its first page.
-    known, expected = (known.reverse(), []) if page is None else (known, [(1, 1)])
-    spoil(api, page, kind)
-    with pytest.raises(MalformedError):
-        lookups().collect(known)
-    assert files(lookups().changes()) == expected
+    known = known.reverse() if page is None else known
+    spoil(api, page, kind, times=3)
+    assert lookups().collect(known)["commits not read"] == 1
+    assert files(lookups().changes()) == [(1, 1)]
     requests = len(api.log)
     lookups().collect(known)
     assert files(lookups().changes()) == [(1, 1), (5, 5)]
-    assert len(api.log) - requests == 3 - len(expected)
+    assert len(api.log) - requests == 2
     assert sorted(lookups().commits(known)["title"]) == ["Fix five", "Fix one"]
+
+
+def test_a_malformed_reply_is_requested_again(api, known, lookups):
+    spoil(api, "2", "cut_json", times=2)
+    assert "commits not read" not in lookups().collect(known)
+    assert files(lookups().changes()) == [(1, 1), (5, 5)]
+
+
+def test_pages_of_files_that_repeat_end(api, known, lookups, caplog):
+    api.before = lambda request: request.params.pop("page", None)
+    assert lookups().collect(known)["commits not read"] == 1
+    assert len(api.log) == 3
+    api.before = None
+    lookups().collect(known)
+    assert files(lookups().changes()) == [(1, 1), (5, 5)]
 
 
 def test_a_commit_whose_second_page_is_refused_is_looked_up_again(api, known, lookups):
@@ -88,8 +101,30 @@ def test_a_commit_whose_second_page_is_refused_is_looked_up_again(api, known, lo
     assert files(lookups().changes()) == [(1, 1), (5, 5)]
 
 
-def test_a_commit_that_github_does_not_have_is_looked_up_once(api, known, lookups):
-    unknown = known.vstack(pl.DataFrame({"full_name": ["jane/r"], "sha": ["0" * 40]}))
-    lookups().collect(unknown)
+@pytest.mark.parametrize("status", [404, 410, 451])
+def test_a_commit_that_github_does_not_have_or_show_is_looked_up_once(api, known, lookups, status):
+    api.fail(Fault("status", method=DETAILS, status=status))
+    lookups().collect(known)
+    assert files(lookups().changes()) == [(5, 5)]
+    assert lookups().collect(known)["note"] == "all looked up before"
+
+
+@pytest.mark.parametrize("status", [304, 400, 403, 409, 418, 422])
+def test_a_commit_that_is_refused_for_another_reason_is_looked_up_in_every_run_after_the_others(
+    api, known, lookups, status
+):
+    first, second = known["sha"]
+    api.fail(Fault("status", method=DETAILS, status=status, times=3 if status in (304, 400, 418) else 1))
+    assert lookups().collect(known[:1])["commits not read"] == 1
+    api.log.clear()
+    refused = Fault("status", method=DETAILS, status=status, times=None)
+    api.before = lambda request: setattr(api, "faults", [refused] if first in request.path else [])
+    assert lookups().collect(known)["commits not read"] == 1
+    assert second in api.log[0].path
+    collections = len(lookups().done)
+    assert lookups().collect(known)["commits not read"] == 1
+    # Nothing is new.
+    assert len(lookups().done) == collections
+    api.before, api.faults = None, []
+    lookups().collect(known)
     assert files(lookups().changes()) == [(1, 1), (5, 5)]
-    assert lookups().collect(unknown)["note"] == "all looked up before"

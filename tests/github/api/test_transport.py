@@ -30,7 +30,7 @@ def study(api, tmp_path):
 
 def get(study, path="repositories/1", landed=None):
     land = (lambda _: None) if landed is None else landed.append
-    return study.access.transport().get(path, {}, {}, land)
+    return study.access.transport().get(path, {}, {}, land, what="the repository")
 
 
 @pytest.mark.parametrize("root", ["api.github.com", "ftp://host", ""])
