@@ -5,6 +5,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.dump_input import ORDERS
 from benchmarks.harness import Comparison, Outcome, run_side
 
 _MIB = 1024 * 1024
@@ -12,16 +13,21 @@ _MIB = 1024 * 1024
 
 @dataclass(frozen=True)
 class Sizes:
-    """Sizes of the inputs: rows of each of the three published tables, of the loaded frame and of the dump; commits."""
+    """Sizes of the inputs.
+
+    Rows of each of the three published tables, of the loaded frame, of the dump, and of the dump in other orders;
+    commits.
+    """
 
     published_rows: int = 120_000
     loaded_rows: int = 300_000
     dump_rows: int = 960_000
+    order_rows: int = 240_000
     commits: int = 10_000
 
 
 #: For `python -m benchmarks --quick`.
-QUICK = Sizes(published_rows=30_000, loaded_rows=60_000, dump_rows=60_000, commits=1_500)
+QUICK = Sizes(published_rows=30_000, loaded_rows=60_000, dump_rows=60_000, order_rows=60_000, commits=1_500)
 
 
 def prepare(folder: Path, sizes: Sizes) -> None:
@@ -31,10 +37,11 @@ def prepare(folder: Path, sizes: Sizes) -> None:
 
 
 def prepare_extraction(cache: Path, sizes: Sizes) -> Path:
-    """Generate Posts.xml, posts.7z and repository in a folder of ``cache``, if missing; return the folder."""
-    folder = cache / f"extraction-{sizes.dump_rows}-{sizes.commits}"
+    """Generate Posts.xml, posts.7z, dumps by order and repository in a folder of ``cache``, if missing; return it."""
+    folder = cache / f"extraction-{sizes.dump_rows}-{sizes.order_rows}-{sizes.commits}"
     folder.mkdir(parents=True, exist_ok=True)
     run_side(["benchmarks.extraction", "prepare_dump", str(folder), str(sizes.dump_rows)], os.environ)
+    run_side(["benchmarks.extraction", "prepare_orders", str(folder), str(sizes.order_rows)], os.environ)
     run_side(["benchmarks.extraction", "prepare_history", str(folder), str(sizes.commits)], os.environ)
     return folder
 
@@ -122,14 +129,38 @@ def extraction_comparisons(folder: Path, rounds: int = 3) -> list[Comparison]:
     return found
 
 
+def order_comparisons(folder: Path, rounds: int = 5) -> list[Comparison]:
+    """Return the comparisons of dumps in other orders with one in the order of Ids."""
+    ascending = str(folder / "ascending.xml")
+    return [
+        Comparison(
+            f"questions and answers from a dump, {order.replace('_', ' ')}",
+            "dlbug, for the same rows with ascending Ids",
+            lambda path=str(folder / f"{order}.xml"): _extraction("dump_ours", path, "posts"),
+            lambda: _extraction("dump_ours", ascending, "posts"),
+            rounds,
+        )
+        for order in ORDERS
+    ]
+
+
 def all_comparisons(folder: Path, extraction: Path) -> list[Comparison]:
     """Return the comparisons of `make bench`."""
-    return [*warehouse_comparisons(folder), *extraction_comparisons(extraction), full_run(folder)]
+    return [
+        *warehouse_comparisons(folder),
+        *extraction_comparisons(extraction),
+        *order_comparisons(extraction),
+        full_run(folder),
+    ]
 
 
 def quick_comparisons(folder: Path, extraction: Path) -> list[Comparison]:
     """Return the comparisons of `make bench-quick`: one round each, without the full run."""
-    return [*warehouse_comparisons(folder, rounds=1), *extraction_comparisons(extraction, rounds=1)]
+    return [
+        *warehouse_comparisons(folder, rounds=1),
+        *extraction_comparisons(extraction, rounds=1),
+        *order_comparisons(extraction, rounds=1),
+    ]
 
 
 def _extraction(task: str, source: str, compared: str) -> Outcome:

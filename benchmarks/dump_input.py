@@ -1,7 +1,7 @@
 """Generate a synthetic Posts.xml of any size, with the same bytes on every machine."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 TAGS = ("caffe", "keras", "tensorflow", "theano", "torch")
@@ -32,6 +32,27 @@ def write_dump(path: Path, rows: int, *, seed: int = _SEED, notation: str = "|a|
                 block = []
         file.writelines(block)
         file.write("</posts>")
+
+
+def _shuffled(rows: list[bytes]) -> list[bytes]:
+    return random.Random(_SEED).sample(rows, len(rows))  # noqa: S311 - no secrets
+
+
+#: Orders other than ascending Ids.
+ORDERS: dict[str, Callable[[list[bytes]], list[bytes]]] = {
+    "descending": lambda rows: rows[::-1],
+    "shuffled": _shuffled,
+    "answers_first": lambda rows: sorted(rows, key=lambda row: b' PostTypeId="2"' not in row[:50]),
+}
+
+
+def write_in_order(path: Path, dump: Path, arrange: Callable[[list[bytes]], list[bytes]]) -> None:
+    """Write the rows of a dump of :func:`write_dump` in another order; all of them are in memory."""
+    head, *rows = dump.read_bytes().removesuffix(b"</posts>").split(b"  <row ")
+    with path.open("wb") as file:
+        file.write(head)
+        file.writelines(b"  <row " + row for row in arrange(rows))
+        file.write(b"</posts>")
 
 
 def _rows(letters: random.Random, rows: int, texts: list[str], notation: str) -> Iterator[str]:

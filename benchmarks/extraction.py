@@ -18,7 +18,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks.dump_input import TAGS, write_dump
+from benchmarks.dump_input import ORDERS, TAGS, write_dump, write_in_order
 
 _SEED = 20190826
 _PATTERN = r"(?i)(^|[^a-z])(bug|hot)?fix(es|ed|ing)?([^a-z]|$)"
@@ -39,6 +39,21 @@ def prepare_dump(folder: str, rows: str) -> dict[str, Any]:
     if not packed.exists() and (program := shutil.which("7zz")):
         _run([program, "a", "-mx=1", "-bd", str(packed.with_suffix(".unfinished.7z")), str(path)])
         packed.with_suffix(".unfinished.7z").rename(packed)
+    return {}
+
+
+def prepare_orders(folder: str, rows: str) -> dict[str, Any]:
+    """Generate ascending.xml and the same rows in the other orders of ORDERS, if missing."""
+    path = Path(folder, "ascending.xml")
+    if not path.exists():
+        unfinished = path.with_suffix(".unfinished")
+        write_dump(unfinished, int(rows))
+        unfinished.rename(path)
+    for order, arrange in ORDERS.items():
+        target = Path(folder, f"{order}.xml")
+        if not target.exists():
+            write_in_order(target.with_suffix(".unfinished"), path, arrange)
+            target.with_suffix(".unfinished").rename(target)
     return {}
 
 
@@ -101,6 +116,7 @@ def dump_lxml(dump: str) -> dict[str, Any]:
                         shared(row) | {
                             "post_id": own, "title": row.get("Title"), "tags": tags, "accepted_answer_id": accepted,
                             "view_count": number(row, "ViewCount"), "answer_count": number(row, "AnswerCount"),
+                            "in_scope": True,
                         }
                     )  # fmt: skip
             elif (parent := int(row.get("ParentId"))) in homes or parent > own:
@@ -266,7 +282,7 @@ def _run(command: list[str]) -> None:
 _TASKS: dict[str, Callable[..., dict[str, Any]]] = {
     task.__name__: task
     for task in (
-        prepare_dump, dump_ours, dump_lxml, dump_ripgrep, archive_bare,
+        prepare_dump, prepare_orders, dump_ours, dump_lxml, dump_ripgrep, archive_bare,
         prepare_history, history_ours, history_pydriller, history_diff_tree,
     )
 }  # fmt: skip

@@ -8,6 +8,7 @@ import pytest
 from benchmarks.comparisons import (
     Sizes,
     extraction_comparisons,
+    order_comparisons,
     prepare,
     prepare_extraction,
     warehouse_comparisons,
@@ -111,9 +112,12 @@ def test_warehouse_comparisons_at_a_tiny_size(tmp_path: Path):
 
 def test_extraction_comparisons_at_a_tiny_size(tmp_path: Path):
     # Both sides find the same, including answers that precede their questions.
-    folder = prepare_extraction(tmp_path, Sizes(dump_rows=6_000, commits=40))
+    folder = prepare_extraction(tmp_path, Sizes(dump_rows=6_000, order_rows=3_000, commits=40))
     rows = [compare(comparison) for comparison in extraction_comparisons(folder, rounds=1)]
     results = [row.ours[0].result for row in rows]
     assert sum(count for count, _ in results[0]["posts"].values()) > 50
     assert results[1] == results[2]
     assert results[1]["changes"]["files"] > 10
+    orders = [compare(comparison).ours[0].result["posts"] for comparison in order_comparisons(folder, rounds=1)]
+    assert orders[0] == orders[1] == orders[2]
+    assert sum(count for count, _ in orders[0].values()) > 20
