@@ -26,7 +26,7 @@ CHANGES = table_schema(
 UNREAD = "unread"
 #: Characters of an excerpt, a title and a message; what is longer is cut.
 LONGEST_EXCERPT = 20_000
-_LONGEST_TITLE = 10_000
+_LONGEST_TITLE = 20_000
 _LONGEST_MESSAGE = 100_000
 _FACTS = ("stars", "is_fork", "is_archived", "created_at", "pushed_at", "default_branch")
 
@@ -68,7 +68,7 @@ class Commit:
 
     @property
     def title(self) -> str:
-        """The first line of the message that is not blank, up to 10,000 characters, or an empty text."""
+        """The first line of the message that is not blank, up to 20,000 characters, or an empty text."""
         return next((line.strip() for line in self.message.split("\n") if line.strip()), "")[:_LONGEST_TITLE]
 
 

@@ -190,12 +190,12 @@ def test_commits_of_a_rewritten_branch_are_kept_as_unreachable(remote, landing, 
     assert found == {"Fix the loss": True, "Fix shapes again": True, "Bugfix: shapes": False}
 
 
-def test_repositories_that_are_gone_or_empty_do_not_stop_the_others(remote, landing, warehouse, tmp_path):
+def test_repositories_that_are_unread_gone_or_empty_do_not_stop_the_others(remote, landing, warehouse, tmp_path):
     empty = GitRepository(tmp_path / "empty")
     study = listing(tmp_path / "nowhere", empty.path, remote.path)
     collected(study, landing)
     states = dict(rows(study, landing, warehouse, "repositories").select("full_name", "state").rows())
-    assert states == {str(tmp_path / "nowhere"): "gone", str(empty.path): "empty", str(remote.path): "ok"}
+    assert states == {str(tmp_path / "nowhere"): "unread", str(empty.path): "empty", str(remote.path): "ok"}
     assert rows(study, landing, warehouse).height == 2
     # A repository that is gone keeps the history that was fetched.
     remote.path.rename(tmp_path / "moved")

@@ -423,7 +423,7 @@ def test_memory_is_bounded_by_what_is_kept(tmp_path):
         capture_output=True, text=True, check=True, timeout=120, cwd=Path(__file__).parents[3],
     )  # fmt: skip
     *found, peak = done.stdout.rsplit(maxsplit=1)
-    assert found == ["[10000, 12, 9, 7] [(0, 0, 0), (1, 1, 20000), (1, 100000, 20000), (1, 1, 1050)]"]
+    assert found == ["[20000, 12, 9, 7] [(0, 0, 0), (1, 1, 20000), (1, 100000, 20000), (1, 1, 1050)]"]
     assert int(peak) < 150 << 10  # 57 MiB after the imports
 
 
