@@ -7,6 +7,9 @@ from pathlib import Path
 
 from dlbug_assets.errors import DlbugError
 
+#: A disk with less free space than this many bytes is full: SQLite and DuckDB allocate larger pieces.
+_FULL_BYTES = 1 << 20
+
 
 def write_atomically(path: Path, content: bytes, mode: int = 0o666) -> None:
     """Replace a file by ``content`` and flush it to the disk. Raises OSError; the old file is then unchanged."""
@@ -30,6 +33,11 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def is_full(folder: Path) -> bool:
+    """Return whether less than 1 MiB is free on the disk of a folder. Raises OSError."""
+    return shutil.disk_usage(folder).free < _FULL_BYTES
 
 
 def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:

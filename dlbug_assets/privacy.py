@@ -30,6 +30,7 @@ def secret_key(path: Path) -> bytes:
             descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
             with os.fdopen(descriptor, "wb") as file:
                 file.write(secrets.token_bytes(_KEY_BYTES))
+                file.flush()
                 os.fsync(descriptor)
             try:
                 os.link(unfinished, path)  # fails if another process was first; then its key is used

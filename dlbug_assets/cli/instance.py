@@ -10,9 +10,9 @@ from pathlib import Path
 
 import dagster as dg
 import yaml
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from dlbug_assets.atomic_files import write_atomically
+from dlbug_assets.atomic_files import is_full, write_atomically
 from dlbug_assets.automation.orphaned_runs import fail_orphaned_runs
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.layout import Home
@@ -96,12 +96,15 @@ def _history(dagster_home: Path) -> Iterator[dg.DagsterInstance]:
     except (SQLAlchemyError, OSError, *_server_errors()) as error:
         if isinstance(error, OSError) and error.filename and dagster_home not in Path(error.filename).parents:
             raise DlbugError(f"cannot use {error.filename}: {error.strerror}. Fix that, and run again.") from None
-        reason = str(getattr(error.__cause__ or error, "orig", error)).strip()
+        cause = error if isinstance(error, DBAPIError) else error.__cause__ or error
+        reason = str(getattr(cause, "orig", cause)).strip()
         if local.exists():
             raise DlbugError(
                 f"cannot write the history of runs to the storage in {local}: {reason}. "
                 "The published database is unchanged. Check the database server and the settings, and run again."
             ) from None
+        if is_full(dagster_home):
+            reason = "the disk is full"
         raise DlbugError(
             f"cannot write the history of runs in {dagster_home}: {reason}. The published database is unchanged. "
             "Free some disk space or make the folder writable (or set DLBUG_HOME to another one), and run again."

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from dlbug_assets.atomic_files import is_full
 from dlbug_assets.clock import Clock, format_minute
 from dlbug_assets.errors import DlbugError
 
@@ -86,8 +87,9 @@ class Ledger:
                 connection.executescript(_TABLES)
                 yield connection
         except (sqlite3.Error, OSError) as error:
+            reason = "the disk is full" if self.path.parent.is_dir() and is_full(self.path.parent) else error
             raise DlbugError(
-                f"cannot use the quota ledger {self.path}: {error}. Free some disk space or make the folder writable, "
+                f"cannot use the quota ledger {self.path}: {reason}. Free some disk space or make the folder writable, "
                 "and run again; no request is sent to an API without it."
             ) from None
 

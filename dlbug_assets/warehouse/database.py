@@ -229,7 +229,8 @@ class Warehouse:
 
         Readers that have the old file open keep it, new ones open the new file. Raises :class:`DlbugError`.
         """
-        self.connection.execute("checkpoint")
+        with explain_errors("saving the working database", self.home.working):
+            self.connection.execute("checkpoint")
         # A process that copies a file that it has open loses DuckDB's lock on it: close first.
         self._disconnect()
         target = self.home.published
@@ -250,19 +251,35 @@ class Warehouse:
 
 
 def _open_for_writing(path: Path, memory: int) -> duckdb.DuckDBPyConnection:
+    """Open the database, or create it: completely or, if that fails, not at all."""
+    is_new = not path.exists()
+    try:
+        return _attached(path, memory)
+    except DlbugError:
+        if is_new:  # what was written of it so far is not a database
+            path.unlink(missing_ok=True)
+            path.with_name(f"{path.name}.wal").unlink(missing_ok=True)
+        raise
+
+
+def _attached(path: Path, memory: int) -> duckdb.DuckDBPyConnection:
     with explain_errors("opening the working database", path):
         options: dict[str, str | bool | int | float | list[str]] = {
             "memory_limit": f"{memory}B",
             "temp_directory": f"{path}.tmp",
         }
         connection = duckdb.connect(":memory:", config=options)
-        # Rows of posts are long, so that row groups of the usual 122,880 rows would take most of the memory.
-        connection.execute(
-            f"attach {_text(str(path))} as working (storage_version '{STORAGE_VERSION}', row_group_size 16384)"
-        )
-        connection.execute("use working")
-        for schema in SCHEMAS:
-            connection.execute(f"create schema if not exists {schema}")
+        try:
+            # Rows of posts are long, so that row groups of the usual 122,880 rows would take most of the memory.
+            connection.execute(
+                f"attach {_text(str(path))} as working (storage_version '{STORAGE_VERSION}', row_group_size 16384)"
+            )
+            connection.execute("use working")
+            for schema in SCHEMAS:
+                connection.execute(f"create schema if not exists {schema}")
+        except duckdb.Error:
+            connection.close()
+            raise
         return connection
 
 

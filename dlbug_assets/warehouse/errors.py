@@ -15,25 +15,31 @@ def explain_errors(action: str, path: Path) -> Generator[None, None, None]:
     """Raise DuckDB's errors as :class:`DlbugError` with the action that failed, the file and the fix."""
     try:
         yield
-    except duckdb.IOException as error:
-        message = str(error).removeprefix("IO Error: ").split("\n")[0]
-        if message.startswith("Could not set lock"):
-            holder = re.search(r"PID \d+", message)
+    except duckdb.Error as error:
+        raise _explained(error, action, path) from error
+
+
+def _explained(error: duckdb.Error, action: str, path: Path) -> DlbugError:
+    message = str(error).strip()
+    first_line = re.sub(r"^[A-Za-z ]+ Error: ", "", message.split("\n")[0])
+    # DuckDB raises many kinds of errors for a full disk; for memory that it cannot spill, one that names its setting.
+    if re.search(r"No space left on device|max_temp_directory_size", message):
+        return DlbugError(f"{action}: the disk of {path} is full. Free some disk space and run again.")
+    if isinstance(error, duckdb.IOException):
+        if first_line.startswith("Could not set lock"):
+            holder = re.search(r"PID \d+", first_line)
             who = f"another program ({holder.group()})" if holder else "another program"
-            raise DlbugError(f"{action}: {path} is locked by {who}. Close that program and run again.") from None
+            return DlbugError(f"{action}: {path} is locked by {who}. Close that program and run again.")
         fix = (
             "Check that the disk has space left, that the folder is writable and that nothing else writes to the file."
         )
-        raise DlbugError(f"{action}: {message} ({path}). {fix}") from None
-    except duckdb.CatalogException as error:
-        message = str(error).removeprefix("Catalog Error: ").split("\n")[0]
+        return DlbugError(f"{action}: {first_line} ({path}). {fix}")
+    if isinstance(error, duckdb.CatalogException):
         fix = "Run the study once without --select, or put + before the selection, to compute the tables that it reads."
-        raise DlbugError(f"{action}: {message} {fix}") from error
-    except duckdb.OutOfMemoryException as error:
-        message = str(error).removeprefix("Out of Memory Error: ").split("\n")[0]
-        raise DlbugError(
-            f"{action}: {message}. DuckDB gets up to half of this machine's memory: run the study on a larger one, or "
-            "make it smaller (fewer libraries, narrower criteria)."
-        ) from error
-    except duckdb.Error as error:
-        raise DlbugError(f"{action}: {str(error).strip()}") from error
+        return DlbugError(f"{action}: {first_line} {fix}")
+    if isinstance(error, duckdb.OutOfMemoryException):
+        return DlbugError(
+            f"{action}: {first_line}. DuckDB gets up to half of this machine's memory: run the study on a larger one, "
+            "or make it smaller (fewer libraries, narrower criteria)."
+        )
+    return DlbugError(f"{action}: {message}")
