@@ -269,7 +269,7 @@ def windows(ask: Ask, start: int, end: int | None, now: int) -> Iterator[Page]:
     The times are Unix times, both inclusive; an ``end`` of None is unbounded. The first window is all of it. The page
     of a window with more than one page is a sample of the creation times. The end of the next window is estimated by
     that sample or, after a window with enough items, by the density of that window. Raises
-    :class:`InconsistentReplyError` if most items of a page are outside of its window.
+    :class:`InconsistentReplyError` if most items of a page are outside of its window, and there are more pages.
     """
     left, right = start, end
     samples: list[_Sample] = []
@@ -373,12 +373,12 @@ def _identity(item: Item) -> int | str | None:
 def _values_within(page: Page, key: str, low: int, high: int | None) -> list[int]:
     """Return the values of a key that are within the requested bounds.
 
-    Single items outside of them are noted when the reply is loaded. An API that ignores the bounds, so that most items
-    are outside, would be queried endlessly.
+    Items outside of them are noted when the reply is loaded. But an API that ignores the bounds, so that most items are
+    outside, and always has more of them, would be queried endlessly.
     """
     values = [item[key] for item in page.items if isinstance(item.get(key), int)]
     within = [value for value in values if low <= value and (high is None or value <= high)]
-    if len(within) * 2 < len(values):
+    if page.has_more and len(within) * 2 < len(values):
         raise InconsistentReplyError(
             f"the API returned items outside of the requested {key} from {low} to {high or 'now'}. {_RETRY_LATER}"
         )

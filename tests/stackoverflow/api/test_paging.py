@@ -102,6 +102,59 @@ def test_requests_end_if_the_api_ignores_the_windows():
     assert len(requests) == 2
 
 
+def test_single_items_outside_of_a_request_are_not_in_scope_and_stop_nothing():
+    site = Site(*(post(number, created=OPENED + number * DAY) for number in range(300)))
+    alien = post(1000, created=OPENED, last_activity_date=OPENED, tags=["torch"], score=1)
+
+    def with_alien(*method, **params):
+        page = site.ask(*method, **params)
+        return Page([*page.items, alien] if "tagged" in params else page.items, page.has_more, page.total)
+
+    def ask(*method, **params):
+        return Page((), has_more=False, total=0) if "synonyms" in method[0] else with_alien(*method, **params)
+
+    tally = full(ask, KERAS, (), NOW)
+    assert (tally.in_scope, tally.members) == (set(range(300)), set(range(300)))
+    site.change(7, title="Edited")
+    tally = refresh(ask, KERAS, tally, {"keras": OPENED + 299 * DAY}, NOW)
+    assert (tally.in_scope, tally.newest) == (set(range(300)), {"keras": site.now})
+
+
+@pytest.mark.parametrize(
+    ("total", "returned", "is_short"),
+    [
+        (100, 100, False),
+        (100, 96, False),
+        (100, 95, True),
+        (4, 0, True),
+        (3, 0, False),
+        (1000, 987, False),
+        (None, 0, False),
+    ],
+)
+def test_a_result_that_lacks_more_than_what_changes_meanwhile_is_short(total, returned, is_short):
+    tally = Tally(KERAS, set())
+    tally.expect("keras", total, returned)
+    assert tally.short == ({"keras": (returned, total)} if is_short else {})
+
+
+def test_a_synonym_is_followed_through_all_pages_of_synonyms():
+    site = Site(*(post(number, created=OPENED + number, tags=["keras", "python"]) for number in range(3)))
+    synonyms = [{"from_tag": f"py{number}", "to_tag": "python"} for number in range(120)]
+    synonyms.append({"from_tag": "keras2", "to_tag": "keras"})
+
+    def ask(method, *, ids=(), **params):
+        if method == "tags/{ids}/synonyms":
+            assert ids == ["keras", "python"]
+            start = (params.get("page", 1) - 1) * 100
+            return Page(synonyms[start : start + 100], has_more=start == 0, total=None)
+        return site.ask(method, ids=ids, **params | ({"tagged": "keras"} if "tagged" in params else {}))
+
+    tally = full(ask, Query(("keras2",), 6, None, None), (), NOW)
+    assert (tally.synonyms, tally.query.tags) == ({"keras2": "keras"}, ("keras2", "keras"))
+    assert (tally.in_scope, tally.matched) == ({0, 1, 2}, {"keras2"})
+
+
 def test_requests_end_if_the_api_repeats_a_page_of_one_second():
     same = [post(number, created=OPENED) for number in range(100)]
 

@@ -156,6 +156,54 @@ def test_a_new_field_is_noted_once_per_collection(collection):
     assert [field for field, _, _ in noted(observations)] == ["new"]
 
 
+def test_new_fields_are_numbered_in_alphabetical_order(collection):
+    new = dict.fromkeys("gecafdb", 1)
+    irregularities = land(collection, [GOOD | new]).irregularities
+    assert irregularities.select("number", "field").rows() == list(enumerate("abcdefg", start=1))
+
+
+PARAMS = {"tagged": "keras", "sort": "votes", "min": 6, "fromdate": 1_500_000_000, "todate": 1_500_000_100}
+BY_VALUES = "; the question's own values decide on its scope"
+
+
+@pytest.mark.parametrize(
+    ("change", "notes"),
+    [
+        ({}, []),
+        ({"score": 5}, [("score", f"is outside of the request (at least 6){BY_VALUES}", "5")]),
+        ({"tags": ["torch", "gpu"]}, [("tags", f"is outside of the request (tagged keras){BY_VALUES}", "torch, gpu")]),
+        ({"creation_date": 1_499_999_999},
+         [("creation_date", f"is outside of the request (at least 1500000000){BY_VALUES}", "1499999999")]),
+        ({"creation_date": 1_500_000_101},
+         [("creation_date", f"is outside of the request (at most 1500000100){BY_VALUES}", "1500000101")]),
+    ],
+)  # fmt: skip
+def test_a_question_outside_of_the_request_is_noted_and_read(tmp_path, change, notes):
+    landing = Landing(tmp_path, ManualClock(NOON.replace(tzinfo=UTC)))
+    collection = landing.begin("Keras", "full", {"question": {"tags": ["keras"]}})
+    body = json.dumps({"items": [GOOD | change], "has_more": False}).encode()
+    collection.land({"method": "questions", "ids": [], "params": PARAMS}, body)
+    observations = read_replies(collection)
+    assert observations.questions["post_id"].to_list() == [7]
+    assert noted(observations) == notes
+
+
+def test_a_question_with_the_tag_that_a_synonym_stands_for_is_within_the_request(tmp_path):
+    landing = Landing(tmp_path, ManualClock(NOON.replace(tzinfo=UTC)))
+    collection = landing.begin("Keras", "full", {"question": {"tags": ["keras2"]}})
+    body = json.dumps({"items": [GOOD], "has_more": False}).encode()
+    collection.land({"method": "questions", "ids": [], "params": {"tagged": "keras2"}}, body)
+    collection.finish({"synonyms": {"keras2": "keras"}})
+    assert noted(read_replies(collection)) == []
+
+
+def test_items_of_other_ids_than_the_requested_ones_are_noted(collection):
+    land(collection, [GOOD], method="questions/{ids}", ids=[8])
+    observations = land(collection, GOOD["answers"], method="questions/{ids}/answers", ids=[8])
+    assert observations.absences["post_id"].to_list() == [8]
+    assert noted(observations) == [("question_id", "is outside of the request by ID", "7")] * 2
+
+
 @pytest.mark.parametrize(
     "body", [b"{}", b"[]", b"no JSON", b'{"items": [], "other": 1}', b'{"items": [1], "has_more": false}']
 )
