@@ -44,7 +44,7 @@ _UPLOAD_PACK = (
     "upload-pack"
 )
 #: Branches that are read where the remote's HEAD names none that exists.
-_USUAL_BRANCHES = ("main", "master")
+_USUAL_BRANCHES = ("refs/heads/main", "refs/heads/master")
 #: git's errors where a remote doesn't have a commit any more, or doesn't serve it.
 _MISSING_COMMIT = re.compile(r"not our ref|unadvertised object")
 #: git's errors where a commit is not an ancestor, or not in the clone.
@@ -98,7 +98,8 @@ class Clone:
             raise
         text = reply.decode(errors="replace")
         branch = re.search(r"^ref: refs/heads/(\S+)\tHEAD$", text, re.M)
-        shas = {name: sha for sha, name in re.findall(r"^([0-9a-f]+)\t(?:refs/heads/)?(.+)$", text, re.M)}
+        # refs/remotes/origin/HEAD matches the pattern HEAD, too.
+        shas = {name: sha for sha, name in re.findall(r"^([0-9a-f]+)\t(HEAD|refs/heads/.+)$", text, re.M)}
         if "HEAD" in shas:
             return RemoteState("ok", branch and branch.group(1), shas["HEAD"])
         if not shas:
@@ -109,7 +110,7 @@ class Clone:
                 f"its HEAD names a branch that does not exist, and none of its {len(shas)} branches is called main or "
                 "master: run `git symbolic-ref HEAD refs/heads/BRANCH` there"
             )
-        return RemoteState("ok", names[0], shas[names[0]])
+        return RemoteState("ok", names[0].removeprefix("refs/heads/"), shas[names[0]])
 
     @property
     def exists(self) -> bool:

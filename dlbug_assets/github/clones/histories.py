@@ -21,7 +21,16 @@ import polars as pl
 from dlbug_assets.github.clones.git import Clone, RemoteState, count_and_size, restrict_to_owner
 from dlbug_assets.github.clones.git_process import GitError
 from dlbug_assets.github.clones.workers import WorkerMap, Workers, in_threads
-from dlbug_assets.github.commits import CHANGES, COMMITS, UNREAD, Commit, FixCommitFilter, Repository, change_row
+from dlbug_assets.github.commits import (
+    CHANGES,
+    COMMITS,
+    UNREAD,
+    Commit,
+    FixCommitFilter,
+    Repository,
+    change_row,
+    future_commits,
+)
 from dlbug_assets.github.sampling import bottom_k_sample
 from dlbug_assets.ingest.landing import Collection, Landing
 from dlbug_assets.protocol.study import Library, Study
@@ -184,6 +193,9 @@ class CloneHistories:
             return nothing_new
         collection.land({"method": "changes"}, json.dumps(changes).encode())
         counts = {"repositories": len(states), "commits": commits.height}
+        if future := future_commits(commits, collection.begun_at):
+            logger.warning("%s: %d fix commits are dated in the future", self._library.name, future)
+            counts["dated in the future"] = future
         collection.finish({"finished_at": collection.stamps.next().isoformat(), "looks": states, **counts})
         _, size = count_and_size(self._mining.clones)
         return {"kind": self.KIND, **counts, "sampled": sampled.height, "MiB of clones": size >> 20}

@@ -175,6 +175,13 @@ def test_only_changed_repositories_are_fetched(collect, repositories, git_comman
     ]
 
 
+def test_commits_dated_in_the_future_are_noted(collect, repositories):
+    repositories[NAMES[1]].commit("fix tomorrow", at=int(time.time()) + 86_400)
+    outcome = collect()
+    assert outcome.notes["dated in the future"] == 1
+    assert outcome.messages == ["Keras: 1 fix commits are dated in the future"]
+
+
 def test_a_deleted_clone_is_fetched_again(collect, tmp_path, git_commands):
     before = collect()
     shutil.rmtree(next((tmp_path / "home" / "clones").iterdir()))

@@ -108,6 +108,14 @@ def renamed_branch(tmp_path):
     return repository, path
 
 
+def renamed_branch_of_a_clone(tmp_path):
+    path = tmp_path / "clone"
+    repository = history(tmp_path / "source").clone(path)  # it has refs/remotes/origin/HEAD
+    repository.git("branch", "-m", "trunk")
+    repository.git("symbolic-ref", "HEAD", "refs/heads/main")
+    return repository, path
+
+
 def renamed_branch_among_others(tmp_path):
     repository, path = plain(tmp_path)
     repository.git("branch", "another", "HEAD~2")
@@ -174,15 +182,16 @@ def bundle_of_sha256_without_head(tmp_path):
 
 
 READ = (
-    plain, sha256, renamed_branch, renamed_branch_among_others, detached, bare, worktree, sharing_objects,
-    without_filters, with_odd_name, of_another_user, bundle, bundle_of_sha256_without_head,
+    plain, sha256, renamed_branch, renamed_branch_of_a_clone, renamed_branch_among_others, detached, bare, worktree,
+    sharing_objects, without_filters, with_odd_name, of_another_user, bundle, bundle_of_sha256_without_head,
 )  # fmt: skip
 
 
 @pytest.mark.parametrize("make", READ)
 def test_a_source_of_any_kind_is_mined_to_the_commits_of_git_log(collect, tmp_path, make):
     repository, path = make(tmp_path)
-    revision = {renamed_branch: "trunk", renamed_branch_among_others: "main"}.get(make, "HEAD")
+    revisions = {renamed_branch: "trunk", renamed_branch_of_a_clone: "trunk", renamed_branch_among_others: "main"}
+    revision = revisions.get(make, "HEAD")
     row, commits, changes, _ = collect(path)
     assert (row["state"], row["unread_reason"]) == ("ok", None)
     assert row["head_sha"] == repository.git("rev-parse", revision)
