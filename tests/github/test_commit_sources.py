@@ -8,7 +8,7 @@ import pytest
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.github.api.access import ApiAccess
 from dlbug_assets.github.followed import listed_repository
-from dlbug_assets.github.sampling import bottom_k_sample
+from dlbug_assets.github.sampling import bottom_k_sample, sampled_commits
 from dlbug_assets.github.sources import commit_source
 from dlbug_assets.ingest.landing import Landing
 from dlbug_assets.privacy import keyed_hash, secret_key
@@ -89,10 +89,10 @@ def test_every_source_loads_the_columns_of_the_tables(name, landing, warehouse):
     loaded = {table: frame(partition) for table, partition in commits.load("Keras", current_rows(warehouse)).items()}
     for table in TABLES:
         assert set(loaded[table].columns) == set(SPECS[f"github.{table}"].column_names), table
-    sample = bottom_k_sample(loaded["fix_commits"], "Keras", 7, 3)
-    details = commits.details("Keras", sample["sha"].to_list())
-    joined = sample.join(details, on=["library", "sha"], how="left")
-    assert set(SPECS["github.sampled_commits"].column_names) <= set(joined.columns)
+    tables = loaded["fix_commits"], loaded["repositories"]
+    study = load_study(name)
+    sample = sampled_commits("Keras", current_rows(warehouse), *tables, study=study, details=commits.details)
+    assert set(frame(sample).columns) == set(SPECS["github.sampled_commits"].column_names)
     assert [outcome.failure for outcome in commits.collect(["Keras"], sweep=False)] == [None]
 
 

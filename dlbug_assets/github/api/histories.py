@@ -227,7 +227,9 @@ class ApiHistories:
 
     def _land_list(self, client: CollectionClient, repository: Repository, head: str, first: Response) -> None:
         """Land all commits that a head reaches, of which ``first`` is the first page."""
-        seen, parents = _advanced(set(), first), _parents(first)
+        seen: set[str] = set()
+        parents: set[str] = set()
+        _add_page(first, seen, parents)
         response, page = first, 1
         while response.has_next:
             page += 1
@@ -238,7 +240,7 @@ class ApiHistories:
                 what=_commits_of(repository),
                 repository=repository.key,
             )
-            seen, parents = _advanced(seen, response), parents | _parents(response)
+            _add_page(response, seen, parents)
         if not parents <= seen:
             raise InconsistentHistoryError(f"GitHub lists {len(seen)} commits, but not the parents of all of them")
 
@@ -261,8 +263,8 @@ class ApiHistories:
                 return None
             if not response.has_next:
                 break
-            seen = _advanced(seen, response)
-        seen |= {commit["sha"] for commit in commit_items(response)}
+            _add_page(response, seen)
+        seen.update(commit["sha"] for commit in commit_items(response))
         total, relation = response.content["total_commits"], response.content["status"]
         if len(seen) != total or relation == "identical" or (new in seen) != (relation in ("ahead", "diverged")):
             raise InconsistentHistoryError(
@@ -346,13 +348,15 @@ def _head(reply: Reply, kind: str, response: Response) -> str:
     return base if kind == LOST else head
 
 
-def _advanced(seen: set[str], response: Response) -> set[str]:
-    """Return ``seen`` and the hashes of a page; raise :class:`InconsistentHistoryError` if the page has no new ones."""
-    hashes = seen | {commit["sha"] for commit in commit_items(response)}
-    if hashes == seen:
+def _add_page(response: Response, seen: set[str], parents: set[str] | None = None) -> None:
+    """Add the hashes of a page's commits and of their parents to sets.
+
+    Raises :class:`InconsistentHistoryError` if the page has no new commits.
+    """
+    before = len(seen)
+    for commit in commit_items(response):
+        seen.add(commit["sha"])
+        if parents is not None:
+            parents.update(parent["sha"] for parent in commit["parents"])
+    if len(seen) == before:
         raise InconsistentHistoryError("the API reports more commits but repeats the same ones")
-    return hashes
-
-
-def _parents(response: Response) -> set[str]:
-    return {parent["sha"] for commit in commit_items(response) for parent in commit["parents"]}
