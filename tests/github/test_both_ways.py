@@ -1,6 +1,6 @@
 """Clones and the API return the same rows for repositories with unusual histories."""
 
-from datetime import date
+from datetime import date, datetime
 
 import polars as pl
 import pytest
@@ -50,6 +50,11 @@ def unusual(folder):
     ]:
         tree, parent = repository.git("rev-parse", "HEAD^{tree}").encode(), repository.git("rev-parse", "HEAD").encode()
         repository.raw(b"tree " + tree + b"\nparent " + parent + b"\n" + AUTHOR + encoding + b"\n" + message)
+    for zone in ("+051800", "+530", ""):
+        tree, parent = repository.git("rev-parse", "HEAD^{tree}"), repository.git("rev-parse", "HEAD")
+        person = f"Jane Doe <jane@example.org> 1500000000 {zone}".rstrip()
+        head = f"tree {tree}\nparent {parent}\nauthor {person}\ncommitter {person}\n\n"
+        repository.raw(f"{head}fix in the zone {zone}\n".encode())
     return repository
 
 
@@ -57,6 +62,7 @@ def unusual(folder):
 def api(tmp_path):
     with GitHub() as server:
         server.token = PLANTED
+        server.has_zones = True
         server.add(unusual(tmp_path / "unusual").path, "jane/unusual", number=7, stars=3)
         server.add(GitRepository(tmp_path / "empty").path, "jane/empty", number=8, stars=2)
         server.add(GitRepository(tmp_path / "none").path, "jane/none", number=9, stars=1, topics=("torch",))
@@ -99,6 +105,8 @@ def test_unusual_histories_have_the_same_rows_both_ways(both):
     }  # fmt: skip
     titles = set(commits["title"])
     assert {"Fixes after blank lines", "fix é", "fix 漢字", "fix \ufffd\ufffd invalid", "fix with\ufffda NUL"} <= titles
+    zones = commits.filter(pl.col("title").str.starts_with("fix in the zone"))
+    assert zones["authored_at"].to_list() == [datetime(2017, 7, 14, 2, 40)] * 3
     assert not {"Prefix and suffix and fixture", "Initial", ""} & titles
     assert max(map(len, titles)) == 10_004
     assert commits.filter("is_merge")["title"].to_list() == ["Merge side, fixes all"]

@@ -601,8 +601,9 @@ def _person(line: bytes, *, has_zone: bool) -> dict[str, str]:
 
 def _pushed(hosted: HostedRepository, sha: str) -> str:
     """Return the time of the last push, as which that of the head commit serves."""
-    committed_at = int(hosted.git("show", "--no-patch", "--format=%ct", sha))
-    return _date(min(committed_at, _LAST_SECOND), "+", "")
+    found = re.search(rb"^committer .*> (-?\d+)", hosted.git("cat-file", "commit", sha), re.MULTILINE)
+    assert found, f"{sha} has no committer with a time"
+    return _date(min(int(found[1]), _LAST_SECOND), "+", "")
 
 
 def _date(seconds: int, sign: str, zone: str) -> str:
