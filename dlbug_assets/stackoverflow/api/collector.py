@@ -83,6 +83,8 @@ class Collector:
                 "unread": _unread(query, tally, unmatched),
             },
         )
+        if "unread" in notes:
+            logger.warning("%s: unread: %s", library, notes["unread"])
         # A cursor in the site's future, from a time when a clock was ahead, hides what happened until then.
         if client.served_at and max(cursors.values(), default=0) > client.served_at[-1]:
             logger.warning(

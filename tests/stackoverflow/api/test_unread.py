@@ -61,11 +61,12 @@ def test_a_tag_in_another_spelling_is_that_of_the_site(api, posts):
     assert {request.params.get("tagged") for request in api.log if request.method == "questions"} == {"keras"}
 
 
-def test_a_tag_that_matches_nothing_is_unread_until_it_matches(api, posts):
+def test_a_tag_that_matches_nothing_is_unread_until_it_matches(api, posts, caplog):
     posts.study = tagged("keras", "kerass")
     posts.refresh()
     reason = f"no question tagged kerass {NO_MATCH}"
     assert posts.notes["Keras"]["unread"] == reason
+    assert caplog.messages[-1] == f"Keras: unread: {reason}"
     posts.refresh()
     assert states(posts) == [("full", "unread", reason), ("refresh", "unread", reason)]
     posts.proves_truth()
