@@ -210,7 +210,10 @@ def history_ours(repository: str) -> dict[str, Any]:
     hits = (commit for commit in clone.commits("refs/heads/main") if pattern.search(commit.title))
     found = clone.numstat({commit.sha: commit.parents[:1] for commit in hits})
     seconds = time.perf_counter() - began
-    return {"seconds": seconds, **_changes((sha, *file[:2], file[3]) for sha, files in found.items() for file in files)}
+    return {
+        "seconds": seconds,
+        **_changes((sha, own.files, own.additions, own.deletions) for sha, own in found.items()),
+    }
 
 
 def history_pydriller(repository: str) -> dict[str, Any]:
@@ -220,10 +223,10 @@ def history_pydriller(repository: str) -> dict[str, Any]:
     pattern = re.compile(_PATTERN)
     began = time.perf_counter()
     found = [
-        (commit.hash, file.added_lines, file.deleted_lines, file.new_path or str(file.old_path))
+        (commit.hash, len(files), sum(file.added_lines for file in files), sum(file.deleted_lines for file in files))
         for commit in Repository(repository).traverse_commits()
         if pattern.search(commit.msg.split("\n", 1)[0])
-        for file in commit.modified_files
+        for files in [commit.modified_files]
     ]
     seconds = time.perf_counter() - began
     return {"seconds": seconds, **_changes(found)}
@@ -241,14 +244,16 @@ def history_diff_tree(repository: str) -> dict[str, Any]:
         input=hits, capture_output=True, check=True, text=True,
     )  # fmt: skip
     seconds = time.perf_counter() - began
-    found, sha = [], ""
+    found, sha = {}, ""
     for line in done.stdout.splitlines():
         if "\t" in line:
-            added, deleted, name = line.split("\t")
-            found.append((sha, int(added), int(deleted), name))
+            files, additions, deletions = found[sha]
+            added, deleted, _ = line.split("\t")
+            found[sha] = files + 1, additions + int(added), deletions + int(deleted)
         else:
             sha = line
-    return {"seconds": seconds, **_changes(found)}
+            found[sha] = 0, 0, 0
+    return {"seconds": seconds, **_changes((sha, *counts) for sha, counts in found.items())}
 
 
 def _posts(folder: Path) -> dict[str, Any]:
@@ -266,9 +271,10 @@ def _posts(folder: Path) -> dict[str, Any]:
     return {"posts": found, "numbers": _digest(sorted(numbers))}
 
 
-def _changes(files: Iterable[tuple[str, int, int, str]]) -> dict[str, Any]:
-    rows = sorted(files)
-    return {"changes": {"files": len(rows), "digest": _digest(rows)}}
+def _changes(commits: Iterable[tuple[str, int, int, int]]) -> dict[str, Any]:
+    """Return the number of files, and a digest of the files and the added and deleted lines of each commit."""
+    rows = sorted(commits)
+    return {"changes": {"files": sum(files for _, files, _, _ in rows), "digest": _digest(rows)}}
 
 
 def _digest(rows: Any) -> str:

@@ -205,6 +205,14 @@ def test_repositories_that_are_unread_gone_or_empty_do_not_stop_the_others(remot
     assert rows(study, landing, warehouse).height == 2
 
 
+def test_a_repository_listed_by_several_paths_counts_once(remote, landing, warehouse, tmp_path):
+    (tmp_path / "link").symlink_to(remote.path)
+    study = listing(remote.path, f"{remote.path}/.git", tmp_path / "link")
+    collected(study, landing)
+    assert rows(study, landing, warehouse, "repositories")["full_name"].to_list() == [str(remote.path)]
+    assert rows(study, landing, warehouse).height == 2
+
+
 def test_tables_are_loaded_from_landing_without_the_repositories(remote, landing, warehouse, tmp_path):
     study = listing(remote.path)
     collected(study, landing)
