@@ -49,7 +49,9 @@ class Collector:
         done = self._landing.done(library, LIBRARY_KINDS)
         last = done[-1].done if done and done[-1].begun.get("question") == question else {}
         before = _tally(query, done)
-        kind = REFRESH if last and not last.get("short") and not sweep else FULL
+        # Once: an API whose counts are wrong for good would otherwise be asked for everything by every run.
+        repeats = bool(last.get("short")) and not any(past.done.get("short") for past in done[-2:-1])
+        kind = FULL if not last or repeats or sweep else REFRESH
         collection = self._begin(library, kind, {"question": question}, {kind, FULL})
         client = CollectionClient(self._client, collection)
         ask = partial(self._ask, library, client)
@@ -62,6 +64,7 @@ class Collector:
             else:
                 cursors = last["cursors"]
                 tally = paging.refresh(ask, query, before, cursors, now)
+                tally.short = {tag: (returned, total) for tag, (returned, total) in last.get("short", {}).items()}
                 # A question that entered and left meanwhile has left.
                 left = (before.in_scope | tally.members - before.members) - tally.in_scope
                 state = {"entered": tally.in_scope - before.in_scope, "left": left}
@@ -225,7 +228,7 @@ def _never_matched(query: Query, last: Mapping[str, Any], before: Tally) -> Sequ
 def _unread(query: Query, tally: Tally, unmatched: Sequence[str]) -> str | None:
     """Return which questions were not read and why, if any."""
     reasons = [
-        f"the site counts {total} questions tagged {tag}, but returned {returned}; the next run requests all again"
+        f"the site counts {total} questions tagged {tag}, but returned {returned}; run again with --sweep"
         for tag, (returned, total) in tally.short.items()
     ]
     if unmatched:

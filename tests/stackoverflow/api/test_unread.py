@@ -179,6 +179,21 @@ def test_an_empty_page_makes_a_collection_unread_which_the_next_run_repeats(api,
     assert states(posts)[-1] == ("full", "read", None)
 
 
+def test_a_result_that_stays_short_is_repeated_once_and_then_by_sweeps(api, posts):
+    posts.study = tagged("keras")
+    api.fail(Fault("empty", tagged="keras", times=None))
+    for _ in range(4):
+        posts.refresh()
+    reason = (
+        "the site counts 130 questions tagged keras, but returned 0; run again with --sweep; "
+        f"no question tagged keras {NO_MATCH}"
+    )
+    assert states(posts) == [(kind, "unread", reason) for kind in ("full", "full", "refresh", "refresh")]
+    api.faults.clear()
+    posts.proves_recovery(sweep=True)
+    assert states(posts)[-1] == ("full", "read", None)
+
+
 def test_a_question_that_is_deleted_after_it_left_the_scope_is_marked_by_the_next_sweep(api, posts):
     posts.refresh()
     number = keras(api)[0].question_id
