@@ -273,13 +273,13 @@ class Rows:
         if not is_whole or len(piece) > LONGEST_ROW:
             self._report(row, "is cut, or longer than any post" + LEFT_OUT, row.content)
             return row, NOTHING
-        if piece[:1] not in _AFTER_NAME:
-            self._report(row, "is an element of another name" + LEFT_OUT, row.content)
-            return row, NOTHING
         if b"<posts" in stray:
             raise DlbugError(f"{self.path} contains several dumps. Name Stack Overflow's Posts.xml alone.")
         if stray:
             self._report(row, "is followed by something other than a row", stray)
+        if piece[:1] not in _AFTER_NAME:
+            self._report(row, "is an element of another name" + LEFT_OUT, row.content)
+            return row, NOTHING
         own, parent, kind = row.number(b"Id"), row.number(b"ParentId"), row.raw_value(b"PostTypeId")
         if row.raw_value(b"Id") in _PLANTED:
             self.planted += 1

@@ -4,6 +4,7 @@ A program unpacks archives. It runs under limits of memory, processor time and s
 archive could make it grow or wait without end.
 """
 
+import io
 import select
 import shutil
 import subprocess
@@ -71,18 +72,18 @@ def _unpack(path: Path) -> Iterator[bytes]:
         ["/bin/sh", "-c", limits, "sh", *command, *names],
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0,
     ) as process:  # fmt: skip
-        assert process.stdout and process.stderr  # noqa: S101 - both are pipes
+        assert isinstance(process.stdout, io.FileIO) and process.stderr  # noqa: S101 - both are pipes
         output = select.poll()
         output.register(process.stdout, select.POLLIN)
+        buffer, filled = memoryview(bytearray(_CHUNK)), 0
         try:
-            chunk = bytearray()
             while output.poll(_SILENCE * 1000):
-                piece = process.stdout.read(_CHUNK - len(chunk))
-                chunk += piece
-                if chunk and (not piece or len(chunk) >= _CHUNK):
-                    yield bytes(chunk)
-                    chunk.clear()
-                if not piece:
+                added = process.stdout.readinto(buffer[filled:])  # as much as there is
+                filled += added
+                if filled and (not added or filled == _CHUNK):
+                    yield bytes(buffer[:filled])
+                    filled = 0
+                if not added:
                     break
             else:
                 raise DlbugError(

@@ -1,5 +1,6 @@
 """Extraction on Spark: exactly the same result as on this machine, wherever the file is split."""
 
+import random
 import tempfile
 from datetime import date
 from pathlib import Path
@@ -12,7 +13,7 @@ from dlbug_assets.errors import DlbugError
 from dlbug_assets.stackoverflow.dump import extraction, on_spark
 from dlbug_assets.stackoverflow.dump.extraction import DumpReading
 from support.dump_extraction import KINDS
-from support.dumps import HEAD, answer, dump_with_problems, question
+from support.dumps import HEAD, LINE, answer, dump_with_problems, question
 from support.spark_cluster import local_session, needs_spark
 
 LIBRARIES = {"Keras": ["keras"], "Torch": ["torch", "pytorch"], "None": ["unused-tag"]}
@@ -33,6 +34,7 @@ class Both:
     def __init__(self, spark, folder: Path) -> None:
         self.spark, self.folder = spark, folder
         self.path = folder / "Posts.xml"
+        self.known: dict[str, list[int]] = {}
 
     def local(self) -> tuple[DumpReading, dict[tuple[str, str], pl.DataFrame]]:
         return self._read(extraction.extract)
@@ -55,7 +57,7 @@ class Both:
         folders = {name: out / name for name in LIBRARIES}
         for folder in folders.values():
             folder.mkdir()
-        reading = extract(self.path, LIBRARIES, folders, **SCOPE)
+        reading = extract(self.path, LIBRARIES, folders, known=self.known, **SCOPE)
         files = {(kind, name): sorted(folders[name].glob(f"{kind}-*")) for kind in KINDS for name in LIBRARIES}
         return reading, {key: pl.concat(map(pl.read_parquet, paths)) for key, paths in files.items()}
 
@@ -92,10 +94,45 @@ def test_split_boundaries_do_not_matter(both):
         assert both.assert_equal(content, split).rows == 7
 
 
-def test_early_answers_beyond_the_memory_limit_are_read_again(both, monkeypatch):
-    monkeypatch.setattr(extraction, "_EARLY_ANSWER_BYTES", 100)
-    content = HEAD + "".join([answer(1, 8), answer(2, 8), question(8), answer(9, 8)]) + "</posts>"
-    assert both.assert_equal(content.encode(), 1 << 20).answers["Keras"] == 3
+@pytest.mark.parametrize(
+    "order",
+    [
+        lambda rows: rows[::-1],
+        lambda rows: random.Random(5).sample(rows, len(rows)),  # noqa: S311 - no secrets
+        lambda rows: sorted(rows, key=lambda row: ' PostTypeId="2"' not in row),
+    ],
+    ids=["descending", "shuffled", "answers first"],
+)
+def test_rows_may_have_any_order(both, order):
+    head, *rows = dump_with_problems(200).decode().removesuffix("</posts>").split("<row")
+    both.known = {"Keras": [102, 105, 108, 111, 114, 117, 999_999], "Torch": [120, 123]}
+    reading = both.assert_equal("".join([head, *(f"<row{row}" for row in order(rows)), "</posts>"]).encode(), 8_009)
+    assert reading.absent["Keras"] == [999_999]
+    assert min(reading.questions["Keras"], reading.answers["Keras"]) > 5
+
+
+def test_layouts_and_forbidden_characters_yield_the_same_as_locally(both):
+    comment = f"<!-- <row <posts> {'terms of use ' * 900} -->"
+    rows = [
+        question(1).replace("<row ", "<row\n"),
+        question(2, "torch").replace('"', "'"),
+        answer(3, 9).replace('" ', '"\n'),
+        question(9, Body="&#0;").replace("&amp;", "&"),
+        answer(4, 9).replace("<row ", "<rows "),
+        "<Row Id='5' />",
+        answer(6, 2),
+    ]
+    content = f"<?xml version='1.0'?>{comment}<posts xmlns:xsi='urn:xsi'>{LINE.join(rows)}</posts>"
+    reading = both.assert_equal(content.encode(), 1 << 20)
+    assert (reading.rows, reading.irregular) == (6, 3)
+    assert list(reading.questions.values()) == [2, 1, 0]
+    assert list(reading.answers.values()) == [1, 1, 0]
+
+
+def test_comment_with_rows_that_is_longer_than_a_block_is_rejected(both):
+    both.path.write_text(f"<!-- {'<row ' * 200} --><posts>{question(1)}</posts>")
+    with pytest.raises(DlbugError, match="begins with a comment that contains rows and is longer than"):
+        both.on_spark(200)
 
 
 def test_name_that_looks_like_a_pattern_is_literal(both):
