@@ -86,10 +86,11 @@ def test_our_subclass_sends_the_requests_of_plain_stackapi_except_the_key(api, c
     theirs = api.log[-1]
     calls = []
     ours = StackExchangeAccess(api.url, None, Ledger(tmp_path / "quota.sqlite", Clock()), Clock()).client()
-    monkeypatch.setattr(ours._transport, "get", lambda *call: calls.append(call))
+    monkeypatch.setattr(ours._transport, "get", lambda *call, wanted: calls.append((*call, wanted)))
     ours.fetch("questions/{ids}/answers", **params, land=print)
-    ((path, sent, land),) = calls
-    assert (path, land) == ("questions/3;1/answers", print)
+    ((method, path, sent, land, wanted),) = calls
+    assert (method, path, land) == ("questions/{ids}/answers", "questions/3;1/answers", print)
+    assert wanted == "the answers to 2 questions"
     assert theirs.path == f"/2.3/{path}/"
     assert theirs.params.pop("key") == KEY
     assert list(theirs.params.items()) == [(name, str(value)) for name, value in sent.items()]
