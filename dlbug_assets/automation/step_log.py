@@ -54,6 +54,10 @@ class _StepLines(logging.Handler):
 
     def _outcome(self, event: dg.DagsterEvent) -> dict[str, Any]:
         outcome: dict[str, Any] = {"outcome": _OUTCOMES[event.event_type]}
+        if event.event_type == dg.DagsterEventType.STEP_FAILURE:
+            source = event.step_failure_data.error_source
+            if source is not None and source.name == "INTERRUPT":
+                outcome["outcome"] = "stopped"
         if event.event_type == dg.DagsterEventType.STEP_SUCCESS:
             if event.step_key in self._rows_in:
                 outcome["rows_in"] = self._rows_in[event.step_key]
@@ -75,8 +79,7 @@ class _StepLines(logging.Handler):
 def _stderr() -> int:
     """Return a copy of the file descriptor of standard error, taken before any step runs.
 
-    While a step runs, Dagster redirects standard error to a process that forwards it. Dagster may end that process
-    before it has forwarded the last lines.
+    While a step runs, standard error is redirected into a file.
     """
     return os.dup(sys.stderr.fileno())
 

@@ -30,6 +30,10 @@ event_log_storage:
   module: dlbug_assets.automation.event_log
   class: EventLog
   config: {base_dir: %s}
+compute_logs:
+  module: dlbug_assets.automation.step_output
+  class: StepOutput
+  config: {base_dir: %s}
 """
 
 #: An operator's own settings (storage, run_launcher ..): they replace those of the same name in dagster.yaml beside it.
@@ -48,8 +52,9 @@ def prepared_instance(home: Home) -> Iterator[dg.DagsterInstance]:
     try:
         home.dagster_home.mkdir(parents=True, exist_ok=True)
         config = home.dagster_home / "dagster.yaml"
-        # The folder that Dagster's own event log would use.
-        settings = _DAGSTER_YAML % json.dumps(str(home.dagster_home.resolve() / "history" / "runs"))
+        # The folders that Dagster's own classes would use.
+        folders = (home.dagster_home.resolve() / "history" / "runs", home.dagster_home.resolve() / "storage")
+        settings = _DAGSTER_YAML % tuple(json.dumps(str(folder)) for folder in folders)
         settings = _with_local(settings, home.dagster_home / _LOCAL)
         if not config.exists() or config.read_text(encoding="utf-8") != settings:
             write_atomically(config, settings.encode())  # atomically: another process may be reading it

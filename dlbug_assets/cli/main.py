@@ -155,6 +155,7 @@ def _version_of(path: Path) -> int | None:
 def ui(study_name: str, *, port: int, host: str, names: tuple[str, ...], read_only: bool) -> None:
     """Open Dagster's UI and daemon for a study."""
     from dlbug_assets.cli.instance import prepared_instance  # noqa: PLC0415
+    from dlbug_assets.cli.stopping import without_deadline  # noqa: PLC0415
     from dlbug_assets.cli.ui.server import Address, new_token, serve  # noqa: PLC0415
 
     study = load_study(study_name)
@@ -167,6 +168,7 @@ def ui(study_name: str, *, port: int, host: str, names: tuple[str, ...], read_on
     token = new_token(address, os.environ.get("DLBUG_UI_TOKEN"))
     where = f"http://{host}:{port}/" + (f"?token={token}" if token else "")
     click.echo(f"Study {study.name} at {where} (Ctrl+C stops it)", err=True)
+    without_deadline()
     serve(address, token, read_only=read_only)
 
 

@@ -20,6 +20,7 @@ from dlbug_assets.automation.orphaned_runs import run_lock
 from dlbug_assets.automation.schedules import RANGE_END, RANGE_START, REFRESH
 from dlbug_assets.cli.instance import prepared_instance
 from dlbug_assets.cli.staleness import input_fingerprint, last_fingerprint, record_fingerprint, submitted_files
+from dlbug_assets.cli.stopping import raise_if_stopped
 from dlbug_assets.clock import Clock
 from dlbug_assets.definitions import build_defs
 from dlbug_assets.errors import DlbugError
@@ -218,9 +219,11 @@ class _Runs:
         # The user of the command sees that it failed: the daemon must not retry it.
         tags = {RANGE_START: libraries[0], RANGE_END: libraries[1], "dagster/max_retries": "0"}
         with run_lock(self._run_locks, run_id):
-            return definitions.resolve_job_def(job_name).execute_in_process(
+            result = definitions.resolve_job_def(job_name).execute_in_process(
                 instance=self._instance, run_config=config, tags=tags, raise_on_error=False, run_id=run_id
             )
+        raise_if_stopped()
+        return result
 
 
 def _collected(result: dg.ExecuteInProcessResult, landing: str) -> list[str]:

@@ -4,6 +4,7 @@ import contextlib
 import io
 import os
 import re
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -172,6 +173,7 @@ def prompt(home: Home, bounds: Bounds | None = None) -> None:
     queries are kept as history in the study's folder. Raises :class:`DlbugError` if nothing is published yet.
     """
     open_published(home).close()  # fails at once if nothing is published yet
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # see stopping: Ctrl+C doesn't end the command
     print(f"{home.published}, read-only. End a query with ;  .tables lists tables, .help explains, .quit exits.")
     with _history(home.folder / "sql_history"):
         pending = ""

@@ -59,7 +59,6 @@ def metadata_of(event):
 
 
 def test_step_lines_bypass_the_redirection_of_standard_error(sample):
-    """Dagster ends the process that forwards a step's standard error, which may lose the last lines."""
     redirected = list(sample.home.dagster_home.glob("storage/*/compute_logs/*.err"))
     assert redirected
     assert all("done" not in path.read_text(encoding="utf-8") for path in redirected)
