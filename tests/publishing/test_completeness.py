@@ -85,14 +85,15 @@ def test_synthetic_posts_without_a_collection_are_read(study):
     assert rows(study)[2][3:5] == (1, 0)
 
 
-def test_rows_with_several_problems_are_set_aside_once(study):
+def test_rows_are_set_aside_once_however_many_problems_they_have_and_however_often_they_are_received(study):
     problem = {"library": "Keras", "collection": "c", "file": "f", "position": 1, "field": "Id"}
     study.put(
         "stackoverflow.irregularities",
-        {**problem, "number": 1, "reason": "is missing; the row is left out"},
-        {**problem, "number": 2, "reason": "is not a number; the row is left out"},
-        {**problem, "number": 3, "position": 2, "reason": "is not a number: the item is left out"},
-        {**problem, "number": 4, "position": 3, "reason": "cannot be read"},
+        {**problem, "number": 1, "post_id": 7, "content": "x", "reason": "cannot be read; the row is left out"},
+        {**problem, "number": 2, "post_id": 7, "content": "y", "reason": "is missing; the row is left out"},
+        {**problem, "number": 1, "post_id": 7, "collection": "d", "content": "x", "reason": "the row is left out"},
+        {**problem, "number": 3, "content": "{..}", "reason": "is not a number: the item is left out"},
+        {**problem, "number": 4, "post_id": 8, "reason": "cannot be read"},
     )
     assert [row[7] for row in rows(study)] == [0, 0, 2, 0]
 
