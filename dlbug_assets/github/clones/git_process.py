@@ -117,8 +117,11 @@ def _command(arguments: tuple[str, ...]) -> str:
 
 
 def _quoted(errors: bytes) -> str:
-    """Return the errors that git printed on one line, without advice and warnings."""
-    lines = dict.fromkeys(line.strip() for line in errors.decode(errors="replace").splitlines())
+    """Return the errors that git printed on one line, without advice and warnings.
+
+    They are sorted: both sides of a fetch print, and the same failure is to have the same message.
+    """
+    lines = sorted({line.strip() for line in errors.decode(errors="replace").splitlines()})
     return "; ".join(line for line in lines if re.match(r"(fatal|error|remote): (?!warning: )", line))
 
 
