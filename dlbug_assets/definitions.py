@@ -37,7 +37,8 @@ from dlbug_assets.warehouse.table_specs import load_specs
 def build_defs(study: Study, environ: Mapping[str, str], *, incomplete: bool = False) -> dg.Definitions:
     """Return the definitions of a study; ``environ`` has DLBUG_HOME, DLBUG_ARTIFACT and DLBUG_SPARK where they are set.
 
-    ``incomplete`` samples commits of libraries with unread repositories, too. Raises :class:`DlbugError` for a model, description or taxonomy that cannot be used, naming file and line.
+    ``incomplete`` samples commits of libraries with unread repositories, too. Raises :class:`DlbugError` for a model,
+    description or taxonomy that cannot be used, naming file and line.
     """
     home = Home.of(study.name, environ)
     specs = load_specs()
