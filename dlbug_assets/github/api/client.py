@@ -166,7 +166,7 @@ class CollectionClient:
         :class:`MalformedError` if in all attempts, the reply is malformed or has an unexpected status.
         """
         query, stored = dict(params or {}), {"purpose": purpose, **more}
-        # Once only: whoever asks again does so because the replies contradict each other.
+        # Once only: a request is repeated because its replies contradict each other.
         landed = self._landed.pop(_key(path, query, stored), None)
         if landed is not None:
             return landed

@@ -38,7 +38,7 @@ _DIFF = ("--find-renames", "--no-ext-diff", "--no-textconv", "--root", "-r")
 _BLOB_MODES = (b"100644", b"100664", b"100755", b"120000")
 #: The object format of a repository by the length of its hashes.
 _HASHES = {40: "sha1", 64: "sha256"}
-#: Serve a repository of this machine as servers do: whoever owns it, filtered, and any of its objects.
+#: Serve a repository of this machine as servers do: of any owner, filtered, and any of its objects.
 _UPLOAD_PACK = (
     "--upload-pack=git -c safe.directory=* -c uploadpack.allowFilter=true -c uploadpack.allowAnySHA1InWant=true "
     "upload-pack"
