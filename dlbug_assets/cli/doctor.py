@@ -120,11 +120,13 @@ def _completeness(home: Home) -> Iterator[Line]:
     if not home.published.is_file():
         return
     # DuckDB and Polars take a second to import: only published studies need them.
-    from dlbug_assets.ingest.completeness import unread_corpora  # noqa: PLC0415
+    from dlbug_assets.ingest.completeness import are_corpora_known, unread_corpora  # noqa: PLC0415
     from dlbug_assets.warehouse.published import published_query  # noqa: PLC0415
 
     try:
         with published_query(home) as query:
+            if not are_corpora_known(query):
+                return
             unread = unread_corpora(query)
     except DlbugError as error:
         yield Line("FAIL", "corpora", str(error))

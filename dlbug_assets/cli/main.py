@@ -66,14 +66,14 @@ def run(
     study_name: str, *, select: str | None, libraries: str | None, sweep: bool, incomplete: bool, log_format: str
 ) -> None:
     """Materialize a study's tables and publish them; exit with status 1 if anything that it follows is unread."""
-    from dlbug_assets.ingest.completeness import require_complete  # noqa: PLC0415
+    from dlbug_assets.ingest.completeness import are_corpora_known, require_complete  # noqa: PLC0415
     from dlbug_assets.warehouse.published import published_query  # noqa: PLC0415
 
     study = load_study(study_name)
     wanted = [library.strip() for library in libraries.split(",")] if libraries else None
     _run(study, select, libraries=wanted, sweep=sweep, incomplete=incomplete, log_format=log_format)
-    if select is None:  # a selection may leave publishing.completeness as it was
-        with published_query(_home(study)) as query:
+    with published_query(_home(study)) as query:
+        if are_corpora_known(query):
             require_complete(
                 query,
                 "Everything else is published, but no commit of these libraries is sampled and no queue is frozen. Fix "

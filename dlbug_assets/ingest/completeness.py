@@ -1,10 +1,16 @@
-"""What a study follows but could not read, as publishing.completeness records it."""
+"""What a study follows but could not read.
 
+The query of publishing.completeness answers this. It runs here on the published database, because a run of selected
+assets may have left that table as it was.
+"""
+
+import re
 from collections.abc import Callable, Sequence
 
 import polars as pl
 
 from dlbug_assets.errors import DlbugError
+from dlbug_assets.layout import MODELS
 
 #: Runs SQL on the published database.
 Query = Callable[[str], pl.DataFrame]
@@ -15,7 +21,7 @@ def unread_corpora(query: Query, libraries: Sequence[str] | None = None) -> list
 
     A line names the source, the library, the number of unread repositories, and the reasons.
     """
-    rows = query("from publishing.completeness where unread > 0 order by library, source")
+    rows = query(f"from ({_model()}) where unread > 0 order by library, source")
     if libraries is not None:
         rows = rows.filter(pl.col("library").is_in(libraries))
     return [
@@ -23,6 +29,12 @@ def unread_corpora(query: Query, libraries: Sequence[str] | None = None) -> list
         f"({row['unread_reason']})"
         for row in rows.to_dicts()
     ]
+
+
+def are_corpora_known(query: Query) -> bool:
+    """Return whether the database has the tables of both corpora: a selection of assets may lack some."""
+    existing = query("select schema_name || '.' || table_name as name from duckdb_tables()")["name"]
+    return set(re.findall(r"\b(?:from|join) (\w+\.\w+)", _model())) <= set(existing)
 
 
 def require_complete(query: Query, consequence: str, libraries: Sequence[str] | None = None) -> None:
@@ -33,6 +45,10 @@ def require_complete(query: Query, consequence: str, libraries: Sequence[str] | 
     lines = unread_corpora(query, libraries)
     if lines:
         raise DlbugError("\n  ".join(["the corpora are incomplete:", *lines]) + f"\n{consequence}")
+
+
+def _model() -> str:
+    return (MODELS / "publishing" / "completeness.sql").read_text(encoding="utf-8")
 
 
 def _count(source: str, unread: int, followed: int) -> str:

@@ -347,7 +347,7 @@ def test_with_a_network_commits_gain_titles_dates_sizes_and_years(islam2019, tmp
         assert 0 < titled.item() <= 40
         api.limits["core"].remaining = 5000
         with sqlite3.connect(first.home.quota) as ledger:
-            ledger.execute("delete from holds")
+            ledger.execute("delete from waits")
         done = ran("islam2019", tmp_path / "home", *SELECT, **environment)
         assert done.result.returncode == 0, done.result.stderr
         requested = {(request.path, request.status) for request in api.log}

@@ -5,7 +5,7 @@ from datetime import datetime
 import pytest
 
 from dlbug_assets.errors import DlbugError
-from dlbug_assets.ingest.completeness import require_complete, unread_corpora
+from dlbug_assets.ingest.completeness import are_corpora_known, require_complete, unread_corpora
 from dlbug_assets.layout import MODELS
 from publishing.conftest import SmallStudy
 
@@ -102,7 +102,6 @@ def test_the_error_names_everything_that_is_unread_and_what_it_prevents(study):
     study.put("github.repositories", repository("a/b", "unread", "is a shallow clone"), repository("c/d", "ok"))
     study.put("github.repositories", repository("e/f", "ok", library="Torch"))
     study.put("stackoverflow.collections", collection("1-full"), collection("1-full", "unread", "truncated", "Torch"))
-    study.connection.execute(f"insert into publishing.completeness {COMPLETENESS}")
     lines = [
         "Keras on GitHub: 1 of 2 repositories is unread (a/b: is a shallow clone)",
         "Torch on Stack Overflow: its query is unread (truncated)",
@@ -113,3 +112,9 @@ def test_the_error_names_everything_that_is_unread_and_what_it_prevents(study):
         require_complete(study.query, "Nothing is frozen.")
     assert str(raised.value) == "\n  ".join(["the corpora are incomplete:", *lines]) + "\nNothing is frozen."
     require_complete(study.query, "Nothing is frozen.", [])
+
+
+def test_corpora_are_unknown_while_a_table_is_missing(study):
+    assert are_corpora_known(study.query)
+    study.connection.execute("drop table github.collections")
+    assert not are_corpora_known(study.query)

@@ -20,7 +20,7 @@ Spark's 2 GB); archives, which cannot be split.
 import json
 import logging
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from datetime import date
 from itertools import accumulate, chain, groupby, islice
 from operator import itemgetter
@@ -45,7 +45,8 @@ _PACKED = (".7z", ".xz", ".gz", ".bz2", ".zst", ".lz4", ".snappy", ".deflate", "
 _PIECES = 256
 _BATCH_BYTES = 8 << 20
 _HEAD = 4 << 10
-_CHUNK = 256 << 10
+#: How many tags are searched for the beginning of the rows, and the longest of them in bytes.
+_HEAD_TAGS, _LONGEST_TAG = 1 << 12, 4 << 20
 _ADVICE = "Name the Posts.xml of Stack Overflow's data dump, unpacked, where Spark reads it."
 #: Columns of the findings: the kind (row, problem, block or rejected); the block, and the number of the row in it; the
 #: row; the reason of a problem and the bytes that it concerns; the Id of a question in scope.
@@ -127,7 +128,7 @@ class _Findings:
     ) -> None:
         escaped = _escape(name)
         length = _length(spark, name, escaped)
-        head = _head_pieces(spark, name)
+        head = _head_pieces(spark, name, escaped)
         pieces = spark.read.text(escaped, lineSep=_ROW.decode()).selectExpr(
             "cast(value as binary) as piece", "_metadata.file_block_start as block"
         )
@@ -350,33 +351,15 @@ def _length(spark: Any, name: str, escaped: str) -> int:
     return files[0].length
 
 
-def _head_pieces(spark: Any, name: str) -> int:
+def _head_pieces(spark: Any, name: str, escaped: str) -> int:
     """Return the number of pieces before the first row; raises :class:`DlbugError` for a file that isn't a dump.
 
-    The beginning is read on this machine, because any other file could be one huge piece.
+    Its first tags are read on their own, because the pieces of any other file could be huge.
     """
-    with closing(_read_chunks(spark, name)) as chunks:
-        found = skip_prolog(chunks)
+    longest = {"mapreduce.input.linerecordreader.line.maxlength": str(_LONGEST_TAG)}
+    tags = spark.read.options(**longest).text(escaped, lineSep=">").selectExpr("cast(value as binary) as tag")
+    head = b"".join(bytes(row.tag) + b">" for row in tags.limit(_HEAD_TAGS).collect())
+    found = skip_prolog(iter([head]))
     if found is None:
         raise DlbugError(f"{name} is not a Posts.xml: it does not begin with <posts>. {_ADVICE}")
-    head, rest = found[0], b""
-    count = 1
-    with closing(_read_chunks(spark, name)) as chunks:
-        for chunk in chunks:
-            text = rest + chunk[:head]
-            count += text.count(_ROW)
-            head, rest = head - len(chunk), text[-len(_ROW) + 1 :]
-            if head <= 0:
-                break
-    return count
-
-
-def _read_chunks(spark: Any, name: str) -> Generator[bytes, None, None]:
-    """Yield the bytes of a file that Spark reads, on this machine."""
-    path = spark._jvm.org.apache.hadoop.fs.Path(name if "://" in name else f"file://{name}")
-    stream = path.getFileSystem(spark._jsc.hadoopConfiguration()).open(path)
-    try:
-        while chunk := bytes(stream.readNBytes(_CHUNK)):
-            yield chunk
-    finally:
-        stream.close()
+    return head[: found[0]].count(_ROW) + 1

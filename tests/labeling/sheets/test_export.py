@@ -32,12 +32,13 @@ def test_nothing_is_due_when_everything_is_labelled(loop):
 
 def test_no_queue_is_frozen_while_something_is_unread(loop, tmp_path):
     unread = {"library": "Keras", "source": "GitHub", "unread": 1, "followed": 2, "unread_reason": "a/b: is shallow"}
-    tables = {
-        "from labeling.rater_labels": pl.DataFrame(schema=table_schema("labeling.rater_labels")),
-        "from publishing.completeness where unread > 0 order by library, source": pl.DataFrame([unread]),
-    }
+    labels = pl.DataFrame(schema=table_schema("labeling.rater_labels"))
+
+    def query(sql):
+        return labels if sql == "from labeling.rater_labels" else pl.DataFrame([unread])
+
     with pytest.raises(DlbugError) as raised:
-        export(loop.study, loop.taxonomy, tmp_path / "labels", loop.clock, tables.__getitem__)
+        export(loop.study, loop.taxonomy, tmp_path / "labels", loop.clock, query)
     assert str(raised.value) == (
         "the corpora are incomplete:\n"
         "  Keras on GitHub: 1 of 2 repositories is unread (a/b: is shallow)\n"
