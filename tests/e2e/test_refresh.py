@@ -93,6 +93,7 @@ def followed(tmp_path):
         yield Followed(posts, commits, tmp_path / "home", path)
 
 
+@pytest.mark.timeout(900)
 def test_only_what_changed_is_materialized_again_up_to_the_publication(followed):
     assert followed.run() == ["whole_graph"]
     published = followed.home.published.stat().st_mtime_ns
