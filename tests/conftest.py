@@ -43,6 +43,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "e2e" in item.path.parts:
             item.add_marker(pytest.mark.slow)
+            if item.get_closest_marker("timeout") is None:
+                # They run several commands, which take several times as long on a busy machine.
+                item.add_marker(pytest.mark.timeout(900))
 
 
 @pytest.fixture(autouse=True)
