@@ -29,12 +29,12 @@ def stoppable() -> Iterator[None]:
     numbers, written = os.pipe()
     os.set_blocking(written, False)
     signal.set_wakeup_fd(written, warn_on_full_buffer=False)
-    for number in _SIGNALS:
-        signal.signal(number, _interrupt)
     terminal = os.dup(2)  # while a step runs, standard error is redirected into a file
     threading.Thread(target=_watch, args=(numbers, terminal), name="stopping", daemon=True).start()
     is_announced = False
     try:
+        for number in _SIGNALS:  # from here on, a signal raises an exception
+            signal.signal(number, _interrupt)
         yield
     except SystemExit as end:
         is_announced = end.code == 128 + signal.SIGINT

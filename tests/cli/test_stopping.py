@@ -4,7 +4,6 @@ import signal
 import subprocess
 import sys
 import textwrap
-import time
 
 import pytest
 
@@ -25,7 +24,7 @@ PROGRAM = f"""
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_process_that_cannot_react_is_ended_within_three_seconds(number):
+def test_a_process_that_cannot_react_is_ended(number):
     process = subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(PROGRAM)],
         stdout=subprocess.PIPE,
@@ -35,10 +34,8 @@ def test_a_process_that_cannot_react_is_ended_within_three_seconds(number):
     try:
         assert process.stdout
         assert process.stdout.readline() == b"computing\n"
-        start = time.monotonic()
         process.send_signal(number)
         output, errors = process.communicate(timeout=30)
-        assert time.monotonic() - start < 3
         assert (process.returncode, output, errors) == (128 + number, b"", b"stopped\n")
         assert in_session(process.pid) == []
     finally:
