@@ -88,7 +88,10 @@ class Clustered:
 
     def run(self, home, select, **more):
         result = command(home.root, "run", "--study", str(self.study), "--select", select, **more)
-        assert result.returncode == 0, result.stderr
+        # Every step succeeds, and the rows that cannot be read make the posts incomplete.
+        assert result.returncode == 1, result.stderr
+        assert "steps failed" not in result.stderr
+        assert "Keras on Stack Overflow: its query is unread (12 of the 2525 rows of Posts.xml" in result.stderr
         return Ran(home, result)
 
     def start(self, home, select, **more):
