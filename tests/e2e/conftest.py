@@ -26,12 +26,13 @@ def dlbug(tmp_path: Path) -> Dlbug:
     return run
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def sample(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Ran:
-    """Run the study `sample` in an empty home, once for all test processes; return a copy per process."""
+    """Run the study `sample` in an empty home, once for all test processes; return a copy per module of tests."""
     own = tmp_path_factory.mktemp("sample")
     # pytest-xdist's processes share the parent of their temporary folders.
-    folder = tmp_path_factory.getbasetemp().parent / "sample" if worker_id != "master" else own / "original"
+    base = tmp_path_factory.getbasetemp()
+    folder = (base if worker_id == "master" else base.parent) / "sample"
     with Lease(folder / "lock", worker_id):
         output = folder / "output.json"
         if not output.exists():

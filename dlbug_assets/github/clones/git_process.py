@@ -31,6 +31,7 @@ _OPTIONS = (
     "-c", "maintenance.auto=false", "-c", "protocol.allow=never", "-c", "protocol.https.allow=always",
     "-c", "protocol.ssh.allow=always", "-c", "protocol.file.allow=always", "-c", "safe.directory=*",
 )  # fmt: skip
+_CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f]")
 #: The process group of every git that is running.
 _running: set[int] = set()
 
@@ -119,9 +120,10 @@ def _command(arguments: tuple[str, ...]) -> str:
 def _quoted(errors: bytes) -> str:
     """Return the errors that git printed on one line, without advice and warnings.
 
-    They are sorted: both sides of a fetch print, and the same failure is to have the same message.
+    The same failure has the same message: both sides of a fetch print, in any order, and curl adds milliseconds.
     """
-    lines = sorted({line.strip() for line in errors.decode(errors="replace").splitlines()})
+    text = re.sub(r"(?<=\d) after \d+ ms(?=:)", "", _CONTROL.sub("", errors.decode(errors="replace")))
+    lines = sorted({line.strip() for line in text.splitlines()})
     return "; ".join(line for line in lines if re.match(r"(fatal|error|remote): (?!warning: )", line))
 
 
