@@ -19,6 +19,7 @@ GROUND = {
     "privacy",
     "atomic_files",
     "parallel",
+    "child_process",
     "chart_style",
     "code_identity",
     "installation",

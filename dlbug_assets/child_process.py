@@ -1,0 +1,201 @@
+"""Call a function in a child process under limits, so that no input can make this process grow, hang or abort."""
+
+import importlib
+import json
+import os
+import resource
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Generator, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from typing import Any, NoReturn, Self
+
+from dlbug_assets.errors import DlbugError
+
+#: The first byte of a message from the child.
+_PIECE, _END, _ERROR = b"+", b".", b"!"
+_MOST_ERRORS = 64 << 10
+_LARGEST_PIECE = 1 << 20
+_THREADS = "2"
+#: What allocators of C++, Rust and Python print before they abort.
+_OUT_OF_MEMORY = (b"memory allocation of", b"bad_alloc", b"MemoryError", b"out of memory", b"capacity overflow")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Memory of the child in bytes, and the seconds and the bytes of the reply of a call."""
+
+    memory: int
+    seconds: float
+    reply: int = sys.maxsize
+
+
+class LimitError(DlbugError):
+    """A call exceeded a limit or ended its process; the message continues a sentence about the input."""
+
+
+class ChildProcess:
+    """A child process that calls one function, given as ``module:function``, as often as it is asked to.
+
+    The function takes keyword arguments that JSON can hold and yields bytes; what it raises, except
+    :class:`DlbugError`, is a failure of the process. The process starts with the first call, and again after a failure.
+    It has no standard input and writes no files larger than ``largest_file`` bytes. Close it, or use it in a ``with``
+    statement.
+    """
+
+    def __init__(self, function: str, limits: Limits, largest_file: int = 0) -> None:
+        self._function = function
+        self._limits = limits
+        self._largest_file = largest_file
+        self._process: subprocess.Popen[bytes] | None = None
+        self._connection: Connection[Any, Any] | None = None
+        self._errors = b""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Kill the process."""
+        if self._process is None:
+            return
+        assert self._connection and self._process.stderr  # noqa: S101 - opened together
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        self._process.stderr.close()
+        self._connection.close()
+        self._process = self._connection = None
+        self._errors = b""
+
+    def call(self, **arguments: Any) -> Generator[bytes, None, None]:
+        """Yield what the function yields. If the caller stops early, the process is killed.
+
+        Time counts while this process waits, not while the caller works. Raises :class:`DlbugError` if the function
+        does, and :class:`LimitError` for a call that exceeds a limit or ends the process.
+        """
+        is_finished = False
+        try:
+            yield from self._replies(arguments)
+            is_finished = True
+        except LimitError:
+            raise
+        except DlbugError:
+            is_finished = True  # the process goes on after an error of its function
+            raise
+        finally:
+            if not is_finished:
+                self.close()
+
+    def _replies(self, arguments: dict[str, Any]) -> Iterator[bytes]:
+        connection = self._start() if self._connection is None else self._connection
+        # A process that has ended is noticed when its reply is read.
+        with suppress(BrokenPipeError):
+            connection.send_bytes(json.dumps(arguments).encode())
+        left, room = self._limits.seconds, self._limits.reply
+        while True:
+            began = time.monotonic()
+            message = self._receive(connection, left)
+            left -= time.monotonic() - began
+            kind, content = message[:1], message[1:]
+            if kind == _END:
+                return
+            if kind == _ERROR:
+                raise DlbugError(content.decode(errors="replace"))
+            room -= len(content)
+            if room < 0:
+                raise LimitError(f"its content is larger than {self._limits.reply >> 20} MiB")
+            yield content
+
+    def _start(self) -> "Connection[Any, Any]":
+        ours, theirs = socket.socketpair()
+        descriptor = theirs.fileno()
+        numbers = [descriptor, self._limits.memory, self._largest_file, max(1, round(self._limits.seconds))]
+        # -I: neither the working directory nor variables such as PYTHONPATH decide what is imported, but our own path.
+        program = f"import sys; sys.path[:] = {sys.path}; from {__name__} import serve; "
+        program += f"serve({self._function!r}, *{numbers})"
+        self._process = subprocess.Popen(  # noqa: S603 - the arguments are ours
+            [sys.executable, "-I", "-c", program],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, pass_fds=[descriptor],
+            process_group=0, env=os.environ | {"POLARS_MAX_THREADS": _THREADS, "OMP_NUM_THREADS": _THREADS},
+        )  # fmt: skip
+        theirs.close()
+        assert self._process.stderr  # noqa: S101 - a pipe
+        os.set_blocking(self._process.stderr.fileno(), False)
+        self._connection = Connection(ours.detach())
+        return self._connection
+
+    def _receive(self, connection: "Connection[Any, Any]", seconds: float) -> bytes:
+        """Return the next message, while keeping what the process prints from blocking it."""
+        assert self._process and self._process.stderr  # noqa: S101 - running
+        deadline = time.monotonic() + seconds
+        errors = self._process.stderr.fileno()
+        sources = [connection, errors]
+        while ready := wait(sources, timeout=max(0.0, deadline - time.monotonic())):
+            if errors in ready and not self._read_errors():
+                sources.remove(errors)
+            if connection in ready:
+                try:
+                    return connection.recv_bytes(_LARGEST_PIECE + 1)
+                except (EOFError, ConnectionResetError):
+                    self._fail()
+        raise LimitError(f"it takes longer than {self._limits.seconds:g} seconds")
+
+    def _read_errors(self) -> bool:
+        """Read what the process has printed; return whether there can be more."""
+        assert self._process and self._process.stderr  # noqa: S101 - running
+        printed = os.read(self._process.stderr.fileno(), _MOST_ERRORS)
+        self._errors = (self._errors + printed)[-_MOST_ERRORS:]
+        return bool(printed)
+
+    def _fail(self) -> NoReturn:
+        """Raise the reason why the process has ended."""
+        assert self._process  # noqa: S101 - running
+        code = self._process.wait()
+        with suppress(BlockingIOError):
+            while self._read_errors():
+                pass
+        if any(sign in self._errors for sign in _OUT_OF_MEMORY):
+            raise LimitError(f"it needs more than {self._limits.memory >> 20} MiB of memory")
+        if code == -signal.SIGXCPU:
+            raise LimitError(f"it takes longer than {self._limits.seconds:g} seconds")
+        lines = self._errors.decode(errors="replace").strip().splitlines()
+        ended = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
+        raise LimitError(f"the process that reads it ended with {ended}{f' ({lines[-1][:200]})' if lines else ''}")
+
+
+def serve(function: str, descriptor: int, memory: int, largest_file: int, seconds: int) -> None:
+    """Answer calls, as the child process, until the other end of the connection is closed."""
+    module, _, name = function.partition(":")
+    called = getattr(importlib.import_module(module), name)
+    # Only now: the code of libraries is mapped and counts as well.
+    for limit, value in (
+        (resource.RLIMIT_DATA, memory), (resource.RLIMIT_FSIZE, largest_file), (resource.RLIMIT_CORE, 0),
+    ):  # fmt: skip
+        _, most = resource.getrlimit(limit)
+        lowest = value if most == resource.RLIM_INFINITY else min(value, most)
+        resource.setrlimit(limit, (lowest, lowest))
+    connection: Connection[Any, Any] = Connection(descriptor)
+    with suppress(EOFError, BrokenPipeError, ConnectionResetError):
+        while True:
+            arguments = json.loads(connection.recv_bytes())
+            # Where nobody is left to kill this process, its processor time ends it.
+            usage = resource.getrusage(resource.RUSAGE_SELF)
+            used = int(usage.ru_utime + usage.ru_stime)
+            _, most = resource.getrlimit(resource.RLIMIT_CPU)
+            resource.setrlimit(resource.RLIMIT_CPU, (used + int(_THREADS) * seconds + 1, most))
+            try:
+                for content in called(**arguments):
+                    for start in range(0, len(content), _LARGEST_PIECE):
+                        connection.send_bytes(_PIECE + content[start : start + _LARGEST_PIECE])
+            except DlbugError as error:
+                connection.send_bytes(_ERROR + str(error).encode(errors="replace")[:_LARGEST_PIECE])
+            else:
+                connection.send_bytes(_END)
