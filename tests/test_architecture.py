@@ -19,7 +19,6 @@ GROUND = {
     "privacy",
     "atomic_files",
     "parallel",
-    "child_process",
     "chart_style",
     "code_identity",
     "installation",

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from dlbug_assets.child_process import ChildProcess, LimitError, Limits
+from dlbug_assets.ingest.child_process import ChildProcess, LimitError, Limits
 from dlbug_assets.errors import DlbugError
 
 LIMITS = Limits(memory=256 << 20, seconds=20, reply=4 << 20)
