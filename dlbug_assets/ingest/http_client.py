@@ -3,6 +3,7 @@
 The transport of each API interprets the replies.
 """
 
+import ipaddress
 import logging
 import socket
 import threading
@@ -18,6 +19,8 @@ import urllib3
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.exceptions import LocationParseError
+from urllib3.util import parse_url
 
 from dlbug_assets.errors import DlbugError
 
@@ -52,6 +55,40 @@ class UnreachableError(DlbugError):
 
 class TransientError(Exception):
     """A failure that another attempt may not have."""
+
+
+def api_root(root: str, variable: str, secret: str | None, *, example: str) -> str:
+    """Return the address of an API's root, without a slash at the end.
+
+    ``variable`` is the environment variable that it comes from, and ``secret`` the one whose value requests contain,
+    None if it is not set. Raises :class:`DlbugError` for an address that is not http or https or contains a password,
+    and for plain http to another machine if there is a secret.
+    """
+    try:
+        # As the client reads it: other parsers find another host in some addresses.
+        parts = parse_url(root)
+    except LocationParseError:
+        parts = parse_url("")
+    if parts.auth:
+        raise DlbugError(
+            f"{variable} contains a user name or password, which are not sent: remove them, as in {example}"
+        )
+    if parts.scheme not in ("http", "https") or not parts.host or parts.query is not None or parts.fragment is not None:
+        raise DlbugError(f"{variable} is {root!r}: give the API's root, as in {example}")
+    if secret and parts.scheme == "http" and not _is_loopback(root):
+        raise DlbugError(
+            f"{variable} is {root!r}: anyone on the way could read {secret}, which is sent with every request. Use "
+            f"https, or unset {secret}; plain http is for this machine only, as in http://127.0.0.1"
+        )
+    return root.rstrip("/")
+
+
+def _is_loopback(url: str) -> bool:
+    host = (parse_url(url).host or "").strip("[]")
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 class HttpClient:
@@ -117,10 +154,17 @@ class HttpClient:
 
 
 class _Session(requests.Session):
-    """A session without redirects: requests would otherwise consume the bodies of replies that redirect."""
+    """A session without redirects, and without a proxy for this machine.
+
+    requests would consume the bodies of replies that redirect, and pass secrets for this machine to a proxy.
+    """
 
     def get_redirect_target(self, resp: requests.Response) -> None:  # noqa: ARG002 - as requests names it
         return None
+
+    def merge_environment_settings(self, url: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        settings = super().merge_environment_settings(url, *args, **kwargs)
+        return settings | {"proxies": {}} if _is_loopback(url) else settings
 
 
 def _decode(body: bytes, headers: Mapping[str, str]) -> bytes:

@@ -16,7 +16,14 @@ from urllib.parse import parse_qsl, urljoin, urlsplit
 
 from dlbug_assets.clock import Clock, format_minute, utc_naive
 from dlbug_assets.errors import DlbugError
-from dlbug_assets.ingest.http_client import HttpClient, MalformedError, RetryPolicy, TransientError, UnreachableError
+from dlbug_assets.ingest.http_client import (
+    HttpClient,
+    MalformedError,
+    RetryPolicy,
+    TransientError,
+    UnreachableError,
+    api_root,
+)
 from dlbug_assets.ingest.json_text import read_json
 from dlbug_assets.ingest.quota import EVERY, DeferredError, Ledger, wait_for_holds
 
@@ -89,10 +96,8 @@ class Transport:
         http_client: HttpClient,
         retry_policy: RetryPolicy,
     ) -> None:
-        parts = urlsplit(root)
-        if parts.scheme not in ("http", "https") or not parts.netloc:
-            raise DlbugError(f"DLBUG_GITHUB_URL is {root!r}: give the API's root, as in https://host/api/v3")
-        self.root = root.rstrip("/")
+        secret = "GITHUB_TOKEN" if token else None
+        self.root = api_root(root, "DLBUG_GITHUB_URL", secret, example="https://host/api/v3")
         self.services = {resource: service_name(self.root, token, resource) for resource in (CORE, SEARCH)}
         self._token = token
         self._ledger = ledger

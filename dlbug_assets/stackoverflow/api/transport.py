@@ -11,11 +11,18 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
-from urllib.parse import quote, quote_plus, urlsplit
+from urllib.parse import quote, quote_plus
 
 from dlbug_assets.clock import Clock, format_minute
 from dlbug_assets.errors import DlbugError
-from dlbug_assets.ingest.http_client import HttpClient, MalformedError, RetryPolicy, TransientError, UnreachableError
+from dlbug_assets.ingest.http_client import (
+    HttpClient,
+    MalformedError,
+    RetryPolicy,
+    TransientError,
+    UnreachableError,
+    api_root,
+)
 from dlbug_assets.ingest.json_text import read_json
 from dlbug_assets.ingest.quota import EVERY, DeferredError, Ledger, wait_for_holds
 
@@ -50,10 +57,10 @@ class Transport:
     """Sends requests to one API root, one at a time; waits and failed attempts are logged."""
 
     def __init__(self, root: str, key: str | None, ledger: Ledger, clock: Clock, *, retry_policy: RetryPolicy) -> None:
-        parts = urlsplit(root)
-        if parts.scheme not in ("http", "https") or not parts.netloc:
-            raise DlbugError(f"DLBUG_STACKEXCHANGE_URL is {root!r}: give the API's root, as in https://host")
-        self.root = root.rstrip("/").removesuffix(f"/{VERSION}")
+        secret = "STACKEXCHANGE_KEY" if key else None
+        self.root = api_root(root, "DLBUG_STACKEXCHANGE_URL", secret, example="https://host").removesuffix(
+            f"/{VERSION}"
+        )
         self.service = service_name(self.root, key)
         self._key = key
         self._ledger = ledger

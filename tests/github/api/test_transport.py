@@ -39,6 +39,13 @@ def test_an_invalid_root_is_rejected(study, root):
         replace(study.access, root=root).transport()
 
 
+def test_the_token_is_not_sent_over_plain_http(study):
+    there = "http://git.example.org/api/v3"
+    with pytest.raises(DlbugError, match=f"^DLBUG_GITHUB_URL is '{there}': .* Use https, or unset GITHUB_TOKEN;"):
+        replace(study.access, root=there).transport()
+    assert replace(study.access, root=there, token=None).transport().root == there
+
+
 def test_requests_have_the_user_agent_and_the_api_version(api, study):
     get(study)
     headers = api.log[0].headers

@@ -95,3 +95,10 @@ def test_the_root_may_be_written_in_several_ways(api, posts, root):
 def test_a_root_that_is_not_a_url_is_rejected(posts, root):
     with pytest.raises(DlbugError, match="DLBUG_STACKEXCHANGE_URL is .*give the API's root, as in https://host"):
         dataclasses.replace(posts.access, root=root).client()
+
+
+def test_the_key_is_not_sent_over_plain_http(posts):
+    there = "http://api.example.org"
+    with pytest.raises(DlbugError, match=f"^DLBUG_STACKEXCHANGE_URL is '{there}': .* or unset STACKEXCHANGE_KEY;"):
+        dataclasses.replace(posts.access, root=there).client()
+    dataclasses.replace(posts.access, root=there, key=None).client()
