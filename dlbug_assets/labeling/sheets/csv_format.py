@@ -4,11 +4,8 @@ import csv
 import io
 from collections.abc import Iterator
 
+from dlbug_assets.ingest.csv_cells import escape, unescape
 from dlbug_assets.labeling.sheets.assignments import Sheet
-
-#: Spreadsheets may run a cell as a formula if it begins with one of these.
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
-_ESCAPE = "'"
 
 
 def to_csv(sheet: Sheet) -> bytes:
@@ -17,7 +14,7 @@ def to_csv(sheet: Sheet) -> bytes:
     writer = csv.writer(text, lineterminator="\r\n")
     writer.writerow(sheet.columns)
     for row in sheet.rows:
-        writer.writerow([_escape(row.get(name)) for name in sheet.columns])
+        writer.writerow([escape(_text(row.get(name))) for name in sheet.columns])
     return text.getvalue().encode("utf-8-sig")
 
 
@@ -37,14 +34,8 @@ def from_csv(content: bytes) -> Iterator[tuple[int, list[str]]]:
         line = reader.line_num + 1
 
 
-def _escape(value: object) -> str:
-    text = "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
-    return f"{_ESCAPE}{text}" if text.startswith((*_FORMULA_STARTS, _ESCAPE)) else text
-
-
-def unescape(cell: str) -> str:
-    """Return the content of a cell without the apostrophe that keeps spreadsheets from running it as a formula."""
-    return cell[1:] if cell.startswith(_ESCAPE) and cell[1:].startswith((*_FORMULA_STARTS, _ESCAPE)) else cell
+def _text(value: object) -> str:
+    return "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _decode(content: bytes) -> str:

@@ -11,8 +11,8 @@ from typing import Any
 import xlsxwriter
 from xlsxwriter.utility import xl_cell_to_rowcol, xl_col_to_name
 
+from dlbug_assets.ingest.csv_cells import unescape
 from dlbug_assets.labeling.sheets.assignments import ANSWERS, Sheet
-from dlbug_assets.labeling.sheets.csv_format import unescape
 from dlbug_assets.labeling.sheets.validation import LIST_BUGS
 from dlbug_assets.protocol.taxonomy import DIMENSIONS, Taxonomy
 

@@ -1,0 +1,17 @@
+"""Cells of CSV files, escaped so that no spreadsheet runs them as formulas."""
+
+#: What spreadsheets may run as a formula begins with one of these: OWASP's list, with the full-width signs that
+#: spreadsheets in East Asian languages read like the others. The apostrophe makes the escape reversible.
+_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠", "'")  # noqa: RUF001 - full-width
+#: The first character of a text to escape, as a regular expression of Python, Polars and DuckDB alike.
+ESCAPED_START = rf"\A[{''.join(_STARTS).replace('-', chr(92) + '-')}]"
+
+
+def escape(text: str) -> str:
+    """Return the cell for a text: after an apostrophe if a spreadsheet could run it as a formula."""
+    return f"'{text}" if text.startswith(_STARTS) else text
+
+
+def unescape(cell: str) -> str:
+    """Return the text of a cell that was escaped; any other cell is returned unchanged."""
+    return cell[1:] if cell.startswith("'") and cell[1:].startswith(_STARTS) else cell
