@@ -1,8 +1,6 @@
 """Repositories and commits of every source: the columns of their rows, and the filter for fix commits."""
 
-import re
-import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -12,6 +10,7 @@ import polars as pl
 from dlbug_assets.clock import parse_timestamp
 from dlbug_assets.privacy import pseudonymize, redact_emails
 from dlbug_assets.protocol.study import Library, Selection
+from dlbug_assets.protocol.title_patterns import matches
 from dlbug_assets.warehouse.rows import table_schema
 
 REPOSITORIES = table_schema("github.repositories", without=["retrieved_at"])
@@ -28,6 +27,8 @@ UNREAD = "unread"
 LONGEST_EXCERPT = 20_000
 _LONGEST_TITLE = 20_000
 _LONGEST_MESSAGE = 100_000
+#: Commits that are filtered together, and the characters of their messages after which there are fewer.
+_BATCH, _BATCH_CHARACTERS = 1000, 10_000_000
 _FACTS = ("stars", "is_fork", "is_archived", "created_at", "pushed_at", "default_branch")
 
 
@@ -99,18 +100,8 @@ class FixCommitFilter:
 
     def __init__(self, library: Library, selection: Selection) -> None:
         self._library = library
-        self._pattern = re.compile(selection.fix_pattern)
+        self._pattern = selection.fix_pattern
         self._from, self._until = selection.created_from, selection.created_until
-
-    def accepts(self, commit: Commit) -> bool:
-        """Return whether a commit is a fix commit of the study."""
-        # Composed: a letter with an accent is one letter, however it was typed.
-        if not self._pattern.search(unicodedata.normalize("NFC", commit.title)):
-            return False
-        if self._from is None and self._until is None:
-            return True
-        day = commit.authored_at and commit.authored_at.date()
-        return day is not None and (self._from or day) <= day <= (self._until or day)
 
     def rows(self, histories: Iterable[tuple[Repository, Iterable[tuple[Commit, bool]]]]) -> pl.DataFrame:
         """Return the fix commits of some histories, with the columns of COMMITS.
@@ -120,11 +111,35 @@ class FixCommitFilter:
         rows = [
             commit_row(self._library.name, repository, commit, is_reachable=is_reachable)
             for repository, history in histories
-            for commit, is_reachable in history
-            if self.accepts(commit)
+            for batch in _batches(history)
+            for (commit, is_reachable), is_fix in zip(batch, self._match(batch), strict=True)
+            if is_fix and self._is_in_range(commit)
         ]
         # Several rewritten heads may reach the same commit.
         return pl.DataFrame(rows, schema=COMMITS).unique(["full_name", "sha"], keep="first", maintain_order=True)
+
+    def _match(self, batch: list[tuple[Commit, bool]]) -> list[bool]:
+        return matches(self._pattern, [commit.title for commit, _ in batch])
+
+    def _is_in_range(self, commit: Commit) -> bool:
+        if self._from is None and self._until is None:
+            return True
+        day = commit.authored_at and commit.authored_at.date()
+        return day is not None and (self._from or day) <= day <= (self._until or day)
+
+
+def _batches(history: Iterable[tuple[Commit, bool]]) -> Iterator[list[tuple[Commit, bool]]]:
+    """Yield a history in parts of bounded size: matching many titles at once takes a fraction of the time."""
+    batch: list[tuple[Commit, bool]] = []
+    characters = 0
+    for commit, is_reachable in history:
+        batch.append((commit, is_reachable))
+        characters += len(commit.message)
+        if len(batch) == _BATCH or characters > _BATCH_CHARACTERS:
+            yield batch
+            batch, characters = [], 0
+    if batch:
+        yield batch
 
 
 def commit_row(library: str, repository: Repository, commit: Commit, *, is_reachable: bool | None) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """Synthetic repositories and bug-fix commits."""
 
 import functools
-import re
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 import polars as pl
 
 from dlbug_assets.protocol.study import Library, Study
+from dlbug_assets.protocol.title_patterns import matches
 from dlbug_assets.sample import texts
 from dlbug_assets.sample.draw import Draw, digest
 from dlbug_assets.sample.posts import span, time_within
@@ -81,27 +81,27 @@ def _corpus(study: Study, library: str, part: int) -> _Corpus:
     first, last = span(study, library)
     if first > last:
         return _Corpus((), ())
-    found: list[dict[str, Any]] = []
+    found: dict[int, dict[str, Any]] = {}
     commits: list[dict[str, Any]] = []
     for number in range(
         part * _REPOSITORIES_PER_PART, min((part + 1) * _REPOSITORIES_PER_PART, known.max_repositories)
     ):
         draw = Draw(study.study.seed, "repository", library, number)
         repository = _repository(draw, study, known, 1_000_000 * (place + 1) + number)
-        its_commits: list[dict[str, Any]] = []
         # A deleted or empty repository has no commits.
         if repository["state"] in ("ok", "renamed"):
             if commits and draw.chance(_FORKS):
                 repository["is_fork"] = True
-                its_commits = _inherited(draw, repository, commits)
-            its_commits += _own_commits(draw, study, library, repository)
-            repository["head_sha"] = its_commits[-1]["sha"] if its_commits else None
-            repository["pushed_at"] = max(
-                (row["committed_at"] for row in its_commits), default=repository["created_at"]
-            )
-        found.append(repository)
-        commits += its_commits
-    return _Corpus(tuple(found), tuple(commits))
+                commits += _inherited(draw, repository, commits)
+            commits += _own_commits(draw, study, library, repository)
+        found[repository["repository_id"]] = repository
+    are_fixes = matches(study.selection.fix_pattern, [commit["title"] for commit in commits])
+    commits = [commit for commit, is_fix in zip(commits, are_fixes, strict=True) if is_fix]
+    for commit in commits:
+        repository = found[commit["repository_id"]]
+        repository["head_sha"] = commit["sha"]
+        repository["pushed_at"] = max(repository["pushed_at"], commit["committed_at"])
+    return _Corpus(tuple(found.values()), tuple(commits))
 
 
 def _repository(draw: Draw, study: Study, library: Library, number: int) -> dict[str, Any]:
@@ -125,15 +125,12 @@ def _repository(draw: Draw, study: Study, library: Library, number: int) -> dict
 
 
 def _own_commits(draw: Draw, study: Study, library: str, repository: dict[str, Any]) -> list[dict[str, Any]]:
-    pattern = re.compile(study.selection.fix_pattern)
     last = span(study, library)[1]
     end = datetime.combine(last, time(23, 59, 59))
     times = sorted(time_within(draw, repository["created_at"].date(), last) for _ in range(draw.between(*_COMMITS)))
     rows = []
     for number, authored_at in enumerate(times):
         title = texts.fix_title(draw, library)
-        if not pattern.search(title):
-            continue
         sha = digest(study.study.seed, "commit", repository["repository_id"], number)[:_SHA_LENGTH]
         rows.append(
             {

@@ -2,8 +2,8 @@
 
 import pytest
 
-from dlbug_assets.github.commits import Commit, FixCommitFilter
-from dlbug_assets.protocol.study import Study
+from dlbug_assets.github.commits import Commit, FixCommitFilter, Repository
+from dlbug_assets.protocol.study import Selection, Study
 
 STUDY = Study.model_validate(
     {
@@ -13,6 +13,14 @@ STUDY = Study.model_validate(
         "labeling": {"raters": ["a", "b"], "adjudicator": "c"},
     }
 )
+
+
+def accepted(*titles, pattern=STUDY.selection.fix_pattern):
+    selection = STUDY.selection.model_copy(update={"fix_pattern": pattern})
+    commits = [
+        (Commit(f"{number:040}", (), "a@example.org", None, None, title), True) for number, title in enumerate(titles)
+    ]
+    return FixCommitFilter(STUDY.libraries[0], selection).rows([(Repository("r", "o/r"), commits)])["title"].to_list()
 
 
 @pytest.mark.parametrize(
@@ -33,6 +41,8 @@ STUDY = Study.model_validate(
         ("préfixé", False),
         ("préfixe\N{COMBINING ACUTE ACCENT}", False),
         ("pre\N{COMBINING ACUTE ACCENT}fix", False),
+        ("x\N{COMBINING ACUTE ACCENT}fix", False),  # has no letter of its own
+        ("fix\N{SUPERSCRIPT TWO}", True),
         ("éfix", False),
         ("fixé", False),
         ("fixй", False),
@@ -43,7 +53,21 @@ STUDY = Study.model_validate(
     ],
 )
 def test_a_fix_is_a_word_without_a_letter_before_or_after_it(title, expected):
-    accepted = FixCommitFilter(STUDY.libraries[0], STUDY.selection).accepts(
-        Commit("0" * 40, (), "a@example.org", None, None, title)
-    )
-    assert accepted is expected
+    assert (accepted(title) == [title]) is expected
+
+
+def test_commits_are_matched_in_order_and_once_each_however_many_there_are():
+    titles = [f"{'fix' if number % 3 else 'add'} {number}" for number in range(2500)]
+    assert accepted(*titles) == [title for title in titles if title.startswith("fix")]
+
+
+def test_messages_are_matched_in_parts_of_bounded_size():
+    messages = [f"fix {number}\n\n" + "x" * 6_000_000 for number in range(4)]
+    assert accepted(*messages) == [f"fix {number}" for number in range(4)]
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("pattern", ["(a+)+$", "(a|a)*b", "((a*)*)*c", "a{0,500}a{0,500}b"])
+def test_no_pattern_takes_more_than_linear_time(pattern):
+    Selection(fix_pattern=pattern)
+    assert accepted("a" * 19_999 + "!", pattern=pattern) == []
