@@ -6,75 +6,111 @@ It contains what a researcher decides before looking at data: libraries, selecti
 import hashlib
 import json
 import re
-import tomllib
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from cronsim import CronSimError
-from pydantic import AfterValidator, BaseModel, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.layout import SCHEMAS, STUDIES
 from dlbug_assets.protocol.addresses import as_list, is_address, is_text, repository_name, without_account
 from dlbug_assets.protocol.cron import next_due
+from dlbug_assets.protocol.names import (
+    person_name,
+    require_more_than_case,
+    shown,
+    without_control_characters,
+    without_devices,
+)
+from dlbug_assets.protocol.toml_file import read_toml_file
 
 _STACK_OVERFLOW = "stackoverflow.com"
 # In DuckDB `labeling.items` could mean a table of the *database* labeling: a study's file becomes such a database.
 _RESERVED_NAMES = {*SCHEMAS, "main", "temp", "system", "information_schema", "pg_catalog"}
 
+#: The largest number of anything, and of a seed: what a BIGINT of DuckDB holds.
+_MOST = 1_000_000
+_LARGEST_SEED = 2**63 - 1
+_MOST_PROBLEMS = 10
+
 # Strict, or else `true` would be a number.
 Whole = Annotated[int, Field(strict=True)]
 Percent = Annotated[Whole, Field(ge=1, le=100)]
+Size = Annotated[Whole, Field(ge=1, le=_MOST)]
 
 
-def _names_files(name: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9_]+", name):
-        raise ValueError(f"{name!r}: use letters, digits and _ (it names files)")
-    return name
+def _is_day(value: Any) -> Any:
+    if isinstance(value, int | float):  # pydantic would take it for a Unix time
+        raise ValueError(f"use a date such as 2020-01-31, not {shown(value)}")  # noqa: TRY004 - pydantic expects it
+    return value
 
 
-Person = Annotated[str, AfterValidator(_names_files)]
+Person = Annotated[str, AfterValidator(person_name)]
+Day = Annotated[date, BeforeValidator(_is_day)]
 
 
-class _Section(BaseModel, extra="forbid", frozen=True, str_strip_whitespace=True):
+class _Section(BaseModel, extra="forbid", frozen=True, str_strip_whitespace=True, str_max_length=2000):
     """A table of the TOML file."""
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _is_without_control_characters(cls, value: Any) -> Any:
+        for text in value if isinstance(value, list | tuple) else [value]:
+            if isinstance(text, str):
+                without_control_characters(text)
+        return value
 
 
 class Identity(_Section, frozen=True):
     """[study]: name and title of the study, and the seed of its random samples."""
 
     name: str
-    title: str = Field(min_length=1)
-    seed: Whole = Field(ge=0)
+    title: str = Field(min_length=1, max_length=300)
+    seed: Whole = Field(ge=0, le=_LARGEST_SEED)
 
     @field_validator("name")
     @classmethod
     def _is_an_identifier(cls, name: str) -> str:
         if not re.fullmatch(r"[a-z][a-z0-9_]{0,39}", name):
-            raise ValueError("use a small letter, then small letters, digits or _ (it names files and a database)")
+            raise ValueError(
+                "use a small letter, then up to 39 small letters, digits or _ (it names files and a database)"
+            )
         if name in _RESERVED_NAMES:
             raise ValueError(f"{name!r} is the name of a schema; a study needs another name")
-        return name
+        return without_devices(name)
 
 
 class Selection(_Section, frozen=True):
     """[selection]: which posts and commits are candidates. Dates are UTC days, both inclusive."""
 
-    created_from: date | None = None
-    created_until: date | None = None
-    min_score: Whole = 6
+    created_from: Day | None = None
+    created_until: Day | None = None
+    min_score: Whole = Field(default=6, ge=-_MOST, le=_MOST)
     require_code: bool = True
-    fix_pattern: str = r"(?i)(^|[\W\d_])(bug|hot)?fix(es|ed|ing)?([\W\d_]|$)"
-    commits_per_library: Whole = Field(default=100, ge=1)
+    fix_pattern: str = Field(
+        default=r"(?i)(^|[\W\d_])(bug|hot)?fix(es|ed|ing)?([\W\d_]|$)", min_length=1, max_length=1000
+    )
+    commits_per_library: Size = 100
 
     @field_validator("fix_pattern")
     @classmethod
     def _compiles(cls, pattern: str) -> str:
-        try:
-            re.compile(pattern)
-        except re.error as error:
-            raise ValueError(f"not a regular expression: {error}") from None
+        from dlbug_assets.protocol.title_patterns import problem_of  # noqa: PLC0415 - only here, it loads Polars
+
+        if problem := problem_of(pattern):
+            raise ValueError(
+                f"not a regular expression that matches in linear time (https://docs.rs/regex/#syntax): {problem}"
+            )
         return pattern
 
     @model_validator(mode="after")
@@ -91,10 +127,10 @@ class Library(_Section, frozen=True):
     qualifiers of GitHub's search, or a list of repositories (owner/name, addresses, paths).
     """
 
-    name: str = Field(min_length=1)
-    tags: tuple[Annotated[str, Field(min_length=1)], ...] = Field(min_length=1)
+    name: str = Field(min_length=1, max_length=40)
+    tags: tuple[Annotated[str, Field(min_length=1, max_length=100)], ...] = Field(min_length=1, max_length=100)
     repositories: str | tuple[str, ...]
-    max_repositories: Whole = Field(default=1000, ge=1)
+    max_repositories: Size = 1000
 
     @field_validator("tags")
     @classmethod
@@ -148,9 +184,9 @@ class Library(_Section, frozen=True):
     def _is_a_partition_key(cls, name: str) -> str:
         if not re.fullmatch(r"[A-Za-z][A-Za-z0-9 _+-]*", name):
             raise ValueError("use letters, digits, blanks, _, + or - (it names a partition)")
-        if name in ("All", "Total"):
+        if name.lower() in ("all", "total"):
             raise ValueError(f"{name!r} means all libraries together")
-        return name
+        return without_devices(name)
 
 
 class Sources(_Section, frozen=True):
@@ -200,17 +236,18 @@ class Sources(_Section, frozen=True):
 class Labeling(_Section, frozen=True):
     """[labeling]: who labels, when agreement is measured (percent of the queue), and the target."""
 
-    raters: tuple[Person, ...] = ()
+    raters: tuple[Person, ...] = Field(default=(), max_length=100)
     adjudicator: Person | None = None
     checkpoints: tuple[Percent, ...] = (5, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100)
     kappa_target: float = Field(default=0.8, gt=0, le=1, strict=True)
-    antipattern_posts_per_library: Whole = Field(default=30, ge=0)
+    antipattern_posts_per_library: Whole = Field(default=30, ge=0, le=_MOST)
 
     @field_validator("raters")
     @classmethod
     def _are_distinct(cls, raters: tuple[str, ...]) -> tuple[str, ...]:
         if len(set(raters)) != len(raters):
             raise ValueError("two raters have the same name")
+        require_more_than_case(raters)
         return raters
 
     @field_validator("checkpoints")
@@ -226,6 +263,7 @@ class Labeling(_Section, frozen=True):
             raise ValueError(
                 f"adjudicator {self.adjudicator!r} is also a rater; the adjudicator decides between raters"
             )
+        require_more_than_case([*self.raters, *filter(None, [self.adjudicator])])
         return self
 
 
@@ -256,7 +294,7 @@ class Study(_Section, frozen=True):
 
     study: Identity
     selection: Selection = Selection()
-    libraries: tuple[Library, ...] = Field(min_length=1)
+    libraries: tuple[Library, ...] = Field(min_length=1, max_length=1000)
     sources: Sources
     labeling: Labeling = Labeling()
     taxonomy: TaxonomyOptions = TaxonomyOptions()
@@ -267,6 +305,7 @@ class Study(_Section, frozen=True):
         names = [library.name for library in self.libraries]
         if len(set(names)) != len(names):
             raise ValueError("libraries: two of them have the same name")
+        require_more_than_case(names)
         if self.sources.labels != "artifact":
             if len(self.labeling.raters) < 2:  # noqa: PLR2004
                 raise ValueError("labeling.raters: agreement needs two raters or more")
@@ -315,20 +354,18 @@ def load_study(name_or_path: str | Path) -> Study:
     shipped = shipped_studies()
     path = shipped.get(str(name_or_path), Path(name_or_path))
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+        content = read_toml_file(path, "a study is a TOML file, or the name of one that `dlbug studies` lists")
+    except (FileNotFoundError, NotADirectoryError):
         raise DlbugError(
-            f"unknown study {str(name_or_path)!r}: it is neither a file nor one of {', '.join(shipped)}. "
+            f"unknown study {shown(str(name_or_path))}: it is neither a file nor one of {', '.join(shipped)}. "
             "`dlbug studies` lists those that ship."
         ) from None
-    except OSError as error:
-        raise DlbugError(f"cannot read {path}: {error.strerror}. Make the file and its folder readable.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise DlbugError(f"{path}: not valid TOML: {error}") from None
     try:
         study = Study.model_validate(_with_absolute_paths(content, path.parent))
     except ValidationError as error:
-        raise DlbugError(f"{path}: {'; '.join(_explain(problem) for problem in error.errors())}") from None
+        problems = [_explain(problem) for problem in error.errors()]
+        more = [f"{len(problems) - _MOST_PROBLEMS} more"] if len(problems) > _MOST_PROBLEMS else []
+        raise DlbugError(f"{path}: {'; '.join(problems[:_MOST_PROBLEMS] + more)}") from None
     if path in shipped.values() and path.stem != study.name:
         raise DlbugError(f"{path}: study.name is {study.name!r}; a shipped study is named as its file")
     return study
@@ -356,12 +393,12 @@ def _with_absolute_paths(content: dict[str, Any], folder: Path) -> dict[str, Any
 
 def _explain(problem: Any) -> str:
     """Format one problem as `key: message`, with the key as in TOML."""
-    key = ".".join(str(part) for part in problem["loc"])
+    key = ".".join(str(part)[:80] for part in problem["loc"])
     message = problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "extra_forbidden":
         message = "unknown key"
     elif problem["type"] == "missing":
         message = "missing"
     elif problem["type"] != "value_error" and not isinstance(problem["input"], dict | list | tuple):
-        message = f"{message}, not {problem['input']!r}"
+        message = f"{message}, not {shown(problem['input'])}"
     return f"{key}: {message}" if key else message

@@ -8,11 +8,15 @@ import csv
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from io import StringIO
+from itertools import zip_longest
 from pathlib import Path
 
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.layout import SEEDS
+from dlbug_assets.protocol.names import shown, without_control_characters
 from dlbug_assets.protocol.study import Study
+from dlbug_assets.protocol.text_files import read_text_file
 
 STACK_OVERFLOW = "Stack Overflow"
 GITHUB = "GitHub"
@@ -22,6 +26,10 @@ SOURCES = (STACK_OVERFLOW, GITHUB)
 DIMENSIONS = ("bug_type", "root_cause", "effect", "stage", "antipattern")
 #: Dimensions in which every bug has a label; stage and antipattern are optional.
 REQUIRED_DIMENSIONS = ("bug_type", "root_cause", "effect")
+
+_MOST_CATEGORIES = 500
+_LONGEST_NAME = 100
+_LONGEST_CELL = 2000
 
 
 @dataclass(frozen=True)
@@ -105,35 +113,79 @@ def load_taxonomy(study: Study | None = None) -> Taxonomy:
     categories = [_category(row, "paper") for row in csv_rows(SEEDS / "taxonomy.csv")]
     mappings = [Mapping(**row) for row in csv_rows(SEEDS / "taxonomy_mappings.csv")]
     if study and study.taxonomy.extra:
-        path = study.taxonomy.extra
-        known = {(category.dimension, category.name) for category in categories}
-        for number, row in enumerate(csv_rows(path), start=2):
-            if row.get("dimension") not in DIMENSIONS or not row.get("name"):
-                raise DlbugError(
-                    f"{path}, line {number}: dimension must be one of {', '.join(DIMENSIONS)}, and name not empty"
-                )
-            if (row["dimension"], row["name"]) in known:
-                raise DlbugError(f"{path}, line {number}: {row['name']!r} is already a category of {row['dimension']}")
-            categories.append(_category(row, "study"))
+        categories += _own_categories(study.taxonomy.extra, categories)
     return Taxonomy(categories, mappings)
 
 
-def csv_rows(path: Path) -> list[dict[str, str]]:
-    """Return the rows of a CSV file as mappings from column to text.
+def _own_categories(path: Path, known: Iterable[Category]) -> list[Category]:
+    """Return the categories of a study's CSV; raise :class:`DlbugError` for a row that isn't one."""
+    owners = {
+        (category.dimension, _folded(spelling)): category.name
+        for category in known
+        for spelling in (category.name, *category.aliases)
+    }
+    own: list[Category] = []
+    rows = csv_rows(path)
+    if len(rows) > _MOST_CATEGORIES:
+        raise DlbugError(f"{path} has {len(rows)} rows, but raters can distinguish {_MOST_CATEGORIES} at most")
+    for number, row in enumerate(rows, start=2):
+        category = _category(row, "study")
+        if category.dimension not in DIMENSIONS or not category.name:
+            raise DlbugError(
+                f"{path}, line {number}: dimension must be one of {', '.join(DIMENSIONS)}, and name not empty"
+            )
+        if _folded(category.name) == "none":  # as agreement names it
+            raise DlbugError(f"{path}, line {number}: {category.name!r} means that a bug has no label")
+        for spelling in (category.name, *category.aliases):
+            if len(spelling) > _LONGEST_NAME:
+                raise DlbugError(f"{path}, line {number}: {shown(spelling)} has more than {_LONGEST_NAME} characters")
+            owner = owners.get((category.dimension, _folded(spelling)))
+            if owner == spelling:
+                raise DlbugError(f"{path}, line {number}: {spelling!r} is already a category of {category.dimension}")
+            if owner:
+                raise DlbugError(f"{path}, line {number}: {spelling!r} is a spelling of {owner!r} already")
+        owners |= {
+            (category.dimension, _folded(spelling)): category.name for spelling in (category.name, *category.aliases)
+        }
+        own.append(category)
+    return own
 
-    Raises :class:`DlbugError` for a file that cannot be read or is not valid UTF-8.
+
+def csv_rows(path: Path) -> list[dict[str, str]]:
+    """Return the rows of a CSV file as mappings from column to text; cells that a row lacks are empty.
+
+    Raises :class:`DlbugError` for a file that cannot be read, isn't valid UTF-8 or is larger than 1 MiB, for a column
+    that occurs twice, and for a row with more cells than columns, cells of more than 2,000 characters or control
+    characters.
     """
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            return list(csv.DictReader(file))
-    except OSError as error:
+        text = read_text_file(path, "make it readable, or set taxonomy.extra to another file")
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise DlbugError(
             f"cannot read {path}: {error.strerror}. Make the file readable, or set taxonomy.extra to another one."
         ) from None
-    except UnicodeDecodeError as error:
-        raise DlbugError(f"{path} is not valid UTF-8: {error}. Save it as UTF-8 (in Excel: CSV UTF-8).") from None
+    reader = csv.reader(StringIO(text, newline=""))
+    rows: list[dict[str, str]] = []
+    try:
+        columns = [name.strip() for name in next(reader, [])]
+        if repeated := [name for name in columns if name and columns.count(name) > 1]:
+            raise DlbugError(f"{path}: the column {shown(repeated[0])} occurs twice: rename one of them")
+        rows += [_row(columns, cells) for cells in filter(None, reader)]
+    except (csv.Error, ValueError) as error:
+        raise DlbugError(f"{path}, line {reader.line_num}: {error}") from None
+    return rows
+
+
+def _row(columns: list[str], cells: list[str]) -> dict[str, str]:
+    """Return a row by column; raise ValueError for more cells than columns, and for a cell that no text can be."""
+    if len(cells) > len(columns):
+        raise ValueError(f"{len(cells)} cells, but the file has {len(columns)} columns: quote cells with commas")
+    for cell in cells:
+        if len(without_control_characters(cell)) > _LONGEST_CELL:
+            raise ValueError(f"{shown(cell)} has more than {_LONGEST_CELL} characters")
+    return dict(zip_longest(columns, cells, fillvalue=""))
 
 
 def _category(row: dict[str, str], origin: str) -> Category:
-    aliases = tuple(alias.strip() for alias in (row.get("aliases") or "").split("|") if alias.strip())
-    return Category(row["dimension"], row.get("code") or "", row["name"], aliases, origin)
+    aliases = tuple(alias.strip() for alias in row.get("aliases", "").split("|") if alias.strip())
+    return Category(row.get("dimension", ""), row.get("code", ""), row.get("name", ""), aliases, origin)

@@ -53,7 +53,7 @@ def test_a_byte_order_mark_is_skipped(env_file):
 @pytest.mark.timeout(10)
 def test_a_named_pipe_is_refused_without_waiting_for_it(env_file):
     os.mkfifo(env_file)
-    with pytest.raises(DlbugError, match=rf"^{env_file} is not a regular file; delete it, or write"):
+    with pytest.raises(DlbugError, match=rf"^{env_file} is not a regular file; delete it, or write a few variables"):
         load()
 
 

@@ -1,5 +1,6 @@
 """A study is one TOML file; errors in it are reported with their key."""
 
+import os
 import re
 import textwrap
 import tomllib
@@ -137,10 +138,23 @@ def test_paths_are_relative_to_the_file(tmp_path):
         ('posts = "sample"', 'posts = "api"', "sources: labels = 'sample' come with their own posts"),
         ('["ann", "bob"]', '["ann"]', "labeling.raters: agreement needs two raters"),
         ('["ann", "bob"]', '["ann", "ann"]', "labeling.raters: two raters have the same name"),
-        ('["ann", "bob"]', '["ann", "../bob"]', "labeling.raters.1: '../bob': use letters, digits and _"),
-        ('adjudicator = "eve"', 'adjudicator = "/../../eve"', "labeling.adjudicator: '/../../eve': use letters"),
+        ('["ann", "bob"]', '["ann", "../bob"]', "labeling.raters.1: '../bob': use up to 40 letters, digits and _"),
+        (
+            'adjudicator = "eve"',
+            'adjudicator = "/../../eve"',
+            "labeling.adjudicator: '/../../eve': use up to 40 letters",
+        ),
         ('adjudicator = "eve"', "", "labeling.adjudicator: missing; the adjudicator decides"),
         ('adjudicator = "eve"', 'adjudicator = "ann"', "labeling: adjudicator 'ann' is also a rater"),
+        ('"bob"', f'"{"b" * 41}"', "labeling.raters.1: 'bbbb"),
+        ('"bob"', '"Ann"', "labeling.raters: 'ann' and 'Ann' differ only in case, but they name files"),
+        ('"eve"', '"ANN"', "labeling: 'ann' and 'ANN' differ only in case, but they name files"),
+        ('"bob"', '"NUL"', "labeling.raters.1: 'NUL' is the name of a device on Windows"),
+        ('name = "Keras"', 'name = "com1"', "libraries.0.name: 'com1' is the name of a device on Windows"),
+        ('name = "Keras"', f'name = "{"k" * 41}"', "libraries.0.name: String should have at most 40 characters"),
+        ('name = "tiny"', 'name = "lpt1"', "study.name: 'lpt1' is the name of a device on Windows"),
+        ("A tiny study", "\\u001b[2J", "study.title: contains the control character U+001B: remove it"),
+        ("topic:keras", "a" * 2001, "libraries.0.repositories.constrained-str: String should have at most 2000"),
         ('adjudicator = "eve"', 'adjudicator = "eve"\ncheckpoints = [10, 5, 100]', "labeling.checkpoints: checkpoints"),
         ('adjudicator = "eve"', 'adjudicator = "eve"\n[selection]\nfix_pattern = "("', "selection.fix_pattern: not a"),
         (
@@ -178,6 +192,152 @@ def test_a_boolean_is_not_a_number(tmp_path, section, key):
     message = error_of(tmp_path, text)
     assert f"{section}.{key}: Input should be a valid " in message
     assert message.count("not True") == 1
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "lowest", "highest"),
+    [
+        ("study", "seed", 0, 2**63 - 1),
+        ("selection", "min_score", -1_000_000, 1_000_000),
+        ("selection", "commits_per_library", 1, 1_000_000),
+        ("sources", "sample_size", 1, 10_000),
+        ("labeling", "antipattern_posts_per_library", 0, 1_000_000),
+    ],
+)
+def test_every_whole_number_has_bounds_that_the_tables_can_hold(tmp_path, section, key, lowest, highest):
+    def text(value):
+        return f"{MINIMAL}\n[selection]".replace("seed = 1", "").replace(
+            f"[{section}]", f"[{section}]\n{key} = {value}"
+        )
+
+    for value in (lowest, highest):
+        content = text(value) if key == "seed" else text(value).replace("[study]", "[study]\nseed = 1")
+        assert getattr(getattr(load_study(write(tmp_path, content)), section), key) == value
+    for value, bound in ((lowest - 1, f"greater than or equal to {lowest}"), (highest + 1, f"equal to {highest}")):
+        message = error_of(tmp_path, text(value))
+        assert f"{section}.{key}: Input should be " in message
+        assert f"{bound}, not {value}" in message
+
+
+@pytest.mark.parametrize(
+    ("number", "expected"),
+    [
+        ("9" * 400, "study.seed: Input should be less than or equal to 9223372036854775807, not 9999"),
+        (
+            "0x" + "f" * 10_000,
+            "study.seed: Input should be less than or equal to 9223372036854775807, not such a large",
+        ),
+        ("1e400", "study.seed: Input should be a valid integer, not inf"),
+        ("nan", "study.seed: Input should be a valid integer, not nan"),
+    ],
+)
+def test_a_number_that_no_table_can_hold_is_reported_briefly(tmp_path, number, expected):
+    message = error_of(tmp_path, MINIMAL.replace("seed = 1", f"seed = {number}"))
+    assert f"study.toml: {expected}" in message
+    assert len(message) < 400
+
+
+def test_a_number_with_more_digits_than_python_reads_is_reported_with_its_key(tmp_path):
+    message = error_of(tmp_path, MINIMAL.replace("seed = 1", f"seed = {'9' * 5000}"))
+    assert message == f"{tmp_path / 'study.toml'}, line 5: study.seed: a number of more than 4300 digits"
+
+
+@pytest.mark.parametrize("target", ["nan", "inf", "1e400", "-1e400", "0", "1.01"])
+def test_the_target_of_kappa_is_a_share(tmp_path, target):
+    message = error_of(tmp_path, f"{MINIMAL}kappa_target = {target}\n")
+    assert "labeling.kappa_target: Input should be " in message
+
+
+@pytest.mark.parametrize("day", ["0", "1600000000", "1e400", "true"])
+def test_a_number_is_not_a_date(tmp_path, day):
+    message = error_of(tmp_path, f"{MINIMAL}\n[selection]\ncreated_from = {day}")
+    assert "selection.created_from: use a date such as 2020-01-31, not " in message
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        ("(?=fix)", "look-around, including look-ahead and look-behind, is not supported"),
+        (r"(fix) \1", "backreferences are not supported"),
+        ("a{99999999999}", "decimal literal invalid"),
+        ("(a{1000}){1000}", "it is too large: let it repeat less"),
+        ("(" * 1000, "unclosed group"),
+    ],
+)
+def test_a_pattern_that_could_take_exponential_time_or_memory_is_refused(tmp_path, pattern, expected):
+    message = error_of(tmp_path, f"{MINIMAL}\n[selection]\nfix_pattern = '{pattern}'")
+    assert message == (
+        f"{tmp_path / 'study.toml'}: selection.fix_pattern: not a regular expression that matches in linear time "
+        f"(https://docs.rs/regex/#syntax): {expected}"
+    )
+
+
+def test_libraries_differ_in_more_than_case(tmp_path):
+    tables = MINIMAL.split("[sources]")
+    second = tables[0].partition("[[libraries]]")[2].replace("Keras", "keras")
+    message = error_of(tmp_path, f"{tables[0]}[[libraries]]{second}[sources]{tables[1]}")
+    assert "study.toml: 'Keras' and 'keras' differ only in case, but they name files: use different names" in message
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a = " + "[" * 10_000,
+        "a = " + "{a = " * 10_000,
+        "a." * 400_000 + "a = 1",
+        '"a".' * 200_000 + "a = 1",
+        "a" * 1_000_000,
+        "".join(f"[a{number}]\n" for number in range(50_000)),
+    ],
+    ids=["arrays", "inline tables", "dotted key", "quoted keys", "one long key", "many tables"],
+)
+def test_hostile_toml_is_refused_within_seconds(tmp_path, text):
+    message = error_of(tmp_path, text)
+    assert message.startswith(str(tmp_path / "study.toml"))
+    assert len(message) < 500
+
+
+def test_only_the_first_problems_are_listed(tmp_path):
+    message = error_of(tmp_path, "".join(f"key{number} = 1\n" for number in range(100)) + MINIMAL)
+    assert message.endswith("key8: unknown key; key9: unknown key; 90 more")
+
+
+def test_a_byte_order_mark_is_skipped(tmp_path):
+    (tmp_path / "study.toml").write_text(MINIMAL, encoding="utf-8-sig")
+    assert load_study(tmp_path / "study.toml").name == "tiny"
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b"[study]\nname = '\xff'", ", line 2: not valid UTF-8 (invalid start byte); save it as UTF-8"),
+        (MINIMAL.encode("utf-16"), ", line 1: not valid UTF-8 (invalid start byte); save it as UTF-8"),
+        (b"[study]\nname = '\0'", ", line 2: not valid UTF-8 (a null character); save it as UTF-8"),
+        (b"#" * (1 << 20) + b"\n", " is larger than 1 MiB; a study is a TOML file"),
+    ],
+)
+def test_files_that_are_not_text_in_utf_8_are_refused(tmp_path, content, expected):
+    (tmp_path / "study.toml").write_bytes(content)
+    with pytest.raises(DlbugError) as caught:
+        load_study(tmp_path / "study.toml")
+    assert str(caught.value).startswith(f"{tmp_path / 'study.toml'}{expected}")
+
+
+@pytest.mark.timeout(10)
+def test_a_pipe_a_device_a_folder_and_a_sparse_file_are_refused_without_waiting(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with (tmp_path / "sparse").open("wb") as file:
+        file.truncate(100 << 30)
+    for path, reason in {
+        tmp_path / "pipe": "is not a regular file",
+        Path("/dev/zero"): "is not a regular file",
+        tmp_path: "is a folder",
+        tmp_path / "sparse": "is larger than 1 MiB",
+    }.items():
+        with pytest.raises(DlbugError) as caught:
+            load_study(path)
+        assert str(caught.value).startswith(f"{path} {reason}; a study is a TOML file, or the name of one that ")
 
 
 @pytest.mark.parametrize("schema", SCHEMAS)

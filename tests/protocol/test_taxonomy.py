@@ -1,5 +1,7 @@
 """Categories and their spellings."""
 
+import os
+
 import pytest
 
 from dlbug_assets.errors import DlbugError
@@ -87,6 +89,15 @@ def test_a_study_adds_its_own_categories(tmp_path):
         ("colour,X,Red,", "line 2: dimension must be one of"),
         ("effect,X,,", "line 2: dimension must be one of"),
         ("effect,X,Crash,", "line 2: 'Crash' is already a category of effect"),
+        ("effect,X,crash,", "line 2: 'crash' is a spelling of 'Crash' already"),
+        ("effect,X,Slow,crash", "line 2: 'crash' is a spelling of 'Crash' already"),
+        ("effect,X,Slow,\neffect,Y,Slow,", "line 3: 'Slow' is already a category of effect"),
+        ("effect,X,None,", "line 2: 'None' means that a bug has no label"),
+        (f"effect,X,{'x' * 101},", "line 2: 'xxxx"),
+        ("effect,X,Slow,,,more", "line 2: 6 cells, but the file has 4 columns: quote cells with commas"),
+        (f"effect,X,Slow,{'x' * 2001}", "line 2: 'xxxx"),
+        (f"effect,X,Slow,{'x' * 200_000}", "line 2: field larger than field limit (131072)"),
+        ("effect,X,Slow\x1b[2J,", "line 2: contains the control character U+001B: remove it"),
     ],
 )
 def test_an_invalid_row_of_the_studys_own_taxonomy_is_an_error(tmp_path, row, expected):
@@ -106,5 +117,35 @@ def test_a_missing_taxonomy_file_is_an_error(tmp_path):
 def test_a_taxonomy_file_in_another_encoding_is_an_error(tmp_path, encoding):
     extra = tmp_path / "extra.csv"
     extra.write_text("dimension,code,name\neffect,X,Überlauf\n", encoding=encoding)
-    with pytest.raises(DlbugError, match=rf"^{extra} is not valid UTF-8: .* Save it as UTF-8"):
+    with pytest.raises(DlbugError, match=rf"^{extra}, line [12]: not valid UTF-8 .*; save it as UTF-8$"):
         load_taxonomy(study_with_extra(extra))
+
+
+def test_a_byte_order_mark_and_blank_lines_of_a_taxonomy_file_are_skipped(tmp_path):
+    extra = tmp_path / "extra.csv"
+    extra.write_text("dimension,code,name\n\neffect,X,Überlauf\n\n", encoding="utf-8-sig")
+    assert load_taxonomy(study_with_extra(extra)).fold("effect", "überlauf") == "Überlauf"
+
+
+def test_a_column_that_occurs_twice_is_an_error(tmp_path):
+    extra = tmp_path / "extra.csv"
+    extra.write_text("dimension,code,name,name\neffect,X,Slow,Slower\n", encoding="utf-8")
+    with pytest.raises(DlbugError, match=rf"^{extra}: the column 'name' occurs twice: rename one of them$"):
+        load_taxonomy(study_with_extra(extra))
+
+
+def test_a_taxonomy_file_has_a_largest_size_and_number_of_categories(tmp_path):
+    extra = tmp_path / "extra.csv"
+    extra.write_text("dimension,code,name\n" + "".join(f"effect,X,Slow {i}\n" for i in range(501)), encoding="utf-8")
+    with pytest.raises(DlbugError, match=rf"^{extra} has 501 rows, but raters can distinguish 500 at most$"):
+        load_taxonomy(study_with_extra(extra))
+    extra.write_bytes(b"x" * ((1 << 20) + 1))
+    with pytest.raises(DlbugError, match=rf"^{extra} is larger than 1 MiB; make it readable, or set taxonomy.extra"):
+        load_taxonomy(study_with_extra(extra))
+
+
+@pytest.mark.timeout(10)
+def test_a_named_pipe_as_taxonomy_file_is_refused_without_waiting_for_it(tmp_path):
+    os.mkfifo(tmp_path / "extra.csv")
+    with pytest.raises(DlbugError, match="extra.csv is not a regular file; make it readable, or set taxonomy.extra"):
+        load_taxonomy(study_with_extra(tmp_path / "extra.csv"))

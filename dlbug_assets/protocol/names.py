@@ -1,0 +1,48 @@
+"""Rules for names and other texts of a study, of which some name files."""
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+# Names of devices on Windows, whatever their case: a file or folder with such a name cannot be unpacked there.
+_DEVICES = {"con", "prn", "aux", "nul", *(f"{port}{number}" for port in ("com", "lpt") for number in range(10))}
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_MOST_SHOWN = 80
+
+
+def person_name(name: str) -> str:
+    """Return the name of a rater or adjudicator; raise ValueError if it cannot name files."""
+    if not re.fullmatch(r"[A-Za-z0-9_]{1,40}", name):
+        raise ValueError(f"{shown(name)}: use up to 40 letters, digits and _ (it names files)")
+    return without_devices(name)
+
+
+def without_devices(name: str) -> str:
+    """Return a name; raise ValueError for that of a device on Windows."""
+    if name.lower() in _DEVICES:
+        raise ValueError(f"{name!r} is the name of a device on Windows, but it names files: use another one")
+    return name
+
+
+def without_control_characters(text: str) -> str:
+    """Return a text; raise ValueError if it has control characters other than tabs and line feeds."""
+    if found := _CONTROL.search(text):
+        raise ValueError(f"contains the control character U+{ord(found.group()):04X}: remove it")
+    return text
+
+
+def require_more_than_case(names: Iterable[str]) -> None:
+    """Raise ValueError if names differ only in case: they name files, and some disks ignore case."""
+    known: dict[str, str] = {}
+    for name in names:
+        if (other := known.setdefault(name.casefold(), name)) != name:
+            raise ValueError(f"{other!r} and {name!r} differ only in case, but they name files: use different names")
+
+
+def shown(value: Any) -> str:
+    """Return a value as messages show it: its beginning, as in Python."""
+    try:
+        text = repr(value)
+    except ValueError:  # more digits than Python prints
+        return "such a large number"
+    return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}.."
