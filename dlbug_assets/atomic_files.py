@@ -2,8 +2,10 @@
 
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from dlbug_assets.errors import DlbugError
 
@@ -13,14 +15,24 @@ _FULL_BYTES = 1 << 20
 
 def write_atomically(path: Path, content: bytes, mode: int = 0o666) -> None:
     """Replace a file by ``content`` and flush it to the disk. Raises OSError; the old file is then unchanged."""
+    with open_atomically(path, mode) as file:
+        file.write(content)
+
+
+@contextmanager
+def open_atomically(path: Path, mode: int = 0o666) -> Generator[BinaryIO, None, None]:
+    """Provide a file whose content replaces that of ``path`` at the end; after an exception, the old one is unchanged.
+
+    Raises OSError.
+    """
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
     try:
         with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb") as file:
-            file.write(content)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         unfinished.replace(path)
-    except OSError:
+    except BaseException:
         unfinished.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)

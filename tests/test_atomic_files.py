@@ -5,7 +5,7 @@ import stat
 
 import pytest
 
-from dlbug_assets.atomic_files import write_atomically, write_folder
+from dlbug_assets.atomic_files import open_atomically, write_atomically, write_folder
 from dlbug_assets.errors import DlbugError
 from support.small_disks import mount, unmount
 
@@ -35,6 +35,17 @@ def test_a_failed_write_leaves_no_file_behind(tmp_path):
     path.mkdir()
     with pytest.raises(OSError, match="Is a directory"):
         write_atomically(path, b"one")
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("reason", [OSError, KeyboardInterrupt])
+def test_a_write_in_pieces_that_does_not_end_leaves_the_file_unchanged(tmp_path, reason):
+    path = tmp_path / "file"
+    write_atomically(path, b"old")
+    with pytest.raises(reason), open_atomically(path) as file:
+        file.write(b"new")
+        raise reason
+    assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
 
 
