@@ -4,15 +4,20 @@ import importlib
 import json
 import os
 import resource
+import select
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
+import threading
 import time
 from collections.abc import Generator, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
+from pathlib import Path
 from typing import Any, NoReturn, Self
 
 from dlbug_assets.errors import DlbugError
@@ -44,14 +49,17 @@ class ChildProcess:
 
     The function takes keyword arguments that JSON can hold and yields bytes; what it raises, except
     :class:`DlbugError`, is a failure of the process. The process starts with the first call, and again after a failure.
-    It has no standard input and writes no files larger than ``largest_file`` bytes. Close it, or use it in a ``with``
-    statement.
+    It has no standard input and writes no files larger than ``largest_file`` bytes. ``with_folder`` passes the path of
+    an empty folder as argument ``folder``: only this user can open it, and it is deleted when the process ends, or this
+    one. Close it, or use it in a ``with`` statement.
     """
 
-    def __init__(self, function: str, limits: Limits, largest_file: int = 0) -> None:
+    def __init__(self, function: str, limits: Limits, largest_file: int = 0, *, with_folder: bool = False) -> None:
         self._function = function
         self._limits = limits
         self._largest_file = largest_file
+        self._with_folder = with_folder
+        self._folder: str | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._connection: Connection[Any, Any] | None = None
         self._errors = b""
@@ -63,7 +71,15 @@ class ChildProcess:
         self.close()
 
     def close(self) -> None:
-        """Kill the process."""
+        """Kill the process, and delete its folder."""
+        try:
+            self._kill()
+        finally:
+            if self._folder is not None:
+                shutil.rmtree(self._folder, ignore_errors=True)
+                self._folder = None
+
+    def _kill(self) -> None:
         if self._process is None:
             return
         assert self._connection and self._process.stderr  # noqa: S101 - opened together
@@ -96,6 +112,8 @@ class ChildProcess:
 
     def _replies(self, arguments: dict[str, Any]) -> Iterator[bytes]:
         connection = self._start() if self._connection is None else self._connection
+        if self._folder is not None:
+            arguments |= {"folder": self._folder}
         # A process that has ended is noticed when its reply is read.
         with suppress(BrokenPipeError):
             connection.send_bytes(json.dumps(arguments).encode())
@@ -115,12 +133,20 @@ class ChildProcess:
             yield content
 
     def _start(self) -> "Connection[Any, Any]":
+        if self._with_folder:
+            try:
+                self._folder = tempfile.mkdtemp(prefix="dlbug-")
+            except OSError as error:
+                raise DlbugError(f"no temporary files: {error.strerror}. Set TMPDIR to a writable folder.") from None
         ours, theirs = socket.socketpair()
         descriptor = theirs.fileno()
-        numbers = [descriptor, self._limits.memory, self._largest_file, max(1, round(self._limits.seconds))]
+        settings = {
+            "memory": self._limits.memory, "largest_file": self._largest_file,
+            "seconds": max(1, round(self._limits.seconds)), "folder": self._folder,
+        }  # fmt: skip
         # -I: neither the working directory nor variables such as PYTHONPATH decide what is imported, but our own path.
         program = f"import sys; sys.path[:] = {sys.path}; from {__name__} import serve; "
-        program += f"serve({self._function!r}, *{numbers})"
+        program += f"serve({self._function!r}, {descriptor}, **{settings})"
         self._process = subprocess.Popen(  # noqa: S603 - the arguments are ours
             [sys.executable, "-I", "-c", program],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, pass_fds=[descriptor],
@@ -171,8 +197,9 @@ class ChildProcess:
         raise LimitError(f"the process that reads it ended with {ended}{f' ({lines[-1][:200]})' if lines else ''}")
 
 
-def serve(function: str, descriptor: int, memory: int, largest_file: int, seconds: int) -> None:
+def serve(function: str, descriptor: int, *, memory: int, largest_file: int, seconds: int, folder: str | None) -> None:
     """Answer calls, as the child process, until the other end of the connection is closed."""
+    threading.Thread(target=_end_with_caller, args=(descriptor, folder), daemon=True).start()
     module, _, name = function.partition(":")
     called = getattr(importlib.import_module(module), name)
     # Only now: the code of libraries is mapped and counts as well.
@@ -186,7 +213,8 @@ def serve(function: str, descriptor: int, memory: int, largest_file: int, second
     with suppress(EOFError, BrokenPipeError, ConnectionResetError):
         while True:
             arguments = json.loads(connection.recv_bytes())
-            # Where nobody is left to kill this process, its processor time ends it.
+            # Where nobody is left to kill this process, and a library keeps the interpreter's lock from the thread that
+            # would end it, its processor time does.
             usage = resource.getrusage(resource.RUSAGE_SELF)
             used = int(usage.ru_utime + usage.ru_stime)
             _, most = resource.getrlimit(resource.RLIMIT_CPU)
@@ -199,3 +227,13 @@ def serve(function: str, descriptor: int, memory: int, largest_file: int, second
                 connection.send_bytes(_ERROR + str(error).encode(errors="replace")[:_LARGEST_PIECE])
             else:
                 connection.send_bytes(_END)
+
+
+def _end_with_caller(descriptor: int, folder: str | None) -> None:
+    """End this process, and delete its folder, when the other end of the connection is closed."""
+    hangup = select.poll()
+    hangup.register(descriptor, 0)
+    hangup.poll()
+    while folder is not None and Path(folder).exists():  # files may be added meanwhile
+        shutil.rmtree(folder, ignore_errors=True)
+    os._exit(1)

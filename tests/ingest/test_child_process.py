@@ -2,12 +2,16 @@
 
 import os
 import signal
+import stat
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 
-from dlbug_assets.ingest.child_process import ChildProcess, LimitError, Limits
 from dlbug_assets.errors import DlbugError
+from dlbug_assets.ingest.child_process import ChildProcess, LimitError, Limits
 
 LIMITS = Limits(memory=256 << 20, seconds=20, reply=4 << 20)
 
@@ -134,3 +138,48 @@ def test_variables_of_the_environment_do_not_decide_what_is_imported(tmp_path, m
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     with child("echo") as process:
         assert list(process.call(text="a", times=1)) == [b"a"]
+
+
+def test_a_folder_of_its_own_is_private_and_deleted_with_the_process():
+    with child("keep", largest_file=1, with_folder=True) as process:
+        ((number, path),) = (piece.decode().split() for piece in process.call(seconds=0))
+        folder = Path(path).parent
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+        assert Path(path).read_bytes() == b"x"
+        os.kill(int(number), signal.SIGKILL)
+        with pytest.raises(LimitError, match="SIGKILL"):
+            list(process.call(seconds=0))
+        assert not folder.exists()
+        ((_, path),) = (piece.decode().split() for piece in process.call(seconds=0))
+        assert Path(path).parent != folder
+    assert not Path(path).parent.exists()
+
+
+def test_without_a_writable_folder_for_temporary_files_the_fix_is_named(monkeypatch, tmp_path):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "none"))
+    with child("keep", with_folder=True) as process, pytest.raises(DlbugError, match="Set TMPDIR to a writable folder"):
+        list(process.call(seconds=0))
+
+
+CALLER = """
+from dlbug_assets.ingest.child_process import ChildProcess, Limits
+process = ChildProcess("support.child_functions:keep", Limits(256 << 20, 600), 1, with_folder=True)
+pieces = process.call(seconds=600)
+print(next(pieces).decode(), flush=True)
+input()
+"""
+
+
+def test_a_process_whose_caller_is_killed_ends_and_deletes_its_folder():
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    with subprocess.Popen(
+        [sys.executable, "-c", CALLER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+    ) as caller:
+        assert caller.stdout
+        number, path = caller.stdout.readline().split()
+        assert Path(path).exists()
+        caller.kill()
+    deadline = time.monotonic() + 20
+    while is_running(int(number)) or Path(path).parent.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)

@@ -70,3 +70,11 @@ def chatter(size: int) -> Iterator[bytes]:
     sys.stderr.write("x" * size)
     sys.stderr.flush()
     yield b"done"
+
+
+def keep(folder: str, seconds: float) -> Iterator[bytes]:
+    """Write a file into the process's folder, yield its path and the process's number, and compute."""
+    path = Path(folder) / "kept"
+    path.write_bytes(b"x")
+    yield f"{os.getpid()} {path}".encode()
+    time.sleep(seconds)
