@@ -117,8 +117,8 @@ def extract(
     (:data:`ROW_PROBLEMS`), at least one file of each. It selects questions with one of the tags and at least
     ``min_score``, created on a UTC day from ``created_from`` to ``created_until``, both included, and those that are
     ``known`` from earlier dumps, which are in scope only if they meet these criteria. Rows keep the order of the file,
-    except for answers that precede their questions: these are last. Memory holds two batches of each kind, one of which
-    is being written, and some 300 bytes per question or answer; an index of the rows is in a temporary file.
+    except for answers that precede their questions: these follow later. Memory holds two batches of each kind, one of
+    which is being written, and some 300 bytes per question or answer; an index of the rows is in a temporary file.
 
     A question without a readable Id, Score or CreationDate is left out, and so is a second post with the same Id; any
     other field that cannot be read is NULL, and a character that XML forbids is U+FFFD. All of this is recorded among

@@ -21,7 +21,7 @@ import tempfile
 from array import array
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import ExitStack, closing
-from itertools import cycle, pairwise
+from itertools import chain, cycle, pairwise, repeat
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, Self
 
@@ -33,7 +33,8 @@ from dlbug_assets.stackoverflow.dump.unpacking import is_archive, read_chunks, r
 #: Bytes per process that make up for starting one more, which takes as long as reading some 40 MB.
 _WORTH_A_PROCESS = 96 << 20
 _MOST_PROCESSES = 8
-_PARTS_PER_HELPER = 8
+#: Answers that precede their questions are looked up after each of these stretches, while helpers scan the next ones.
+_STRETCHES = 8
 #: The main process also examines what all have found: what it reads itself, as a share of what a helper reads.
 _OWN_SHARE = 0.6
 _ROOT = Path(__file__).parents[3]
@@ -53,28 +54,35 @@ _SUMMARY_BYTES = 8 * len(_Summary._fields)
 
 
 class SharedRows(Rows):
-    """The same rows in the same order, found by several processes if the file is large."""
+    """The same rows, in the same order whatever their number: found by several processes if the file is large."""
 
-    def _in_file_order(self, stack: ExitStack) -> Iterator[Row]:
-        count = _process_count(self.path) - 1
-        if not count:
-            yield from super()._in_file_order(stack)
+    def _stretches(self, stack: ExitStack) -> Iterator[Iterator[Row]]:
+        if is_archive(self.path) or not self.path.is_file() or self.path.stat().st_size < _WORTH_A_PROCESS:
+            yield from super()._stretches(stack)
             return
+        count = min(os.cpu_count() or 1, _MOST_PROCESSES, 1 + self.path.stat().st_size // _WORTH_A_PROCESS) - 1
         with closing(read_chunks(self.path)) as chunks:
             begin, _ = self._skip_prolog(chunks)
         try:
-            cuts = _cuts(self.path, begin, count)
-            parts = list(pairwise(cuts))
-            shares = [share for number in range(count) if (share := parts[number::count])]
+            stretches = _stretches(self.path, begin, max(1, count))
+        except OSError as error:
+            raise read_error(self.path, error) from None
+        parts = [part for stretch in stretches for part in stretch]
+        own = max(1, round(len(parts) * _OWN_SHARE / (count + _OWN_SHARE)))
+        shares = [share for number in range(count) if (share := parts[own + number :: count])]
+        try:
             helpers = [stack.enter_context(_Helper(self.path, share, self.tags)) for share in shares]
-        except OSError:  # no process, no space for an index, no such file: reading alone gives the better error
-            cuts, parts, helpers = [], [], []
-        yield from self._part(stack, begin, cuts[0] if cuts else None)
-        for helper, (begin, end) in zip(cycle(helpers), parts, strict=False):
-            if helper.finishes_part():
-                yield from self._found(helper, begin, end)
-            else:
-                yield from self._part(stack, begin, end)
+        except OSError:  # no process, or no space for an index: reading alone gives the better error
+            helpers = []
+        readers = chain(repeat(None, own), cycle(helpers or [None]))
+        for stretch in stretches:
+            yield chain.from_iterable(self._read(stack, part, next(readers)) for part in stretch)
+
+    def _read(self, stack: ExitStack, part: tuple[int, int], helper: "_Helper | None") -> Iterator[Row]:
+        """Yield the rows of a part that a helper has indexed, or of one that none has."""
+        if helper is not None and helper.finishes_part():
+            return self._found(helper, *part)
+        return self._part(stack, *part)
 
     def _part(self, stack: ExitStack, begin: int, end: int | None) -> Iterator[Row]:
         with closing(read_chunks(self.path, begin, end)) as chunks:
@@ -108,30 +116,24 @@ class SharedRows(Rows):
         self.count_bytes(end - begin)
 
 
-def _process_count(path: Path) -> int:
-    """Return the number of processes that reading the file is worth."""
-    if is_archive(path) or not path.is_file():
-        return 1
-    return min(os.cpu_count() or 1, _MOST_PROCESSES, 1 + path.stat().st_size // _WORTH_A_PROCESS)
+def _stretches(path: Path, begin: int, pieces: int) -> list[list[tuple[int, int]]]:
+    """Return the parts of each eighth of a file, as offsets: up to ``pieces`` of the same size, none of them empty.
 
-
-def _cuts(path: Path, begin: int, helpers: int) -> list[int]:
-    """Return the ascending offsets between which the helpers' parts are, the last of them the size of the file.
-
-    Each cut is before a row; ``begin`` is where the rows begin. The main process reads the bytes before the first cut.
-    Empty if there is nothing to share.
+    The first part begins at ``begin``, each other one before a row; the last one ends with the file.
     """
     size = path.stat().st_size
-    share = (size - begin) / (helpers + _OWN_SHARE)
-    cuts: list[int] = []
+    cuts = [begin]
     with path.open("rb") as file:
-        for number in range(helpers * _PARTS_PER_HELPER):
-            wished = begin + int(share * (_OWN_SHARE + number / _PARTS_PER_HELPER))
+        for number in range(1, _STRETCHES * pieces):
+            wished = begin + (size - begin) * number // (_STRETCHES * pieces)
             piece = following_piece(file, wished, size)
-            cut = wished + 4 + len(piece)
-            if len(piece) <= rows.LONGEST_ROW and (cuts[-1] if cuts else 0) < cut < size:
-                cuts.append(cut)
-    return [*cuts, size] if cuts else []
+            # Where a row is longer than any post, the file is not cut.
+            cuts.append(wished + 4 + len(piece) if len(piece) <= rows.LONGEST_ROW else cuts[-1])
+    cuts = [*(min(cut, size) for cut in cuts), size]
+    return [
+        [(first, last) for first, last in pairwise(cuts[start : start + pieces + 1]) if first < last]
+        for start in range(0, len(cuts) - 1, pieces)
+    ]
 
 
 class _Helper:

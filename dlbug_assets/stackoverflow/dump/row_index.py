@@ -6,14 +6,14 @@ per row, which is some 1% of a dump, in a temporary file.
 
 import os
 from array import array
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import compress, count
 from typing import BinaryIO
 
 #: Keys that aren't Ids, which have 18 digits at most: a row that belongs to nothing, one whose tags or ParentId must be
 #: read by a parser, and one with a problem that has not been reported yet.
 NOTHING, TO_PARSE, PROBLEM = (-(1 << 62) - number for number in range(3))
-_BLOCK = 8192
+_BLOCK = 1 << 15
 _ITEM = array("q").itemsize
 
 
@@ -49,13 +49,30 @@ class RowIndex:
 
     def find(self, wanted: Mapping[int, object]) -> Iterator[tuple[int, int, int]]:
         """Yield number (from 0), key and offset of the rows whose key is in ``wanted``, which may grow meanwhile."""
-        for first in range(0, self.rows, _BLOCK):
-            size = min(_BLOCK, self.rows - first)
-            place = self.begin + 2 * _ITEM * first
+        for first, size, place in self._blocks():
             keys, starts = array("q", self._read(place, size)), None
             for number in compress(count(), map(wanted.__contains__, keys)):
                 starts = starts or array("q", self._read(place + _ITEM * size, size))
                 yield first + number, keys[number], starts[number]
+
+    def find_all(self, wanted: Collection[int]) -> Iterator[tuple[int, int, int]]:
+        """Yield the same as ``find`` for keys that stay the same, many times faster."""
+        # Slow to import, and processes that only write an index don't need them.
+        import polars as pl  # noqa: PLC0415
+        from numpy import frombuffer, int64  # noqa: PLC0415
+
+        searched = pl.Series(list(wanted), dtype=pl.Int64)
+        for first, size, place in self._blocks():
+            keys = pl.Series(frombuffer(self._read(place, size), int64))
+            found = keys.is_in(searched.implode()).arg_true()
+            if len(found):
+                starts = array("q", self._read(place + _ITEM * size, size))
+                yield from ((first + number, keys[number], starts[number]) for number in found)
+
+    def _blocks(self) -> Iterator[tuple[int, int, int]]:
+        """Yield the first row, the number of rows and the place in the file of each block."""
+        for first in range(0, self.rows, _BLOCK):
+            yield first, min(_BLOCK, self.rows - first), self.begin + 2 * _ITEM * first
 
     def _read(self, place: int, size: int) -> bytes:
         # pread, because a process that is still writing shares this file's offset.

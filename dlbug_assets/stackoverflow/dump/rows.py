@@ -9,7 +9,8 @@ every dump so far, few bytes of them are looked at; otherwise each row is cut ou
 before an attribute, double quotes) and tested separately.
 
 Rows may have any order. A question is recognized by its tags, an answer only by its question, which may come later: an
-index on disk remembers the question of each row. Answers that precede their question are yielded last.
+index on disk remembers the question of each row. Answers that precede their question are yielded after the stretch of
+the file that contains it: an eighth of a large file, otherwise the whole file.
 """
 
 import logging
@@ -19,7 +20,7 @@ import tempfile
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from heapq import merge
-from itertools import chain, compress, count, repeat
+from itertools import chain, compress, count, islice, repeat
 from operator import gt
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -110,8 +111,8 @@ class Rows:
 
     Rows that may matter are: rows with one of ``tags``, or with tags that only a parser can read; answers without a
     readable ParentId; rows with a key in ``wanted``. The user of the rows adds each selected question to ``wanted``,
-    its position by its Id: answers behind that position follow in the order of the file, and after all rows those
-    before it. Raises :class:`DlbugError` for a file that is not a dump or cannot be read to its end.
+    its position by its Id: answers behind that position follow in the order of the file, and those before it after the
+    stretch of the file. Raises :class:`DlbugError` for a file that is not a dump or cannot be read to its end.
     """
 
     def __init__(self, path: Path, tags: Collection[str], wanted: dict[int, int], report: ReportProblem) -> None:
@@ -129,23 +130,26 @@ class Rows:
         #: By position, the rows of an archive that answer a later question, until there are too many.
         self._early: dict[int, Row] = {}
         self._early_bytes = _EARLY_ANSWER_BYTES if is_archive(path) else 0
+        #: Number of wanted keys whose earlier answers have been yielded, or that have none.
+        self._done = len(wanted)
 
     def __iter__(self) -> Generator[Row, None, None]:
         with ExitStack() as stack:
-            yield from self._in_file_order(stack)
+            for stretch in self._stretches(stack):
+                yield from stretch
+                yield from self._early_answers()
             self.require_rows()
-            yield from self._early_answers()
 
     def require_rows(self) -> None:
         """Raise :class:`DlbugError` if there were no rows."""
         if not self.count:
             raise DlbugError(f"{self.path} has no rows. {ADVICE}")
 
-    def _in_file_order(self, stack: ExitStack) -> Iterator[Row]:
-        """Yield what can be decided while the file is read; open files for ``stack`` to close."""
+    def _stretches(self, stack: ExitStack) -> Iterator[Iterator[Row]]:
+        """Yield, for each stretch of the file, what can be decided while it is read; ``stack`` closes the files."""
         chunks = stack.enter_context(closing(read_chunks(self.path)))
         begin, head = self._skip_prolog(chunks)
-        yield from self._rows(chain([head], chunks), begin, self._new_index(stack))
+        yield self._rows(chain([head], chunks), begin, self._new_index(stack))
 
     def _skip_prolog(self, chunks: Iterator[bytes]) -> tuple[int, bytes]:
         """Return the offset of what follows `<posts>` and the bytes read after it."""
@@ -311,8 +315,12 @@ class Rows:
             self._early[row.position] = row
 
     def _early_answers(self) -> Iterator[Row]:
-        """Yield the answers that precede their questions, in the order of the file."""
-        early = ((position, start) for position, key, start in self._find() if position < self.wanted[key])
+        """Yield the answers that precede the questions selected since the last call, in the order of the file."""
+        questions = dict(islice(self.wanted.items(), self._done, None))
+        self._done = len(self.wanted)
+        if not questions:
+            return
+        early = ((position, start) for position, key, start in self._find(questions) if position < questions[key])
         if not is_archive(self.path):
             with self.path.open("rb") as file:
                 size = os.fstat(file.fileno()).st_size
@@ -329,14 +337,14 @@ class Rows:
             for (position, start), piece in zip(found, pieces, strict=True):
                 yield row_from(piece, position, start)
 
-    def _find(self) -> Iterator[tuple[int, int, int]]:
-        """Yield position, key and offset of all indexed rows with a wanted key."""
+    def _find(self, keys: Collection[int]) -> Iterator[tuple[int, int, int]]:
+        """Yield position, key and offset of all indexed rows with one of these keys."""
         indexed = (
             (before + number + 1, key, start)
             for before, index in self._indexes
-            for number, key, start in index.find(self.wanted)
+            for number, key, start in index.find_all(keys)
         )
-        return merge(indexed, (later for later in self._examined_later if later[1] in self.wanted))
+        return merge(indexed, (later for later in self._examined_later if later[1] in keys))
 
     def _write(self, write: Callable[..., None], *arguments: object) -> None:
         try:

@@ -328,7 +328,7 @@ def test_answers_in_an_archive_may_precede_their_questions(extract, packed, proc
     packed({"Posts.xml": extract.path.read_text()})
     assert extract.read().reading == plain
     for (kind, library), frame in frames.items():
-        assert_frame_equal(extract.frame(kind, library), frame)
+        assert_frame_equal(extract.frame(kind, library), frame, check_row_order=False)
     assert (extract.answers(), extract.answers("Torch")) == ([10, 1, 3], [2])
     assert len(processes) == (1 if budget > 300 else 2)
 
