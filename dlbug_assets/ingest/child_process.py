@@ -23,7 +23,8 @@ from typing import Any, NoReturn, Self
 from dlbug_assets.errors import DlbugError
 
 #: The first byte of a message from the child.
-_PIECE, _END, _ERROR = b"+", b".", b"!"
+_READY, _PIECE, _END, _ERROR = b"*", b"+", b".", b"!"
+_START_SECONDS = 60
 _MOST_ERRORS = 64 << 10
 _LARGEST_PIECE = 1 << 20
 _THREADS = "2"
@@ -94,8 +95,9 @@ class ChildProcess:
     def call(self, **arguments: Any) -> Generator[bytes, None, None]:
         """Yield what the function yields. If the caller stops early, the process is killed.
 
-        Time counts while this process waits, not while the caller works. Raises :class:`DlbugError` if the function
-        does, and :class:`LimitError` for a call that exceeds a limit or ends the process.
+        Time counts while this process waits, not while the caller works or the process starts. Raises
+        :class:`DlbugError` if the function does or no process starts, and :class:`LimitError` for a call that exceeds a
+        limit or ends the process.
         """
         is_finished = False
         try:
@@ -156,6 +158,11 @@ class ChildProcess:
         assert self._process.stderr  # noqa: S101 - a pipe
         os.set_blocking(self._process.stderr.fileno(), False)
         self._connection = Connection(ours.detach())
+        try:
+            self._receive(self._connection, _START_SECONDS)
+        except LimitError as error:
+            self.close()
+            raise DlbugError(f"cannot start a child process: {error}. Is the installation complete?") from None
         return self._connection
 
     def _receive(self, connection: "Connection[Any, Any]", seconds: float) -> bytes:
@@ -211,6 +218,7 @@ def serve(function: str, descriptor: int, *, memory: int, largest_file: int, sec
         resource.setrlimit(limit, (lowest, lowest))
     connection: Connection[Any, Any] = Connection(descriptor)
     with suppress(EOFError, BrokenPipeError, ConnectionResetError):
+        connection.send_bytes(_READY)
         while True:
             arguments = json.loads(connection.recv_bytes())
             # Where nobody is left to kill this process, and a library keeps the interpreter's lock from the thread that

@@ -183,3 +183,14 @@ def test_a_process_whose_caller_is_killed_ends_and_deletes_its_folder():
     while is_running(int(number)) or Path(path).parent.exists():
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+def test_a_process_that_does_not_start_is_not_the_fault_of_an_input():
+    reason = (
+        r"\Acannot start a child process: the process that reads it ended with exit status 1 \(AttributeError: .*\)\. "
+    )
+    with child("no_such_function") as process:
+        for _ in range(2):
+            with pytest.raises(DlbugError, match=reason) as error:
+                list(process.call())
+            assert not isinstance(error.value, LimitError)
