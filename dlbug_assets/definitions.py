@@ -25,7 +25,7 @@ from dlbug_assets.github.api.access import ApiAccess
 from dlbug_assets.github.sources import commit_source
 from dlbug_assets.ingest.landing import Landing
 from dlbug_assets.ingest.spark import VARIABLE
-from dlbug_assets.layout import CHECKOUT, PACKAGE, Home
+from dlbug_assets.layout import CHECKOUT, PACKAGE, Home, restrict_new_files
 from dlbug_assets.protocol.study import Study, load_study
 from dlbug_assets.protocol.taxonomy import load_taxonomy
 from dlbug_assets.stackoverflow.api.access import StackExchangeAccess
@@ -110,6 +110,7 @@ def build_defs(study: Study, environ: Mapping[str, str], *, incomplete: bool = F
 @dg.definitions
 def defs() -> dg.Definitions:
     """Return the definitions of the study that DLBUG_STUDY names, for `dagster dev`, `dg dev` and `dg launch`."""
+    restrict_new_files()
     return dg.Definitions.merge(
         build_defs(load_study(os.environ.get("DLBUG_STUDY", "sample")), os.environ), *_scaffolded()
     )

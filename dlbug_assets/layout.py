@@ -32,6 +32,15 @@ ENV_FILE = Path(".env")
 SCHEMAS = ("reference", "stackoverflow", "github", "labeling", "analysis", "publishing")
 
 
+def restrict_new_files() -> int:
+    """Let this process and those that it starts create files that only their owner can open; return the former umask.
+
+    To be called by every process that writes to a home, before it does: DuckDB, SQLite, git and Dagster create files
+    there, too, and their modes depend on nothing else.
+    """
+    return os.umask(0o077)
+
+
 def display_path(path: Path) -> str:
     """Return the path as messages show it: relative to the project if it is inside of it."""
     return str(path.relative_to(PROJECT)) if path.is_relative_to(PROJECT) else str(path)

@@ -15,6 +15,8 @@ from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
 from dagster._serdes import ConfigurableClassData
 from sqlalchemy import Connection, Engine, create_engine, event
 
+from dlbug_assets.layout import restrict_new_files
+
 #: One file is the index of all runs, and each run has its own; the UI may open many runs in its lifetime.
 _MAX_OPEN = 8
 
@@ -30,6 +32,8 @@ class EventLog(SqliteEventLogStorage):
     @classmethod
     def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Any) -> "EventLog":
         """Create it from the settings in dagster.yaml."""
+        # The daemon and the web server of `dagster dev` load nothing else of dlbug before they write to its home.
+        restrict_new_files()
         return cls(inst_data=inst_data, **config_value)
 
     def has_table(self, table_name: str) -> bool:

@@ -1,6 +1,7 @@
 """`dlbug doctor`: what is missing on this machine, what that breaks, and how to fix it."""
 
 import os
+import shlex
 import shutil
 import sys
 import time
@@ -34,7 +35,7 @@ class Line:
 def examine(study: Study, home: Home, environ: Mapping[str, str]) -> Iterator[Line]:
     """Check Python, packages, clock, tokens and Spark, and the home.
 
-    Of the home: disk, clones, lease, quotas, completeness of the corpora, and schedules.
+    Of the home: disk, permissions, clones, lease, quotas, completeness of the corpora, and schedules.
     """
     yield _python()
     yield _packages()
@@ -55,6 +56,7 @@ def examine(study: Study, home: Home, environ: Mapping[str, str]) -> Iterator[Li
         yield Line("FAIL", "folder", str(error))
         return
     yield from _disk(home)
+    yield from _privacy(home)
     yield from _clones(home)
     yield _lock(home)
     yield from _quota(home)
@@ -85,6 +87,15 @@ def _disk(home: Home) -> Iterator[Line]:
         yield Line("FAIL", "disk", f"{free >> 20} MiB free at {folder}: runs may fail to write. Free 1 GiB.")
     else:
         yield Line("ok", "disk", f"{free >> 30} GiB free at {folder}")
+
+
+def _privacy(home: Home) -> Iterator[Line]:
+    # Runs create everything for their user only; what is older, or was copied, can be open to others.
+    private = (home.folder, home.published, home.quota)
+    open_to_others = [path for path in private if path.exists() and path.stat().st_mode & 0o077]
+    if open_to_others and home.root.stat().st_mode & 0o077:
+        paths = " ".join(shlex.quote(str(path)) for path in open_to_others)
+        yield Line("note", "folder", f"its mode lets others on this machine read the study: chmod -R go= {paths}")
 
 
 def _clones(home: Home) -> Iterator[Line]:

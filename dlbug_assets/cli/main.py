@@ -15,7 +15,7 @@ from dlbug_assets.cli.env_file import load_env_file
 from dlbug_assets.clock import Clock
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.labeling.sheets.formats import FORMATS, XLSX
-from dlbug_assets.layout import ENV_FILE, Home
+from dlbug_assets.layout import ENV_FILE, Home, restrict_new_files
 from dlbug_assets.protocol.study import Study, load_study, shipped_studies
 
 _FORMATS = ("table", "csv", "json", "parquet")
@@ -46,8 +46,10 @@ def _home(study: Study) -> Home:
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="dlbug")
-def cli() -> None:
+@click.pass_context
+def cli(context: click.Context) -> None:
     """Bug studies as living data pipelines: collect, label, agree, analyse, publish."""
+    context.obj = restrict_new_files()
     ignored = load_env_file(os.environ)
     if ignored:
         click.echo(f"{ENV_FILE.resolve()}: ignored {', '.join(ignored)}; see README.md for the variables", err=True)
@@ -179,13 +181,23 @@ def ui(study_name: str, *, port: int, host: str, names: tuple[str, ...], read_on
 @click.option("--output", type=click.Path(path_type=Path), help="Write to this file instead of the terminal.")
 @click.option("--limit", type=click.IntRange(min=0), help="Return at most this many rows.")
 @click.option("--memory", default="1GB", show_default=True, help="Memory limit of a query.")
+@click.pass_obj
 def sql(
-    query: str | None, study_name: str, *, output_format: str, output: Path | None, limit: int | None, memory: str
+    umask: int,
+    query: str | None,
+    study_name: str,
+    *,
+    output_format: str,
+    output: Path | None,
+    limit: int | None,
+    memory: str,
 ) -> None:
     """Query the published database; without QUERY, open an interactive prompt."""
     from dlbug_assets.cli.sql import Bounds, answer, prompt  # noqa: PLC0415
 
     home = _home(load_study(study_name))
+    # The user names the output, and decides who can read it.
+    os.umask(umask)
     bounds = Bounds(limit, memory)
     if query is None:
         prompt(home, bounds)
