@@ -7,12 +7,14 @@ PORT ?= 3000
 STUDY ?= sample
 KILLS ?= 200
 PUBLICATIONS ?= 100
+INPUTS ?= 2000
+FUZZ_SECONDS ?= 20
 FACTORS ?= 1,10,100,1000
 # One more than there are cores: end-to-end tests often wait for a server, a daemon or a deadline.
 ON_ALL_CORES = -n $(shell $(PYTHON) -c 'import os; print(min(os.cpu_count(), 4) + 1)') --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run replicate ui check test test-fast test-cluster bench bench-quick bench-growth crash concurrency audit lock clean
+.PHONY: help setup run replicate ui check test test-fast test-cluster bench bench-quick bench-growth crash concurrency fuzz audit lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)$$/make \1|\2/' | column -t -s '|'
@@ -76,6 +78,9 @@ crash: $(VENV)/.installed-dev ## Kill runs 200 times and check for losses (KILLS
 
 concurrency: $(VENV)/.installed-dev ## Publish 100 times beside 50 readers (PUBLICATIONS=...); results in .artifacts/concurrency.csv
 	PYTHONPATH=tests $(BIN)/python -m support.concurrency --publications $(PUBLICATIONS) --output .artifacts/concurrency.csv
+
+fuzz: $(VENV)/.installed-dev ## Mutate inputs of every kind from outside and read them (INPUTS=..., FUZZ_SECONDS=..., both of each kind; SEED=...)
+	PYTHONPATH=tests $(BIN)/python -m fuzz --inputs $(INPUTS) --seconds $(FUZZ_SECONDS) $(if $(SEED),--seed $(SEED))
 
 audit: $(VENV)/.installed-dev ## Check the code (bandit) and its dependencies for vulnerabilities (queries an advisory service)
 	$(BIN)/bandit -q -c pyproject.toml -r dlbug_assets benchmarks

@@ -4,10 +4,18 @@ import re
 from pathlib import Path
 from typing import Any
 
+#: Bytes of the name of a file.
+_LONGEST_NAME = 255
+
 
 def is_address(path: Path | str) -> bool:
     """Return whether a dump is an address that only Spark reads, such as s3a://bucket/Posts.xml, not a path."""
     return isinstance(path, str) and "://" in path
+
+
+def is_too_long_for_files(address: str) -> bool:
+    """Return whether a part of an address or path is longer than names of files can be."""
+    return any(len(part.encode()) > _LONGEST_NAME for part in address.split("/"))
 
 
 def repository_name(address: str) -> str:

@@ -6,6 +6,7 @@ It contains what a researcher decides before looking at data: libraries, selecti
 import hashlib
 import json
 import re
+from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -23,7 +24,14 @@ from pydantic import (
 
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.layout import SCHEMAS, STUDIES
-from dlbug_assets.protocol.addresses import as_list, is_address, is_text, repository_name, without_account
+from dlbug_assets.protocol.addresses import (
+    as_list,
+    is_address,
+    is_text,
+    is_too_long_for_files,
+    repository_name,
+    without_account,
+)
 from dlbug_assets.protocol.cron import next_due
 from dlbug_assets.protocol.names import (
     person_name,
@@ -172,6 +180,8 @@ class Library(_Section, frozen=True):
                     f"{without_account(entry)!r} is not an address: write ssh://git@host/owner/name.git instead of "
                     "git@host:owner/name.git"
                 )
+            if is_too_long_for_files(entry):
+                raise ValueError(f"{shown(without_account(entry))}: a name in an address or path has up to 255 bytes")
             name = repository_name(entry)
             name = name if name.startswith("/") else name.lower()  # paths are case-sensitive, hosts are not
             if name in known:
@@ -363,7 +373,7 @@ def load_study(name_or_path: str | Path) -> Study:
     try:
         study = Study.model_validate(_with_absolute_paths(content, path.parent))
     except ValidationError as error:
-        problems = [_explain(problem) for problem in error.errors()]
+        problems = list(_explanations(error))
         more = [f"{len(problems) - _MOST_PROBLEMS} more"] if len(problems) > _MOST_PROBLEMS else []
         raise DlbugError(f"{path}: {'; '.join(problems[:_MOST_PROBLEMS] + more)}") from None
     if path in shipped.values() and path.stem != study.name:
@@ -389,6 +399,15 @@ def _with_absolute_paths(content: dict[str, Any], folder: Path) -> dict[str, Any
                 for address in listed
             ]
     return content
+
+
+def _explanations(error: ValidationError) -> Iterator[str]:
+    """Yield the problems of a study; a list that lacks only its invalid entries is not too short."""
+    problems = error.errors(include_url=False)
+    tables = {problem["loc"][:length] for problem in problems for length in range(len(problem["loc"]))}
+    for problem in problems:
+        if problem["type"] != "too_short" or problem["loc"] not in tables:
+            yield _explain(problem)
 
 
 def _explain(problem: Any) -> str:

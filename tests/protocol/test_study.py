@@ -414,6 +414,13 @@ def test_a_repository_that_is_listed_twice_is_an_error(tmp_path, one, other):
     assert f"libraries.0.repositories: {one!r} and {other!r} are the same repository: list it once" in message
 
 
+@pytest.mark.parametrize("address", ["owner/" + "x" * 256, "/srv/" + "é" * 128, "https://h/" + "x" * 256])
+def test_an_address_with_a_name_that_no_file_can_have_is_an_error(tmp_path, address):
+    message = error_of(tmp_path, listing("a/b", address))
+    assert f"libraries.0.repositories: '{address[:20]}" in message
+    assert message.endswith("..: a name in an address or path has up to 255 bytes")
+
+
 def test_paths_are_case_sensitive_and_libraries_can_share_a_repository(tmp_path):
     assert load_study(write(tmp_path, listing("/srv/a", "/srv/A"))).libraries[0].repositories == ("/srv/a", "/srv/A")
     tables = listing("a/b").split("[sources]")
