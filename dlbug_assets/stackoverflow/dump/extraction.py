@@ -284,13 +284,23 @@ _ANSWER = _PostType(
 )
 
 
-def _attributes(row: bytes) -> dict[str, str]:
-    """Return a row's attributes by name; raises :class:`ExpatError` if it is not well-formed."""
+def _attributes(row: bytes) -> tuple[dict[str, str], bytes]:
+    """Return a row's attributes by name, and what follows it but isn't a row: the remains of one that is garbled.
+
+    Raises :class:`ExpatError` if the row is not well-formed.
+    """
     found: list[dict[str, str]] = []
+    ended: list[str] = []
     parser = ParserCreate()
     parser.StartElementHandler = lambda _, attributes: found.append(attributes)
-    parser.Parse(row, True)
-    return found[0]
+    parser.EndElementHandler = ended.append
+    try:
+        parser.Parse(row, True)
+    except ExpatError:
+        if not ended:
+            raise
+        return found[0], row[parser.ErrorByteIndex :]
+    return found[0], b""
 
 
 def _without_forbidden(content: bytes) -> bytes:
@@ -310,20 +320,22 @@ class _Parsed:
     """A row as a post, and its problems as attribute, reason and content."""
 
     post: dict[str, Any]
-    problems: list[tuple[str, str, str | bytes | None]] = field(default_factory=list)
+    problems: list[tuple[str | None, str, str | bytes | None]] = field(default_factory=list)
 
 
 def _parse(row: Row, post_type: _PostType) -> _Parsed:
     """Parse a row as a post of this type; raises :class:`ExpatError` if it is not well-formed."""
     parsed = _Parsed(dict.fromkeys(post_type.columns))
     try:
-        attributes = _attributes(row.content)
+        attributes, junk = _attributes(row.content)
     except ExpatError:
-        attributes = _attributes(_without_forbidden(row.content))
+        attributes, junk = _attributes(_without_forbidden(row.content))
         values = {name: row.raw_value(name.encode()) or b"" for name in attributes}
         parsed.problems += [
             (name, _REPLACED, value) for name, value in values.items() if _without_forbidden(value) != value
         ]
+    if junk:
+        parsed.problems.append((None, "is followed by something other than a row", junk))
     for column, (attribute, parse) in post_type.columns.items():
         value = attributes.get(attribute)
         try:

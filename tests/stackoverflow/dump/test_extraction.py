@@ -273,6 +273,17 @@ def test_row_that_is_not_well_formed_is_recorded_for_every_library(extract, dama
         assert all(entry[3].endswith("; the row is left out") for entry in recorded)
 
 
+@pytest.mark.parametrize("junk", [b"row", b"\xf0\x9f\x91\xa9 row", b"\xff row", b"\0row", b"</row>", b"<![CDATA["])
+def test_row_is_read_whatever_follows_it(extract, junk):
+    remains = answer(2, 1).encode().replace(b"<row", junk)
+    extract.from_content(
+        b"".join([HEAD.encode(), question(1).encode(), b"\n", remains, question(3).encode(), b"</posts>"])
+    )
+    assert (extract.questions(), extract.answers()) == ([1, 3], [])
+    recorded = [(*entry[:4], entry[4][-5:]) for entry in extract.irregularities()]
+    assert recorded[-1] == (1, 1, None, "is followed by something other than a row", '1" />')
+
+
 @pytest.mark.parametrize(
     "forbidden", [b"&#0;", b"&#11;", b"&#xB;", b"&#xD800;", b"&#xFFFE;", b"&#x110000;", b"\x0b", b"\0", b"\xff"]
 )
