@@ -20,7 +20,7 @@ import tempfile
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from heapq import merge
-from itertools import chain, compress, count, islice, repeat
+from itertools import chain, compress, count, islice
 from operator import gt
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -46,6 +46,8 @@ _PLANTED = {b"1000000001", b"1000000010"}
 _NOTATIONS = {b"&": ("<a><b>", b"&lt;", b"&"), b"|": ("|a|b|", rb"\|", b"|")}
 _AFTER_NAME = {b" ", b"\t", b"\r", b"\n", b"/"}
 _DIGITS = 18
+#: Bytes from the end of a row in which the Id and ParentId of the next one are, in the standard layout.
+_HEAD = 80
 #: The end of the reason of a problem with a row that isn't in the result.
 LEFT_OUT = "; the row is left out"
 _BETWEEN = re.compile(rb"/>(\s*)<row ")
@@ -183,13 +185,15 @@ class Rows:
                 standard = re.compile(
                     rb'%b<row Id="([0-9]{1,9})" PostTypeId="(?:1"|2" ParentId="([0-9]{1,%d})"|[3-9]")'
                     % (re.escape(end), _DIGITS)
-                )
+                ).findall
             offset, read = read, read + len(chunk)
             first, last = chunk.find(b"<row "), chunk.rfind(b"<row ")
             is_standard = standard is not None and has_begun and chunk.endswith(end, 0, last)
             ends = _row_ends(chunk, first, last, len(end)) if is_standard else []
-            fields = [head.groups() for head in map(standard.match, repeat(chunk), ends) if head] if standard else []
-            if ends and len(fields) == len(ends):
+            # One search through the beginnings of all rows. If they contain one `<` each, one match each means all.
+            heads = b"".join([chunk[place : place + _HEAD] for place in ends])
+            fields = standard(heads) if standard else []
+            if ends and len(fields) == len(ends) == heads.count(b"<"):
                 *pieces, rest = (rest + chunk[:first]).split(b"<row")
                 for piece in (*pieces, rest):
                     yield from self._next_row(piece, start, index)

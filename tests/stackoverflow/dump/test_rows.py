@@ -18,7 +18,7 @@ from dlbug_assets.errors import DlbugError
 from dlbug_assets.stackoverflow.dump import extraction, rows, unpacking
 from dlbug_assets.stackoverflow.dump.prolog import skip_prolog
 from support.dump_extraction import KINDS, LIBRARIES
-from support.dumps import HEAD, LINE, OLDER, answer, question
+from support.dumps import CREATED, HEAD, LINE, OLDER, answer, question
 
 ADVICE = "Name the Posts.xml of Stack Overflow's data dump, or the .7z, .zip or .gz that contains it."
 
@@ -307,6 +307,16 @@ def test_truncated_archive_of_any_kind_is_rejected(extract, name):
     error = extract.error()
     assert error.startswith(f"{extract.path} cannot be unpacked: ")
     assert error.endswith(". Download it again.")
+
+
+def test_a_short_row_does_not_stand_in_for_a_row_in_another_layout(extract, monkeypatch):
+    monkeypatch.setattr(unpacking, "_CHUNK", 1900)
+    written = f'<row PostTypeId="2" Id="20" ParentId="1" Score="1" CreationDate="{CREATED}" Body="re 1" />'
+    short = '<row Id="30" PostTypeId="4" />'
+    first = question(1, Body="b" * 2000)  # the chunk in which the rows begin is not searched as a whole
+    extract(first, question(2), written, short, question(39, "lua"), answer(40, 2), answer(41, 1), question(44))
+    assert extract.questions() == [1, 2, 44]
+    assert extract.answers() == [20, 40, 41]
 
 
 @needs_7z
