@@ -35,6 +35,8 @@ _WORTH_A_PROCESS = 96 << 20
 _MOST_PROCESSES = 8
 #: Answers that precede their questions are looked up after each of these stretches, while helpers scan the next ones.
 _STRETCHES = 8
+#: Parts of a stretch for each helper.
+_PARTS_PER_HELPER = 2
 #: The main process also examines what all have found: what it reads itself, as a share of what a helper reads.
 _OWN_SHARE = 0.6
 _ROOT = Path(__file__).parents[3]
@@ -64,7 +66,7 @@ class SharedRows(Rows):
         with closing(read_chunks(self.path)) as chunks:
             begin, _ = self._skip_prolog(chunks)
         try:
-            stretches = _stretches(self.path, begin, max(1, count))
+            stretches = _stretches(self.path, begin, max(1, _PARTS_PER_HELPER * count))
         except OSError as error:
             raise read_error(self.path, error) from None
         parts = [part for stretch in stretches for part in stretch]
