@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import compress
 from typing import Any
 
 import polars as pl
@@ -111,15 +112,18 @@ class FixCommitFilter:
         rows = [
             commit_row(self._library.name, repository, commit, is_reachable=is_reachable)
             for repository, history in histories
-            for batch in _batches(history)
-            for (commit, is_reachable), is_fix in zip(batch, self._match(batch), strict=True)
-            if is_fix and self._is_in_range(commit)
+            for commit, is_reachable in self.fixes(history)
         ]
         # Several rewritten heads may reach the same commit.
         return pl.DataFrame(rows, schema=COMMITS).unique(["full_name", "sha"], keep="first", maintain_order=True)
 
-    def _match(self, batch: list[tuple[Commit, bool]]) -> list[bool]:
-        return matches(self._pattern, [commit.title for commit, _ in batch])
+    def fixes(self, history: Iterable[tuple[Commit, bool]]) -> Iterator[tuple[Commit, bool]]:
+        """Yield the fix commits of a history, in its order."""
+        for batch in _batches(history):
+            are_fixes = matches(self._pattern, [commit.title for commit, _ in batch])
+            for entry in compress(batch, are_fixes):
+                if self._is_in_range(entry[0]):
+                    yield entry
 
     def _is_in_range(self, commit: Commit) -> bool:
         if self._from is None and self._until is None:

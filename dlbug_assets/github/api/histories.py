@@ -322,9 +322,10 @@ class ApiHistories:
                 # A visit that was given up may have had another head.
                 if _head(reply, kind, response) != states[key]["head"]:
                     continue
-                for commit in map(parse_commit, commit_items(response)):
-                    if self._fix_filter.accepts(commit):
-                        known[key][commit.sha] = (commit, kind != LOST)
+                page = ((parse_commit(item), kind != LOST) for item in commit_items(response))
+                known[key] |= {
+                    commit.sha: (commit, is_reachable) for commit, is_reachable in self._fix_filter.fixes(page)
+                }
         return self._fix_filter.rows((repository, known[repository.key].values()) for repository in repositories)
 
 
