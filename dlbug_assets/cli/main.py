@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from dlbug_assets.cli.env_file import load_env_file
+from dlbug_assets.cli.terminal import printable
 from dlbug_assets.clock import Clock
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.labeling.sheets.formats import FORMATS, XLSX
@@ -180,7 +181,14 @@ def ui(study_name: str, *, port: int, host: str, names: tuple[str, ...], read_on
 @click.option("--format", "output_format", type=click.Choice(_FORMATS), default="table", show_default=True)
 @click.option("--output", type=click.Path(path_type=Path), help="Write to this file instead of the terminal.")
 @click.option("--limit", type=click.IntRange(min=0), help="Return at most this many rows.")
-@click.option("--memory", default="1GB", show_default=True, help="Memory limit of a query.")
+@click.option("--memory", default="1GB", show_default=True, help="Memory of a query.")
+@click.option(
+    "--timeout",
+    type=click.IntRange(1, 86400),
+    default=60,
+    show_default=True,
+    help="Seconds after which a query is stopped.",
+)
 @click.pass_obj
 def sql(
     umask: int,
@@ -191,14 +199,18 @@ def sql(
     output: Path | None,
     limit: int | None,
     memory: str,
+    timeout: int,
 ) -> None:
-    """Query the published database; without QUERY, open an interactive prompt."""
+    """Query the published database; without QUERY, open an interactive prompt.
+
+    In CSV, texts that a spreadsheet could run as a formula follow an apostrophe; JSON and Parquet have them unchanged.
+    """
     from dlbug_assets.cli.sql import Bounds, answer, prompt  # noqa: PLC0415
 
+    bounds = Bounds(limit, memory, timeout)
     home = _home(load_study(study_name))
     # The user names the output, and decides who can read it.
     os.umask(umask)
-    bounds = Bounds(limit, memory)
     if query is None:
         prompt(home, bounds)
     else:
@@ -330,7 +342,7 @@ def main() -> None:
     try:
         cli(standalone_mode=False)
     except DlbugError as error:
-        click.echo(f"error: {error}", err=True)
+        click.echo(printable(f"error: {error}"), err=True)
         sys.exit(1)
     except click.ClickException as error:
         error.show()

@@ -2,14 +2,16 @@
 
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import duckdb
-import polars as pl
 
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.layout import Home
 from dlbug_assets.warehouse.errors import explain_errors
-from dlbug_assets.warehouse.frames import to_frame
+
+if TYPE_CHECKING:
+    import polars as pl
 
 
 def open_published(home: Home) -> duckdb.DuckDBPyConnection:
@@ -21,14 +23,16 @@ def open_published(home: Home) -> duckdb.DuckDBPyConnection:
 
 
 @contextmanager
-def published_query(home: Home) -> Generator[Callable[[str], pl.DataFrame], None, None]:
+def published_query(home: Home) -> Generator[Callable[[str], "pl.DataFrame"], None, None]:
     """Provide a function that returns the rows of a query on the published database.
 
     Raises :class:`DlbugError` if the database, or a table of the query, does not exist yet.
     """
+    from dlbug_assets.warehouse.frames import to_frame  # noqa: PLC0415 - `dlbug sql` starts sooner without Polars
+
     connection = open_published(home)
 
-    def run_query(query: str) -> pl.DataFrame:
+    def run_query(query: str) -> "pl.DataFrame":
         with explain_errors("querying the published database", home.published):
             return to_frame(connection.sql(query))
 
