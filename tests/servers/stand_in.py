@@ -11,6 +11,7 @@ import socket
 import struct
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from email.utils import formatdate
@@ -68,7 +69,7 @@ class Fault:
 NO_FAULT = Fault("none", times=0)
 
 
-class StandIn:
+class StandIn(ABC):
     """The server, to be used in a with statement; a subclass implements ``method_of`` and ``reply``.
 
     ``before`` is called with each request before it is answered, and may change what the API holds or queue a fault.
@@ -112,13 +113,13 @@ class StandIn:
                 return fault
         return NO_FAULT
 
+    @abstractmethod
     def method_of(self, path: str) -> str:
         """Return the method that a path calls."""
-        raise NotImplementedError
 
+    @abstractmethod
     def reply(self, request: Request, fault: Fault) -> Reply:
         """Return the reply to a request."""
-        raise NotImplementedError
 
 
 class _Handler(BaseHTTPRequestHandler):

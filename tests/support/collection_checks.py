@@ -4,6 +4,7 @@ import dataclasses
 import itertools
 import logging
 import traceback
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -52,7 +53,7 @@ class Source(Protocol):
 
 
 @dataclass
-class CollectedCorpus(Generic[Server]):
+class CollectedCorpus(ABC, Generic[Server]):
     """A corpus that is collected from the stand-in ``api``, with its home in the folder ``root``."""
 
     api: Server
@@ -83,9 +84,9 @@ class CollectedCorpus(Generic[Server]):
     def landing(self) -> Landing:
         return Landing(self.home.landing / self.corpus, self.clock)
 
+    @abstractmethod
     def source(self) -> Source:
         """Return a new source, as a new process creates it: its state is on disk."""
-        raise NotImplementedError
 
     def collect(self, *, sweep: bool = False) -> dict[str, DlbugError]:
         """Collect every library; return the failures by library."""
@@ -115,13 +116,13 @@ class CollectedCorpus(Generic[Server]):
 
     # The checks, by their letters in the fault matrix.
 
+    @abstractmethod
     def proves_truth(self) -> None:
         """Check A: the rows are those of the stand-in."""
-        raise NotImplementedError
 
+    @abstractmethod
     def proves_one_row_each(self) -> None:
         """Check B: no item is twice in a library."""
-        raise NotImplementedError
 
     def proves_count(self) -> None:
         """Check C: the ledger has every request that the stand-in received."""
@@ -142,9 +143,9 @@ class CollectedCorpus(Generic[Server]):
         for name in self.table_names:
             assert rebuilt[name].equals(before[name]), name
 
+    @abstractmethod
     def proves_secrecy(self) -> None:
         """Check E: credentials, and people outside of landing, are in no log line, error or file."""
-        raise NotImplementedError
 
     def gaps(self, method: str) -> list[float]:
         """Return the seconds between consecutive requests of a method, for check F."""
