@@ -1,7 +1,8 @@
 """The replication package: what others need to check a study or to build on it, without personal data.
 
-IDs and links replace texts: the package has no titles, bodies, messages, patches, comments or hashes of accounts, and
-raters are numbered. Its content comes from the published database only; the same database results in the same bytes.
+IDs and links replace texts: the package has no titles, bodies, messages, patches, comments or hashes of accounts.
+Raters are numbered, and paths on this machine are shortened. Its content comes from the published database only; the
+same database results in the same bytes.
 """
 
 import hashlib
@@ -9,9 +10,11 @@ import io
 import json
 import re
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from functools import cached_property
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import jinja2
@@ -20,8 +23,10 @@ import tomli_w
 import yaml
 
 from dlbug_assets.errors import DlbugError
+from dlbug_assets.ingest.csv_cells import ESCAPED_START
 from dlbug_assets.layout import MODELS
 from dlbug_assets.privacy import redact_emails
+from dlbug_assets.protocol.addresses import repository_name
 from dlbug_assets.protocol.study import Study
 from dlbug_assets.publishing.report import TEMPLATES, render_figures, report_files
 from dlbug_assets.publishing.report_queries import run_queries
@@ -55,11 +60,15 @@ _TYPES = {
 
 @dataclass(frozen=True)
 class Package:
-    """A replication package of ``study``; ``query`` returns the rows of a query on the published database."""
+    """A replication package of ``study``.
+
+    ``query`` returns the rows of a query on the published database, and ``home`` is the folder that DLBUG_HOME names.
+    """
 
     study: Study
     specs: Mapping[str, TableSpec]
     query: Callable[[str], pl.DataFrame]
+    home: Path
     authors: Sequence[str] = ()
 
     def files(self) -> dict[str, bytes]:
@@ -105,6 +114,39 @@ class Package:
         numbered = {rater: f"rater_{number}" for number, rater in enumerate(labeling.raters, start=1)}
         return numbered | ({labeling.adjudicator: "adjudicator"} if labeling.adjudicator else {})
 
+    @cached_property
+    def _local_repositories(self) -> dict[str, str]:
+        """The address in the package of each repository on this machine: its shortest end that no other one has."""
+        listed = [
+            entry
+            for library in self.study.libraries
+            if not isinstance(library.repositories, str)
+            for entry in library.repositories
+            if repository_name(entry).startswith("/")
+        ]
+        ends = _shortest_ends({repository_name(entry) for entry in listed})
+        return {
+            entry: f"./{ends[repository_name(entry)]}{'.git' if entry.endswith('.git') else ''}" for entry in listed
+        }
+
+    @cached_property
+    def _shown_paths(self) -> dict[str, str]:
+        """What the package has in place of each path on this machine; longer paths come first."""
+        shown = {}
+        for entry, short in self._local_repositories.items():
+            shown |= {repository_name(entry): short.removesuffix(".git"), entry: short}
+        if self.study.sources.dump_path:
+            shown[str(self.study.sources.dump_path)] = Path(self.study.sources.dump_path).name
+        shown |= {str(folder): "$DLBUG_HOME" for folder in (self.home, self.home.resolve())}
+        return {path: shown[path] for path in sorted(shown, key=len, reverse=True)}
+
+    def _shorten_paths(self, texts: pl.Series) -> pl.Series:
+        """Replace paths on this machine, but not the same names in the middle of an address or of another path."""
+        shown = self._shown_paths
+        pattern = re.compile(rf"(?<![\w./:-])({'|'.join(map(re.escape, shown))})(?![\w-])")
+        found = texts.filter(texts.str.contains_any(list(shown))).unique()
+        return texts.replace(found, [pattern.sub(lambda match: shown[match[1]], text) for text in found])
+
     @property
     def _title(self) -> str:
         return f"{self.study.study.title}: replication package"
@@ -119,9 +161,10 @@ class Package:
         return self._pseudonymize(self.query(f"select {columns} from {spec.table} order by all"))
 
     def _pseudonymize(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """Redact e-mail addresses in all texts, and replace the names of raters by their pseudonyms."""
+        """Redact e-mail addresses and shorten paths in all texts, and replace names of raters by their pseudonyms."""
         texts = [name for name, dtype in frame.schema.items() if dtype == pl.String]
         frame = frame.with_columns(redact_emails(pl.col(name)) for name in texts)
+        frame = frame.with_columns(self._shorten_paths(frame[name]) for name in texts)
         pseudonyms = self._pseudonyms
         if not pseudonyms:
             return frame
@@ -146,6 +189,10 @@ class Package:
             protocol["labeling"]["adjudicator"] = pseudonyms[self.study.labeling.adjudicator]
         if self.study.sources.dump_path:
             protocol["sources"]["dump_path"] = Path(self.study.sources.dump_path).name
+        for library in protocol["libraries"]:
+            if not isinstance(library["repositories"], str):
+                library["repositories"] = [self._local_repositories.get(entry, entry)
+                                           for entry in library["repositories"]]  # fmt: skip
         files = {}
         extra = self.study.taxonomy.extra
         if extra:
@@ -159,7 +206,8 @@ class Package:
         descriptor: dict[str, Any] = {
             "name": f"dlbug-{self.study.name.replace('_', '-')}",
             "title": self._title,
-            "description": f"Every table of the study {self.study.name}, without texts; see README.md.",
+            "description": f"Every table of the study {self.study.name}, without texts. Cells that a spreadsheet could "
+            "run as a formula begin with an apostrophe; see README.md.",
             "profile": "tabular-data-package",
             "version": self.study.hash[:12],
             "contributors": [{"title": name, "role": "author"} for name in self._creators],
@@ -285,17 +333,32 @@ def _requirements(info: Mapping[str, str]) -> str:
     return head + "".join(f"{key.removesuffix('_version')}=={info[key]}\n" for key in packages)
 
 
+def _shortest_ends(paths: Iterable[str]) -> dict[str, str]:
+    """Return the shortest end of each path, in whole names, that no other path has; the whole path if there is none."""
+    names = {path: PurePosixPath(path).parts[1:] for path in paths}
+    endings = {path: [parts[-count:] for count in range(1, len(parts) + 1)] for path, parts in names.items()}
+    found = Counter(end for ends in endings.values() for end in ends)
+    return {path: "/".join(next((end for end in ends if found[end] == 1), names[path]))
+            for path, ends in endings.items()}  # fmt: skip
+
+
 def _csv(frame: pl.DataFrame) -> bytes:
+    """Return a table as CSV; no spreadsheet runs a text in it as a formula, and numbers are as they are."""
+    texts = [name for name, dtype in frame.schema.items() if dtype == pl.String]
     lists = [name for name, dtype in frame.schema.items() if dtype == pl.List]
     times = [name for name, dtype in frame.schema.items() if dtype == pl.Datetime]
-    texts = frame.with_columns(
+    written = frame.with_columns(
+        *(
+            pl.when(pl.col(name).str.contains(ESCAPED_START)).then("'" + pl.col(name)).otherwise(name).alias(name)
+            for name in texts
+        ),
         *(
             pl.col(name).map_elements(lambda values: json.dumps(values.to_list()), return_dtype=pl.String)
             for name in lists
         ),
         *(pl.col(name).dt.to_string("%Y-%m-%dT%H:%M:%SZ") for name in times),
     )
-    return texts.write_csv().encode()
+    return written.write_csv().encode()
 
 
 def _json(content: Mapping[str, Any]) -> bytes:

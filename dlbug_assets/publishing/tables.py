@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import polars as pl
 from markupsafe import Markup, escape
 
+from dlbug_assets.ingest.csv_cells import escape as escape_cell
 from dlbug_assets.protocol.taxonomy import SOURCES
 
 _MISSING = "-"
@@ -165,7 +166,7 @@ def files(table: Table, notice: str | None) -> dict[str, bytes]:
 
 
 def as_csv(table: Table, *, with_published: bool) -> str:
-    """Return the table as CSV. Percents have no percent sign, and missing values are empty.
+    """Return the table as CSV. Percents have no percent sign, missing values are empty, and no text is a formula.
 
     With the printed numbers, each column is followed by the printed one and `differs` (true or false).
     """
@@ -174,9 +175,9 @@ def as_csv(table: Table, *, with_published: bool) -> str:
     titles = [title for title, width in table.groups for _ in range(width)]
     names = [f"{title} {column}".strip() for title, column in zip(titles, table.columns, strict=True)]
     suffixes = ("", ", published", ", differs") if with_published else ("",)
-    writer.writerow(["", *(f"{name}{suffix}" for name in names for suffix in suffixes)])
+    writer.writerow(["", *(escape_cell(f"{name}{suffix}") for name in names for suffix in suffixes)])
     for title, cells in table.rows:
-        line = [title]
+        line = [escape_cell(title)]
         for cell in cells:
             line.append(_bare(cell.computed))
             if with_published:

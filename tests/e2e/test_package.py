@@ -18,7 +18,28 @@ from dlbug_assets.protocol.study import load_study
 from dlbug_assets.publishing.package import LEFT_OUT_COLUMNS, LEFT_OUT_TABLES
 from dlbug_assets.warehouse.table_specs import load_specs
 from support.commands import command
+from support.repositories import GitRepository
 
+STUDY = """
+[study]
+name = "own"
+title = "From this machine"
+seed = 1
+[selection]
+created_until = 2017-12-31
+[[libraries]]
+name = "Keras"
+tags = ["keras"]
+repositories = {repositories}
+[sources]
+posts = "dump"
+dump_path = "Posts.xml"
+commits = "clone"
+labels = "files"
+[labeling]
+raters = ["ann", "bob"]
+adjudicator = "eve"
+"""
 PEOPLE = (b"jane.doe@example.org", b"Jane Doe", b"rater_a", b"rater_b", b"supervisor")
 AUTHORS = ("--author", "Doe, Jane", "--author", "Roe, Richard")
 
@@ -140,6 +161,27 @@ def test_it_has_citation_metadata(packed):
     deposit = json.loads((packed / ".zenodo.json").read_text(encoding="utf-8"))
     assert deposit["creators"] == [{"name": "Doe, Jane"}, {"name": "Roe, Richard"}]
     assert deposit["related_identifiers"][0]["identifier"] == "10.1145/3338906.3338955"
+
+
+def test_it_has_no_path_of_this_machine(tmp_path):
+    folder = tmp_path / "Peculiar-Zebra"
+    for name in ("one", "two"):
+        GitRepository(folder / name).commit(f"fix {name}\n\nas in {folder}", {"code.py": f"{folder}\n"})
+    posts = "".join(f'<row Id="{number}" PostTypeId="1" CreationDate="2017-05-04T03:02:01.000" Score="9" '
+                    f'Tags="|keras|" Body="&lt;code&gt;x&lt;/code&gt;" />\n' for number in range(1, 5))  # fmt: skip
+    (folder / "Posts.xml").write_text(f"<posts>\n{posts}</posts>\n", encoding="utf-8")
+    study = STUDY.format(repositories=["./one", str(folder / "two"), f"{folder}/missing"])
+    (folder / "own.toml").write_text(study, encoding="utf-8")
+    arguments = ("--study", str(folder / "own.toml"))
+    assert "1 of 3 repositories is unread" in command(folder / "home", "run", "--incomplete", *arguments).stderr
+    done = command(folder / "home", "package", *arguments)
+    assert done.returncode == 0, done.stderr
+    packed = folder / "home" / "own" / "package"
+    with zipfile.ZipFile(packed / "own-replication.zip") as archive:
+        held = files(packed) | {entry: archive.read(entry) for entry in archive.namelist()}
+    assert [path for path, content in held.items() if folder.name.encode() in content] == []
+    rows = pl.read_csv(packed / "own-replication" / "tables" / "github.repositories.csv")
+    assert dict(rows.select("full_name", "state").iter_rows()) == {"./missing": "unread", "./one": "ok", "./two": "ok"}
 
 
 def test_times_are_utc_and_lists_are_json(packed):

@@ -119,3 +119,9 @@ def test_every_table_compiles_in_a_two_column_paper(study, tmp_path):
     assert built.returncode == 0, built.stdout[-2000:]
     assert "Overfull" not in built.stdout
     assert len(sources) == 6
+
+
+def test_a_category_is_no_formula_in_csv():
+    rows = (("=1+1", (tables.Cell("-1"),)), ("Crash", (tables.Cell("2%"),)))
+    table = tables.Table("own", "Own", "Own", "select 1", (("@Keras", 1),), ("SO",), rows)
+    assert tables.as_csv(table, with_published=False) == ",'@Keras SO\n'=1+1,-1\nCrash,2\n"
