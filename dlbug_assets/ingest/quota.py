@@ -109,14 +109,14 @@ class Ledger:
         with self._connection() as connection:
             connection.execute(
                 "update requests set outcome = ?, quota_left = ?, quota_max = ?, answered_at = ? where id = ?",
-                [outcome, quota_left, quota_max, self.clock.now().isoformat(), number],
+                [outcome, _storable(quota_left), _storable(quota_max), self.clock.now().isoformat(), number],
             )
 
     def hold(self, service: str, method: str, seconds: float, reason: str) -> datetime:
         """Send no request of a method (or EVERY) for some seconds, and return when they end; a longer hold stays."""
         now = self.clock.now()
         longest = LONGEST_HOLD.total_seconds()
-        duration = seconds if seconds <= longest else longest  # NaN, too
+        duration = max(seconds, 0) if seconds <= longest else longest  # NaN, too
         until = now + timedelta(seconds=duration)
         with self._connection() as connection:
             connection.execute("begin immediate")
@@ -182,6 +182,11 @@ class Ledger:
             row = connection.execute("select value from facts where service = ? and name = ?", [service, name])
             found = row.fetchone()
         return found[0] if found else None
+
+
+def _storable(quota: int | None) -> int | None:
+    """Return a quota that a service reported, unless no database can hold it."""
+    return quota if quota is not None and abs(quota) < 2**63 else None
 
 
 def _holds(connection: sqlite3.Connection, service: str, now: datetime) -> tuple[Hold, ...]:

@@ -17,6 +17,7 @@ from fuzz.runner import INPUTS, Result, digest, fuzz
 
 #: Memory of the process that reads, in bytes, and the seconds that it may take beyond its own time.
 _MEMORY, _GRACE = 2 << 30, 120
+_MEMORY_DISK = Path("/dev/shm")  # noqa: S108 - a private folder is made in it
 
 
 def main() -> int:
@@ -60,7 +61,8 @@ def _fuzz_here(name: str, options: argparse.Namespace) -> None:
 def _fuzz_in_child(name: str, options: argparse.Namespace) -> Result:
     command = [sys.executable, "-m", "fuzz", "--alone", "--kind", name, "--inputs", str(options.inputs)]
     command += ["--seconds", str(options.seconds), "--seed", str(options.seed)]
-    with tempfile.TemporaryDirectory(prefix="fuzz-") as folder:
+    # Where syncing takes no time, if there is such a place.
+    with tempfile.TemporaryDirectory(prefix="fuzz-", dir=_MEMORY_DISK if _MEMORY_DISK.is_dir() else None) as folder:
         current = Path(folder, "current")
         environment = os.environ | {"FUZZ_CURRENT": str(current), "TMPDIR": folder}
         try:

@@ -76,9 +76,10 @@ class Dumps(Kind):
 
 def _mutate_row(choose: random.Random, line: bytes) -> bytes:
     """Return a row with other bytes, or with another value of an attribute."""
-    if choose.random() < 0.5:
+    values = list(re.finditer(rb'(?<=")[^"]*(?=")', line))
+    if choose.random() < 0.5 or not values:
         return mutate_bytes(choose, line).replace(b"\n", b"")
-    value = choose.choice(list(re.finditer(rb'(?<=")[^"]*(?=")', line)))
+    value = choose.choice(values)
     return (
         line[: value.start()] + nasty(choose).replace("\n", "").encode("utf-8", "surrogatepass") + line[value.end() :]
     )

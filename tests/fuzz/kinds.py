@@ -2,8 +2,10 @@
 
 from fuzz.dumps import Archives, Dumps
 from fuzz.kind import Kind
+from fuzz.replies import GitHubReplies, StackExchangeReplies
 from fuzz.studies import Addresses, Categories, Studies, Variables
 
-KINDS: dict[str, type[Kind]] = {
-    kind.name: kind for kind in (Studies, Categories, Addresses, Variables, Dumps, Archives)
-}
+_KINDS: tuple[type[Kind], ...] = (
+    Studies, Categories, Addresses, Variables, Dumps, Archives, StackExchangeReplies, GitHubReplies,
+)  # fmt: skip
+KINDS = {kind.name: kind for kind in _KINDS}

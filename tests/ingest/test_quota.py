@@ -45,6 +45,18 @@ def test_the_quota_is_unknown_after_24_hours(ledger, clock):
     assert (status.quota_left, status.requests, status.requests_last_24_hours) == (None, 1, 0)
 
 
+@pytest.mark.parametrize("quota", [2**63, -(2**63), 10**400])
+def test_a_quota_that_no_database_can_hold_is_unknown(ledger, quota):
+    ledger.record_response(ledger.record_request(SERVICE, "questions"), "ok", quota, quota)
+    assert ledger.quota_status(SERVICE).quota_left is None
+
+
+@pytest.mark.parametrize("seconds", [-1, -1e308, -(10**400), -float("inf")])
+def test_a_hold_of_a_negative_time_has_ended(ledger, seconds):
+    assert ledger.hold(SERVICE, EVERY, seconds, "a bad clock") == NOON
+    assert ledger.quota_status(SERVICE).holds == ()
+
+
 def test_a_hold_applies_to_its_method_until_it_ends(ledger, clock):
     until = ledger.hold(SERVICE, "questions", 30, "asked to back off")
     assert until == NOON + timedelta(seconds=30)

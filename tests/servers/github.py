@@ -656,6 +656,8 @@ def _spoil(content: Any, fault: Fault) -> bytes:
     kind = fault.kind
     if kind == "incomplete":
         content = {**content, "incomplete_results": True, "items": content["items"][::2]}
+    if kind == "wrong_total":
+        content = {**content, "total_count": fault.options["total"]}
     if kind == "empty_page":
         content = (
             [] if isinstance(content, list) else {name: [] if name in _LISTS else content[name] for name in content}

@@ -212,7 +212,9 @@ class _Search:
         attempt = 0
         while True:
             rows, total, is_complete = self._page(query, 1, attempt)
-            if total > _MOST and rows and first != last:
+            # Where the first page is not full, the number of all is wrong, and would be in each of countless windows.
+            is_plausible = len(rows) == PAGE_SIZE or not is_complete
+            if total > _MOST and rows and is_plausible and first != last:
                 middle = _middle(first, last or max(_newest(rows), first))
                 return self.within(first, middle) | self.within(middle + timedelta(seconds=1), last)
             found |= rows

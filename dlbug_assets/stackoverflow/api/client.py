@@ -59,7 +59,8 @@ class Page:
     @classmethod
     def of(cls, content: Mapping[str, Any]) -> "Page":
         """Return the page in a reply's wrapper object."""
-        return cls(content["items"], content["has_more"], content.get("total"))
+        total = content.get("total")
+        return cls(content["items"], content["has_more"], total if isinstance(total, int) else None)
 
 
 def _discard(body: bytes, served_at: int | None = None) -> None:

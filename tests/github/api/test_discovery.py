@@ -177,6 +177,16 @@ def test_a_search_that_never_returns_all_its_repositories_ends_with_a_warning(ap
     assert [request.params.get("page") for request in api.log] == [None, "2"] * 4
 
 
+def test_a_number_of_results_that_a_page_contradicts_is_not_searched_for_in_ever_smaller_windows(api, study):
+    host(api, 9, 8)
+    api.fail(Fault("wrong_total", times=None, total=2**63))
+    with pytest.raises(
+        SearchTimeoutError, match="GitHub's search was incomplete 4 times for 'topic:keras created:2007"
+    ):
+        discovered(study)
+    assert len(api.log) == 40  # four attempts, ten pages each
+
+
 @pytest.mark.slow
 def test_windows_of_creation_time_neither_overlap_nor_leave_gaps(api, study):
     for number in range(1, 1102):
