@@ -113,6 +113,8 @@ def _write_errors(output: Path | None = None) -> Generator[None, None, None]:
     except BrokenPipeError:
         raise  # the reader, such as head, has enough: the command ends without a message
     except OSError as error:
+        if output is None:
+            sys.stdout = None  # Python would write the rest at exit, and fail again
         raise DlbugError(f"cannot write {output or 'the result'}: {error.strerror}") from None
 
 

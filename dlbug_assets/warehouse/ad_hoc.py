@@ -193,15 +193,19 @@ def _writing(write: Callable[[], None], writer: BinaryIO) -> Generator[None, Non
         raise error
 
 
-def _json_array(reader: BinaryIO) -> Iterator[bytes]:
+def _json_array(reader: io.BufferedReader) -> Iterator[bytes]:
     """Yield an array of the objects that the lines contain, with null for NaN and infinity."""
     before = b"["
-    while lines := reader.readlines(_PIECE):
-        rows = b"".join(lines).rstrip(b"\n").replace(b"\n", b",\n")
-        if b"NaN" in rows or b"Infinity" in rows:
-            rows = _STRING_OR_INVALID_NUMBER.sub(lambda found: found[1] or b"null", rows)
-        yield before + rows
-        before = b",\n"
+    parts: list[bytes] = []
+    while piece := reader.read1(_PIECE):
+        complete, newline, rest = piece.rpartition(b"\n")
+        if newline:
+            rows = b"".join([*parts, complete]).replace(b"\n", b",\n")
+            if b"NaN" in rows or b"Infinity" in rows:
+                rows = _STRING_OR_INVALID_NUMBER.sub(lambda found: found[1] or b"null", rows)
+            yield before + rows
+            before, parts = b",\n", []
+        parts.append(rest)
     yield b"]\n" if before == b",\n" else b"[]\n"
 
 
