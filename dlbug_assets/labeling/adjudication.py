@@ -10,7 +10,7 @@ import polars as pl
 from dlbug_assets import releases
 from dlbug_assets.labeling.agreement.ratings import IS_BUG, NONE, ratings
 from dlbug_assets.labeling.items import add_dates
-from dlbug_assets.labeling.sheets.validation import LIST_BUGS, RATE_BUGS
+from dlbug_assets.labeling.sheets.formats import LIST_BUGS, RATE_BUGS
 from dlbug_assets.labeling.units import ADJUDICATION, AGREEMENT
 from dlbug_assets.protocol.study import Study
 from dlbug_assets.protocol.taxonomy import DIMENSIONS, REQUIRED_DIMENSIONS

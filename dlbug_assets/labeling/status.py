@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import polars as pl
 
-from dlbug_assets.labeling.sheets.validation import LIST_BUGS, RATE_BUGS
+from dlbug_assets.labeling.sheets.formats import LIST_BUGS, RATE_BUGS
 from dlbug_assets.protocol.study import Study
 from dlbug_assets.protocol.taxonomy import SOURCES
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import polars as pl
 
 from dlbug_assets import releases
-from dlbug_assets.labeling.sheets.validation import LIST_BUGS
+from dlbug_assets.labeling.sheets.formats import LIST_BUGS
 from dlbug_assets.protocol.study import Study
 from dlbug_assets.warehouse.rows import table_schema
 

@@ -6,7 +6,7 @@ import dagster as dg
 import pytest
 
 from dlbug_assets.definitions import build_defs
-from dlbug_assets.labeling.sheets.csv_format import from_csv
+from dlbug_assets.labeling.sheets.file_reader import csv_rows
 from dlbug_assets.labeling.sheets.inbox import SETTLES_SECONDS
 from dlbug_assets.protocol.study import load_study
 from support.handmade import QUEUE, Handmade, filled
@@ -27,7 +27,7 @@ def test_sheets_are_exported_submitted_and_adjudicated_to_agreed_bugs(handmade, 
     assert items["frozen_at"].null_count() == items.height > 4
     handmade.dlbug("labels", "export", "--format", "csv")
     assert handmade.sheets() == ["50-ann.csv", "50-bob.csv"]
-    texts = dict(from_csv((handmade.outbox / "50-ann.csv").read_bytes()))
+    texts = dict(csv_rows(handmade.outbox / "50-ann.csv"))
     assert "<p>" not in str(texts)
 
     # Both raters list the same single bug in every item, and submit with the command.

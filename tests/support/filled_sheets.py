@@ -14,8 +14,9 @@ from dlbug_assets.labeling import adjudication, units
 from dlbug_assets.labeling.items import ITEMS
 from dlbug_assets.labeling.rounds import ROUND
 from dlbug_assets.labeling.sheets import inbox, label_studio, submissions
-from dlbug_assets.labeling.sheets.assignments import LIST_BUGS, due_sheets
+from dlbug_assets.labeling.sheets.assignments import due_sheets
 from dlbug_assets.labeling.sheets.csv_format import to_csv
+from dlbug_assets.labeling.sheets.formats import LIST_BUGS
 from dlbug_assets.labeling.sheets.xlsx_format import to_xlsx
 from dlbug_assets.protocol.study import Study
 from dlbug_assets.protocol.taxonomy import DIMENSIONS, Taxonomy

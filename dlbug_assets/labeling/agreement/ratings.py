@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from dlbug_assets.labeling.sheets.validation import LIST_BUGS, RATE_BUGS
+from dlbug_assets.labeling.sheets.formats import LIST_BUGS, RATE_BUGS
 from dlbug_assets.protocol.study import Study
 from dlbug_assets.protocol.taxonomy import REQUIRED_DIMENSIONS
 

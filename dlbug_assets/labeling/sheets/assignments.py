@@ -11,7 +11,7 @@ from typing import Any
 
 import polars as pl
 
-from dlbug_assets.labeling.sheets.validation import LIST_BUGS, RATE_BUGS
+from dlbug_assets.labeling.sheets.formats import LIST_BUGS, RATE_BUGS
 from dlbug_assets.protocol.study import Study
 from dlbug_assets.protocol.taxonomy import DIMENSIONS, STACK_OVERFLOW
 

@@ -19,8 +19,7 @@ from dlbug_assets.labeling.rounds import write_if_changed
 from dlbug_assets.labeling.sheets import label_studio
 from dlbug_assets.labeling.sheets.assignments import Sheet, due_sheets
 from dlbug_assets.labeling.sheets.csv_format import to_csv
-from dlbug_assets.labeling.sheets.formats import CSV, XLSX
-from dlbug_assets.labeling.sheets.validation import LIST_BUGS
+from dlbug_assets.labeling.sheets.formats import CSV, LIST_BUGS, XLSX
 from dlbug_assets.labeling.sheets.xlsx_format import to_xlsx
 from dlbug_assets.layout import SEEDS
 from dlbug_assets.protocol.study import Study

@@ -1,3 +1,9 @@
-"""The formats of a sheet, in a module of their own so that the command line loads nothing else."""
+"""The formats and passes of a sheet, in a module of their own that loads nothing else."""
 
 XLSX, CSV, LABEL_STUDIO = FORMATS = ("xlsx", "csv", "label-studio")
+
+#: The two passes: first raters list the bugs of an item, then they rate each frozen unit.
+LIST_BUGS, RATE_BUGS = PASSES = ("units", "dimensions")
+
+#: The name of a workbook's sheet with the rows.
+LABELS = "labels"

@@ -18,6 +18,8 @@ from dlbug_assets.layout import check_folder
 _TIMESTAMP = "%Y%m%dT%H%M%S%f"
 #: A file that was changed less than this long ago may still be growing.
 SETTLES_SECONDS = 10
+#: A larger file is not a sheet.
+LARGEST_FILE = 200 << 20
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,7 @@ def file_stats(paths: Iterable[Path]) -> list[tuple[str, int, int]]:
 def receive(paths: Iterable[Path], archive: Path, clock: Clock) -> list[str]:
     """Archive each file whose content differs from the last version of the same name; return the names of those.
 
+    Of a file that is larger than :data:`LARGEST_FILE`, only the beginning is archived, which is too large as well.
     Raises :class:`DlbugError` if the disk is full or a folder cannot be written.
     """
     archived = versions(archive)
@@ -78,7 +81,8 @@ def receive(paths: Iterable[Path], archive: Path, clock: Clock) -> list[str]:
     new = []
     for path in paths:
         try:
-            content = path.read_bytes()
+            with path.open("rb") as file:
+                content = file.read(LARGEST_FILE + 1)
             digest = hashlib.sha256(content).hexdigest()[:16]
             if newest.get(path.name) == digest:
                 continue

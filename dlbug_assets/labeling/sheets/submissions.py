@@ -1,13 +1,15 @@
 """Submissions: the files of raters and the adjudicator, read and validated row by row.
 
 The files in the inbox belong to people and are never changed. Each version of a file is copied to labels/received/
-before it is read, so that all labels, with their history, can be computed from what was received.
+before it is read, so that all labels, with their history, can be computed from what was received. It is read in a child
+process under limits: whatever a file contains, it becomes at most one rejected file.
 """
 
-import csv
+import io
+import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,31 +17,30 @@ from typing import Any
 
 import polars as pl
 
-from dlbug_assets.labeling.sheets import label_studio
+from dlbug_assets.ingest.child_process import ChildProcess, LimitError, Limits
 from dlbug_assets.labeling.sheets.assignments import COLUMNS
-from dlbug_assets.labeling.sheets.csv_format import from_csv
-from dlbug_assets.labeling.sheets.inbox import Version, unreadable_error, versions
-from dlbug_assets.labeling.sheets.validation import (
-    LIST_BUGS,
-    RATE_BUGS,
-    REJECTED_LABELS,
-    SUBMITTED,
-    row_json,
-    validate,
-)
-from dlbug_assets.labeling.sheets.xlsx_format import from_xlsx
+from dlbug_assets.labeling.sheets.file_reader import read_file
+from dlbug_assets.labeling.sheets.formats import LIST_BUGS, RATE_BUGS
+from dlbug_assets.labeling.sheets.inbox import Version, versions
+from dlbug_assets.labeling.sheets.validation import REJECTED_LABELS, SUBMITTED, row_json, validate
 from dlbug_assets.privacy import redact_emails
 from dlbug_assets.protocol.study import Study
 from dlbug_assets.protocol.taxonomy import DIMENSIONS, REQUIRED_DIMENSIONS, Taxonomy
 
-_SUFFIXES = (".xlsx", ".csv", ".json")
 _NAME = re.compile(r"(?:r\d+-)?(?P<batch>\d+)-(?P<person>\w+?)(?:-(?P<pass>dimensions))?(?:[ (.-].*)?", re.ASCII)
 _TRUE, _FALSE = {"true", "yes", "1", "1.0"}, {"false", "no", "0", "0.0"}
-#: The header is searched for in this number of rows.
-_HEADER_ROWS = 20
+#: The columns to fill in, and those that are read: texts that raters only look at are not.
+_QUESTIONS = ("is_bug", *DIMENSIONS, "place", "comment")
+_READ = tuple(name for name in COLUMNS if name not in ("title", "content"))
 #: The line number of a problem with a file as a whole.
 _WHOLE_FILE = 0
-_LARGEST_FILE = 200 << 20
+#: For one file. A workbook of 10,000 items with texts of 20,000 characters takes 800 MiB and a few seconds, and the
+#: answers of 100,000 rows are 30 MiB.
+_LIMITS = Limits(memory=1 << 30, seconds=60, reply=64 << 20)
+_FIXES = {
+    ".xlsx": "usually a cell far below or beside the table is filled: delete the rows and columns there, and save it "
+    "again"
+}
 
 
 @dataclass
@@ -78,9 +79,10 @@ def _rows(
     received: Sequence[Version], items: pl.DataFrame, study: Study
 ) -> tuple[pl.DataFrame, pl.DataFrame, Counter[str]]:
     """Return the rows with answers (SUBMITTED), those that cannot be parsed (REJECTED_LABELS), and other counts."""
-    reader = _Reader(items, study)
-    for version in received:
-        reader.read(version)
+    with ChildProcess(f"{read_file.__module__}:{read_file.__name__}", _LIMITS) as child:
+        reader = _Reader(child, items, study)
+        for version in received:
+            reader.read(version)
     submitted = pl.concat(reader.rows)
     rows = drop_repeated(submitted)
     if rows.height < submitted.height:
@@ -115,7 +117,8 @@ def _with_file_names(frame: pl.DataFrame, names: Mapping[str, str]) -> pl.DataFr
 class _Reader:
     """Reads versions one by one; collects a frame of rows per version, unreadable rows and counts."""
 
-    def __init__(self, items: pl.DataFrame, study: Study) -> None:
+    def __init__(self, child: ChildProcess, items: pl.DataFrame, study: Study) -> None:
+        self._child = child
         self._links = dict(items.select("item_id", "link").rows())
         self._adjudicator = study.labeling.adjudicator
         self._people = {*study.labeling.raters, self._adjudicator}
@@ -125,17 +128,23 @@ class _Reader:
 
     def read(self, version: Version) -> None:
         """Read the rows of a version. Raises :class:`DlbugError` if its file cannot be opened."""
-        file = version.folder.name
-        try:
-            records = list(_records(version.path))
-        except _NotASheetError as error:
-            self.unreadable.append((file, _WHOLE_FILE, None, str(error), version.received_at))
+        batches, reason = self._content(version.path)
+        if reason is not None:
+            self.unreadable.append((version.folder.name, _WHOLE_FILE, None, reason, version.received_at))
             return
-        except OSError as error:
-            raise unreadable_error(version.path, error) from None
         name = _NAME.fullmatch(version.path.stem)
-        rows = (self._row(version, line, record, name) for line, record in records)
-        self.rows.append(pl.DataFrame([row for row in rows if row is not None], schema=SUBMITTED, orient="row"))
+        for batch in batches:
+            rows = (self._row(version, line, record, name) for line, record in json.loads(batch))
+            self.rows.append(pl.DataFrame([row for row in rows if row is not None], schema=SUBMITTED, orient="row"))
+
+    def _content(self, path: Path) -> tuple[list[bytes], str | None]:
+        """Return the rows of a file as lines of JSON, and the reason if it is not a sheet."""
+        try:
+            reply = b"".join(self._child.call(path=str(path.absolute()), columns=_READ, questions=_QUESTIONS))
+        except LimitError as error:
+            return [], f"{error}; {_FIXES.get(path.suffix.lower(), 'submit an exported sheet')}"
+        *batches, reason = io.BytesIO(reply)
+        return batches, json.loads(reason)
 
     def _row(
         self, version: Version, line: int, record: dict[str, Any], name: re.Match[str] | None
@@ -147,7 +156,7 @@ class _Reader:
             return None
         pass_name = record.get("pass") or (name and (name["pass"] or LIST_BUGS)) or _guess_pass(record)
         record = {**record, "pass": pass_name}
-        filled = [column for column in ("is_bug", *DIMENSIONS, "place", "comment") if record.get(column)]
+        filled = [column for column in _QUESTIONS if record.get(column)]
         if pass_name == RATE_BUGS:
             filled = [column for column in filled if column not in ("is_bug", "place")]
         is_undecided = any(not record.get(dimension) for dimension in REQUIRED_DIMENSIONS)
@@ -202,53 +211,3 @@ def _parse_values(record: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]
         except (ValueError, OverflowError):
             problems.append(f"labelled_at: {values['labelled_at']!r} is not a valid time")
     return values, problems
-
-
-class _NotASheetError(Exception):
-    """A file that is not a sheet, with the reason."""
-
-
-def _records(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield the rows of a file, each with its line number. Raises _NotASheetError for a file that is not a sheet."""
-    suffix = path.suffix.lower()
-    if suffix not in _SUFFIXES:
-        kind = f"with the suffix {suffix}" if suffix else "without a suffix"
-        raise _NotASheetError(f"files {kind} are not read; submit .xlsx, .csv or .json")
-    if path.stat().st_size > _LARGEST_FILE:
-        raise _NotASheetError(f"the file is larger than {_LARGEST_FILE >> 20} MiB; submit an exported sheet")
-    if suffix == ".json":
-        try:
-            yield from label_studio.records(path.read_bytes())
-        except ValueError as error:
-            raise _NotASheetError(f"not a valid Label Studio export: {error}; export the project as JSON") from None
-        return
-    rows = _workbook_rows(path) if suffix == ".xlsx" else _csv_rows(path)
-    header: list[str] | None = None
-    for line, cells in rows:
-        if header is None:
-            if "item_id" in [cell.strip() for cell in cells]:
-                header = [cell.strip() for cell in cells]
-                missing = [name for name in ("item_id", "rater", "batch", "bug_index", "is_bug") if name not in header]
-                if missing:
-                    raise _NotASheetError(f"the column {missing[0]} is missing; start again from the exported sheet")
-            elif line > _HEADER_ROWS:
-                break
-            continue
-        if any(cells):
-            yield line, {name: cell for name, cell in zip(header, cells, strict=False) if name in COLUMNS}
-    if header is None:
-        raise _NotASheetError("the header (item_id, rater, ..) is missing; start again from the exported sheet")
-
-
-def _csv_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
-    try:
-        yield from from_csv(path.read_bytes())
-    except (csv.Error, ValueError) as error:
-        raise _NotASheetError(f"not valid CSV: {error}; save it as CSV (UTF-8) again") from None
-
-
-def _workbook_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
-    try:
-        yield from from_xlsx(path.read_bytes())
-    except ValueError as error:
-        raise _NotASheetError(str(error)) from None

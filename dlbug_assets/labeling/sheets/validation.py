@@ -8,14 +8,10 @@ from collections.abc import Mapping
 
 import polars as pl
 
+from dlbug_assets.labeling.sheets.formats import PASSES, RATE_BUGS
 from dlbug_assets.protocol.study import Study
 from dlbug_assets.protocol.taxonomy import DIMENSIONS, REQUIRED_DIMENSIONS, Taxonomy
 from dlbug_assets.warehouse.rows import table_schema
-
-#: The two passes: first raters list the bugs of an item, then they rate each frozen unit.
-LIST_BUGS = "units"
-RATE_BUGS = "dimensions"
-PASSES = (LIST_BUGS, RATE_BUGS)
 
 RATER_LABELS = table_schema("labeling.rater_labels")
 #: One row per submitted row: labeling.rater_labels without the columns that validation adds.

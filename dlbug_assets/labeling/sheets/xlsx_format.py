@@ -1,33 +1,25 @@
 """Sheets as XLSX workbooks: drop-down lists for categories, readable texts, and all other cells protected."""
 
 import io
-import re
-import zipfile
-import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 import xlsxwriter
-from xlsxwriter.utility import xl_cell_to_rowcol, xl_col_to_name
+from xlsxwriter.utility import xl_col_to_name
 
-from dlbug_assets.ingest.csv_cells import unescape
 from dlbug_assets.labeling.sheets.assignments import ANSWERS, Sheet
-from dlbug_assets.labeling.sheets.validation import LIST_BUGS
+from dlbug_assets.labeling.sheets.formats import LABELS, LIST_BUGS
 from dlbug_assets.protocol.taxonomy import DIMENSIONS, Taxonomy
 
-#: The names of the workbook's sheets.
-LABELS, _CODEBOOK, _LISTS = "labels", "codebook", "lists"
+#: The names of the workbook's other sheets.
+_CODEBOOK, _LISTS = "codebook", "lists"
 _WIDTHS = {"item_id": 24, "title": 36, "link": 30, "content": 80, "place": 30, "comment": 30, "is_bug": 8}
 _WIDTH, _WIDE = 18, 26
 #: Empty rows for further bugs of an item, in the pass that lists them.
 _SPARE_ROWS = 200
 _LONGEST_LINK = 2000
 _TRUE_OR_FALSE = ["true", "false"]
-_LARGEST_UNPACKED = 100 << 20
-#: Readers of workbooks allocate memory for every cell between the first and the last that is filled.
-_MOST_CELLS = 4_000_000
-_FILLED_CELL = re.compile(rb'<(?:\w{1,9}:)?c\s(?:[^<>]{0,99}\s)?r="([A-Z]{1,3}\d{1,7})"[^<>]{0,99}(?<!/)>')
 
 
 def to_xlsx(sheet: Sheet, taxonomy: Taxonomy, codebook: Sequence[Mapping[str, str]]) -> bytes:
@@ -129,68 +121,3 @@ def _write_codebook(book: Any, page: Any, codebook: Sequence[Mapping[str, str]])
         page.set_column(column, column, width)
     page.freeze_panes(1, 0)
     page.protect()
-
-
-def from_xlsx(content: bytes) -> Iterator[tuple[int, list[str]]]:
-    """Yield the rows of a workbook's sheet ``labels``, or else of its first sheet, with their numbers and the header.
-
-    Raises ValueError, with the fix, for content that is not a workbook or that would take too much memory.
-    """
-    import fastexcel  # noqa: PLC0415 - slow to import
-
-    try:
-        book = fastexcel.read_excel(_unpacked(content))
-        name = LABELS if LABELS in book.sheet_names else book.sheet_names[0]
-        frame = book.load_sheet(name, header_row=None, skip_rows=0, dtypes="string").to_polars()
-    except _TooLargeError:
-        raise
-    # The standard library's errors for damaged, encrypted or oddly compressed parts, and fastexcel's for odd sheets.
-    except (
-        zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, ValueError,
-        fastexcel.FastExcelError, IndexError,
-    ) as error:  # fmt: skip
-        reason = (str(error) or "it is truncated").splitlines()[0]
-        raise ValueError(f"not a valid workbook: {reason}; save it as .xlsx again") from None
-    for line, cells in enumerate(frame.iter_rows(), start=1):
-        yield line, [unescape(cell or "") for cell in cells]
-
-
-class _TooLargeError(ValueError):
-    """A workbook that would take too much memory, with the fix."""
-
-
-def _unpacked(content: bytes) -> bytes:
-    """Return the workbook's XML in an uncompressed zip, after checking its real size.
-
-    Readers of workbooks trust the sizes in a zip and the extent of a sheet. Other parts are left out: pictures, and
-    parts that would make it another kind of file.
-    """
-    plain, size = io.BytesIO(), 0
-    with zipfile.ZipFile(io.BytesIO(content)) as packed, zipfile.ZipFile(plain, "w") as unpacked:
-        for name in dict.fromkeys(packed.namelist()):
-            if not name.endswith((".xml", ".rels")):
-                continue
-            part = packed.getinfo(name)
-            size += part.file_size
-            if size > _LARGEST_UNPACKED:
-                raise _TooLargeError(f"it unpacks to more than {_LARGEST_UNPACKED >> 20} MiB; submit an exported sheet")
-            if part.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-                raise zipfile.BadZipFile(f"{name} is compressed with a method that workbooks do not use")
-            with packed.open(part) as source:
-                # With the size as the limit: without it the part is unpacked to its end, whatever its size.
-                xml = source.read(part.file_size)
-            _check_extent(xml)
-            unpacked.writestr(name, xml)
-    return plain.getvalue()
-
-
-def _check_extent(xml: bytes) -> None:
-    """Raise _TooLargeError if the filled cells of a sheet span too many cells."""
-    rows = columns = 0
-    for cell in _FILLED_CELL.finditer(xml):
-        row, column = xl_cell_to_rowcol(cell[1].decode())
-        rows, columns = max(rows, row + 1), max(columns, column + 1)
-        if rows * columns > _MOST_CELLS:
-            raise _TooLargeError(
-                f"its cell {cell[1].decode()} is far from all others; delete its content and save the file again"
-            )

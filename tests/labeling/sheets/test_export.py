@@ -5,7 +5,7 @@ import pytest
 
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.labeling.sheets.export import export, nothing_due
-from dlbug_assets.labeling.sheets.validation import RATE_BUGS
+from dlbug_assets.labeling.sheets.formats import RATE_BUGS
 from dlbug_assets.warehouse.rows import table_schema
 from support.filled_sheets import Loop, items_of
 

@@ -5,10 +5,12 @@ from xml.etree import ElementTree
 
 import pytest
 
-from dlbug_assets.labeling.sheets import label_studio
+from dlbug_assets.labeling.sheets import label_studio, label_studio_export
 from support.filled_sheets import Loop, items_of
 
 LOGIC = {"bug_type": "Structural Logic Bug", "root_cause": "Structure Inefficiency", "effect": "Crash"}
+
+QUESTIONS = ("is_bug", "bug_type", "root_cause", "effect", "stage", "antipattern", "place", "comment")
 
 
 @pytest.fixture
@@ -47,7 +49,7 @@ def test_the_dimensions_pass_offers_the_taxonomy(loop, taxonomy):
 
 
 def test_an_export_without_tasks_has_no_rows():
-    assert list(label_studio.records(b"[]")) == []
+    assert list(label_studio_export.records(b"[]", QUESTIONS)) == []
 
 
 @pytest.mark.parametrize(
@@ -55,6 +57,7 @@ def test_an_export_without_tasks_has_no_rows():
 )
 def test_malformed_annotations_are_rows_with_a_problem(annotations):
     data = {"item_id": "i", "rater": "ann", "batch": 5, "bug_index": 1, "pass": "units"}
-    ((number, row),) = label_studio.records(json.dumps([{"data": data, "annotations": annotations}]).encode())
+    export = json.dumps([{"data": data, "annotations": annotations}]).encode()
+    ((number, row),) = label_studio_export.records(export, QUESTIONS)
     assert number == 1
     assert row["problem"].startswith("annotation: ")
