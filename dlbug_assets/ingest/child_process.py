@@ -28,8 +28,10 @@ _START_SECONDS = 60
 _MOST_ERRORS = 64 << 10
 _LARGEST_PIECE = 1 << 20
 _THREADS = "2"
-#: What allocators of C++, Rust and Python print before they abort.
-_OUT_OF_MEMORY = (b"memory allocation of", b"bad_alloc", b"MemoryError", b"out of memory", b"capacity overflow")
+#: What C++, Rust and Python print before they end for lack of memory, if only that of a thread's stack.
+_OUT_OF_MEMORY = (
+    b"memory allocation of", b"bad_alloc", b"MemoryError", b"out of memory", b"capacity overflow", b"start new thread",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ It contains what a researcher decides before looking at data: libraries, selecti
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
@@ -383,7 +384,8 @@ def load_study(name_or_path: str | Path) -> Study:
 
 def _with_absolute_paths(content: dict[str, Any], folder: Path) -> dict[str, Any]:
     def absolute(path: str) -> str:
-        return str((folder / path).resolve())
+        # The model reports control characters; a null character would be an error here, as a loop of links in pathlib.
+        return path if "\0" in path else os.path.realpath(folder / path)
 
     # Values of another shape are left as they are: the model reports them.
     for section, key in (("sources", "dump_path"), ("taxonomy", "extra")):

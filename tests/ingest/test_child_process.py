@@ -70,6 +70,7 @@ def test_memory_is_limited():
     [
         ("memory allocation of 549755813888 bytes failed", "it needs more than 256 MiB of memory"),
         ("terminate called after throwing an instance of 'std::bad_alloc'", "it needs more than 256 MiB of memory"),
+        ("RuntimeError: can't start new thread", "it needs more than 256 MiB of memory"),
         ("assertion failed", r"the process that reads it ended with signal SIGABRT \(assertion failed\)"),
         ("", "the process that reads it ended with signal SIGABRT"),
     ],

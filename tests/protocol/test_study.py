@@ -414,6 +414,14 @@ def test_a_repository_that_is_listed_twice_is_an_error(tmp_path, one, other):
     assert f"libraries.0.repositories: {one!r} and {other!r} are the same repository: list it once" in message
 
 
+def test_a_path_with_a_null_character_is_an_error_and_a_loop_of_links_is_not(tmp_path):
+    message = error_of(tmp_path, MINIMAL.replace('"topic:keras"', '["./a\\u0000b"]'))
+    assert message.endswith("libraries.0.repositories: contains the control character U+0000: remove it")
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    study = load_study(write(tmp_path, MINIMAL.replace('"topic:keras"', '["./loop"]')))
+    assert study.libraries[0].repositories == (str(tmp_path / "loop"),)
+
+
 @pytest.mark.parametrize("address", ["owner/" + "x" * 256, "/srv/" + "é" * 128, "https://h/" + "x" * 256])
 def test_an_address_with_a_name_that_no_file_can_have_is_an_error(tmp_path, address):
     message = error_of(tmp_path, listing("a/b", address))
