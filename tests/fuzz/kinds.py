@@ -2,10 +2,13 @@
 
 from fuzz.dumps import Archives, Dumps
 from fuzz.kind import Kind
+from fuzz.queries import Queries
 from fuzz.replies import GitHubReplies, StackExchangeReplies
+from fuzz.sheets import LabelStudio, Sheets, Workbooks
 from fuzz.studies import Addresses, Categories, Studies, Variables
 
 _KINDS: tuple[type[Kind], ...] = (
-    Studies, Categories, Addresses, Variables, Dumps, Archives, StackExchangeReplies, GitHubReplies,
+    Studies, Categories, Addresses, Variables, Dumps, Archives, StackExchangeReplies, GitHubReplies, Sheets, Workbooks,
+    LabelStudio, Queries,
 )  # fmt: skip
 KINDS = {kind.name: kind for kind in _KINDS}
