@@ -1,5 +1,6 @@
 """All kinds of inputs, by name."""
 
+from fuzz.commits import Commits
 from fuzz.dumps import Archives, Dumps
 from fuzz.kind import Kind
 from fuzz.queries import Queries
@@ -9,6 +10,6 @@ from fuzz.studies import Addresses, Categories, Studies, Variables
 
 _KINDS: tuple[type[Kind], ...] = (
     Studies, Categories, Addresses, Variables, Dumps, Archives, StackExchangeReplies, GitHubReplies, Sheets, Workbooks,
-    LabelStudio, Queries,
+    LabelStudio, Queries, Commits,
 )  # fmt: skip
 KINDS = {kind.name: kind for kind in _KINDS}

@@ -55,7 +55,7 @@ def parse_commit(sha: str, content: bytes) -> Commit:
     address = _ADDRESS.search(author)
     return Commit(
         sha,
-        tuple(parent.decode() for parent in fields.get(b"parent", [])),
+        tuple(parent.decode("ascii", "replace") for parent in fields.get(b"parent", [])),
         _decode(address.group(1) if address else author, encoding),
         _parse_date(author),
         _parse_date(committer),

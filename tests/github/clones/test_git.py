@@ -103,6 +103,7 @@ def test_the_title_is_the_first_line_that_is_not_blank(remote, clone, message, t
         *((b"encoding %s\n" % name, "Größe \\ud800".encode(), "Größe \\ud800") for name in UNKNOWN_ENCODINGS),
         (b"encoding utf-7\n", b"half +2AA- a pair", "half \N{REPLACEMENT CHARACTER} a pair"),
         (b"encoding utf-7\n", b"whole +2D3cGw- pair", "whole \N{BUG} pair"),
+        (b"parent \xff\n", b"a header that git ignores here", "a header that git ignores here"),
     ],
 )
 def test_a_message_in_any_encoding_is_decoded(remote, clone, header, message, expected):
