@@ -316,9 +316,22 @@ def test_a_query_that_reads_is_answered(printed, query, rows):
     assert list(csv.reader(io.StringIO(printed(query, "csv")))) == rows
 
 
-@pytest.mark.parametrize("query", ["explain from labeling.items", "EXPLAIN ANALYZE select 1", "show tables"])
+@pytest.mark.parametrize("query", ["explain from labeling.items", "-- why?\nEXPLAIN ANALYZE select 1", "show tables"])
 def test_a_statement_about_a_query_is_answered(printed, query):
     assert printed(query, "table").startswith("┌")
+
+
+@pytest.mark.parametrize(
+    ("query", "refused"),
+    [
+        ("/* /* */ explain select 1 -- */ explain analyze copy (select 1) to '{folder}/out.csv'", "COPY"),
+        ("explain/* */analyze copy (select 1) to '{folder}/out.csv'", "EXPLAIN with options"),
+        ("explain (analyze, format json) copy (select 1) to '{folder}/out.csv'", "EXPLAIN with options"),
+    ],
+)
+def test_an_explain_that_hides_what_it_executes_is_refused(home, temporary, query, refused):
+    with pytest.raises(DlbugError, match=f"^{refused} is refused: "):
+        answer(home, query.format(folder=temporary), "table", None)
 
 
 def test_a_pivot_that_looks_up_its_columns_may_not_contain_a_word_that_reads_files(home):
