@@ -25,10 +25,10 @@ KERAS = STUDY.model_copy(update={"libraries": [STUDY.libraries[0]]})
 #: Replies to the request for a list of commits that are no list of commits, and the end of the reason.
 NOT_LISTS = {
     "empty page": (Fault("empty_page"), "the reply: List should have at least 1 item after validation, not 0"),
-    "empty body": (Fault("empty_body"), "the reply is not JSON, or it is nested too deeply"),
-    "truncated JSON": (Fault("cut_json"), "the reply is not JSON, or it is nested too deeply"),
-    "nested JSON": (Fault("nested"), "the reply is not JSON, or it is nested too deeply"),
-    "HTML": (Fault("html"), "the reply is not JSON, or it is nested too deeply"),
+    "empty body": (Fault("empty_body"), "the reply is not JSON, is nested too deeply, or has too many values"),
+    "truncated JSON": (Fault("cut_json"), "the reply is not JSON, is nested too deeply, or has too many values"),
+    "nested JSON": (Fault("nested"), "the reply is not JSON, is nested too deeply, or has too many values"),
+    "HTML": (Fault("html"), "the reply is not JSON, is nested too deeply, or has too many values"),
     "an object": (Fault("wrong_shape"), "the reply: Input should be a valid list"),
     "commits without content": (Fault("wrong_shape", body=[{"sha": "0" * 40}]), "0.commit: Field required"),
     "64 MiB": (Fault("large", size=64 << 20), "the reply has 64 MiB or more"),

@@ -65,7 +65,7 @@ class Response:
         try:
             content = read_json(self.body)
         except (ValueError, RecursionError):
-            raise MalformedError("the reply is not JSON, or it is nested too deeply") from None
+            raise MalformedError("the reply is not JSON, is nested too deeply, or has too many values") from None
         if not isinstance(content, dict | list):
             raise MalformedError("the reply is neither an object nor a list")
         return content

@@ -4,6 +4,7 @@ Label Studio does not validate answers, shows raters of a project each other's a
 twice. Therefore each sheet is its own project, for one rater, and every answer is validated here like any other row.
 """
 
+import sys
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
@@ -22,7 +23,7 @@ def records(content: bytes, questions: Collection[str]) -> Iterator[tuple[int, d
     ``questions`` are the names of the answers that a project may have. Rows that cannot be parsed have a ``problem``;
     skipped tasks yield no rows. Raises ValueError for content that is not an export.
     """
-    exported = read_json(content)
+    exported = read_json(content, most_values=sys.maxsize)  # the process that calls this has little memory
     if not isinstance(exported, list):
         raise ValueError("it is not a list of tasks")  # noqa: TRY004 - a file's content, not an argument
     for number, task in enumerate(exported, start=1):

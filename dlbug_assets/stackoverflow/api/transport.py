@@ -202,7 +202,7 @@ def parse_reply(body: bytes) -> dict[str, Any]:
     try:
         content = read_json(body)
     except ValueError:
-        raise MalformedError("the reply is not JSON, or it is nested too deeply") from None
+        raise MalformedError("the reply is not JSON, is nested too deeply, or has too many values") from None
     if isinstance(content, dict) and "error_id" in content:
         raise MalformedError(f"the reply has status 200, but reports error {content['error_id']}")
     if not isinstance(content, dict) or not isinstance(content.get("items"), list):
