@@ -114,7 +114,7 @@ class Archives(Dumps):
     def examples(self) -> list[bytes]:
         packed = io.BytesIO()
         with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
-            archive.writestr("Posts.xml", _EXAMPLES[0])
+            archive.writestr(zipfile.ZipInfo("Posts.xml"), _EXAMPLES[0], zipfile.ZIP_DEFLATED)
         return [packed.getvalue(), gzip.compress(_EXAMPLES[0], mtime=0)]
 
     def mutate(self, choose: random.Random, content: bytes) -> bytes:

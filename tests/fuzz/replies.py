@@ -71,8 +71,9 @@ class _Replies(Kind):
     """Replies of an API."""
 
     def __init__(self) -> None:
-        self._clock = ManualClock(datetime.now(UTC))
+        self._clock = ManualClock(datetime(2026, 1, 1, tzinfo=UTC))
         self._server = self._start()
+        self._server.now = lambda: self._clock.now().timestamp()
 
     @abstractmethod
     def _start(self) -> _Replacing:
@@ -90,8 +91,11 @@ class _Replies(Kind):
         self._server.replaced = None
         with tempfile.TemporaryDirectory() as folder:
             self._collect(Path(folder))
-        bodies = [(method, reply.body) for method, reply in self._server.remembered.values() if reply.status == 200]
-        return [f"{method}\n".encode() + body for method, body in dict(bodies).items()]
+        bodies = {method: reply.body for method, reply in self._server.remembered.values() if reply.status == 200}
+        # The port and the order of fields differ from process to process.
+        url, fixed = self._server.url.encode(), b"http://127.0.0.1:1"
+        contents = {method: json.loads(body.replace(url, fixed)) for method, body in sorted(bodies.items())}
+        return [f"{method}\n{json.dumps(content, sort_keys=True)}".encode() for method, content in contents.items()]
 
     def mutate(self, choose: random.Random, content: bytes) -> bytes:
         method, _, body = content.partition(b"\n")

@@ -121,7 +121,7 @@ class Workbooks(_Submissions):
     suffix = ".xlsx"
 
     def examples(self) -> list[bytes]:
-        return [workbook({"labels": csv_table(to_csv(_filled())), "lists": [["a"]]})]
+        return [_packed(_parts(workbook({"labels": csv_table(to_csv(_filled())), "lists": [["a"]]})))]
 
     def mutate(self, choose: random.Random, content: bytes) -> bytes:
         way = choose.random()
@@ -130,15 +130,11 @@ class Workbooks(_Submissions):
         if way < 0.6:
             head, *rows = csv_table(to_csv(_filled()))
             cells = [[_as_xml(cell) for cell in row] for row in mutate_cells(choose, rows)]
-            return workbook({"labels": [head, *cells], "lists": [["a"]]})
+            return _packed(_parts(workbook({"labels": [head, *cells], "lists": [["a"]]})))
         parts = _parts(content)
         name = choose.choice(list(parts))
         parts[name] = mutate_bytes(choose, parts[name])
-        packed = io.BytesIO()
-        with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
-            for part, xml in parts.items():
-                archive.writestr(part, xml)
-        return packed.getvalue()
+        return _packed(parts)
 
     def _untouched(self, content: bytes) -> set[str]:
         original = _parts(self.examples()[0])
@@ -162,6 +158,15 @@ def _as_xml(cell: str) -> str:
 def _parts(content: bytes) -> dict[str, bytes]:
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         return {name: archive.read(name) for name in archive.namelist()}
+
+
+def _packed(parts: dict[str, bytes]) -> bytes:
+    """Return a zip file, the same at any time."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for name, content in parts.items():
+            archive.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED)
+    return packed.getvalue()
 
 
 def _rows(sheet: bytes) -> tuple[str, list[str]]:

@@ -26,6 +26,8 @@ Item = Mapping[str, Any]
 OVERLAP_SECONDS = 600
 #: Stack Overflow opened on this day.
 _OPENED = int(datetime(2008, 7, 31, tzinfo=UTC).timestamp())
+#: The last second of the year 9999: a later activity is not a time.
+_LAST_SECOND = 253_402_300_799
 #: Number of questions that a window should hold: less than a page, since estimates may be too low.
 _TARGET = 80
 #: Number of items in a window from which the density after it can be estimated.
@@ -133,7 +135,7 @@ class Tally:
             if not isinstance(post_id, int):
                 continue
             self.seen.add(post_id)
-            if tag is not None and isinstance(active, int):
+            if tag is not None and isinstance(active, int) and 0 <= active <= _LAST_SECOND:
                 self.newest[tag] = max(active, self.newest.get(tag, active))
             if self.query.matches(item):
                 self.in_scope.add(post_id)

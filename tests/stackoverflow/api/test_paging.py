@@ -282,3 +282,11 @@ def test_there_is_a_request_for_each_tag():
     tally = full(site.ask, Query(("keras", "tf.keras"), 6, None, None), (), NOW)
     assert tally.in_scope == {1, 2}
     assert [params["tagged"] for _, params in site.requests] == ["keras", "tf.keras"]
+
+
+@pytest.mark.parametrize("time", [2**63, 10**400, 253_402_300_800, -1])
+def test_an_activity_that_is_not_a_time_moves_no_cursor(time):
+    tally = Tally(KERAS, set())
+    items = [{"question_id": 1, "last_activity_date": NOW}, {"question_id": 2, "last_activity_date": time}]
+    tally.count(Page(items, has_more=False, total=None), "keras")
+    assert (tally.newest, tally.seen) == ({"keras": NOW}, {1, 2})
