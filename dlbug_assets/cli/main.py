@@ -168,8 +168,10 @@ def ui(study_name: str, *, port: int, host: str, names: tuple[str, ...], read_on
     os.environ["DLBUG_HOME"] = str(home.root)
     os.environ["DLBUG_STUDY"] = study_name if study_name in shipped_studies() else str(Path(study_name).resolve())
     address = Address(host, port, names)
-    token = new_token(address, os.environ.get("DLBUG_UI_TOKEN"))
-    where = f"http://{host}:{port}/" + (f"?token={token}" if token else "")
+    own = os.environ.get("DLBUG_UI_TOKEN")
+    token = new_token(address, own)
+    # Logs of services contain this line: a token that the operator has chosen is not part of it.
+    where = f"http://{host}:{port}/" + (f"?token={'$DLBUG_UI_TOKEN' if own else token}" if token else "")
     click.echo(f"Study {study.name} at {where} (Ctrl+C stops it)", err=True)
     without_deadline()
     serve(address, token, read_only=read_only)

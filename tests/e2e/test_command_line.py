@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -73,7 +74,8 @@ def test_tokens_are_read_from_a_file_that_only_its_owner_should_be_able_to_read(
 def test_a_token_file_in_another_encoding_is_one_message(tmp_path, encoding):
     (tmp_path / ".env").write_text("# Schlüssel\nGITHUB_TOKEN=planted-secret\n", encoding=encoding)
     result = command(tmp_path / "home", "studies", cwd=tmp_path)
-    assert only_message(result) == f"error: {tmp_path / '.env'} is not valid UTF-8; save it as UTF-8\n"
+    where = re.escape(f"error: {tmp_path / '.env'}, line 1: ")
+    assert re.fullmatch(rf"{where}not valid UTF-8 \([a-z ]+\); save it as UTF-8\n", only_message(result))
 
 
 def test_doctor_never_prints_a_token(dlbug):
@@ -222,3 +224,14 @@ def test_dagsters_own_commands_work_from_the_checkout(command, tmp_path):
 )
 def test_neighbouring_libraries_share_a_run(wanted, ranges):
     assert contiguous_ranges(["a", "b", "c", "d"], wanted) == ranges
+
+
+@pytest.mark.parametrize(("own", "shown"), [("s3cret", r"\$DLBUG_UI_TOKEN"), ("", r"[\w-]{32}")])
+def test_the_ui_prints_a_token_that_it_has_made_but_none_that_it_was_given(dlbug, own, shown):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        result = dlbug("ui", "--host", "0.0.0.0", "--port", str(port), DLBUG_UI_TOKEN=own)  # noqa: S104
+    assert result.returncode == 1
+    assert re.search(rf"http://0\.0\.0\.0:{port}/\?token={shown} \(", result.stderr)
+    assert f"cannot listen on 0.0.0.0:{port}" in result.stderr
+    assert "s3cret" not in result.stderr
