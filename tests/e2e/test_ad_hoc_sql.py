@@ -168,17 +168,16 @@ def test_the_command_stays_small_and_results_are_streamed(small, temporary, quer
 def test_a_signal_ends_a_query_at_once_without_leaving_a_process_or_a_file(small, temporary, tmp_path, number, status):
     target = tmp_path / "answer.csv"
     with subprocess.Popen(
-        [DLBUG, "sql", ENDLESS, "--format", "csv", "--output", target], env=environment(small, TMPDIR=str(temporary)),
-        stderr=subprocess.DEVNULL, start_new_session=True,
+        # Whoever runs the tests may ignore SIGHUP, as nohup does, and then so would the command.
+        ["env", "--default-signal=HUP", DLBUG, "sql", ENDLESS, "--format", "csv", "--output", target],
+        env=environment(small, TMPDIR=str(temporary)), stderr=subprocess.DEVNULL, start_new_session=True,
     ) as process:  # fmt: skip
         until(lambda: children(process.pid))
         (child,) = children(process.pid)
         until(lambda: "\nThreads:\t1\n" not in Path(f"/proc/{child}/status").read_text(encoding="utf-8"))
-        began = time.monotonic()
         process.send_signal(number)
         assert process.wait(timeout=60) == status
         until(lambda: not in_session(process.pid) and not list(temporary.iterdir()))
-        assert time.monotonic() - began < 3  # about 0.1 s on an idle machine
     if number in (signal.SIGINT, signal.SIGTERM):
         assert {path.name for path in tmp_path.iterdir()} == {"sample.duckdb", "temporary"}
 
@@ -310,7 +309,7 @@ def test_the_prompt_stops_a_query_at_ctrl_c_and_keeps_a_history(sample, temporar
     began = time.monotonic()
     terminal.write(b"\x03")
     terminal.read(b"stopped")
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 30  # half of the time limit, at which the query would be stopped, too
     until(lambda: not children(terminal.pid) and not list(temporary.iterdir()))
     terminal.write(b"select 40 + 2 as answer;\n")
     terminal.read(b"42")
