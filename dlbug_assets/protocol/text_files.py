@@ -14,7 +14,7 @@ def read_text_file(path: Path, advice: str) -> str:
     """Return the text of a regular file of at most 1 MiB in UTF-8, without its byte order mark, if it has one.
 
     Raises FileNotFoundError and NotADirectoryError, and :class:`DlbugError` for anything else that cannot be read. The
-    message names the path and ends with ``advice``, except where saving the file in UTF-8 is what helps.
+    message names the path and ends with ``advice``, except where other permissions or saving in UTF-8 are what helps.
     """
     try:
         # Without waiting, as opening a named pipe would.
@@ -27,6 +27,8 @@ def read_text_file(path: Path, advice: str) -> str:
         raise
     except IsADirectoryError:
         raise DlbugError(f"{path} is a folder; {advice}") from None
+    except PermissionError as error:
+        raise DlbugError(f"cannot read {path}: {error.strerror}. Make the file and its folder readable.") from None
     except OSError as error:
         raise DlbugError(f"cannot read {path}: {error.strerror}; {advice}") from None
     if len(content) > LARGEST:
