@@ -128,7 +128,10 @@ def _writer(output: Path | None) -> Generator[Callable[[bytes], object], None, N
             yield file.write
     else:
         path = output.resolve()
-        with open_atomically(path, stat.S_IMODE(path.stat().st_mode) if path.exists() else 0o666) as file:
+        mode = stat.S_IMODE(path.stat().st_mode) if path.exists() else None
+        with open_atomically(path, 0o666 if mode is None else mode) as file:
+            if mode is not None:
+                os.fchmod(file.fileno(), mode)  # whatever the umask
             yield file.write
 
 

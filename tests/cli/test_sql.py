@@ -160,6 +160,7 @@ def test_a_file_is_replaced_with_its_mode_and_through_a_link(home, tmp_path):
     path.touch(0o640)
     path.chmod(0o640)
     link.symlink_to(path)
+    os.umask(0o077)
     answer(home, "select 7 as n", "csv", link)
     assert path.read_text() == "n\n7\n"
     assert link.is_symlink()
