@@ -113,7 +113,7 @@ def csv_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
 
     Cells are separated by commas, semicolons or tabs. Raises _NotASheetError for a file that is not CSV.
     """
-    csv.field_size_limit(_LONGEST_FIELD)
+    former = csv.field_size_limit(_LONGEST_FIELD)
     try:
         with path.open(encoding=_encoding(path), newline="") as file:
             head = file.readline(_LONGEST_CELL)
@@ -125,6 +125,8 @@ def csv_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
                 line = reader.line_num + 1
     except (csv.Error, UnicodeError) as error:
         raise _NotASheetError(f"not valid CSV: {error}; save it as CSV (UTF-8) again") from None
+    finally:
+        csv.field_size_limit(former)  # it holds for all readers of the process
 
 
 def _encoding(path: Path) -> str:
