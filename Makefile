@@ -84,7 +84,7 @@ fuzz: $(VENV)/.installed-dev ## Mutate inputs of every kind from outside and rea
 
 audit: $(VENV)/.installed-dev ## Check the code (bandit) and its dependencies for vulnerabilities (queries an advisory service)
 	$(BIN)/bandit -q -c pyproject.toml -r dlbug_assets benchmarks
-	$(BIN)/pip-audit --disable-pip --require-hashes -r requirements.txt
+	$(BIN)/pip-audit --strict --disable-pip --require-hashes -r requirements.txt
 
 lock: ## Update the pinned requirements (needs uv)
 	uv pip compile pyproject.toml --group build --universal --python-version 3.11 --generate-hashes \
