@@ -59,10 +59,11 @@ class SharedRows(Rows):
     """The same rows, in the same order whatever their number: found by several processes if the file is large."""
 
     def _stretches(self, stack: ExitStack) -> Iterator[Iterator[Row]]:
-        if is_archive(self.path) or not self.path.is_file() or self.path.stat().st_size < _WORTH_A_PROCESS:
+        size = self.path.stat().st_size if self.path.is_file() and not is_archive(self.path) else 0
+        if size < _WORTH_A_PROCESS:
             yield from super()._stretches(stack)
             return
-        count = min(os.cpu_count() or 1, _MOST_PROCESSES, 1 + self.path.stat().st_size // _WORTH_A_PROCESS) - 1
+        count = min(os.cpu_count() or 1, _MOST_PROCESSES, 1 + size // _WORTH_A_PROCESS) - 1
         with closing(read_chunks(self.path)) as chunks:
             begin, _ = self._skip_prolog(chunks)
         try:
