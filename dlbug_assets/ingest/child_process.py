@@ -124,7 +124,7 @@ class ChildProcess:
         left, room = self._limits.seconds, self._limits.reply
         while True:
             began = time.monotonic()
-            message = self._receive(connection, left)
+            message = self._receive(connection, left, self._limits.seconds)
             left -= time.monotonic() - began
             kind, content = message[:1], message[1:]
             if kind == _END:
@@ -161,14 +161,17 @@ class ChildProcess:
         os.set_blocking(self._process.stderr.fileno(), False)
         self._connection = Connection(ours.detach())
         try:
-            self._receive(self._connection, _START_SECONDS)
+            self._receive(self._connection, _START_SECONDS, _START_SECONDS)
         except LimitError as error:
             self.close()
             raise DlbugError(f"cannot start a child process: {error}. Is the installation complete?") from None
         return self._connection
 
-    def _receive(self, connection: "Connection[Any, Any]", seconds: float) -> bytes:
-        """Return the next message, while keeping what the process prints from blocking it."""
+    def _receive(self, connection: "Connection[Any, Any]", seconds: float, limit: float) -> bytes:
+        """Return the next message, while keeping what the process prints from blocking it.
+
+        ``seconds`` are those that are left of the ``limit``.
+        """
         assert self._process and self._process.stderr  # noqa: S101 - running
         deadline = time.monotonic() + seconds
         errors = self._process.stderr.fileno()
@@ -181,7 +184,7 @@ class ChildProcess:
                     return connection.recv_bytes(_LARGEST_PIECE + 1)
                 except (EOFError, ConnectionResetError):
                     self._fail()
-        raise LimitError(f"it takes longer than {self._limits.seconds:g} seconds")
+        raise LimitError(f"it takes longer than {limit:g} seconds")
 
     def _read_errors(self) -> bool:
         """Read what the process has printed; return whether there can be more."""
