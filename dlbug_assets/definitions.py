@@ -41,7 +41,7 @@ def build_defs(study: Study, environ: Mapping[str, str], *, incomplete: bool = F
     description or taxonomy that cannot be used, naming file and line.
     """
     home = Home.of(study.name, environ)
-    specs = load_specs()
+    specs = load_specs(study=study)
     taxonomy = load_taxonomy(study)
     tables = TableAssets(study, specs)
     spark = environ.get(VARIABLE) or None

@@ -22,7 +22,6 @@ CHECKOUT = PACKAGE.parent if (PACKAGE.parent / "pyproject.toml").is_file() else 
 #: The folder of the models and of workspace.yaml.
 PROJECT = CHECKOUT or PACKAGE / "_project"
 MODELS = PROJECT / "dbt_like_sql"
-SEEDS = MODELS / "seeds"
 STUDIES = PACKAGE / "studies"
 WORKSPACE = PROJECT / "workspace.yaml"
 #: Environment variables, as for `dagster dev`, in the current folder; those that are set already take precedence.

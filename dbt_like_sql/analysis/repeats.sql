@@ -1,35 +1,33 @@
 -- one row per source and library (and `All`)
 with scopes as (
-    select sources.name as source, libraries.library, sources.position as source_position, libraries.position
-    from reference.taxonomy as sources
+    select sources.source, libraries.library, sources.position as source_position, libraries.position
+    from reference.sources as sources
     cross join (
         select library, position from reference.libraries
         union all
         select 'All' as library, 1000000 as position
     ) as libraries
-    where sources.dimension = 'source'
 ),
 
-labels_of_the_study as (
-    select labels.*
-    from labeling.labels as labels
-    inner join reference.libraries as studied on labels.library = studied.library
-),
-
-per_triple as (
+written as (
     select
-        scopes.source,
-        scopes.library,
-        labels.link,
-        labels.bug_type_as_written,
-        labels.root_cause_as_written,
-        labels.effect_as_written,
-        count(*) as labels
+        bug_labels.bug_id,
+        list((bug_labels.dimension, bug_labels.as_written) order by bug_labels.dimension, bug_labels.as_written) as answers
+    from labeling.bug_labels as bug_labels
+    inner join reference.dimensions as dimensions on bug_labels.dimension = dimensions.dimension
+    where dimensions.is_required
+    group by bug_labels.bug_id
+),
+
+per_answers as (
+    select scopes.source, scopes.library, labels.link, written.answers, count(*) as labels
     from scopes
-    inner join labels_of_the_study as labels
+    inner join labeling.labels as labels
         on scopes.source = labels.source
         and (scopes.library = 'All' or scopes.library = labels.library)
-    group by scopes.source, scopes.library, labels.link, labels.bug_type_as_written, labels.root_cause_as_written, labels.effect_as_written
+    inner join reference.libraries as studied on labels.library = studied.library
+    left join written on labels.bug_id = written.bug_id
+    group by scopes.source, scopes.library, labels.link, written.answers
 ),
 
 per_link as (
@@ -40,7 +38,7 @@ per_link as (
         sum(labels) as labels,
         -- bugs without a link can't be matched
         case when link is null then 0 else sum(labels - 1) end as exact_repeats
-    from per_triple
+    from per_answers
     group by source, library, link
 ),
 

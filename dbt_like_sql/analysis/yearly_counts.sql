@@ -1,6 +1,6 @@
 -- one row per source (and `both`), library (and `All`), year, dimension and category
 with sources as (
-    select name as source, position from reference.taxonomy where dimension = 'source'
+    select source, position from reference.sources
     union all
     select 'both' as source, 1000 as position
 ),
@@ -11,27 +11,12 @@ libraries as (
     select 'All' as library, 1000000 as position
 ),
 
-categories as (
-    select
-        dimension,
-        name as category,
-        position,
-        list_position(['bug_type', 'root_cause', 'effect', 'stage', 'antipattern'], dimension) as dimension_position
-    from reference.taxonomy
-    where dimension in ('bug_type', 'root_cause', 'effect', 'stage', 'antipattern')
-),
-
-dated_labels as (
-    select labels.*
-    from labeling.labels as labels
+labelled as (
+    select labels.source, labels.library, labels.year, bug_labels.bug_id, bug_labels.dimension, bug_labels.category
+    from labeling.bug_labels as bug_labels
+    inner join labeling.labels as labels on bug_labels.bug_id = labels.bug_id
     inner join reference.libraries as studied on labels.library = studied.library
     where labels.year is not null
-),
-
-written as (
-    select source, library, year, dimension, category
-    from dated_labels
-    unpivot (category for dimension in (bug_type, root_cause, effect, stage, antipattern))
 ),
 
 counted as (
@@ -42,50 +27,39 @@ counted as (
         dimension,
         category,
         count(*) as bugs
-    from written
-    where trim(category) <> ''
+    from labelled
     group by year, dimension, category, cube (source, library)
 ),
 
 -- only years with bugs: without bugs a share is undefined
 totals as (
-    select source, library, year, dimension, sum(bugs) as total
-    from counted
-    group by source, library, year, dimension
-),
-
-dense as (
     select
-        totals.source,
-        totals.library,
-        totals.year,
-        totals.dimension,
-        categories.category,
-        coalesce(counted.bugs, 0) as bugs,
-        totals.total,
-        sources.position as source_position,
-        libraries.position as library_position,
-        categories.dimension_position,
-        categories.position as category_position
-    from totals
-    inner join sources on totals.source = sources.source
-    inner join libraries on totals.library = libraries.library
-    inner join categories on totals.dimension = categories.dimension
-    left join counted
-        on totals.source = counted.source
-        and totals.library = counted.library
-        and totals.year = counted.year
-        and totals.dimension = counted.dimension
-        and categories.category = counted.category
+        case when grouping(source) = 1 then 'both' else source end as source,
+        case when grouping(library) = 1 then 'All' else library end as library,
+        year,
+        dimension,
+        count(distinct bug_id) as total
+    from labelled
+    group by year, dimension, cube (source, library)
 )
 
 select
-    source,
-    library,
-    cast(year as integer) as year,
-    dimension,
-    category,
-    cast(bugs as bigint) as bugs,
-    cast(total as bigint) as total
-from dense
-order by source_position, library_position, year, dimension_position, category_position
+    totals.source,
+    totals.library,
+    cast(totals.year as integer) as year,
+    totals.dimension,
+    categories.category,
+    cast(coalesce(counted.bugs, 0) as bigint) as bugs,
+    cast(totals.total as bigint) as total
+from totals
+inner join sources on totals.source = sources.source
+inner join libraries on totals.library = libraries.library
+inner join reference.dimensions as dimensions on totals.dimension = dimensions.dimension
+inner join labeling.categories as categories on totals.dimension = categories.dimension
+left join counted
+    on totals.source = counted.source
+    and totals.library = counted.library
+    and totals.year = counted.year
+    and totals.dimension = counted.dimension
+    and categories.category = counted.category
+order by sources.position, libraries.position, totals.year, dimensions.position, categories.position

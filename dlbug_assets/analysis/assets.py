@@ -17,7 +17,6 @@ from dlbug_assets.analysis.replication_diff import replication_diff
 from dlbug_assets.analysis.source_tests import source_residuals, source_tests
 from dlbug_assets.analysis.trends import trends
 from dlbug_assets.asset_factories.tables import TableAssets
-from dlbug_assets.protocol.taxonomy import DIMENSIONS
 
 _COUNTS = {"counts": "analysis.label_counts"}
 _CLUSTERS = {"clusters": "analysis.cluster_counts"}
@@ -28,16 +27,34 @@ _PUBLISHED = {"published": "reference.findings", "published_correlation": "refer
 
 def assets(tables: TableAssets) -> list[dg.AssetsDefinition]:
     """Return the assets of the analysis that Python computes."""
-    seed = tables.study.study.seed
+    study = tables.study
+    seed = study.study.seed
+    has = tables.specs.__contains__
     return [
         tables.table(
-            *(f"analysis.{dimension}_distribution" for dimension in DIMENSIONS),
-            compute=partial(distributions, seed=seed),
+            *(f"analysis.{dimension}_distribution" for dimension in study.dimension_names),
+            compute=partial(distributions, study=study),
             reads=_COUNTS | _CLUSTERS,
         ),
-        tables.table("analysis.source_comparison", compute=source_comparison, reads=_COUNTS | _PUBLISHED_P),
-        tables.table("analysis.source_tests", compute=partial(source_tests, seed=seed), reads=_COUNTS | _CLUSTERS),
-        tables.table("analysis.source_residuals", compute=source_residuals, reads=_COUNTS),
+        *(
+            [
+                tables.table(
+                    "analysis.source_comparison",
+                    compute=partial(source_comparison, study=study),
+                    reads=_COUNTS | _PUBLISHED_P,
+                ),
+                tables.table(
+                    "analysis.source_tests", compute=partial(source_tests, study=study), reads=_COUNTS | _CLUSTERS
+                ),
+            ]
+            if has("analysis.source_comparison")
+            else []
+        ),
+        *(
+            [tables.table("analysis.source_residuals", compute=partial(source_residuals, study=study), reads=_COUNTS)]
+            if has("analysis.source_residuals")
+            else []
+        ),
         tables.table(
             "analysis.library_correlation", compute=partial(library_correlation, seed=seed), reads=_COUNTS | _CLUSTERS
         ),
@@ -59,11 +76,17 @@ def assets(tables: TableAssets) -> list[dg.AssetsDefinition]:
         ),
         tables.table(
             "analysis.finding_sensitivity",
-            compute=partial(finding_sensitivity, seed=seed),
+            compute=partial(finding_sensitivity, study=study),
             reads=_LABELS
             | _PUBLISHED
             | _PUBLISHED_P
-            | {"libraries": "reference.libraries", "taxonomy": "reference.taxonomy"},
+            | {
+                "bug_labels": "labeling.bug_labels",
+                "categories": "labeling.categories",
+                "dimensions": "reference.dimensions",
+                "libraries": "reference.libraries",
+                "sources": "reference.sources",
+            },
         ),
         tables.table("analysis.repeat_agreement", compute=repeat_agreement, reads=_LABELS),
         tables.table(

@@ -11,6 +11,7 @@ import polars as pl
 
 from dlbug_assets.analysis.statistics.multiplicity import with_corrections
 from dlbug_assets.analysis.statistics.shares import whole_percent
+from dlbug_assets.protocol.study import Study
 from dlbug_assets.protocol.taxonomy import GITHUB, STACK_OVERFLOW
 from dlbug_assets.warehouse.rows import table_schema
 
@@ -38,7 +39,7 @@ def student_t_test(first: Sequence[float], second: Sequence[float]) -> float | N
     return float(2 * stdtr(degrees, -abs(statistics.mean(first) - statistics.mean(second)) / error))
 
 
-def source_comparison(counts: pl.DataFrame, **published_p: pl.DataFrame) -> pl.DataFrame:
+def source_comparison(counts: pl.DataFrame, study: Study, **published_p: pl.DataFrame) -> pl.DataFrame:
     """Return analysis.source_comparison: the paper's test for every category of the compared dimensions.
 
     ``counts`` is analysis.label_counts. ``published_p`` are frames with category and p_value by dimension: the P value
@@ -63,8 +64,8 @@ def source_comparison(counts: pl.DataFrame, **published_p: pl.DataFrame) -> pl.D
             row = _test_category(cells, missing)
             rows.append({"dimension": dimension, "category": category, **row,
                          "p_published": printed.get((dimension, category))})  # fmt: skip
-    tests = pl.DataFrame(rows, schema=table_schema("analysis.source_comparison", without=["p_holm"]))
-    return with_corrections(tests, "p_paper").select(*table_schema("analysis.source_comparison"))
+    tests = pl.DataFrame(rows, schema=table_schema("analysis.source_comparison", study, without=["p_holm"]))
+    return with_corrections(tests, "p_paper").select(*table_schema("analysis.source_comparison", study))
 
 
 def compared_dimensions(counts: pl.DataFrame) -> list[str]:

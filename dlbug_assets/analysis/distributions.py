@@ -2,16 +2,16 @@
 
 import polars as pl
 
-from dlbug_assets.analysis.statistics.clusters import CLUSTER_COLUMNS, with_cluster_intervals
+from dlbug_assets.analysis.statistics.clusters import with_cluster_intervals
 from dlbug_assets.analysis.statistics.intervals import with_wilson_intervals
-from dlbug_assets.protocol.taxonomy import DIMENSIONS
-from dlbug_assets.warehouse.rows import table_schema
+from dlbug_assets.protocol.study import Study
 
-# The distribution tables of all dimensions have the same columns.
-_COLUMNS = tuple(table_schema("analysis.bug_type_distribution", without=CLUSTER_COLUMNS))
+_COLUMNS = (
+    "source", "library", "category", "bugs", "total", "share", "share_low", "share_high", "undefined_reason"
+)  # fmt: skip
 
 
-def distributions(counts: pl.DataFrame, clusters: pl.DataFrame, seed: int) -> dict[str, pl.DataFrame]:
+def distributions(counts: pl.DataFrame, clusters: pl.DataFrame, study: Study) -> dict[str, pl.DataFrame]:
     """Return the rows of the tables ``<dimension>_distribution`` of all dimensions.
 
     They are those of :func:`distribution` with the columns that
@@ -19,8 +19,10 @@ def distributions(counts: pl.DataFrame, clusters: pl.DataFrame, seed: int) -> di
     analysis.label_counts, ``clusters`` analysis.cluster_counts.
     """
     return {
-        f"{dimension}_distribution": with_cluster_intervals(distribution(counts, dimension), clusters, dimension, seed)
-        for dimension in DIMENSIONS
+        f"{dimension}_distribution": with_cluster_intervals(
+            distribution(counts, dimension), clusters, dimension, study.study.seed
+        )
+        for dimension in study.dimension_names
     }
 
 

@@ -21,6 +21,7 @@ from dlbug_assets.analysis.statistics.resampling import (
     shuffled_clusters,
 )
 from dlbug_assets.parallel import parallel_map
+from dlbug_assets.protocol.study import Study
 from dlbug_assets.protocol.taxonomy import GITHUB, STACK_OVERFLOW
 from dlbug_assets.warehouse.rows import table_schema
 
@@ -31,7 +32,7 @@ RESAMPLES, CLUSTER_RESAMPLES = 9999, 1999
 _ROUNDING = 1e-9
 
 
-def source_tests(counts: pl.DataFrame, clusters: pl.DataFrame, seed: int) -> pl.DataFrame:
+def source_tests(counts: pl.DataFrame, clusters: pl.DataFrame, study: Study) -> pl.DataFrame:
     """Return analysis.source_tests: whether bugs are distributed alike on Stack Overflow and GitHub.
 
     One row per library (and `All`) and dimension. ``counts`` is analysis.label_counts, ``clusters``
@@ -46,10 +47,10 @@ def source_tests(counts: pl.DataFrame, clusters: pl.DataFrame, seed: int) -> pl.
     p_permutation and p_fisher use the same :data:`RESAMPLES` tables. They estimate what scipy's ``chi2_contingency``
     and ``fisher_exact`` estimate by Monte Carlo, from one random sample of tables instead of two.
     """
-    rows = parallel_map(partial(_test_part, clusters=clusters, seed=seed), _parts(counts))
+    rows = parallel_map(partial(_test_part, clusters=clusters, seed=study.study.seed), _parts(counts))
     corrections = ("p_holm", "p_benjamini_hochberg", "family")
-    tests = pl.DataFrame(rows, schema=table_schema("analysis.source_tests", without=corrections))
-    return with_corrections(tests, "p_permutation").select(*table_schema("analysis.source_tests"))
+    tests = pl.DataFrame(rows, schema=table_schema("analysis.source_tests", study, without=corrections))
+    return with_corrections(tests, "p_permutation").select(*table_schema("analysis.source_tests", study))
 
 
 def _test_part(part: tuple[str, str, pl.DataFrame], clusters: pl.DataFrame, seed: int) -> dict[str, object]:
@@ -68,7 +69,7 @@ def _test_part(part: tuple[str, str, pl.DataFrame], clusters: pl.DataFrame, seed
     return row | _test_bugs(table, random) | {"p_clusters": _test_clusters(stack_overflow, github, random)}
 
 
-def source_residuals(counts: pl.DataFrame) -> pl.DataFrame:
+def source_residuals(counts: pl.DataFrame, study: Study) -> pl.DataFrame:
     """Return analysis.source_residuals: the categories in which the sources differ.
 
     One row per library (and `All`), dimension and category. ``counts`` is analysis.label_counts.
@@ -88,7 +89,7 @@ def source_residuals(counts: pl.DataFrame) -> pl.DataFrame:
             rows.append({"library": library, "dimension": dimension, "category": category,
                          "bugs_stack_overflow": on_stack_overflow, "bugs_github": on_github,
                          "undefined_reason": missing or unused, **residuals.get(category, {})})  # fmt: skip
-    return pl.DataFrame(rows, schema=table_schema("analysis.source_residuals"))
+    return pl.DataFrame(rows, schema=table_schema("analysis.source_residuals", study))
 
 
 def _parts(counts: pl.DataFrame) -> list[tuple[str, str, pl.DataFrame]]:

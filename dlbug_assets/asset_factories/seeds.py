@@ -1,5 +1,6 @@
-"""The schema `reference` as assets: facts from CSV files, the taxonomy, and the study's own protocol."""
+"""The schema `reference` as assets: the study's own protocol and taxonomy, and what its paper prints, from CSV files."""
 
+import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from dlbug_assets.asset_factories.code_versions import text_version
 from dlbug_assets.asset_factories.metadata import check_specs
 from dlbug_assets.asset_factories.tables import TableAssets, selected
 from dlbug_assets.errors import DlbugError
-from dlbug_assets.layout import SEEDS, display_path
+from dlbug_assets.layout import display_path
 from dlbug_assets.protocol.study import Study
 from dlbug_assets.protocol.taxonomy import Taxonomy
 from dlbug_assets.warehouse.database import Warehouse
@@ -27,16 +28,18 @@ def seed_assets(tables: TableAssets, taxonomy: Taxonomy) -> dg.AssetsDefinition:
     """
     specs = [tables.register(table) for table, spec in tables.specs.items() if spec.schema == "reference"]
     computed = study_tables(tables.study, taxonomy)
-    missing = [spec for spec in specs if spec.table not in computed and not _seed(spec).is_file()]
-    if missing:
-        raise DlbugError(
-            f"{missing[0].source}: {missing[0].table} has a description, but no {display_path(_seed(missing[0]))}"
-        )
+    folder = tables.study.files.published
+    files = {spec.table: folder / f"{spec.name}.csv" for spec in specs if folder and spec.table not in computed}
+    for spec in specs:
+        if spec.table not in computed and not (spec.table in files and files[spec.table].is_file()):
+            raise DlbugError(f"{spec.source}: {spec.table} has a description, but no {spec.name}.csv beside it")
 
     @dg.multi_asset(
         name="reference",
         specs=[
-            tables.asset_spec(spec, [], {"csv", "duckdb"}, _reference(spec), code_version=_code_version(spec, computed))
+            tables.asset_spec(
+                spec, [], {"csv", "duckdb"}, _reference(spec, files), code_version=_code_version(spec, computed, files)
+            )
             for spec in specs
         ],
         check_specs=[check for spec in specs for check in check_specs(spec)],
@@ -45,7 +48,7 @@ def seed_assets(tables: TableAssets, taxonomy: Taxonomy) -> dg.AssetsDefinition:
     )
     def reference(context: dg.AssetExecutionContext) -> Any:
         warehouse: Warehouse = context.resources.warehouse
-        frames = [(spec, _rows(spec, computed)) for spec in selected(context, specs)]
+        frames = [(spec, _rows(spec, computed, files)) for spec in selected(context, specs)]
         yield from tables.events(
             [(warehouse.replace(spec, frame), {}) for spec, frame in frames], sum(frame.height for _, frame in frames)
         )
@@ -54,15 +57,15 @@ def seed_assets(tables: TableAssets, taxonomy: Taxonomy) -> dg.AssetsDefinition:
 
 
 def study_tables(study: Study, taxonomy: Taxonomy) -> dict[str, pl.DataFrame]:
-    """Return the rows of reference.study, reference.libraries and reference.taxonomy, which the study defines."""
+    """Return the rows of the tables of the schema `reference` that every study defines."""
     protocol = {
         "name": study.name,
         "title": study.study.title,
         "seed": study.study.seed,
         "hash": study.hash,
         "is_synthetic": study.is_synthetic,
-        "posts_are_a_corpus": study.sources.posts != "artifact",
-        "commits_are_a_corpus": study.sources.commits != "artifact",
+        "posts_are_a_corpus": study.sources.posts not in ("release", None),
+        "commits_are_a_corpus": study.sources.commits not in ("release", None),
         "min_score": study.selection.min_score,
         "require_code": study.selection.require_code,
         "created_from": study.selection.created_from,
@@ -73,6 +76,22 @@ def study_tables(study: Study, taxonomy: Taxonomy) -> dict[str, pl.DataFrame]:
     libraries = [
         {"library": library.name, "position": position, "tags": list(library.tags)}
         for position, library in enumerate(study.libraries, start=1)
+    ]
+    sources = [{"source": name, "position": position} for position, name in enumerate(study.source_names, start=1)]
+    dimensions = [
+        {
+            "dimension": dimension.name,
+            "title": dimension.title,
+            "question": dimension.question,
+            "position": position,
+            "is_asked": dimension.is_asked,
+            "is_required": dimension.required,
+            "is_multiple": dimension.multiple,
+            "is_open": dimension.open,
+            "rolls_up": dimension.rolls_up,
+            "before": dimension.before,
+        }
+        for position, dimension in enumerate(study.dimensions, start=1)
     ]
     categories = []
     counts: dict[str, int] = {}
@@ -86,30 +105,46 @@ def study_tables(study: Study, taxonomy: Taxonomy) -> dict[str, pl.DataFrame]:
                 "aliases": list(category.aliases),
                 "position": counts[category.dimension],
                 "origin": category.origin,
+                "parent": category.parent or None,
             }
         )
-    rows = {"reference.study": [protocol], "reference.libraries": libraries, "reference.taxonomy": categories}
-    return {table: pl.DataFrame(of_table, schema=table_schema(table)) for table, of_table in rows.items()}
+    codebook = [
+        {
+            "dimension": category.dimension,
+            "category": category.name,
+            "definition": category.definition,
+            "example": category.example or None,
+        }
+        for category in taxonomy.categories
+        if category.definition
+    ]
+    rows = {
+        "study": [protocol],
+        "libraries": libraries,
+        "sources": sources,
+        "dimensions": dimensions,
+        "taxonomy": categories,
+        "codebook": codebook,
+        "taxonomy_mappings": [dataclasses.asdict(mapping) for mapping in taxonomy.mappings],
+    }
+    schemas = {name: table_schema(f"reference.{name}") for name in rows}
+    return {f"reference.{name}": pl.DataFrame(of_table, schema=schemas[name]) for name, of_table in rows.items()}
 
 
-def _rows(spec: TableSpec, computed: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
+def _rows(spec: TableSpec, computed: Mapping[str, pl.DataFrame], files: Mapping[str, Path]) -> pl.DataFrame:
     if spec.table in computed:
         return computed[spec.table]
     # Everything as text: DuckDB casts to the types in schema.yml.
-    return pl.read_csv(_seed(spec), infer_schema=False)
+    return pl.read_csv(files[spec.table], infer_schema=False)
 
 
-def _code_version(spec: TableSpec, computed: Mapping[str, pl.DataFrame]) -> str:
+def _code_version(spec: TableSpec, computed: Mapping[str, pl.DataFrame], files: Mapping[str, Path]) -> str:
     if spec.table in computed:
         return text_version(computed[spec.table].write_json())
-    return text_version(_seed(spec).read_text(encoding="utf-8"))
+    return text_version(files[spec.table].read_text(encoding="utf-8"))
 
 
-def _reference(spec: TableSpec) -> dict[str, Any]:
-    if _seed(spec).is_file():
-        return {"made_by": display_path(_seed(spec)), **file_reference(_seed(spec))}
+def _reference(spec: TableSpec, files: Mapping[str, Path]) -> dict[str, Any]:
+    if spec.table in files:
+        return {"made_by": display_path(files[spec.table]), **file_reference(files[spec.table])}
     return function_reference(study_tables)
-
-
-def _seed(spec: TableSpec) -> Path:
-    return SEEDS / f"{spec.name}.csv"

@@ -24,7 +24,7 @@ from dlbug_assets.asset_factories.tables import TableAssets, upstream_tables
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.layout import MODELS, display_path
 from dlbug_assets.warehouse.database import Warehouse
-from dlbug_assets.warehouse.table_specs import TableSpec
+from dlbug_assets.warehouse.table_specs import TableSpec, described_tables
 
 _DIALECT = "duckdb"
 
@@ -47,10 +47,12 @@ class Model:
 def load_models(known: Mapping[str, TableSpec], folder: Path = MODELS) -> list[Model]:
     """Read every model under ``folder``, in the order of their names.
 
-    ``known`` are the tables that schema.yml files describe. Raises :class:`DlbugError`, naming file and line, for a
+    ``known`` are the study's tables; models of tables that it does not have are left out. Raises :class:`DlbugError`, naming file and line, for a
     file that is not a single query, an unknown or unqualified table, a missing description, or a cycle.
     """
-    models = [_read(file, known) for file in sorted(folder.glob("*/*.sql"))]
+    left_out = described_tables(folder) - known.keys()
+    files = [file for file in sorted(folder.glob("*/*.sql")) if f"{file.parent.name}.{file.stem}" not in left_out]
+    models = [_read(file, known) for file in files]
     by_table = {model.table: model for model in models}
     graph = {model.table: [table for table in model.reads if table in by_table] for model in models}
     try:

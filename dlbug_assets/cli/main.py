@@ -302,7 +302,7 @@ def package(study_name: str, authors: tuple[str, ...]) -> None:
     study = load_study(study_name)
     home = _home(study)
     with published_query(home) as query:
-        files = Package(study, load_specs(), query, home.root, authors).files()
+        files = Package(study, load_specs(study=study), query, home.root, authors).files()
     name = f"{study.name}-replication"
     write_folder(home.package, {f"{name}/{path}": content for path, content in files.items()}
                  | {f"{name}.zip": archive(name, files)})  # fmt: skip

@@ -10,7 +10,7 @@ import polars as pl
 
 from dlbug_assets.clock import parse_timestamp
 from dlbug_assets.privacy import pseudonymize, redact_emails
-from dlbug_assets.protocol.study import Library, Selection
+from dlbug_assets.protocol.sections import Library, Selection
 from dlbug_assets.protocol.title_patterns import matches
 from dlbug_assets.warehouse.rows import table_schema
 

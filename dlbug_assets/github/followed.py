@@ -24,7 +24,8 @@ from dlbug_assets.ingest.http_client import UnreachableError
 from dlbug_assets.ingest.landing import Collected, Landing
 from dlbug_assets.privacy import secret_key
 from dlbug_assets.protocol.addresses import repository_name
-from dlbug_assets.protocol.study import Library, Study
+from dlbug_assets.protocol.sections import Library
+from dlbug_assets.protocol.study import Study
 from dlbug_assets.warehouse.rows import PartitionRows, ReadCurrent
 
 logger = logging.getLogger(__name__)

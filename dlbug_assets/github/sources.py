@@ -13,6 +13,7 @@ from typing import Protocol
 import polars as pl
 
 from dlbug_assets.github.api.access import ApiAccess
+from dlbug_assets.github.commits import CHANGES, REPOSITORIES
 from dlbug_assets.github.followed import Followed
 from dlbug_assets.github.loading import replace_library
 from dlbug_assets.github.release import Release
@@ -20,7 +21,7 @@ from dlbug_assets.ingest.collections import nothing_to_collect
 from dlbug_assets.ingest.landing import Collected, Landing
 from dlbug_assets.protocol.study import Study
 from dlbug_assets.sample import commits as sample
-from dlbug_assets.warehouse.rows import PartitionRows, ReadCurrent
+from dlbug_assets.warehouse.rows import PartitionRows, ReadCurrent, table_schema
 
 
 class CommitSource(Protocol):
@@ -60,10 +61,33 @@ def commit_source(
     match study.sources.commits:
         case "sample":
             return Sample(study)
-        case "artifact":
+        case "release":
             return Release(landing, access, key_file, release)
         case "clone" | "api":
             return Followed(study, landing, access, clones, key_file, spark)
+        case None:
+            return NoCommits()
+
+
+@dataclass(frozen=True)
+class NoCommits:
+    """The source of a study without commits."""
+
+    def collect(self, libraries: Sequence[str], *, sweep: bool) -> Iterator[Collected]:
+        """Collect nothing."""
+        del sweep
+        return nothing_to_collect(libraries)
+
+    def load(self, library: str, read_current: ReadCurrent) -> dict[str, PartitionRows]:
+        """Return no rows."""
+        del read_current
+        commits = pl.DataFrame(schema=table_schema("github.fix_commits", without=("year",)))
+        return replace_library(library, pl.DataFrame(schema=REPOSITORIES), commits, [], datetime.now(UTC))
+
+    def details(self, library: str, shas: Sequence[str]) -> pl.DataFrame:
+        """Return no rows."""
+        del library, shas
+        return pl.DataFrame(schema=CHANGES)
 
 
 @dataclass(frozen=True)

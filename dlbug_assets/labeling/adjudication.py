@@ -9,15 +9,15 @@ import polars as pl
 
 from dlbug_assets import releases
 from dlbug_assets.labeling.agreement.ratings import IS_BUG, NONE, ratings
+from dlbug_assets.labeling.bug_labels import bug_labels, full_schema, wide
 from dlbug_assets.labeling.items import add_dates
 from dlbug_assets.labeling.sheets.formats import LIST_BUGS, RATE_BUGS
 from dlbug_assets.labeling.units import ADJUDICATION, AGREEMENT
 from dlbug_assets.protocol.study import Study
-from dlbug_assets.protocol.taxonomy import DIMENSIONS, REQUIRED_DIMENSIONS
+from dlbug_assets.protocol.taxonomy import DIMENSIONS, Taxonomy
 from dlbug_assets.warehouse.rows import Rows, table_schema
 
 DISAGREEMENTS = table_schema("labeling.disagreements")
-LABELS = table_schema("labeling.labels")
 
 _BUG = ["item_id", "bug_index"]
 
@@ -115,17 +115,30 @@ def labels(
     units: pl.DataFrame,
     items: pl.DataFrame,
     study: Study,
+    taxonomy: Taxonomy,
     release: Callable[[], pl.DataFrame],
-) -> Rows:
-    """Return labeling.labels: the bugs that :func:`decide` returns, or those of the authors' release."""
-    if study.sources.labels == "artifact":
+) -> dict[str, Rows]:
+    """Return labeling.labels and labeling.bug_labels: the bugs that :func:`decide` returns, or those of a release."""
+    metadata: dict[str, int] = {}
+    if study.sources.labels == "release":
         rows = release()
-        return Rows(add_dates(releases.labels(rows), items), releases.data_quality(rows))
-    return Rows(decide(rater_labels, units, items, study))
+        agreed = add_dates(_conforming(releases.labels(rows), full_schema(study)), items)
+        metadata = releases.data_quality(rows)
+    else:
+        agreed = decide(rater_labels, units, items, study)
+    long = bug_labels(agreed, study, taxonomy)
+    return {"labels": Rows(wide(agreed, long, study), metadata), "bug_labels": Rows(long)}
+
+
+def _conforming(rows: pl.DataFrame, schema: pl.Schema) -> pl.DataFrame:
+    """Return the columns of a schema; those that the rows do not have are NULL."""
+    return rows.select(
+        (pl.col(name) if name in rows.columns else pl.lit(None).alias(name)).cast(kind) for name, kind in schema.items()
+    )
 
 
 def decide(labels: pl.DataFrame, units: pl.DataFrame, items: pl.DataFrame, study: Study) -> pl.DataFrame:
-    """Return labeling.labels: the agreed bugs, in the order of ``items``.
+    """Return the agreed bugs, in the order of ``items``, with the columns of ``full_schema``.
 
     ``labels`` is labeling.rater_labels, ``units`` labeling.units, ``items`` labeling.items. One row per frozen
     unit that is decided: by ``agreement`` if all raters give the same labels in every dimension, by ``adjudication``
@@ -133,9 +146,9 @@ def decide(labels: pl.DataFrame, units: pl.DataFrame, items: pl.DataFrame, study
     adjudicator to decide, is left out. The ``_as_written`` columns repeat the label; ``provenance`` contains file and
     line of each row that the label is based on, raters first. Times are UTC.
     """
-    raters = study.labeling.raters
+    raters, schema = study.labeling.raters, full_schema(study)
     if not raters:
-        return pl.DataFrame(schema=LABELS)
+        return pl.DataFrame(schema=schema)
     rated = _latest(labels, raters, RATE_BUGS).filter("is_bug")
     decisions = _decisions(labels, study)
     names = [f"label_{number}" for number in range(1, len(raters) + 1)]
@@ -180,7 +193,7 @@ def decide(labels: pl.DataFrame, units: pl.DataFrame, items: pl.DataFrame, study
                 separator="; ",
                 ignore_nulls=True,
             ),
-            **{f"{dimension}_as_written": pl.col(dimension) for dimension in REQUIRED_DIMENSIONS},
+            **{f"{dimension}_as_written": pl.col(dimension) for dimension in study.asked_names},
         )
     )
     placed = items.select(
@@ -188,7 +201,7 @@ def decide(labels: pl.DataFrame, units: pl.DataFrame, items: pl.DataFrame, study
         _order=pl.int_range(pl.len()),
     )  # fmt: skip
     return (
-        decided.join(placed, on="item_id", how="inner").sort("_order", "bug_index").select(LABELS.names()).cast(LABELS)
+        decided.join(placed, on="item_id", how="inner").sort("_order", "bug_index").select(schema.names()).cast(schema)
     )
 
 

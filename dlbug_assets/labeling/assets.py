@@ -65,7 +65,8 @@ def assets(
         ),
         tables.table(
             "labeling.labels",
-            compute=partial(labels, study=study, release=release),
+            "labeling.bug_labels",
+            compute=partial(labels, study=study, taxonomy=taxonomy, release=release),
             reads={"rater_labels": "labeling.rater_labels"} | _UNITS | _ITEMS,
         ),
     ]

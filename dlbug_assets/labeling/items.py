@@ -36,7 +36,7 @@ def items(
     The queue consists of ``candidates`` (stackoverflow.candidate_posts) and ``commits`` (github.sampled_commits).
     ``posts`` (stackoverflow.raw_posts) and ``fixes`` (github.fix_commits) complete the items of a release.
     """
-    if study.sources.labels == "artifact":
+    if study.sources.labels == "release":
         return order_queue(complete_items(releases.items(release()), posts, fixes), study)
     return queue(candidates, commits, study, frozen_rounds())
 

@@ -35,7 +35,7 @@ def receive_submissions(
 ) -> Submissions:
     """Archive new files of the inbox and return everything that was submitted so far, validated."""
     inbox, archive = folder / "inbox", folder / "received"
-    if study.sources.labels == "artifact":
+    if study.sources.labels == "release":
         # A release has no raters who submit anything.
         return submissions.read(archive, items, study, taxonomy)
     if study.sources.labels == "sample":

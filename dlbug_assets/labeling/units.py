@@ -20,7 +20,7 @@ UNITS = table_schema("labeling.units")
 
 def units(labels: pl.DataFrame, items: pl.DataFrame, study: Study, release: Callable[[], pl.DataFrame]) -> pl.DataFrame:
     """Return labeling.units: the bugs that :func:`freeze` returns, or those of the authors' release."""
-    if study.sources.labels == "artifact":
+    if study.sources.labels == "release":
         return releases.units(releases.labels(release()))
     return freeze(labels, items, study)
 

@@ -1,5 +1,6 @@
 """Rules for names and other texts of a study, of which some name files."""
 
+import difflib
 import re
 from collections.abc import Iterable
 from typing import Any
@@ -46,3 +47,10 @@ def shown(value: Any) -> str:
     except ValueError:  # more digits than Python prints
         return "such a large number"
     return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}.."
+
+
+def closest(written: str, known: Iterable[str]) -> str:
+    """Return a question that suggests the known name that is most similar to what was written, or an empty text."""
+    by_folded = {name.casefold(): name for name in known}
+    similar = difflib.get_close_matches(written.casefold(), by_folded, n=1)
+    return f" (did you mean {by_folded[similar[0]]!r}?)" if similar else ""

@@ -1,32 +1,31 @@
-"""Libraries, sources and categories, and their spellings.
+"""The categories of a study's dimensions, and their spellings; also those of its libraries and sources.
 
-The paper's categories are in ``dbt_like_sql/seeds/taxonomy.csv``; ``taxonomy_mappings.csv`` has the labels of the
-authors' release that are not categories of the paper.
+They are in the study's taxonomy.csv, and further ones, found while labelling, in the file that taxonomy.extra names.
+mappings.csv has the labels that no category names.
 """
 
 import csv
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from io import StringIO
 from itertools import zip_longest
 from pathlib import Path
 
 from dlbug_assets.errors import DlbugError
-from dlbug_assets.layout import SEEDS
-from dlbug_assets.protocol.names import shown, without_control_characters
-from dlbug_assets.protocol.study import Study
+from dlbug_assets.protocol.dimensions import Dimension
+from dlbug_assets.protocol.names import closest, shown, without_control_characters
+from dlbug_assets.protocol.study import GITHUB, STACK_OVERFLOW, Study
 from dlbug_assets.protocol.text_files import read_text_file
 
-STACK_OVERFLOW = "Stack Overflow"
-GITHUB = "GitHub"
 SOURCES = (STACK_OVERFLOW, GITHUB)
-
 #: The dimensions of a bug's labels, in the order of the paper's research questions.
 DIMENSIONS = ("bug_type", "root_cause", "effect", "stage", "antipattern")
 #: Dimensions in which every bug has a label; stage and antipattern are optional.
 REQUIRED_DIMENSIONS = ("bug_type", "root_cause", "effect")
 
+LIBRARY, SOURCE = "library", "source"
+PAPER, STUDY = "paper", "study"
 _MOST_CATEGORIES = 500
 _LONGEST_NAME = 100
 _LONGEST_CELL = 2000
@@ -34,13 +33,20 @@ _LONGEST_CELL = 2000
 
 @dataclass(frozen=True)
 class Category:
-    """One category of a dimension. ``origin`` is 'paper' or 'study' (open coding)."""
+    """One category of a dimension.
+
+    ``origin`` is 'paper' for a category of what the study cites, 'study' for one of its own. ``parent`` is the category
+    that it counts as in a dimension that rolls this one up.
+    """
 
     dimension: str
     code: str
     name: str
     aliases: tuple[str, ...] = ()
-    origin: str = "paper"
+    origin: str = PAPER
+    parent: str = ""
+    definition: str = ""
+    example: str = ""
 
 
 @dataclass(frozen=True)
@@ -69,9 +75,10 @@ class Taxonomy:
         self._mapped: dict[tuple[str, str], Mapping] = {}
         for mapping in self.mappings:
             if mapping.category not in self.names(mapping.dimension):
+                names = self.names(mapping.dimension)
                 raise DlbugError(
-                    f"taxonomy_mappings.csv: {mapping.written!r} maps to {mapping.category!r}, "
-                    f"which is not a category of {mapping.dimension}"
+                    f"mappings.csv: {mapping.written!r} maps to {mapping.category!r}, which is not a category of "
+                    f"{mapping.dimension}{closest(mapping.category, names)}"
                 )
             self._mapped[mapping.dimension, _folded(mapping.written)] = mapping
 
@@ -80,9 +87,13 @@ class Taxonomy:
         if known != name:
             raise DlbugError(f"taxonomy: {spelling!r} is a spelling of both {known!r} and {name!r} ({dimension})")
 
+    def of(self, dimension: str) -> tuple[Category, ...]:
+        """Return a dimension's categories, in taxonomy order; also for 'library' and 'source'."""
+        return tuple(category for category in self.categories if category.dimension == dimension)
+
     def names(self, dimension: str) -> tuple[str, ...]:
         """Return the names of a dimension's categories, in taxonomy order; also for 'library' and 'source'."""
-        return tuple(category.name for category in self.categories if category.dimension == dimension)
+        return tuple(category.name for category in self.of(dimension))
 
     def fold(self, dimension: str, written: str) -> str | None:
         """Return the category of a label as written, or None if it is unknown.
@@ -104,51 +115,123 @@ def _folded(spelling: str) -> str:
     return re.sub(r"\s+", " ", spelling).strip().casefold()
 
 
-def load_taxonomy(study: Study | None = None) -> Taxonomy:
-    """Return the paper's taxonomy, followed by the study's own categories (open coding).
+def load_taxonomy(study: Study) -> Taxonomy:
+    """Return the study's taxonomy, followed by the categories that were found while labelling (open coding).
 
-    The study's CSV has the columns dimension, code, name, aliases. Raises :class:`DlbugError` for a file that cannot
-    be read, and for an invalid row.
+    taxonomy.csv and the file that taxonomy.extra names have the columns dimension, code, name, aliases, parent,
+    definition and example, of which dimension and name are required; mappings.csv has dimension, written, category and
+    reason. Libraries and sources without a row, and parents without one, follow by their names. Raises
+    :class:`DlbugError` for a file that cannot be read, and for an invalid row.
     """
-    categories = [_category(row, "paper") for row in csv_rows(SEEDS / "taxonomy.csv")]
-    mappings = [Mapping(**row) for row in csv_rows(SEEDS / "taxonomy_mappings.csv")]
-    if study and study.taxonomy.extra:
-        categories += _own_categories(study.taxonomy.extra, categories)
-    return Taxonomy(categories, mappings)
-
-
-def _own_categories(path: Path, known: Iterable[Category]) -> list[Category]:
-    """Return the categories of a study's CSV; raise :class:`DlbugError` for a row that isn't one."""
-    owners = {
-        (category.dimension, _folded(spelling)): category.name
-        for category in known
-        for spelling in (category.name, *category.aliases)
-    }
-    own: list[Category] = []
-    rows = csv_rows(path)
-    if len(rows) > _MOST_CATEGORIES:
-        raise DlbugError(f"{path} has {len(rows)} rows, but raters can distinguish {_MOST_CATEGORIES} at most")
-    for number, row in enumerate(rows, start=2):
-        category = _category(row, "study")
-        if category.dimension not in DIMENSIONS or not category.name:
+    reader = _Reader(study)
+    for path, origin in ((study.files.taxonomy, _origin(study)), (study.taxonomy.extra, STUDY)):
+        if path is not None:
+            reader.read(path, origin)
+    for name, known in ((LIBRARY, study.library_names), (SOURCE, study.source_names)):
+        reader.add_missing(name, known)
+    for dimension in study.dimensions:
+        if dimension.rolls_up:
+            reader.add_missing(dimension.name, _parents(reader.categories, dimension))
+    taxonomy = Taxonomy(reader.categories, _mappings(study))
+    for dimension in study.asked:
+        if not dimension.open and not taxonomy.names(dimension.name):
             raise DlbugError(
-                f"{path}, line {number}: dimension must be one of {', '.join(DIMENSIONS)}, and name not empty"
+                f"{study.files.taxonomy or 'taxonomy.csv'}: no category of {dimension.name}: add a row for each of its "
+                f"categories, or set open = true for categories that are taken from the labels"
             )
-        if _folded(category.name) == "none":  # as agreement names it
-            raise DlbugError(f"{path}, line {number}: {category.name!r} means that a bug has no label")
-        for spelling in (category.name, *category.aliases):
+    return taxonomy
+
+
+def _origin(study: Study) -> str:
+    return PAPER if study.study.cites or study.files.claims else STUDY
+
+
+def _mappings(study: Study) -> list[Mapping]:
+    path = study.files.mappings
+    if path is None:
+        return []
+    rows = []
+    for number, row in enumerate(csv_rows(path), start=2):
+        if row.get("dimension") not in study.asked_names:
+            raise DlbugError(
+                f"{path}, line {number}: dimension: {row.get('dimension')!r} is not one of "
+                f"{', '.join(study.asked_names)}{closest(row.get('dimension', ''), study.asked_names)}"
+            )
+        rows.append(Mapping(row["dimension"], row.get("written", ""), row.get("category", ""), row.get("reason", "")))
+    return rows
+
+
+def _parents(categories: Iterable[Category], dimension: Dimension) -> Iterator[str]:
+    """Yield the category that each category of the rolled-up dimension counts as; one without a parent is its own."""
+    for category in categories:
+        if category.dimension == dimension.rolls_up:
+            yield parent_of(category, dimension)
+
+
+def parent_of(category: Category, dimension: Dimension) -> str:
+    """Return the category of a roll-up that a category of its base counts as."""
+    if dimension.before:
+        return category.name.split(dimension.before)[0].strip()
+    return category.parent or category.name
+
+
+class _Reader:
+    """Collects the categories of a study's files, and checks each row."""
+
+    def __init__(self, study: Study) -> None:
+        self._study = study
+        self.categories: list[Category] = []
+        self._owners: dict[tuple[str, str], str] = {}
+        self._known = (*study.dimension_names, LIBRARY, SOURCE)
+
+    def read(self, path: Path, origin: str) -> None:
+        """Add the rows of a CSV file; raise :class:`DlbugError` for a row that isn't a category."""
+        rows = csv_rows(path)
+        if len(rows) > _MOST_CATEGORIES:
+            raise DlbugError(f"{path} has {len(rows)} rows, but raters can distinguish {_MOST_CATEGORIES} at most")
+        for number, row in enumerate(rows, start=2):
+            try:
+                self._add(_category(row, origin))
+            except ValueError as error:
+                raise DlbugError(f"{path}, line {number}: {error}") from None
+
+    def add_missing(self, dimension: str, names: Iterable[str]) -> None:
+        """Add the names that are not the spelling of a category of the dimension."""
+        for name in names:
+            if (dimension, _folded(name)) not in self._owners:
+                self._add(Category(dimension, "", name, origin=STUDY))
+
+    def _add(self, category: Category) -> None:
+        dimension, name = category.dimension, category.name
+        if dimension not in self._known:
+            raise ValueError(
+                f"dimension {dimension!r} is not one of {', '.join(self._known)}{closest(dimension, self._known)}"
+            )
+        if not name:
+            raise ValueError("name: missing")
+        if _folded(name) == "none":  # as agreement names it
+            raise ValueError(f"{name!r} means that a bug has no label")
+        if category.parent and _folded(category.parent) == _folded(name):
+            raise ValueError(f"{name!r} is its own parent: leave the parent out")
+        if category.parent and not any(each.rolls_up == dimension for each in self._study.dimensions):
+            raise ValueError(f"parent: no dimension rolls up {dimension}: leave it out, or add one with rolls_up")
+        separators = [each.separator for each in self._study.asked if each.multiple and each.name == dimension]
+        for spelling in (name, *category.aliases):
             if len(spelling) > _LONGEST_NAME:
-                raise DlbugError(f"{path}, line {number}: {shown(spelling)} has more than {_LONGEST_NAME} characters")
-            owner = owners.get((category.dimension, _folded(spelling)))
-            if owner == spelling:
-                raise DlbugError(f"{path}, line {number}: {spelling!r} is already a category of {category.dimension}")
-            if owner:
-                raise DlbugError(f"{path}, line {number}: {spelling!r} is a spelling of {owner!r} already")
-        owners |= {
-            (category.dimension, _folded(spelling)): category.name for spelling in (category.name, *category.aliases)
-        }
-        own.append(category)
-    return own
+                raise ValueError(f"{shown(spelling)} has more than {_LONGEST_NAME} characters")
+            if separators and separators[0] in spelling:
+                raise ValueError(
+                    f"{spelling!r} contains {separators[0]!r}, which separates several categories in a cell"
+                )
+            owner = self._owners.get((dimension, _folded(spelling)))
+            if owner == name and spelling == name:
+                raise ValueError(
+                    f"{name!r} is already a category of {dimension}: a category has one row and one parent"
+                )
+            if owner and owner != name:
+                raise ValueError(f"{spelling!r} is a spelling of {owner!r} already ({dimension})")
+            self._owners[dimension, _folded(spelling)] = name
+        self.categories.append(category)
 
 
 def csv_rows(path: Path) -> list[dict[str, str]]:
@@ -159,10 +242,10 @@ def csv_rows(path: Path) -> list[dict[str, str]]:
     characters.
     """
     try:
-        text = read_text_file(path, "make it readable, or set taxonomy.extra to another file")
+        text = read_text_file(path, "make it a CSV file")
     except (FileNotFoundError, NotADirectoryError) as error:
         raise DlbugError(
-            f"cannot read {path}: {error.strerror}. Make the file readable, or set taxonomy.extra to another one."
+            f"cannot read {path}: {error.strerror}. Make the file readable, or name another one."
         ) from None
     reader = csv.reader(StringIO(text, newline=""))
     rows: list[dict[str, str]] = []
@@ -188,4 +271,5 @@ def _row(columns: list[str], cells: list[str]) -> dict[str, str]:
 
 def _category(row: dict[str, str], origin: str) -> Category:
     aliases = tuple(alias.strip() for alias in row.get("aliases", "").split("|") if alias.strip())
-    return Category(row.get("dimension", ""), row.get("code", ""), row.get("name", ""), aliases, origin)
+    texts = (row.get(name, "").strip() for name in ("parent", "definition", "example"))
+    return Category(row.get("dimension", ""), row.get("code", ""), row.get("name", ""), aliases, origin, *texts)

@@ -105,7 +105,7 @@ class Package:
     @property
     def _is_released(self) -> bool:
         """Whether the labels are from the authors' release, which has its own terms of use."""
-        return self.study.sources.labels == "artifact"
+        return self.study.sources.labels == "release"
 
     @property
     def _pseudonyms(self) -> dict[str, str]:

@@ -6,7 +6,6 @@ from dlbug_assets.protocol.taxonomy import GITHUB, REQUIRED_DIMENSIONS, STACK_OV
 from dlbug_assets.warehouse.rows import table_schema
 
 _ITEMS = table_schema("labeling.items", without=("round", "position", "checkpoint", "frozen_at"))
-_LABELS = table_schema("labeling.labels")
 _UNITS = table_schema("labeling.units")
 _POSTS = table_schema("stackoverflow.raw_posts", without=("retrieved_at",))
 
@@ -38,15 +37,12 @@ def items(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def labels(rows: pl.DataFrame) -> pl.DataFrame:
-    """Return labeling.labels: a row per label row of the release; bugs are numbered per item in the order of files."""
+    """Return the agreed bugs: a row per label row of the release; bugs are numbered per item in the order of files."""
     numbered = _with_item_ids(rows).with_columns(bug_index=pl.int_range(1, pl.len() + 1).over("item_id"))
-    return _with_schema(
-        numbered.with_columns(
-            pl.format("{}#{}", "item_id", "bug_index").alias("bug_id"),
-            pl.lit("artifact").alias("decided_by"),
-            pl.format("{}, sheet {}, row {}", "file", "sheet", "row").alias("provenance"),
-        ),
-        _LABELS,
+    return numbered.with_columns(
+        pl.format("{}#{}", "item_id", "bug_index").alias("bug_id"),
+        pl.lit("artifact").alias("decided_by"),
+        pl.format("{}, sheet {}, row {}", "file", "sheet", "row").alias("provenance"),
     )
 
 

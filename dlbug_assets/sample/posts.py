@@ -7,7 +7,8 @@ from datetime import date, datetime, timedelta
 
 import polars as pl
 
-from dlbug_assets.protocol.study import Library, Study
+from dlbug_assets.protocol.sections import Library
+from dlbug_assets.protocol.study import Study
 from dlbug_assets.sample import texts
 from dlbug_assets.sample.draw import Draw, digest
 from dlbug_assets.sample.published import size

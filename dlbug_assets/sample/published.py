@@ -3,7 +3,7 @@
 import functools
 from collections.abc import Iterable, Mapping
 
-from dlbug_assets.layout import SEEDS
+from dlbug_assets.layout import STUDIES
 from dlbug_assets.protocol.taxonomy import GITHUB, STACK_OVERFLOW, csv_rows
 
 _TABLES = {"bug_type": "table2_bug_type", "root_cause": "table3_root_cause", "effect": "table4_effect"}
@@ -11,7 +11,7 @@ _TABLES = {"bug_type": "table2_bug_type", "root_cause": "table3_root_cause", "ef
 
 @functools.cache
 def _rows(name: str) -> tuple[Mapping[str, str], ...]:
-    return tuple(csv_rows(SEEDS / f"{name}.csv"))
+    return tuple(csv_rows(STUDIES / "islam2019" / "published" / f"{name}.csv"))
 
 
 @functools.cache

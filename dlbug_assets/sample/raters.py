@@ -24,11 +24,6 @@ from dlbug_assets.warehouse.rows import table_schema
 
 _TRAINED, _PRACTISED = 0.82, 0.96
 
-_COLUMNS = table_schema(
-    "labeling.rater_labels",
-    only=("item_id", "rater", "batch", "pass", "bug_index", "is_bug", *DIMENSIONS, "place", "comment"),
-)
-
 Unit = tuple[str, int]
 Key = TypeVar("Key", str, Unit)
 #: Labels by item or unit, one mapping per rater.
@@ -43,7 +38,7 @@ class _Submitted:
     """
 
     study: Study
-    batches: list[pl.DataFrame] = field(default_factory=lambda: [pl.DataFrame(schema=_COLUMNS)])
+    batches: list[pl.DataFrame] = field(default_factory=list[pl.DataFrame])
     rows: list[dict[str, object]] = field(default_factory=list)
     frozen: set[str] = field(default_factory=set)
     latest: dict[str, Ratings[Unit]] = field(default_factory=dict)
@@ -53,7 +48,10 @@ class _Submitted:
         self.rows.append({"rater": rater, "batch": batch, "pass": pass_name, **values})
 
     def end_batch(self) -> None:
-        self.batches.append(pl.DataFrame(self.rows, schema=_COLUMNS))
+        columns = ("item_id", "rater", "batch", "pass", "bug_index", "is_bug", *DIMENSIONS, "place", "comment")
+        self.batches.append(
+            pl.DataFrame(self.rows, schema=table_schema("labeling.rater_labels", self.study, only=columns))
+        )
         self.rows.clear()
 
 

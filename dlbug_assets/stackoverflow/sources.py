@@ -21,6 +21,7 @@ from dlbug_assets.stackoverflow.api.access import StackExchangeAccess
 from dlbug_assets.stackoverflow.api.source import Live
 from dlbug_assets.stackoverflow.dump.source import Dump
 from dlbug_assets.stackoverflow.loading import irregularity_rows, replace_library
+from dlbug_assets.stackoverflow.posts import RAW_ANSWERS, RAW_POSTS
 from dlbug_assets.stackoverflow.release import Release
 from dlbug_assets.warehouse.rows import PartitionRows, ReadCurrent
 
@@ -57,12 +58,30 @@ def post_source(
     match study.sources.posts:
         case "sample":
             return Sample(study)
-        case "artifact":
+        case "release":
             return Release(study, Landing(landing, access.clock), key_file, access, release)
         case "dump":
             return Dump(study, Landing(landing, Clock()), key_file, spark)
         case "api":
             return Live(study, Landing(landing, access.clock), key_file, access)
+        case None:
+            return NoPosts()
+
+
+@dataclass(frozen=True)
+class NoPosts:
+    """The source of a study without posts."""
+
+    def collect(self, libraries: Sequence[str], *, sweep: bool) -> Iterator[Collected]:
+        """Collect nothing."""
+        del sweep
+        return nothing_to_collect(libraries)
+
+    def load(self, library: str, read_current: ReadCurrent) -> dict[str, PartitionRows]:
+        """Return no rows."""
+        del read_current
+        posts, answers = pl.DataFrame(schema=RAW_POSTS), pl.DataFrame(schema=RAW_ANSWERS)
+        return replace_library(library, posts, answers, [], irregularity_rows(library, []))
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from typing import Any, Self
 
 import polars as pl
 
+from dlbug_assets.protocol.study import Study
 from dlbug_assets.warehouse.table_specs import load_specs
 
 #: Reads a table's current rows, before this write: table (``schema.table``), condition with ?, parameters.
@@ -27,14 +28,20 @@ _POLARS_TYPES: Mapping[str, pl.DataType | type[pl.DataType]] = {
 
 
 def table_schema(
-    table: str, *, only: Collection[str] | None = None, without: Collection[str] = (), **other: Any
+    table: str,
+    study: Study | None = None,
+    *,
+    only: Collection[str] | None = None,
+    without: Collection[str] = (),
+    **other: Any,
 ) -> pl.Schema:
     """Return the columns of a table (``schema.table``) as schema.yml defines them, with their Polars types.
 
-    ``only`` or ``without`` select among them; ``other`` are additional columns, or columns with another type. Raises
-    KeyError for a table or column that schema.yml does not describe.
+    Tables whose columns depend on the study need it. ``only`` or ``without`` select among the columns; ``other`` are
+    additional columns, or columns with another type. Raises KeyError for a table or column that schema.yml does not
+    describe.
     """
-    columns = {column.name: _POLARS_TYPES[column.data_type] for column in load_specs()[table].columns}
+    columns = {column.name: _POLARS_TYPES[column.data_type] for column in load_specs(study=study)[table].columns}
     unknown = {*(only or ()), *without} - set(columns)
     if unknown:
         raise KeyError(f"{table} has no column {sorted(unknown)[0]}")

@@ -2,19 +2,30 @@
 
 ``dbt_like_sql/<schema>/schema.yml`` describes every table of a schema, whether SQL or Python computes it: its columns
 with their types, its grain, its tests. Descriptions, types and checks in DuckDB, in the UI and in the docs come from
-here.
+here. A study's published/schema.yml describes the tables of the numbers that its paper prints.
+
+Tables and columns may depend on the study:
+
+- ``each: dimensions`` (or asked, required, sources, second_source) repeats a table or column for each dimension of the
+  study (that raters and releases label; that every bug has; each source), with {dimension}, {title}, {data_type} (or
+  {source}, {source_name}) replaced in its texts.
+- ``needs`` leaves out a table, or one of its tests or columns, in studies that have fewer ``sources`` (not exactly
+  ``two_sources``), lack one of these ``dimensions``, or have no ``claims`` or ``published`` numbers.
+- ``$dimensions``, ``$asked``, ``$required`` and ``$sources`` in lists of values stand for the study's.
 """
 
 import functools
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import yaml
 
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.layout import MODELS, SCHEMAS, display_path
+from dlbug_assets.protocol.study import Study
 
 _LINE = "__line__"
 #: libyaml's loader is ten times as fast, but not part of every build of PyYAML.
@@ -39,14 +50,14 @@ class Column:
 class Check:
     """A check: ``violations`` is a query that returns the violating rows.
 
-    If a ``blocking`` check fails, the table is left unchanged. ``against`` is another table that the check reads.
+    If a ``blocking`` check fails, the table is left unchanged. ``against`` are other tables that the check reads.
     """
 
     name: str
     description: str
     violations: str
     blocking: bool = True
-    against: str | None = None
+    against: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -74,7 +85,7 @@ class TableSpec:
     @property
     def checked_against(self) -> set[str]:
         """The other tables that its checks read, which have to be computed first."""
-        return {check.against for check in self.checks if check.against}
+        return {table for check in self.checks for table in check.against}
 
     @property
     def column_names(self) -> tuple[str, ...]:
@@ -118,33 +129,153 @@ class _Entry:
         return self["tests"] or []
 
 
-@functools.cache
-def load_specs(models: Path = MODELS) -> Mapping[str, TableSpec]:
+def load_specs(models: Path = MODELS, study: Study | None = None) -> Mapping[str, TableSpec]:
     """Read every table that a schema.yml under ``models`` describes, by ``schema.table``.
 
-    The seeds' tables are in the schema ``reference``. Raises :class:`DlbugError` that names file and line.
+    The seeds' tables are in the schema ``reference``. Without a study, tables that depend on one are left out, and so
+    are checks that do. Raises :class:`DlbugError` that names file and line.
     """
+    return _load_specs(models, None if study is None else _Shape.of(study))
+
+
+@dataclass(frozen=True)
+class _Shape:
+    """What tables depend on: dimensions with title and type, sources, and further descriptions of tables."""
+
+    dimensions: tuple[tuple[str, str, str], ...]
+    asked: tuple[str, ...]
+    required: tuple[str, ...]
+    sources: tuple[str, ...]
+    has_claims: bool
+    published: Path | None
+
+    @classmethod
+    def of(cls, study: Study) -> Self:
+        types = ((each.name, each.title, "VARCHAR[]" if each.multiple else "VARCHAR") for each in study.dimensions)
+        published = study.files.published / "schema.yml" if study.files.published else None
+        return cls(
+            tuple(types),
+            study.asked_names,
+            study.required_names,
+            study.source_names,
+            study.files.claims is not None,
+            published if published and published.is_file() else None,
+        )
+
+    def has(self, needs: Mapping[str, Any]) -> bool:
+        """Return whether a study has what a table needs."""
+        return (
+            len(self.sources) >= needs.get("sources", 0)
+            and (len(self.sources) == 2 or not needs.get("two_sources"))  # noqa: PLR2004
+            and {name for name, _, _ in self.dimensions}.issuperset(needs.get("dimensions", ()))
+            and (self.has_claims or not needs.get("claims"))
+            and (self.published is not None or not needs.get("published"))
+        )
+
+    def values(self, kind: str) -> list[dict[str, str]]:
+        """Return what replaces the placeholders of an ``each``, once per repetition."""
+        if kind in ("sources", "second_source"):
+            chosen = self.sources[1:2] if kind == "second_source" else self.sources
+            return [{"source": slug(name), "source_name": name} for name in chosen]
+        names = {"dimensions": [name for name, _, _ in self.dimensions], "asked": self.asked,
+                  "required": self.required}[kind]  # fmt: skip
+        return [
+            {"dimension": name, "title": title, "data_type": data_type}
+            for name, title, data_type in self.dimensions
+            if name in names
+        ]
+
+    def names(self, placeholder: str) -> list[str]:
+        """Return what a placeholder in a list of values stands for."""
+        kind = placeholder.removeprefix("$")
+        return [value["source_name" if kind == "sources" else "dimension"] for value in self.values(kind)]
+
+
+def slug(name: str) -> str:
+    """Return a name as part of the names of columns: `Stack Overflow` as `stack_overflow`."""
+    return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
+
+
+@functools.cache
+def _load_specs(models: Path, shape: _Shape | None) -> Mapping[str, TableSpec]:
     specs: dict[str, TableSpec] = {}
-    for file in sorted(models.glob("*/schema.yml")):
-        schema = "reference" if file.parent.name == "seeds" else file.parent.name
+    files = {file: "reference" if file.parent.name == "seeds" else file.parent.name
+             for file in sorted(models.glob("*/schema.yml"))}  # fmt: skip
+    if shape and shape.published:
+        files[shape.published] = "reference"
+    for file, schema in files.items():
         if schema not in SCHEMAS:
             stages = ", ".join(SCHEMAS)
             raise DlbugError(f"{display_path(file)}: the folder {schema!r} is not a stage; stages are {stages}")
-        for spec in _read(file, schema):
+        for spec in _read(file, schema, shape):
             if spec.table in specs:
                 raise DlbugError(f"{spec.source}: {spec.table} is described twice, first at {specs[spec.table].source}")
             specs[spec.table] = spec
     return specs
 
 
-def _read(file: Path, schema: str) -> Iterator[TableSpec]:
+def described_tables(models: Path = MODELS) -> frozenset[str]:
+    """Return the tables (``schema.table``) that a schema.yml under ``models`` describes for some study."""
+    described: set[str] = set()
+    for file in models.glob("*/schema.yml"):
+        schema = "reference" if file.parent.name == "seeds" else file.parent.name
+        described |= {f"{schema}.{model['name']}" for model in _content(file)["models"]}
+    return frozenset(described)
+
+
+@functools.cache
+def _content(file: Path) -> Any:
     try:
         # The loader is a SafeLoader: it constructs plain values only.
-        content = yaml.load(file.read_text(encoding="utf-8"), Loader=_LoaderWithLines)  # noqa: S506
+        return yaml.load(file.read_text(encoding="utf-8"), Loader=_LoaderWithLines)  # noqa: S506
     except yaml.YAMLError as error:
         raise DlbugError(f"{display_path(file)}: not valid YAML: {error}") from None
-    top = _Entry(file, content, {"version", "models"}, {"models"})
-    for model in top["models"]:
+
+
+def _repeated(entries: Any, shape: _Shape | None) -> Iterator[Any]:
+    """Yield the entries of a list for one study: repeated where they have ``each``, left out where it lacks something.
+
+    Without a study, entries that depend on one are left out.
+    """
+    for entry in entries or ():
+        if not isinstance(entry, dict) or not {"each", "needs"} & entry.keys():
+            yield entry
+            continue
+        rest = {key: value for key, value in entry.items() if key not in ("each", "needs")}
+        if shape is None or not shape.has(entry.get("needs", {})):
+            continue
+        if "each" not in entry:
+            yield rest
+            continue
+        for values in shape.values(entry["each"]):
+            yield _replaced(rest, values)
+
+
+def _replaced(content: Any, values: Mapping[str, str]) -> Any:
+    """Return content of YAML with the placeholders in its texts replaced."""
+    if isinstance(content, str):
+        return re.sub(r"\{(\w+)\}", lambda match: values.get(match[1], match[0]), content)
+    if isinstance(content, list):
+        return [_replaced(each, values) for each in content]
+    if isinstance(content, dict):
+        return {key: _replaced(value, values) for key, value in content.items()}
+    return content
+
+
+def _depends_on_the_study(model: Any) -> bool:
+    columns = model.get("columns") if isinstance(model, dict) else None
+    return isinstance(model, dict) and (
+        "each" in model or any(isinstance(column, dict) and "each" in column for column in columns or ())
+    )
+
+
+def _read(file: Path, schema: str, shape: _Shape | None) -> Iterator[TableSpec]:
+    top = _Entry(file, _content(file), {"version", "models"}, {"models"})
+    models = top["models"]
+    if shape is None:
+        models = [{k: v for k, v in m.items() if k != "needs"} if isinstance(m, dict) else m
+                  for m in models if not _depends_on_the_study(m)]  # fmt: skip
+    for model in _repeated(models, shape):
         keys = {"name", "description", "grain", "columns"}
         entry = _Entry(file, model, keys | {"tests", "preview"}, keys, top.line)
         columns = [
@@ -154,7 +285,7 @@ def _read(file: Path, schema: str) -> Iterator[TableSpec]:
                 {"name", "data_type", "description", "tests", "incidental"},
                 {"name", "data_type", "description"},
             )
-            for column in entry["columns"]
+            for column in _repeated(entry["columns"], shape)
         ]
         names = [column["name"] for column in columns]
         repeated = {name for name in names if names.count(name) > 1}
@@ -170,8 +301,9 @@ def _read(file: Path, schema: str) -> Iterator[TableSpec]:
         if filled:
             checks.append(_not_null(table, filled))
         for column in columns:
-            checks += [_column_check(column, table, test) for test in column.tests if test != "not_null"]
-        checks += [_table_check(entry, table, test) for test in entry.tests]
+            tests = _repeated((test for test in column.tests if test != "not_null"), shape)
+            checks += [check for test in tests if (check := _column_check(column, table, test, shape))]
+        checks += [_table_check(entry, table, test) for test in _repeated(entry.tests, shape)]
         unique = {check.name: check for check in checks}
         yield TableSpec(
             schema=schema,
@@ -228,13 +360,18 @@ def _unique(table: str, names: list[str]) -> Check:
     )
 
 
-def _column_check(column: _Entry, table: str, test: Any) -> Check:
+def _column_check(column: _Entry, table: str, test: Any, shape: _Shape | None) -> Check | None:
+    """Return the check of a test, None if it depends on the study and there is none."""
     name, given = column["name"], _options(test)
     if test == "unique":
         return _unique(table, [name])
     if "accepted_values" in given:
         options = _Entry(column.file, given["accepted_values"], {"values", "severity"}, {"values"}, column.line)
-        values = ", ".join(_literal(value) for value in options["values"])
+        placeholders = {value for value in options["values"] if str(value).startswith("$")}
+        if placeholders and shape is None:
+            return None
+        expanded = (shape.names(value) if shape and value in placeholders else [value] for value in options["values"])
+        values = ", ".join(_literal(value) for names in expanded for value in names)
         return Check(
             f"accepted_values_{name}",
             f"{name} is one of {values}",
@@ -252,7 +389,7 @@ def _column_check(column: _Entry, table: str, test: Any) -> Check:
             f"select * from {table} where {_quoted(name)} is not null and {_quoted(name)} not in "
             f"(select {_quoted(options['field'])} from {options['to']}{where})",
             _blocking(options),
-            options["to"],
+            (options["to"],),
         )
     raise column.error(
         f"unknown test {test!r} of {name}; known are not_null, unique, accepted_values, relationships "
@@ -268,7 +405,7 @@ def _options(test: Any) -> dict[str, Any]:
 def _table_check(entry: _Entry, table: str, test: Any) -> Check:
     given = _options(test)
     if "expression" in given:
-        known = {"name", "sql", "severity", "description", "shows"}
+        known = {"name", "sql", "severity", "description", "shows", "against"}
         options = _Entry(entry.file, given["expression"], known, {"name", "sql"}, entry.line)
         selected = ", ".join(map(_quoted, options["shows"] or [])) or "*"
         return Check(
@@ -276,6 +413,7 @@ def _table_check(entry: _Entry, table: str, test: Any) -> Check:
             options["description"] or f"{options['sql']} holds for every row",
             f"select {selected} from {table} where not ({options['sql']})",
             _blocking(options),
+            tuple(options["against"] or ()),
         )
     if "unique" in given:
         return _unique(table, given["unique"])

@@ -3,7 +3,8 @@
 import pytest
 
 from dlbug_assets.github.commits import Commit, FixCommitFilter, Repository
-from dlbug_assets.protocol.study import Selection, Study
+from dlbug_assets.protocol.sections import Selection
+from dlbug_assets.protocol.study import Study
 
 STUDY = Study.model_validate(
     {

@@ -11,6 +11,7 @@ from dlbug_assets.analysis.comparison import source_comparison
 from dlbug_assets.analysis.correlation import pairwise_correlation
 from dlbug_assets.analysis.findings.findings import findings
 from dlbug_assets.layout import MODELS
+from dlbug_assets.protocol.study import Study
 from dlbug_assets.warehouse.frames import query_frames
 from dlbug_assets.warehouse.rows import table_schema
 
@@ -18,7 +19,7 @@ AS_LABELLED, REPEATS_ONCE, ONE_VOTE = "as labelled", "repeats counted once", "on
 
 _JUDGED = tuple(table_schema("analysis.finding_sensitivity", without=["survives"]))
 
-_COUNTED = ("label_counts", "root_cause_by_bug_type", "yearly_counts")
+_COUNTED = ("label_counts", "crosstab", "root_cause_by_bug_type", "yearly_counts")
 
 # The outcome of a claim by verdict; other verdicts have none.
 _OUTCOMES = {"reproduced": "holds", "reproduced differently": "holds", "not reproduced": "does not hold"}
@@ -53,11 +54,14 @@ def variants(labels: pl.DataFrame, seed: int) -> dict[str, pl.DataFrame]:
 def finding_sensitivity(
     labels: pl.DataFrame,
     *,
+    bug_labels: pl.DataFrame,
+    categories: pl.DataFrame,
+    dimensions: pl.DataFrame,
     libraries: pl.DataFrame,
-    taxonomy: pl.DataFrame,
+    sources: pl.DataFrame,
     published: pl.DataFrame,
     published_correlation: pl.DataFrame,
-    seed: int,
+    study: Study,
     **published_p: pl.DataFrame,
 ) -> pl.DataFrame:
     """Return analysis.finding_sensitivity: every row of analysis.findings under each of the :func:`variants`.
@@ -69,17 +73,24 @@ def finding_sensitivity(
     (whether the claim has the same outcome, that it holds or does not, as with all labels; NULL if it has none there).
     """
     parts = []
-    for variant, counted in variants(labels, seed).items():
-        tables = {"labeling.labels": counted, "reference.libraries": libraries, "reference.taxonomy": taxonomy}
-        counts, causes, years = (
-            query_frames((MODELS / "analysis" / f"{model}.sql").read_text(encoding="utf-8"), tables)
-            for model in _COUNTED
-        )
+    for variant, counted in variants(labels, study.study.seed).items():
+        tables = {
+            "labeling.labels": counted,
+            "labeling.bug_labels": bug_labels.join(counted, on="bug_id", how="semi"),
+            "labeling.categories": categories,
+            "reference.dimensions": dimensions,
+            "reference.libraries": libraries,
+            "reference.sources": sources,
+        }
+        for model in _COUNTED:
+            query = (MODELS / "analysis" / f"{model}.sql").read_text(encoding="utf-8")
+            tables[f"analysis.{model}"] = query_frames(query, tables)
+        counts, _, causes, years = (tables[f"analysis.{model}"] for model in _COUNTED)
         judged = findings(
             published,
             counts=counts,
             root_cause_by_bug_type=causes,
-            comparison=source_comparison(counts, **published_p),
+            comparison=source_comparison(counts, study, **published_p),
             correlation=pairwise_correlation(counts),
             evolution=years,
             published_correlation=published_correlation,

@@ -13,12 +13,16 @@ from dlbug_assets.analysis.statistics.resampling import (
     percentile_limits,
 )
 from dlbug_assets.parallel import parallel_map
-from dlbug_assets.warehouse.rows import table_schema
 
-#: Columns that this module computes. The distribution tables of all dimensions have the same columns.
-CLUSTER_COLUMNS = table_schema(
-    "analysis.bug_type_distribution",
-    only=("clusters", "cluster_low", "cluster_high", "design_effect", "cluster_undefined_reason"),
+#: Columns that this module computes.
+CLUSTER_COLUMNS = pl.Schema(
+    {
+        "clusters": pl.Int64,
+        "cluster_low": pl.Float64,
+        "cluster_high": pl.Float64,
+        "design_effect": pl.Float64,
+        "cluster_undefined_reason": pl.String,
+    }
 )
 
 ONE_CLUSTER = "the bugs are all of one cluster"

@@ -19,7 +19,7 @@ from dlbug_assets.github.api.client import PAGE_SIZE, CollectionClient
 from dlbug_assets.github.commits import UNREAD, Repository
 from dlbug_assets.ingest.http_client import MalformedError
 from dlbug_assets.ingest.landing import Collection, Landing
-from dlbug_assets.protocol.study import Library
+from dlbug_assets.protocol.sections import Library
 
 if TYPE_CHECKING:
     from github.Repository import Repository as GitHubRepository

@@ -33,7 +33,8 @@ from dlbug_assets.github.commits import (
 )
 from dlbug_assets.github.sampling import bottom_k_sample
 from dlbug_assets.ingest.landing import Collection, Landing
-from dlbug_assets.protocol.study import Library, Study
+from dlbug_assets.protocol.sections import Library
+from dlbug_assets.protocol.study import Study
 
 logger = logging.getLogger(__name__)
 

@@ -21,9 +21,8 @@ from dlbug_assets.labeling.sheets.assignments import Sheet, due_sheets
 from dlbug_assets.labeling.sheets.csv_format import to_csv
 from dlbug_assets.labeling.sheets.formats import CSV, LIST_BUGS, XLSX
 from dlbug_assets.labeling.sheets.xlsx_format import to_xlsx
-from dlbug_assets.layout import SEEDS
 from dlbug_assets.protocol.study import Study
-from dlbug_assets.protocol.taxonomy import Taxonomy, csv_rows
+from dlbug_assets.protocol.taxonomy import LIBRARY, SOURCE, STUDY, Taxonomy
 
 _WRITTEN = ".written.json"
 
@@ -38,7 +37,7 @@ def export(
     :class:`DlbugError` if there is nothing to label, for a checkpoint that the study does not have, and if a round is
     to be frozen while something that the study follows is unread, unless ``incomplete``.
     """
-    if study.sources.labels == "artifact":
+    if study.sources.labels == "release":
         raise DlbugError("the labels of this study come from the authors' release: there are no sheets to export")
     repeated = _checkpoints(study, again)
     labels = query("from labeling.rater_labels")
@@ -46,7 +45,7 @@ def export(
     units, disagreements = query("from labeling.units"), query("from labeling.disagreements")
     sheets = due_sheets(study, items, labels, units, disagreements, again=repeated)
     outbox = _Outbox(folder / "outbox")
-    codebook = _codebook(study)
+    codebook = _codebook(taxonomy)
     return [
         outbox.write(name, content)
         for sheet in sheets
@@ -126,20 +125,19 @@ def _files(sheet: Sheet, taxonomy: Taxonomy, codebook: list[dict[str, str]], fil
     }
 
 
-def _codebook(study: Study) -> list[dict[str, str]]:
-    """Return the definitions of the categories: the paper's, then the study's own."""
-    rows = csv_rows(SEEDS / "codebook.csv")
-    if study.taxonomy.extra:
-        rows += [
-            {
-                "dimension": row["dimension"],
-                "category": row["name"],
-                "definition": row.get("definition") or "Found while labelling (open coding)",
-                "example": row.get("example") or "",
-            }
-            for row in csv_rows(study.taxonomy.extra)
-        ]
-    return rows
+def _codebook(taxonomy: Taxonomy) -> list[dict[str, str]]:
+    """Return the definitions of the categories, in the order of the taxonomy."""
+    return [
+        {
+            "dimension": category.dimension,
+            "category": category.name,
+            "definition": category.definition
+            or ("Found while labelling (open coding)" if category.origin == STUDY else ""),
+            "example": category.example,
+        }
+        for category in taxonomy.categories
+        if category.dimension not in (LIBRARY, SOURCE)
+    ]
 
 
 class _Outbox:

@@ -22,7 +22,7 @@ from dlbug_assets.labeling.sheets.assignments import COLUMNS
 from dlbug_assets.labeling.sheets.file_reader import read_file
 from dlbug_assets.labeling.sheets.formats import LIST_BUGS, RATE_BUGS
 from dlbug_assets.labeling.sheets.inbox import Version, versions
-from dlbug_assets.labeling.sheets.validation import REJECTED_LABELS, SUBMITTED, row_json, validate
+from dlbug_assets.labeling.sheets.validation import REJECTED_LABELS, row_json, submitted_schema, validate
 from dlbug_assets.privacy import redact_emails
 from dlbug_assets.protocol.study import Study
 from dlbug_assets.protocol.taxonomy import DIMENSIONS, REQUIRED_DIMENSIONS, Taxonomy
@@ -78,7 +78,7 @@ def read(archive: Path, items: pl.DataFrame, study: Study, taxonomy: Taxonomy) -
 def _rows(
     received: Sequence[Version], items: pl.DataFrame, study: Study
 ) -> tuple[pl.DataFrame, pl.DataFrame, Counter[str]]:
-    """Return the rows with answers (SUBMITTED), those that cannot be parsed (REJECTED_LABELS), and other counts."""
+    """Return the rows with answers (submitted_schema), those that cannot be parsed (REJECTED_LABELS), and other counts."""
     with ChildProcess(f"{read_file.__module__}:{read_file.__name__}", _LIMITS) as child:
         reader = _Reader(child, items, study)
         for version in received:
@@ -93,7 +93,7 @@ def _rows(
 def drop_repeated(rows: pl.DataFrame) -> pl.DataFrame:
     """Drop rows that repeat the previous answer about the same bug.
 
-    ``rows`` has the columns of SUBMITTED, in order of arrival. A row that changes is_bug of an item withdraws the
+    ``rows`` has the columns of submitted_schema, in order of arrival. A row that changes is_bug of an item withdraws the
     answers before it, so an answer from before that is kept if it is given again.
     """
     sheet = ["item_id", "rater", "batch", "pass"]
@@ -122,7 +122,8 @@ class _Reader:
         self._links = dict(items.select("item_id", "link").rows())
         self._adjudicator = study.labeling.adjudicator
         self._people = {*study.labeling.raters, self._adjudicator}
-        self.rows = [pl.DataFrame(schema=SUBMITTED)]
+        self._schema = submitted_schema(study)
+        self.rows = [pl.DataFrame(schema=self._schema)]
         self.unreadable: list[tuple[Any, ...]] = []
         self.counts: Counter[str] = Counter()
 
@@ -135,7 +136,7 @@ class _Reader:
         name = _NAME.fullmatch(version.path.stem)
         for batch in batches:
             rows = (self._row(version, line, record, name) for line, record in json.loads(batch))
-            self.rows.append(pl.DataFrame([row for row in rows if row is not None], schema=SUBMITTED, orient="row"))
+            self.rows.append(pl.DataFrame([row for row in rows if row is not None], schema=self._schema, orient="row"))
 
     def _content(self, path: Path) -> tuple[list[bytes], str | None]:
         """Return the rows of a file as lines of JSON, and the reason if it is not a sheet."""
@@ -149,7 +150,7 @@ class _Reader:
     def _row(
         self, version: Version, line: int, record: dict[str, Any], name: re.Match[str] | None
     ) -> tuple[Any, ...] | None:
-        """Return a row as the columns of SUBMITTED; None if it is blank or cannot be parsed."""
+        """Return a row as the columns of submitted_schema; None if it is blank or cannot be parsed."""
         file, received_at = version.folder.name, version.received_at
         if record.get("problem"):
             self.unreadable.append((file, line, row_json(record), record["problem"], received_at))
@@ -166,13 +167,13 @@ class _Reader:
         if not filled:
             self.counts["blank"] += 1
             return None
-        values, problems = _parse_values(record)
+        values, problems = _parse_values(record, self._schema)
         problems += self._contradictions(record, name)
         if problems:
             self.unreadable.append((file, line, row_json(record), "; ".join(problems), received_at))
             return None
         origin = {"received_at": received_at, "file": file, "line": line}
-        return tuple((values | origin)[column] for column in SUBMITTED)
+        return tuple((values | origin)[column] for column in self._schema)
 
     def _contradictions(self, record: Mapping[str, Any], name: re.Match[str] | None) -> list[str]:
         problems = []
@@ -189,9 +190,9 @@ def _guess_pass(record: Mapping[str, Any]) -> str:
     return RATE_BUGS if any(record.get(dimension) for dimension in DIMENSIONS) else LIST_BUGS
 
 
-def _parse_values(record: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """Return a row's values as the columns of SUBMITTED, without its origin, and what cannot be parsed."""
-    values: dict[str, Any] = {name: record.get(name) or None for name in SUBMITTED}
+def _parse_values(record: Mapping[str, Any], schema: pl.Schema) -> tuple[dict[str, Any], list[str]]:
+    """Return a row's values as the columns of submitted_schema, without its origin, and what cannot be parsed."""
+    values: dict[str, Any] = {name: record.get(name) or None for name in schema}
     problems = []
     for name in ("batch", "bug_index"):
         written = values[name]

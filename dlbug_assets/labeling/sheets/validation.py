@@ -13,9 +13,6 @@ from dlbug_assets.protocol.study import Study
 from dlbug_assets.protocol.taxonomy import DIMENSIONS, REQUIRED_DIMENSIONS, Taxonomy
 from dlbug_assets.warehouse.rows import table_schema
 
-RATER_LABELS = table_schema("labeling.rater_labels")
-#: One row per submitted row: labeling.rater_labels without the columns that validation adds.
-SUBMITTED = table_schema("labeling.rater_labels", without=("revision", "superseded", "round"))
 #: ``entry`` is added when the rows of all files are known.
 REJECTED_LABELS = table_schema("labeling.rejected_labels", without=("entry",))
 
@@ -27,12 +24,19 @@ _KEY = [*_SHEET, "bug_index"]
 _TEXTS = ("item_id", "rater", "pass", *DIMENSIONS, "place", "comment")
 
 
+def submitted_schema(study: Study) -> pl.Schema:
+    """Return the columns of submitted rows: labeling.rater_labels, labels as text, without what validation adds."""
+    without, texts = ("revision", "superseded", "round"), dict.fromkeys(study.asked_names, pl.String)
+    schema = table_schema("labeling.rater_labels", study, without=without)
+    return pl.Schema({name: texts.get(name, kind) for name, kind in schema.items()})
+
+
 def validate(
     rows: pl.DataFrame, items: pl.DataFrame, study: Study, taxonomy: Taxonomy
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Split submitted rows into labels and rejected rows; ``len(labels) + len(rejected) == len(rows)``.
 
-    ``rows`` has the columns of :data:`SUBMITTED`, in order of arrival; ``items`` needs ``item_id`` and ``round``.
+    ``rows`` has the columns of :func:`submitted_schema`, in order of arrival; ``items`` needs ``item_id`` and ``round``.
     Two frames are returned:
 
     - labels: labeling.rater_labels, in order of arrival. Categories are spelled as in the taxonomy, blanks are NULL.
@@ -42,7 +46,8 @@ def validate(
     - rejected: file, line, content (the submitted row as compact JSON), reason (for each invalid column what was
       found and how to fix it, joined by ``; ``), seen_at (when its file was received, UTC).
     """
-    rows = rows.select(SUBMITTED.names()).cast(SUBMITTED)
+    submitted = submitted_schema(study)
+    rows = rows.select(submitted.names()).cast(submitted)
     valid, invalid = _split(rows, items, study, taxonomy)
     # Only one column is joined: a join of all columns would copy them once more.
     placed = valid.select("item_id").join(
@@ -58,7 +63,8 @@ def validate(
         },
         schema=REJECTED_LABELS,
     )
-    return _with_revisions(valid.with_columns(placed["round"])), rejected
+    schema = table_schema("labeling.rater_labels", study)
+    return _with_revisions(valid.with_columns(placed["round"]), schema), rejected
 
 
 def _split(
@@ -73,7 +79,7 @@ def _split(
     problems = _problems(tidy, items, study, taxonomy)
     # Reasons are composed for invalid rows only, which are few.
     tidy = tidy.with_columns(_is_invalid=pl.any_horizontal(problem.is_not_null() for problem in problems))
-    spelled = (pl.col(f"_{name}").alias(name) if name in DIMENSIONS else pl.col(name) for name in SUBMITTED)
+    spelled = (pl.col(f"_{name}").alias(name) if name in DIMENSIONS else pl.col(name) for name in rows.columns)
     valid = tidy.select("_row", "_is_invalid", *spelled).filter(~pl.col("_is_invalid"))
     return valid, tidy.filter("_is_invalid").with_columns(
         _reason=pl.concat_str(problems, separator="; ", ignore_nulls=True)
@@ -189,7 +195,7 @@ def _concat(*parts: str | pl.Expr) -> pl.Expr:
     return pl.concat_str(pl.lit(part) if isinstance(part, str) else part.cast(pl.String) for part in parts)
 
 
-def _with_revisions(valid: pl.DataFrame) -> pl.DataFrame:
+def _with_revisions(valid: pl.DataFrame, schema: pl.Schema) -> pl.DataFrame:
     """Add revision numbers per key and mark superseded rows; ``valid`` is in order of arrival."""
     row = pl.col("_row").cast(pl.Int64)
     last_bug = row.filter(pl.col("is_bug")).max().over(_SHEET).fill_null(-1)
@@ -200,8 +206,8 @@ def _with_revisions(valid: pl.DataFrame) -> pl.DataFrame:
             revision=pl.int_range(1, pl.len() + 1).over(_KEY),
             superseded=(row < row.max().over(_KEY)) | answer_changed,
         )
-        .select(RATER_LABELS.names())
-        .cast(RATER_LABELS)
+        .select(schema.names())
+        .cast(schema)
     )
 
 

@@ -16,7 +16,7 @@ from functools import partial
 from typing import Any
 
 from dlbug_assets.ingest.http_client import MalformedError
-from dlbug_assets.protocol.study import Library, Selection
+from dlbug_assets.protocol.sections import Library, Selection
 from dlbug_assets.stackoverflow.api.client import PAGE_SIZE, Page
 
 Ask = Callable[..., Page]

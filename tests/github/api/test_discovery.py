@@ -7,7 +7,7 @@ import pytest
 
 from dlbug_assets.github.api.discovery import Discovery, SearchTimeoutError
 from dlbug_assets.github.api.transport import RefusedError
-from dlbug_assets.protocol.study import Library
+from dlbug_assets.protocol.sections import Library
 from servers.github import GitHub
 from servers.stand_in import Fault
 from support.followed_repositories import PLANTED, STUDY, Following, with_sources

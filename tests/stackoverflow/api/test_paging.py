@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dlbug_assets.ingest.http_client import MalformedError
-from dlbug_assets.protocol.study import Library, Selection
+from dlbug_assets.protocol.sections import Library, Selection
 from dlbug_assets.stackoverflow.api.client import Page
 from dlbug_assets.stackoverflow.api.paging import Query, Tally, full, look_up, refresh, rising, windows
 from support.sites import Site, post
