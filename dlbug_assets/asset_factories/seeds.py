@@ -1,4 +1,4 @@
-"""The schema `reference` as assets: the study's own protocol and taxonomy, and what its paper prints, from CSV files."""
+"""The schema `reference` as assets: the study's protocol and taxonomy, and what its paper prints, from CSV files."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -14,6 +14,7 @@ from dlbug_assets.asset_factories.metadata import check_specs
 from dlbug_assets.asset_factories.tables import TableAssets, selected
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.layout import display_path
+from dlbug_assets.protocol.published_cells import published_cells
 from dlbug_assets.protocol.study import Study
 from dlbug_assets.protocol.taxonomy import Taxonomy
 from dlbug_assets.warehouse.database import Warehouse
@@ -126,6 +127,7 @@ def study_tables(study: Study, taxonomy: Taxonomy) -> dict[str, pl.DataFrame]:
         "taxonomy": categories,
         "codebook": codebook,
         "taxonomy_mappings": [dataclasses.asdict(mapping) for mapping in taxonomy.mappings],
+        "published_cells": published_cells(study, taxonomy),
     }
     schemas = {name: table_schema(f"reference.{name}") for name in rows}
     return {f"reference.{name}": pl.DataFrame(of_table, schema=schemas[name]) for name, of_table in rows.items()}

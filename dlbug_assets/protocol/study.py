@@ -18,6 +18,7 @@ from dlbug_assets.layout import STUDIES
 from dlbug_assets.protocol.addresses import is_address
 from dlbug_assets.protocol.dimensions import Dimension, check_dimensions
 from dlbug_assets.protocol.names import closest, require_more_than_case, shown
+from dlbug_assets.protocol.published import PublishedNumbers
 from dlbug_assets.protocol.sections import (
     Identity,
     Labeling,
@@ -60,6 +61,7 @@ class Study(Section, frozen=True):
     labeling: Labeling = Labeling()
     taxonomy: TaxonomyOptions = TaxonomyOptions()
     schedule: Schedule = Schedule()
+    published: tuple[PublishedNumbers, ...] = Field(default=(), max_length=500)
     files: StudyFiles = StudyFiles()
 
     @model_validator(mode="after")
@@ -204,7 +206,15 @@ def _with_inherited(content: dict[str, Any], path: Path, shipped: dict[str, Path
     base = shipped.get(followed or _DEFAULT)
     if base is not None and base != path and (followed or "dimensions" not in content):
         inherited = _read(base)
-        files = _own_files(base) | files
+        taken_over = _own_files(base)
+        if "taxonomy" in files:
+            taken_over.pop("mappings", None)
+        # What the files in published/ are, [[published]] states: a study has both of its own, or neither.
+        if not followed or "published" in content or "published" in files:
+            taken_over.pop("published", None)
+        else:
+            content["published"] = inherited.get("published", [])
+        files = taken_over | files
         if followed and isinstance(identity, dict):
             identity.setdefault("cites", inherited["study"].get("cites", []))
         content.setdefault("dimensions", inherited["dimensions"])
