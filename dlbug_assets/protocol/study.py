@@ -137,6 +137,10 @@ class Study(Section, frozen=True):
         protocol = self.model_dump(mode="json", exclude={"files"}) | {"files": self.files.digest}
         return hashlib.sha256(json.dumps(protocol, sort_keys=True).encode()).hexdigest()
 
+    def __hash__(self) -> int:
+        """Return a hash for caches: other sections may contain mappings, which have none."""
+        return hash((self.study, self.selection, self.libraries, self.sources, self.files))
+
 
 def posts_per_library(study: Study, dimension: Dimension) -> int | None:
     """Return the number of posts of each library that are asked about a dimension; None if all items are."""
