@@ -1,12 +1,11 @@
 """Ground truth of the synthetic items: the bugs that raters should find in them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import polars as pl
 
-from dlbug_assets.protocol.study import Study
-from dlbug_assets.protocol.taxonomy import STACK_OVERFLOW
+from dlbug_assets.protocol.study import STACK_OVERFLOW, Study, posts_per_library
 from dlbug_assets.sample.draw import Draw, digest
 from dlbug_assets.sample.published import (
     antipattern_weights,
@@ -31,7 +30,7 @@ class Bug:
 def true_bugs(study: Study, items: pl.DataFrame) -> dict[str, list[Bug]]:
     """Return item_id -> its bugs, for items with the columns item_id, source, library and year."""
     bugs = {row["item_id"]: _bugs(study, row) for row in items.iter_rows(named=True)}
-    sampled = _sampled_for_antipatterns(study, (row for row in items.iter_rows(named=True) if bugs[row["item_id"]]))
+    sampled = _sampled_for_antipatterns(study, [row for row in items.iter_rows(named=True) if bugs[row["item_id"]]])
     for item_id, library in sampled.items():
         draw = Draw(study.study.seed, "antipattern", item_id)
         weights = antipattern_weights(library)
@@ -39,14 +38,18 @@ def true_bugs(study: Study, items: pl.DataFrame) -> dict[str, list[Bug]]:
     return bugs
 
 
-def _sampled_for_antipatterns(study: Study, buggy: Iterable[Mapping[str, str]]) -> dict[str, str]:
-    """Return item_id -> library of the posts with bugs sampled for the antipattern study (section 7 of the paper)."""
+def _sampled_for_antipatterns(study: Study, buggy: Sequence[Mapping[str, str]]) -> dict[str, str]:
+    """Return item_id -> library of the posts with bugs sampled for the dimension that is asked of a sample."""
     sampled: dict[str, str] = {}
     posts = [row for row in buggy if row["source"] == STACK_OVERFLOW]
-    for library in study.library_names:
-        ids = [row["item_id"] for row in posts if row["library"] == library]
-        ids.sort(key=lambda item_id: digest(study.study.seed, "antipattern", item_id))
-        sampled |= dict.fromkeys(ids[: study.labeling.antipattern_posts_per_library], library)
+    for dimension in study.asked:
+        size_of_sample = posts_per_library(study, dimension)
+        if size_of_sample is None:
+            continue
+        for library in study.library_names:
+            ids = [row["item_id"] for row in posts if row["library"] == library]
+            ids.sort(key=lambda item_id, name=dimension.name: digest(study.study.seed, name, item_id))
+            sampled |= dict.fromkeys(ids[:size_of_sample], library)
     return sampled
 
 

@@ -12,8 +12,8 @@ from typing import Any
 import polars as pl
 
 from dlbug_assets.labeling.sheets.formats import LIST_BUGS, RATE_BUGS
-from dlbug_assets.protocol.study import Study
-from dlbug_assets.protocol.taxonomy import DIMENSIONS, STACK_OVERFLOW
+from dlbug_assets.protocol.study import STACK_OVERFLOW, Study, posts_per_library
+from dlbug_assets.protocol.taxonomy import DIMENSIONS
 
 #: The columns of every sheet, in order; ``pass`` determines which questions it asks.
 COLUMNS = (
@@ -106,14 +106,17 @@ def _bugs_to_rate(
         .join(units.select("item_id", "bug_index", "place"), on="item_id", maintain_order="left")
         .sort("round", "batch", maintain_order=True)
     )
-    with_antipattern = antipattern_items(study, items)
+    sampled = sampled_items(study, items)
     for (number, batch), of_batch in bugs.group_by("round", "batch", maintain_order=True):
         rows = tuple(
             _row(bug, rater, batch, RATE_BUGS, bug_index=bug["bug_index"], is_bug=True, place=bug["place"])
             for bug in of_batch.iter_rows(named=True)
         )
         fixed = frozenset(
-            (index, "antipattern") for index, row in enumerate(rows) if row["item_id"] not in with_antipattern
+            (index, name)
+            for index, row in enumerate(rows)
+            for name, ids in sampled.items()
+            if row["item_id"] not in ids
         )
         yield Sheet(rater, number, batch, RATE_BUGS, rows, fixed=fixed)
 
@@ -193,17 +196,25 @@ def _labels_to_decide(
         yield Sheet(adjudicator, number, batch, RATE_BUGS, tuple(rows), rater_columns, frozenset(fixed))
 
 
-def antipattern_items(study: Study, items: pl.DataFrame) -> set[str]:
-    """Return the posts whose antipatterns raters label: per library a bottom-k hash sample."""
-    sampled = set()
+def sampled_items(study: Study, items: pl.DataFrame) -> dict[str, set[str]]:
+    """Return the posts that raters label in each dimension that is asked of a sample of posts.
+
+    Per library it is a bottom-k hash sample.
+    """
+    sampled: dict[str, set[str]] = {}
     posts = items.filter(pl.col("source") == STACK_OVERFLOW)
-    for _, of_library in posts.group_by("library"):
-        ids = sorted(
-            of_library["item_id"],
-            key=lambda item_id: hashlib.sha256(f"{study.study.seed}|antipattern|{item_id}".encode()).hexdigest(),
-        )
-        sampled |= set(ids[: study.labeling.antipattern_posts_per_library])
+    for dimension in study.asked:
+        size = posts_per_library(study, dimension)
+        if size is None:
+            continue
+        ranks = [_rank(study.study.seed, dimension.name, item_id) for item_id in posts["item_id"]]
+        ranked = posts.select("item_id", "library", _rank=pl.Series(ranks, dtype=pl.String)).sort("_rank")
+        sampled[dimension.name] = set(ranked.group_by("library").head(size)["item_id"])
     return sampled
+
+
+def _rank(seed: int, name: str, item_id: str) -> str:
+    return hashlib.sha256(f"{seed}|{name}|{item_id}".encode()).hexdigest()
 
 
 def _row(item: dict[str, Any], person: str, batch: int, pass_name: str, **values: Any) -> dict[str, Any]:
