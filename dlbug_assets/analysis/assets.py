@@ -13,6 +13,7 @@ from dlbug_assets.analysis.distributions import distributions, yearly_evolution
 from dlbug_assets.analysis.findings.findings import findings
 from dlbug_assets.analysis.findings.sensitivity import finding_sensitivity
 from dlbug_assets.analysis.repeat_agreement import repeat_agreement
+from dlbug_assets.analysis.replication_cells import replication_cells
 from dlbug_assets.analysis.replication_diff import replication_diff
 from dlbug_assets.analysis.source_tests import source_residuals, source_tests
 from dlbug_assets.analysis.trends import trends
@@ -21,7 +22,6 @@ from dlbug_assets.asset_factories.tables import TableAssets
 _COUNTS = {"counts": "analysis.label_counts"}
 _CLUSTERS = {"clusters": "analysis.cluster_counts"}
 _LABELS = {"labels": "labeling.labels"}
-_PUBLISHED_P = {"bug_type": "reference.table2_p", "root_cause": "reference.table3_p", "effect": "reference.table4_p"}
 _PUBLISHED = {"published": "reference.findings", "published_correlation": "reference.fig6_correlation"}
 
 
@@ -41,7 +41,7 @@ def assets(tables: TableAssets) -> list[dg.AssetsDefinition]:
                 tables.table(
                     "analysis.source_comparison",
                     compute=partial(source_comparison, study=study),
-                    reads=_COUNTS | _PUBLISHED_P,
+                    reads=_COUNTS | {"published": "reference.published_cells"},
                 ),
                 tables.table(
                     "analysis.source_tests", compute=partial(source_tests, study=study), reads=_COUNTS | _CLUSTERS
@@ -79,8 +79,8 @@ def assets(tables: TableAssets) -> list[dg.AssetsDefinition]:
             compute=partial(finding_sensitivity, study=study),
             reads=_LABELS
             | _PUBLISHED
-            | _PUBLISHED_P
             | {
+                "published_cells": "reference.published_cells",
                 "bug_labels": "labeling.bug_labels",
                 "categories": "labeling.categories",
                 "dimensions": "reference.dimensions",
@@ -88,7 +88,20 @@ def assets(tables: TableAssets) -> list[dg.AssetsDefinition]:
                 "sources": "reference.sources",
             },
         ),
-        tables.table("analysis.repeat_agreement", compute=repeat_agreement, reads=_LABELS),
+        tables.table("analysis.repeat_agreement", compute=partial(repeat_agreement, study=study), reads=_LABELS),
+        tables.table(
+            "analysis.replication_cells",
+            compute=replication_cells,
+            reads=_COUNTS
+            | {
+                "published": "reference.published_cells",
+                "sizes": "analysis.dataset_sizes",
+                "crosstab": "analysis.crosstab",
+                "yearly": "analysis.yearly_counts",
+                "correlation": "analysis.library_correlation",
+            }
+            | ({"comparison": "analysis.source_comparison"} if has("analysis.source_comparison") else {}),
+        ),
         tables.table(
             "analysis.replication_diff", compute=replication_diff, reads={"cells": "analysis.replication_cells"}
         ),

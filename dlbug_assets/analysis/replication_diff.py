@@ -13,46 +13,57 @@ import polars as pl
 
 from dlbug_assets.analysis.comparison import student_t_test
 from dlbug_assets.analysis.statistics.shares import whole_percent
-from dlbug_assets.protocol.taxonomy import SOURCES
+from dlbug_assets.warehouse.rows import table_schema
 
 _WHOLE = 100
+_BOTH = "both"
+
+# Shares of all bugs of a library and source that are labelled in the dimension, as tables print them.
+_IS_WHOLE_SHARE = (
+    (pl.col("unit") == "percent")
+    & (pl.col("reading") == "printed")
+    & (pl.col("decimals") == 0)
+    & (pl.col("denominator") == "labelled")
+    & pl.col("within_category").is_null()
+    & pl.col("year").is_null()
+)
 
 # The evidence that a shift or another denominator needs: with fewer cells it may be chance. More are needed in a column
 # that was most likely computed from other data.
 _ENOUGH_CELLS, _MANY_CELLS = 2, 4
 
-# P values are printed with four decimals.
-_HALF_A_DIGIT = 0.00005 + 1e-9
+# With more differing cells, the many ways to combine them would take long, and one of them would fit by chance.
+_FEW_CELLS = 10
+
+# The test compares the shares of two sources.
+_SOURCES = 2
 
 
 def replication_diff(cells: pl.DataFrame) -> pl.DataFrame:
-    """Return analysis.replication_diff: the cells of the printed tables with explanations of their differences.
+    """Return analysis.replication_diff: the printed numbers with explanations of their differences.
 
-    ``cells`` is analysis.replication_cells. Adds explanation, one sentence, NULL if none is found or needed, and drops
-    bugs and total.
+    ``cells`` is analysis.replication_cells. Adds explanation, one sentence, NULL if none is found or needed. Explained
+    are shares in whole percent per library and source, and P values that were computed from them.
     """
-    tables = [name for name in cells["reference"].unique(maintain_order=True) if not name.endswith("_p")]
-    explanations: dict[tuple[str, ...], str] = {}
-    for reference in tables:
-        shares = cells.filter(pl.col("reference") == reference)
-        for (category, library, source), reason in _explain_shares(shares):
-            explanations[reference, category, library, source] = reason
-        for category, reason in _explain_p_values(cells.filter(pl.col("reference") == f"{reference}_p"), shares):
-            explanations[f"{reference}_p", category, "All", "both"] = reason
-    keys = cells.select("reference", "category", "library", "source").iter_rows()
-    explanation = pl.Series([explanations.get(key) for key in keys], dtype=pl.String)
-    return cells.with_columns(explanation=explanation).drop("bugs", "total")
+    explanations: dict[int, str] = {}
+    shares = cells.filter(_IS_WHOLE_SHARE)
+    for _, table in shares.group_by(["reference", "dimension"], maintain_order=True):
+        explanations |= _explain_shares(table)
+        explanations |= _explain_p_values(cells, table)
+    explanation = pl.Series([explanations.get(key) for key in cells["position"]], dtype=pl.String)
+    return cells.with_columns(explanation=explanation).select(table_schema("analysis.replication_diff").names())
 
 
 @dataclass
 class _Column:
     """The column of one library and source in a printed table.
 
-    ``printed`` are the printed percents and ``bugs`` the counted bugs of ``categories``. ``expected`` are the percents
-    that should be printed, given the explanations so far: a test that explains cells changes them. ``reasons`` are the
-    explanations by row.
+    ``printed`` are the printed percents and ``bugs`` the counted bugs of ``categories``, whose cells have these
+    ``positions``. ``expected`` are the percents that should be printed, given the explanations so far: a test that
+    explains cells changes them. ``reasons`` are the explanations by row.
     """
 
+    positions: list[int]
     categories: list[str]
     printed: list[int]
     bugs: list[int]
@@ -80,23 +91,28 @@ class _Column:
             self.reasons.setdefault(row, reason)
 
 
-def _explain_shares(cells: pl.DataFrame) -> Iterator[tuple[tuple[str, str, str], str]]:
-    columns: dict[str, dict[str, _Column]] = {source: {} for source in SOURCES}
-    # The tables print their rows in alphabetical order.
-    for (library, source), rows in cells.sort("category").group_by(["library", "source"], maintain_order=True):
+def _explain_shares(cells: pl.DataFrame) -> dict[int, str]:
+    """Return the explanations of a table's cells by position."""
+    columns: dict[str, dict[str, _Column]] = {}
+    # The rows of all columns in the same order.
+    for (library, source), rows in cells.sort("category", "position").group_by(
+        ["library", "source"], maintain_order=True
+    ):
         if rows["computed"].null_count():
             continue
         bugs, total = rows["bugs"].to_list(), rows["total"][0]
-        column = _Column(rows["category"].to_list(), rows["published"].cast(pl.Int64).to_list(), bugs, total,
-                         [whole_percent(n, total) for n in bugs])  # fmt: skip
-        columns[source][library] = column
+        columns.setdefault(str(source), {})[str(library)] = _Column(
+            rows["position"].to_list(), rows["category"].to_list(), rows["published"].cast(pl.Int64).to_list(), bugs,
+            total, [whole_percent(n, total) for n in bugs],
+        )  # fmt: skip
+    reasons: dict[int, str] = {}
     for source, of_source in columns.items():
         _explain_exchanged_rows([column for column in of_source.values() if column.is_mostly_as_printed], source)
         for library, column in of_source.items():
-            totals = {other: columns[other][library].total for other in SOURCES if library in columns[other]}
-            _explain_column(column, {name: total for name, total in totals.items() if name != source})
-            for row, reason in column.reasons.items():
-                yield (column.categories[row], library, source), reason
+            totals = {name: others[library].total for name, others in columns.items() if library in others}
+            _explain_column(column, {name: total for name, total in totals.items() if name not in (source, _BOTH)})
+            reasons |= {column.positions[row]: reason for row, reason in column.reasons.items()}
+    return reasons
 
 
 def _explain_column(column: _Column, totals: Mapping[str, int]) -> None:
@@ -116,6 +132,7 @@ def _explain_column(column: _Column, totals: Mapping[str, int]) -> None:
 
 def _explain_exchanged_rows(columns: list[_Column], source: str) -> None:
     """Explain two rows of a source that are printed in each other's place in several libraries."""
+    columns = [column for column in columns if column.categories == columns[0].categories]
     for a, b in combinations(range(len(columns[0].categories) if columns else 0), 2):
         fits = all(
             column.printed[a] == column.expected[b] and column.printed[b] == column.expected[a] for column in columns
@@ -158,7 +175,8 @@ def _explain_shift(column: _Column) -> None:
 
 
 def _explain_denominator(column: _Column, totals: Mapping[str, int]) -> None:
-    candidates = {**totals, "both sources": column.total + sum(totals.values())}
+    all_sources = "both sources" if len(totals) == 1 else "all sources"
+    candidates = {**totals, all_sources: column.total + sum(totals.values())} if totals else {}
     differing = column.differing
     for name, total in candidates.items():
         nonzero = sum(bool(column.printed[row]) for row in differing)
@@ -205,7 +223,7 @@ def _explain_recount(column: _Column) -> None:
     equally well, neither is accepted.
     """
     differing = column.differing
-    if not differing or sum(map(bool, column.printed)) <= _ENOUGH_CELLS:
+    if not 0 < len(differing) <= _FEW_CELLS or sum(map(bool, column.printed)) <= _ENOUGH_CELLS:
         return
     fitting = []
     for bugs, total, reason in (*_counts_with_one_bug_changed(column), *_counts_with_bugs_moved(column)):
@@ -247,33 +265,40 @@ def _counts_with_bugs_moved(column: _Column) -> _Counts:
             yield bugs, column.total, f"the column is that of {how}"
 
 
-def _explain_p_values(p_cells: pl.DataFrame, shares: pl.DataFrame) -> Iterator[tuple[str, str]]:
-    for row in p_cells.filter(pl.col("same_when_rounded").eq(other=False)).iter_rows(named=True):
-        cells = shares.filter(pl.col("category") == row["category"]).sort("library")
-        if cells["computed"].null_count():
+def _explain_p_values(cells: pl.DataFrame, shares: pl.DataFrame) -> dict[int, str]:
+    """Return the explanations of the P values of a table's dimension by position."""
+    reasons: dict[int, str] = {}
+    dimension = shares["dimension"][0]
+    p_values = cells.filter(unit="p", dimension=dimension, same_when_rounded=False)
+    for p_value in p_values.iter_rows(named=True):
+        row = shares.filter((pl.col("category") == p_value["category"]) & (pl.col("source") != _BOTH)).sort("library")
+        per_source = row.group_by("source").len()["len"]
+        if row["computed"].null_count() or len(per_source) != _SOURCES or per_source.min() == 1:
             continue
-        reason = _p_reason(cells, row["published"])
-        if reason:
-            yield row["category"], reason
+        if reason := _p_reason(row, p_value["published"], p_value["decimals"]):
+            reasons[p_value["position"]] = reason
+    return reasons
 
 
-def _p_reason(cells: pl.DataFrame, published: float) -> str | None:
-    """Return which shares the printed P value was computed from, None if it is unknown.
+def _p_reason(cells: pl.DataFrame, published: float, decimals: int) -> str | None:
+    """Return which shares a P value printed with so many decimals was computed from, None if it is unknown.
 
     Tries exact shares, the printed shares, and printed shares of which some are replaced by computed ones.
     """
+    sources = cells["source"].unique(maintain_order=True)
+    half_a_digit = 0.5 / 10**decimals + 1e-9
 
     def matches(values: pl.Series) -> bool:
-        stack_overflow, github = (values.filter(cells["source"] == source).to_list() for source in SOURCES)
-        p = student_t_test(stack_overflow, github)
-        return p is not None and abs(p - published) < _HALF_A_DIGIT
+        first, second = (values.filter(cells["source"] == source).to_list() for source in sources)
+        p = student_t_test(first, second)
+        return p is not None and abs(p - published) < half_a_digit
 
     if matches(cells["computed"]):
         return "the printed P value is that of unrounded shares"
     differing = [place for place, same in enumerate(cells["same_when_rounded"]) if not same]
     rounded = pl.Series([whole_percent(bugs, total) for bugs, total in cells.select("bugs", "total").iter_rows()])
     # With more cells, one of the many combinations would match by chance.
-    most = len(differing) if 2 * len(differing) <= cells.height else 1
+    most = len(differing) if 2 * len(differing) <= cells.height and len(differing) <= _FEW_CELLS else 1
     for number in range(most):
         fitting = []
         for chosen in combinations(differing, number):

@@ -126,7 +126,7 @@ def _differences(connection: duckdb.DuckDBPyConnection, console: Console) -> Non
     rows = connection.execute(
         "select reference, count(*), count(*) filter (same_when_rounded), "
         "count(*) filter (not same_when_rounded), count(*) filter (computed is null) "
-        "from analysis.replication_diff group by reference order by reference"
+        "from analysis.replication_diff where reading = 'printed' group by reference order by min(position)"
     ).fetchall()
     columns = ("Reference", "#Numbers", "#Same", "#Differ", "#Not computed")
     _table(console, "Compared with the printed tables (analysis.replication_diff)", columns, rows)

@@ -325,7 +325,7 @@ select
     replace(reference, 'table', 'Table ') as reference, source, library, category, published, computed,
     case when same_when_rounded then 'as printed' else 'differs' end as agreement
 from analysis.replication_diff
-where reference not like '%\\_p' escape '\\' and computed is not null
+where unit = 'percent' and reading = 'printed' and computed is not null
 order by reference, same_when_rounded desc, source, library, category
 """.strip(),
         charts.against_published,

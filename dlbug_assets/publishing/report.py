@@ -83,11 +83,11 @@ def _cell(value: Any) -> str:
     return str(value)
 
 
-def _printed(value: float | None, reference: str) -> str:
-    """Format a number for comparison with a printed one: P values with four decimals, percents with up to one."""
+def _printed(value: float | None, decimals: int) -> str:
+    """Format a number for comparison with one that is printed with so many decimals; whole numbers with up to one."""
     if value is None:
         return _MISSING
-    return f"{value:.4f}" if reference.endswith("_p") else f"{value:z.1f}".removesuffix(".0")
+    return f"{value:z.{decimals}f}" if decimals else f"{value:z.1f}".removesuffix(".0")
 
 
 def _percent(share: float | None) -> str:

@@ -112,13 +112,16 @@ select
     count(*) filter (not same_when_rounded) as differ, count(*) filter (computed is null) as not_computed,
     count(*) filter (not same_when_rounded and explanation is not null) as explained
 from analysis.replication_diff
+where reading = 'printed'
 group by reference
-order by reference""",
+order by min(position)""",
     "differing": """
-select reference, category, library, source, published, computed, difference, explanation
+select
+    reference, coalesce(category, library_b, unit) as category, library, source, decimals, published, computed,
+    difference, explanation
 from analysis.replication_diff
 where not same_when_rounded
-order by reference, category, library, source""",
+order by position""",
     "repeats": "select * from analysis.repeats where labels > 0",
 }
 

@@ -81,6 +81,8 @@ from cells
 left join analysis.replication_diff as printed
     on printed.dimension = '{dimension}' and printed.category = cells.category
     and printed.library = cells.library and printed.source = cells.source
+    and printed.unit in ('percent', 'p') and printed.reading = 'printed'
+    and printed.within_category is null and printed.year is null
 left join reference.libraries as libraries on libraries.library = cells.library
 left join reference.taxonomy as taxonomy on taxonomy.dimension = '{dimension}' and taxonomy.name = cells.category
 left join reference.taxonomy as sources on sources.dimension = 'source' and sources.name = cells.source

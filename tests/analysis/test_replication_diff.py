@@ -20,24 +20,30 @@ def _percents(bugs):
     return [whole_percent(n, sum(bugs)) for n in bugs]
 
 
-def _cells(columns, p=()):
-    """Return analysis.replication_cells of table2 and its P values.
+def _cells(columns, p=(), **other):
+    """Return analysis.replication_cells of a table and its P values.
 
-    ``columns`` are {(library, source): (bugs, printed)}, ``p`` are (category, printed P value).
+    ``columns`` are {(library, source): (bugs, printed)}, ``p`` are (category, printed P value), ``other`` columns have
+    the same value in every row.
     """
     rows = []
     for (library, source), (bugs, printed) in columns.items():
         for category, n, percent in zip(ROWS, bugs, printed, strict=True):
             computed = 100 * n / sum(bugs)
-            rows.append(("table2", category, library, source, float(percent), computed,
-                         whole_percent(n, sum(bugs)) == percent, n, sum(bugs)))  # fmt: skip
-    rows += [("table2_p", category, "All", "both", value, -1.0, False, None, None) for category, value in p]
-    schema = table_schema("analysis.replication_cells", without=["dimension", "difference"])
-    return pl.DataFrame(rows, schema=schema, orient="row")
+            rows.append({"reference": "table2", "category": category, "library": library, "source": source,
+                         "unit": "percent", "decimals": 0, "published": float(percent), "computed": computed,
+                         "same_when_rounded": whole_percent(n, sum(bugs)) == percent, "bugs": n,
+                         "total": sum(bugs)})  # fmt: skip
+    rows += [{"reference": "table2_p", "category": category, "library": "All", "source": "both", "unit": "p",
+              "decimals": 4, "published": value, "computed": -1.0, "same_when_rounded": False}
+             for category, value in p]  # fmt: skip
+    same = {"dimension": "fault", "denominator": "labelled", "halves": "away", "reading": "printed", **other}
+    numbered = [{"position": position, **same, **row} for position, row in enumerate(rows, start=1)]
+    return pl.DataFrame(numbered, schema=table_schema("analysis.replication_cells"))
 
 
-def _explained(columns, p=()):
-    rows = replication_diff(_cells(columns, p)).filter(pl.col("explanation").is_not_null())
+def _explained(columns, p=(), **other):
+    rows = replication_diff(_cells(columns, p, **other)).filter(pl.col("explanation").is_not_null())
     return {(row["category"], row["library"]): row["explanation"] for row in rows.iter_rows(named=True)}
 
 
@@ -170,15 +176,68 @@ def test_a_library_outside_the_study_has_no_explanations():
     assert replication_diff(cells)["explanation"].null_count() == 8
 
 
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"reading": "approximate"},
+        {"denominator": "all"},
+        {"within_dimension": "harm", "within_category": "Stranded"},
+        {"year": 2020},
+    ],
+)
+def test_only_shares_of_a_printed_table_are_explained(other):
+    printed = _percents(EVEN)
+    printed[0], printed[4] = printed[4], printed[0]
+
+    assert _explained({("Keras", SO): (EVEN, printed)}, **other) == {}
+
+
+def test_shares_with_decimals_are_not_explained():
+    printed = _percents(EVEN)
+    printed[0], printed[4] = printed[4], printed[0]
+    cells = _cells({("Keras", SO): (EVEN, printed)}).with_columns(decimals=pl.lit(2, pl.Int32))
+
+    assert replication_diff(cells)["explanation"].null_count() == 8
+
+
+def test_a_study_without_printed_numbers_has_no_differences():
+    rows = replication_diff(_cells({}))
+
+    assert (rows.height, rows.schema) == (0, table_schema("analysis.replication_diff"))
+
+
+def test_the_sources_may_have_any_names():
+    github = (20, 10, 10, 10, 10, 10, 10, 0)
+    printed = _percents(github)
+    printed[0], printed[1] = 40, 20  # percent of the 50 bugs of the ships
+    columns = {("Ebb", "Ships"): (EVEN, _percents(EVEN)), ("Ebb", "Ports"): (github, printed)}
+    reason = "percent of the 50 bugs of Ships, not of 80"
+
+    assert _explained(columns) == dict.fromkeys([("A", "Ebb"), ("B", "Ebb")], reason)
+    three = {**columns, ("Ebb", "Quays"): (EVEN, [whole_percent(n, 180) for n in EVEN])}
+    found = _explained(three)
+    assert found["C", "Ebb"] == "percent of the 180 bugs of all sources, not of 50"
+
+
+def test_a_column_of_both_sources_is_not_another_source():
+    github = (20, 10, 10, 10, 10, 10, 10, 0)
+    printed = [whole_percent(n, 130) for n in EVEN]
+    together = tuple(a + b for a, b in zip(EVEN, github, strict=True))
+    columns = {("Ebb", "Ships"): (EVEN, printed), ("Ebb", "Ports"): (github, _percents(github)),
+               ("Ebb", "both"): (together, _percents(together))}  # fmt: skip
+
+    assert set(_explained(columns).values()) == {"percent of the 130 bugs of both sources, not of 50"}
+
+
 LIBRARIES = ("Caffe", "Keras", "Tensorflow", "Theano", "Torch")
 SHARES = {SO: (10, 20, 30, 5, 15), GH: (40, 35, 25, 50, 45)}
 
 
-def _p_explained(printed_shares, published):
+def _p_explained(printed_shares, published, libraries=LIBRARIES):
     """Return the explanation of the published P value of A, whose cells are computed as SHARES."""
     columns = {}
     for source, shares in SHARES.items():
-        for library, share, printed in zip(LIBRARIES, shares, printed_shares[source], strict=True):
+        for library, share, printed in zip(libraries, shares, printed_shares[source], strict=False):
             rest = (100 - share, 0, 0, 0, 0, 0, 0)
             columns[library, source] = ((share, *rest), (printed, *rest))
     return _explained(columns, p=[("A", round(published, 4))]).get(("A", "All"))
@@ -219,3 +278,19 @@ def test_a_p_value_is_not_explained_by_replacing_shares_if_most_of_them_differ()
     assert _p_explained(printed, student_t_test(printed[SO], printed[GH])) == (
         "the printed P value is that of the printed shares"
     )
+
+
+def test_a_p_value_of_a_single_library_is_not_explained():
+    assert _p_explained(SHARES, 0.5, libraries=("Caffe",)) is None
+
+
+def test_many_differing_shares_are_not_combined():
+    libraries = tuple(f"L{number}" for number in range(40))
+    columns = {
+        (library, source): ((number, 100 - number, 0, 0, 0, 0, 0, 0), (number, 100 - number + (source == SO), *[0] * 6))
+        for number, library in enumerate(libraries, start=20)
+        for source in (SO, GH)
+    }
+
+    # 40 of 80 cells differ: 2 ** 40 combinations.
+    assert ("B", "All") not in _explained(columns, p=[("B", 0.1234)])

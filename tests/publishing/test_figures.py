@@ -112,13 +112,15 @@ def test_the_funnel_ends_with_the_number_of_bugs(study):
 
 
 def test_printed_numbers_that_differ_are_marked(study):
-    base = {"reference": "table2", "dimension": "bug_type", "library": "Caffe", "source": SO, "published": 10.0}
+    base = {"reference": "table2", "dimension": "bug_type", "library": "Caffe", "source": SO, "published": 10.0,
+            "unit": "percent", "reading": "printed"}  # fmt: skip
     study.put(
         "analysis.replication_diff",
         base | {"category": "A", "computed": 10.2, "same_when_rounded": True},
         base | {"category": "B", "computed": 30.0, "same_when_rounded": False},
         base | {"category": "C"},
-        base | {"reference": "table2_p", "category": "A", "computed": 0.5, "same_when_rounded": False},
+        base | {"reference": "fig1", "category": "A", "computed": 10.1, "reading": "approximate"},
+        base | {"reference": "table2_p", "category": "A", "computed": 0.5, "same_when_rounded": False, "unit": "p"},
     )
     assert render(study, "published").alternative.endswith("Table 2: 1 of 2 as printed.")
 

@@ -125,7 +125,8 @@ def test_texts_by_people_are_escaped(study):
     study.count("effect", SO, "Keras", {EVIL: 3})
     finding(study, claim=EVIL, metric=EVIL, reason=EVIL, estimator=EVIL, published=EVIL, computed=EVIL)
     study.put("analysis.replication_diff", {"reference": "table4", "category": EVIL, "library": EVIL, "source": SO,
-              "published": 1.0, "computed": 2.0, "same_when_rounded": False, "explanation": EVIL})  # fmt: skip
+              "published": 1.0, "computed": 2.0, "same_when_rounded": False, "explanation": EVIL,
+              "unit": "percent", "decimals": 0, "reading": "printed"})  # fmt: skip
     page = page_of(study)
     assert "<script" not in page
     assert page.count("&lt;script&gt;alert(") >= 10
@@ -172,7 +173,8 @@ def test_every_metric_of_a_finding_has_verdict_and_reason(study):
 
 
 def test_printed_numbers_are_counted_and_differing_ones_listed(study):
-    base = {"dimension": "bug_type", "library": "Keras", "source": "GitHub", "published": 20.0}
+    base = {"dimension": "bug_type", "library": "Keras", "source": "GitHub", "published": 20.0, "unit": "percent",
+            "decimals": 0, "reading": "printed"}  # fmt: skip
     study.put(
         "analysis.replication_diff",
         *(base | row for row in (
@@ -180,9 +182,10 @@ def test_printed_numbers_are_counted_and_differing_ones_listed(study):
             {"reference": "table2", "category": "B", "computed": 23.4567, "difference": 3.4567,
              "same_when_rounded": False, "explanation": "Exchanged."},
             {"reference": "table2", "category": "C"},
+            {"reference": "fig1", "category": "A", "computed": 21.0, "reading": "approximate"},
         )),
-        base | {"reference": "table2_p", "category": "D", "published": 0.002, "computed": 0.00034,
-                "difference": -0.00166, "same_when_rounded": False},
+        base | {"reference": "table2_p", "category": "D", "published": 0.002, "computed": 0.00034, "unit": "p",
+                "decimals": 4, "difference": -0.00166, "same_when_rounded": False},
     )  # fmt: skip
     found = cells(page_of(study))
     counts = found.index("Table 2")

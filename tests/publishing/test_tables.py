@@ -23,12 +23,15 @@ def study(small_study):
     study.count("effect", SO, "Keras", {"Crash": 1, "Hang": 7})
     study.count("effect", GH, "Keras", {})
     study.put("analysis.source_comparison", {"dimension": "effect", "category": "Crash", "p_paper_rounded": 0.12345})
-    printed = {"reference": "table4", "dimension": "effect", "category": "Crash"}
+    printed = {"reference": "table4", "dimension": "effect", "category": "Crash", "unit": "percent",
+               "reading": "printed"}  # fmt: skip
     study.put(
         "analysis.replication_diff",
         printed | {"library": "Caffe", "source": SO, "published": 50.0, "same_when_rounded": True},
         printed | {"library": "Keras", "source": SO, "published": 12.0, "same_when_rounded": False},
-        printed | {"library": "All", "source": "both", "published": 0.5, "same_when_rounded": False},
+        printed | {"library": "All", "source": "both", "published": 0.5, "same_when_rounded": False, "unit": "p"},
+        printed | {"library": "Keras", "source": SO, "published": 13.1, "reading": "approximate"},
+        printed | {"library": "Keras", "source": SO, "published": 9.0, "year": 2016},
     )
     study.put("analysis.dataset_summary", {"library": "Keras", "posts": None, "post_bugs": 8, "commits": 3,
                                            "commit_bugs": 0, "published_posts": 567, "published_post_bugs": 8,
