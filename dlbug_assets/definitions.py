@@ -5,7 +5,6 @@ import os
 from collections.abc import Iterator, Mapping
 
 import dagster as dg
-import polars as pl
 
 import dlbug_assets.analysis.assets
 import dlbug_assets.github.assets
@@ -35,7 +34,7 @@ from dlbug_assets.warehouse.table_specs import load_specs
 
 
 def build_defs(study: Study, environ: Mapping[str, str], *, incomplete: bool = False) -> dg.Definitions:
-    """Return the definitions of a study; ``environ`` has DLBUG_HOME, DLBUG_ARTIFACT and DLBUG_SPARK where they are set.
+    """Return the definitions of a study; ``environ`` has DLBUG_HOME, DLBUG_RELEASES and DLBUG_SPARK where they are set.
 
     ``incomplete`` samples commits of libraries with unread repositories, too. Raises :class:`DlbugError` for a model,
     description or taxonomy that cannot be used, naming file and line.
@@ -47,8 +46,8 @@ def build_defs(study: Study, environ: Mapping[str, str], *, incomplete: bool = F
     spark = environ.get(VARIABLE) or None
 
     @functools.cache
-    def release() -> pl.DataFrame:
-        return releases.read(releases.locate(environ, home.folder / "artifact"), taxonomy)
+    def release() -> releases.Released:
+        return releases.read(study, taxonomy, environ, home.folder / "releases")
 
     @dg.resource(description="The study's DuckDB files, under the writer's lease from the first write to the run's end")
     def warehouse(context: dg.InitResourceContext) -> Iterator[Warehouse]:

@@ -1,4 +1,4 @@
-"""Commits of the authors' release, completed through the API."""
+"""Commits of the study's releases, completed through the API."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -21,12 +21,12 @@ from dlbug_assets.warehouse.rows import PartitionRows, ReadCurrent
 
 @dataclass(frozen=True)
 class Release:
-    """The authors' release: repository and hash of each commit; the rest is looked up where there is a network."""
+    """Commits of the study's releases: repository and hash of each; the rest is looked up where there is a network."""
 
     landing: Landing
     access: ApiAccess
     key_file: Path
-    release: Callable[[], pl.DataFrame]
+    release: Callable[[], releases.Released]
 
     def collect(self, libraries: Sequence[str], *, sweep: bool) -> Iterator[Collected]:
         """Look up commits by hash, except those that were looked up before.

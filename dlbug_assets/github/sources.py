@@ -12,6 +12,7 @@ from typing import Protocol
 
 import polars as pl
 
+from dlbug_assets import releases
 from dlbug_assets.github.api.access import ApiAccess
 from dlbug_assets.github.commits import CHANGES, REPOSITORIES
 from dlbug_assets.github.followed import Followed
@@ -50,13 +51,13 @@ def commit_source(
     clones: Path,
     key_file: Path,
     *,
-    release: Callable[[], pl.DataFrame],
+    release: Callable[[], releases.Released],
     spark: str | None = None,
 ) -> CommitSource:
     """Return the source that the study names.
 
     ``clones`` is the folder of the clones, ``key_file`` holds the key of the pseudonyms, ``release`` reads the rows of
-    the authors' release if that is the source, and ``spark`` is the URL of a Spark cluster that mines the clones.
+    the study's releases if that is the source, and ``spark`` is the URL of a Spark cluster that mines the clones.
     """
     match study.sources.commits:
         case "sample":

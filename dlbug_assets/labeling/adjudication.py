@@ -116,14 +116,14 @@ def labels(
     items: pl.DataFrame,
     study: Study,
     taxonomy: Taxonomy,
-    release: Callable[[], pl.DataFrame],
+    release: Callable[[], releases.Released],
 ) -> dict[str, Rows]:
     """Return labeling.labels and labeling.bug_labels: the bugs that :func:`decide` returns, or those of a release."""
     metadata: dict[str, int] = {}
     if study.sources.labels == "release":
-        rows = release()
-        agreed = add_dates(_conforming(releases.labels(rows), full_schema(study)), items)
-        metadata = releases.data_quality(rows)
+        released = release()
+        agreed = add_dates(_conforming(releases.labels(released, study), full_schema(study)), items)
+        metadata = releases.data_quality(released, study)
     else:
         agreed = decide(rater_labels, units, items, study)
     long = bug_labels(agreed, study, taxonomy)

@@ -5,8 +5,8 @@ from functools import partial
 from pathlib import Path
 
 import dagster as dg
-import polars as pl
 
+from dlbug_assets import releases
 from dlbug_assets.asset_factories.tables import TableAssets
 from dlbug_assets.clock import Clock
 from dlbug_assets.labeling import rounds
@@ -25,12 +25,12 @@ _UNITS = {"units": "labeling.units"}
 
 
 def assets(
-    study: Study, folder: Path, tables: TableAssets, taxonomy: Taxonomy, release: Callable[[], pl.DataFrame]
+    study: Study, folder: Path, tables: TableAssets, taxonomy: Taxonomy, release: Callable[[], releases.Released]
 ) -> list[dg.AssetsDefinition]:
     """Return the assets of the group labeling.
 
-    ``folder`` contains the submitted sheets and the frozen rounds. ``release`` returns the rows of the authors'
-    release, which contains items and final labels but no labels by raters.
+    ``folder`` contains the submitted sheets and the frozen rounds. ``release`` returns the rows of the study's
+    releases, where labels come from there.
     """
     return [
         tables.table(
@@ -48,7 +48,9 @@ def assets(
         tables.table(
             "labeling.rater_labels",
             "labeling.rejected_labels",
-            compute=partial(rater_labels, study=study, taxonomy=taxonomy, folder=folder, clock=Clock()),
+            compute=partial(
+                rater_labels, study=study, taxonomy=taxonomy, folder=folder, clock=Clock(), release=release
+            ),
             reads=_ITEMS,
         ),
         tables.table(

@@ -29,9 +29,9 @@ def items(
     *,
     study: Study,
     frozen_rounds: Callable[[], pl.DataFrame],
-    release: Callable[[], pl.DataFrame],
+    release: Callable[[], releases.Released],
 ) -> pl.DataFrame:
-    """Return labeling.items: the queue of the study, or the items of the authors' release.
+    """Return labeling.items: the queue of the study, or the items of its releases.
 
     The queue consists of ``candidates`` (stackoverflow.candidate_posts) and ``commits`` (github.sampled_commits).
     ``posts`` (stackoverflow.raw_posts) and ``fixes`` (github.fix_commits) complete the items of a release.
@@ -78,33 +78,31 @@ def queue(
 
 
 def complete_items(items: pl.DataFrame, posts: pl.DataFrame, commits: pl.DataFrame) -> pl.DataFrame:
-    """Add title, created_at (UTC) and year from the sites to the items of the authors' release.
+    """Add title, created_at (UTC) and year from the sites to the items of a release.
 
-    ``posts`` has library, post_id, title and created_at; ``commits`` library, sha, title and authored_at. The added
-    values are NULL for items that were not collected.
+    ``posts`` has library, post_id, title and created_at; ``commits`` library, sha, title and authored_at. Items that
+    were not collected keep what the release states.
     """
-    facts = ("title", "created_at", "year")
-    of_posts = posts.select("library", "post_id", "title", "created_at", pl.col("created_at").dt.year().alias("year"))
+    facts = ("title", "created_at")
+    of_posts = posts.select("library", "post_id", pl.col(facts).name.suffix("_post"))
     # A commit that several repositories share is the same one in each.
     of_commits = commits.unique(["library", "sha"]).select(
         "library",
         pl.col("sha").alias("commit_sha"),
-        pl.col("title").alias("title_"),
-        pl.col("authored_at").alias("created_at_"),
-        pl.col("authored_at").dt.year().alias("year_"),
+        pl.col("title").alias("title_commit"),
+        pl.col("authored_at").alias("created_at_commit"),
     )
     return (
-        items.drop(facts)
-        .join(of_posts, on=["library", "post_id"], how="left", maintain_order="left")
+        items.join(of_posts, on=["library", "post_id"], how="left", maintain_order="left")
         .join(of_commits, on=["library", "commit_sha"], how="left", maintain_order="left")
-        .with_columns(pl.coalesce(name, f"{name}_").alias(name) for name in facts)
-        .with_columns(pl.col("year").cast(pl.Int32))
-        .drop(f"{name}_" for name in facts)
+        .with_columns(pl.coalesce(f"{name}_post", f"{name}_commit", name).alias(name) for name in facts)
+        .with_columns(year=pl.col("created_at").dt.year())
+        .select(items.columns)
     )
 
 
 def add_dates(labels: pl.DataFrame, items: pl.DataFrame) -> pl.DataFrame:
-    """Replace created_at (UTC) and year of the authors' labels by those of their items."""
+    """Replace created_at (UTC) and year of released labels by those of their items."""
     return labels.drop("created_at", "year").join(
         items.select("item_id", "created_at", "year"), on="item_id", how="left", maintain_order="left"
     )

@@ -1,13 +1,15 @@
-"""Labels by raters, read from submitted files.
+"""Labels by raters, read from submitted files or from the study's releases.
 
-In the sample study, simulated raters submit the files. The authors' release contains final labels only.
+In the sample study, simulated raters submit the files.
 """
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
 
+from dlbug_assets import releases
 from dlbug_assets.clock import Clock
 from dlbug_assets.labeling.rounds import write_if_changed
 from dlbug_assets.labeling.sheets import submissions
@@ -21,11 +23,25 @@ from dlbug_assets.sample import raters as sample
 from dlbug_assets.warehouse.rows import Rows
 
 
-def rater_labels(items: pl.DataFrame, study: Study, taxonomy: Taxonomy, folder: Path, clock: Clock) -> dict[str, Rows]:
-    """Return the rows of labeling.rater_labels and labeling.rejected_labels.
+def rater_labels(
+    items: pl.DataFrame,
+    study: Study,
+    taxonomy: Taxonomy,
+    folder: Path,
+    clock: Clock,
+    *,
+    release: Callable[[], releases.Released],
+) -> dict[str, Rows]:
+    """Return the rows of labeling.rater_labels and labeling.rejected_labels: those of files, or of releases.
 
     ``items`` is labeling.items; ``folder`` contains inbox/ and received/. Raises :class:`DlbugError`.
     """
+    if study.sources.labels == "release":
+        released = release()
+        return {
+            "rater_labels": Rows(releases.rater_labels(released, study)),
+            "rejected_labels": Rows(released.rejected),
+        }
     submitted = receive_submissions(study, items, taxonomy, folder, clock)
     return {"rater_labels": Rows(submitted.labels, dict(submitted.counts)), "rejected_labels": Rows(submitted.rejected)}
 
@@ -35,9 +51,6 @@ def receive_submissions(
 ) -> Submissions:
     """Archive new files of the inbox and return everything that was submitted so far, validated."""
     inbox, archive = folder / "inbox", folder / "received"
-    if study.sources.labels == "release":
-        # A release has no raters who submit anything.
-        return submissions.read(archive, items, study, taxonomy)
     if study.sources.labels == "sample":
         _submit_sample_sheets(study, items, inbox, clock)
     settled, growing = settled_files(inbox, clock)

@@ -18,10 +18,12 @@ ADJUDICATION = "adjudication"
 UNITS = table_schema("labeling.units")
 
 
-def units(labels: pl.DataFrame, items: pl.DataFrame, study: Study, release: Callable[[], pl.DataFrame]) -> pl.DataFrame:
-    """Return labeling.units: the bugs that :func:`freeze` returns, or those of the authors' release."""
+def units(
+    labels: pl.DataFrame, items: pl.DataFrame, study: Study, release: Callable[[], releases.Released]
+) -> pl.DataFrame:
+    """Return labeling.units: the bugs that :func:`freeze` returns, or those of its releases."""
     if study.sources.labels == "release":
-        return releases.units(releases.labels(release()))
+        return releases.units(release())
     return freeze(labels, items, study)
 
 

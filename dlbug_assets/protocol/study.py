@@ -19,6 +19,7 @@ from dlbug_assets.protocol.addresses import is_address
 from dlbug_assets.protocol.dimensions import Dimension, check_dimensions
 from dlbug_assets.protocol.names import closest, require_more_than_case, shown
 from dlbug_assets.protocol.published import PublishedNumbers
+from dlbug_assets.protocol.releases import Release, check_releases, source_names
 from dlbug_assets.protocol.sections import (
     Identity,
     Labeling,
@@ -61,6 +62,7 @@ class Study(Section, frozen=True):
     labeling: Labeling = Labeling()
     taxonomy: TaxonomyOptions = TaxonomyOptions()
     schedule: Schedule = Schedule()
+    releases: tuple[Release, ...] = Field(default=(), max_length=100)
     published: tuple[PublishedNumbers, ...] = Field(default=(), max_length=500)
     files: StudyFiles = StudyFiles()
 
@@ -83,6 +85,9 @@ class Study(Section, frozen=True):
                 raise ValueError("labeling.raters: agreement needs two raters or more")
             if not self.labeling.adjudicator:
                 raise ValueError("labeling.adjudicator: missing; the adjudicator decides where raters differ")
+        if (self.sources.labels == "release") != bool(self.releases):
+            raise ValueError("releases: describe the files of a release where labels = 'release', and only there")
+        check_releases(self.releases, self.asked, self._stated_sources)
         return self
 
     @property
@@ -98,8 +103,12 @@ class Study(Section, frozen=True):
     @property
     def source_names(self) -> tuple[str, ...]:
         """The names of the sources of its items, in order."""
+        return self._stated_sources or (RELEASE,)
+
+    @property
+    def _stated_sources(self) -> tuple[str, ...]:
         collected = [STACK_OVERFLOW] * bool(self.sources.posts) + [GITHUB] * bool(self.sources.commits)
-        return tuple(dict.fromkeys([*collected, *self.sources.names])) or (RELEASE,)
+        return tuple(dict.fromkeys([*collected, *self.sources.names, *source_names(self.releases)]))
 
     @property
     def dimension_names(self) -> tuple[str, ...]:
@@ -253,6 +262,10 @@ def _with_absolute_paths(content: dict[str, Any], folder: Path) -> dict[str, Any
         table = content.get(section)
         if isinstance(table, dict) and isinstance(table.get(key), str) and not is_address(table[key]):
             table[key] = absolute(table[key])
+    releases = content.get("releases")
+    for release in releases if isinstance(releases, list) else ():
+        if isinstance(release, dict) and "url" not in release and isinstance(release.get("path", "."), str):
+            release["path"] = absolute(release.get("path", "."))
     libraries = content.get("libraries")
     for library in libraries if isinstance(libraries, list) else ():
         listed = library.get("repositories") if isinstance(library, dict) else None

@@ -29,3 +29,9 @@ def matches(pattern: str, titles: Iterable[str]) -> list[bool]:
     """
     composed = (unicodedata.normalize("NFC", title) for title in titles)
     return pl.Series(composed, dtype=pl.String).str.contains(pattern).to_list()
+
+
+def groups_of(pattern: str) -> int:
+    """Return the number of groups of a pattern that has no problem."""
+    groups = pl.Series([""]).str.extract_groups(pattern).dtype
+    return len(groups.fields) if isinstance(groups, pl.Struct) else 0

@@ -1,7 +1,6 @@
-"""The labels that the paper's authors released, as a source of posts, commits and labels."""
+"""Labels that others published, as a source of items, posts, commits and labels."""
 
-from dlbug_assets.releases.locate import locate
-from dlbug_assets.releases.tables import commits, data_quality, items, labels, posts, units
-from dlbug_assets.releases.workbooks import read
+from dlbug_assets.releases.label_rows import Released, read
+from dlbug_assets.releases.tables import commits, data_quality, items, labels, posts, rater_labels, units
 
-__all__ = ["commits", "data_quality", "items", "labels", "locate", "posts", "read", "units"]
+__all__ = ["Released", "commits", "data_quality", "items", "labels", "posts", "rater_labels", "read", "units"]

@@ -1,45 +1,64 @@
-"""Locate the authors' release: named by DLBUG_ARTIFACT, downloaded earlier, or downloaded now."""
+"""Locate the files of a release: in a folder of the user's, downloaded earlier, or downloaded now."""
 
 import hashlib
-import http.client
 import tempfile
-import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
+from urllib.parse import urljoin, urlsplit
 
 from dlbug_assets.errors import DlbugError
+from dlbug_assets.ingest.http_client import HttpClient, MalformedError, RetryPolicy, TransientError
+from dlbug_assets.protocol.names import shown
+from dlbug_assets.protocol.releases import Release
 
-ADDRESS = "https://lab-design.github.io/papers/ESEC-FSE-19/dataset.zip"
-SHA256 = "0e5ef04fe9a00af9d3b1ce4ac6b315a373507dce213700e9ad91f9ceffe07012"
-SIZE = 194_840
-_FILE_NAME = "islam2019-dataset.zip"
-_TIMEOUT_SECONDS = 30
+VARIABLE = "DLBUG_RELEASES"
+#: Bytes of a file, and what the HTTP client reads of a reply.
+LARGEST_FILE = 64 << 20
+_POLICY = RetryPolicy(reply=600)
+_MOST_REDIRECTS = 5
+_OK, _REDIRECTS = 200, (301, 302, 303, 307, 308)
 
 
-def locate(environ: Mapping[str, str], folder: Path, address: str = ADDRESS) -> Path:
-    """Return the path of the release, verified by size and sha256.
+def locate(release: Release, file: str, study: str, environ: Mapping[str, str], downloads: Path) -> Path:
+    """Return the path of a file of a release, one of its ``file_names``; what the release gives a sha256 for has it.
 
-    This is DLBUG_ARTIFACT if it is set, else an earlier download in ``folder``, else a new download from ``address``.
-    Raises :class:`DlbugError` for a missing, unreadable, truncated or altered file, and without a network.
+    This is ``<study>/<file>`` in the folder DLBUG_RELEASES if it is there, else what the release's variable names, else
+    the file beside the study, or an earlier download in ``downloads``, or a new one. Raises :class:`DlbugError` for a
+    missing, unreadable, too large or altered file, and without a network.
     """
-    named = environ.get("DLBUG_ARTIFACT")
-    if named:
+    address = release.address_of(file)
+    by_hand = f"Download it from {address}" if address else "Get the file"
+    fix = f"{by_hand}, and set {VARIABLE} to a folder with {study}/{file}."
+    if release.variable:
+        fix = f"{by_hand}, and set {release.variable} to its path."
+    if folder := environ.get(VARIABLE):
+        if not Path(folder).is_dir():
+            raise DlbugError(f"{VARIABLE} names {folder}, which is not a folder. {fix}")
+        path = Path(folder) / study / file
+        if path.is_file():
+            return _verified(path, release, fix)
+    if release.variable and (named := environ.get(release.variable)):
         path = Path(named)
         if not path.is_file():
-            raise DlbugError(f"DLBUG_ARTIFACT names {path}, which is not a file. {_by_hand(address)}")
-        _verify_file(path, address)
-        return path
-    path = folder / _FILE_NAME
+            raise DlbugError(f"{release.variable} names {path}, which is not a file. {fix}")
+        return _verified(path, release, fix)
+    if address is None:
+        path = Path(release.path or "")
+        if release.file or release.files:
+            path /= file
+        if not path.is_file():
+            raise DlbugError(f"{path} is not a file, but the study's release is read from it. Put the file there.")
+        return _verified(path, release, "Replace it, or correct sha256 in the study.")
+    path = downloads / file
     if path.is_file():
-        _verify_file(path, address)
-        return path
-    content = _download(address)
-    _verify(content, f"the download from {address}", _by_hand(address))
+        return _verified(path, release, f"Delete it. {fix}")
+    content = _download(address, fix)
+    _check(content, f"the download from {address}", release, fix)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         # A folder per process: several may download at the same time, and any of their files will do.
-        with tempfile.TemporaryDirectory(dir=folder, prefix=".unfinished-") as unfinished:
-            download = Path(unfinished) / _FILE_NAME
+        with tempfile.TemporaryDirectory(dir=downloads, prefix=".unfinished-") as unfinished:
+            download = Path(unfinished) / path.name
             download.write_bytes(content)
             download.replace(path)
     except OSError as error:
@@ -47,48 +66,45 @@ def locate(environ: Mapping[str, str], folder: Path, address: str = ADDRESS) -> 
     return path
 
 
-def _by_hand(address: str) -> str:
-    return f"Download it from {address} and set DLBUG_ARTIFACT to its path."
+def _download(address: str, fix: str) -> bytes:
+    client = HttpClient(lambda line: line)
+    location = address
+    for _ in range(_MOST_REDIRECTS + 1):
+        try:
+            status, headers, body = client.get(location, {}, {"Accept-Encoding": "identity"}, _POLICY)
+        except (TransientError, MalformedError) as error:
+            raise DlbugError(
+                f"cannot download {address}: {error}. Check the network, or get it by hand. {fix}"
+            ) from None
+        if status == _OK:
+            return body
+        if status not in _REDIRECTS or not headers.get("Location"):
+            raise DlbugError(f"cannot download {address}: the reply is HTTP {status}. {fix}")
+        location = urljoin(location, headers["Location"])
+        safe = ("https",) if address.startswith("https:") else ("https", "http")
+        if urlsplit(location).scheme not in safe:
+            raise DlbugError(f"cannot download {address}: it leads to {shown(location)}, which is not https. {fix}")
+    raise DlbugError(f"cannot download {address}: it is redirected more than {_MOST_REDIRECTS} times. {fix}")
 
 
-def _download(address: str) -> bytes:
-    if not address.startswith(("https://", "http://")):
-        raise DlbugError(
-            f"{address} is not a web address: the authors' release can only be downloaded by https or http"
-        )
-    try:
-        with urllib.request.urlopen(address, timeout=_TIMEOUT_SECONDS) as reply:  # noqa: S310 - checked above
-            # One byte more than expected is enough to detect another file.
-            return reply.read(SIZE + 1)
-    except (OSError, http.client.HTTPException, ValueError) as error:  # ValueError: an invalid URL
-        reason = getattr(error, "reason", error)
-        raise DlbugError(
-            f"cannot download the authors' release from {address}: {reason}. "
-            "Check the network, or get the file by other means and set DLBUG_ARTIFACT to its path."
-        ) from None
-
-
-def _verify_file(path: Path, address: str) -> None:
+def _verified(path: Path, release: Release, fix: str) -> Path:
+    """Return the path; raise :class:`DlbugError` unless it is a file that the release may consist of."""
     try:
         with path.open("rb") as file:
-            content = file.read(SIZE + 1)
-        size = path.stat().st_size
+            content = file.read(LARGEST_FILE + 1)
     except OSError as error:
-        raise DlbugError(f"cannot read {path}: {error.strerror}. {_by_hand(address)}") from None
-    _verify(content, str(path), f"Delete it. {_by_hand(address)}", size)
+        raise DlbugError(f"cannot read {path}: {error.strerror}. {fix}") from None
+    _check(content, str(path), release, fix)
+    return path
 
 
-def _verify(content: bytes, name: str, fix: str, size: int | None = None) -> None:
-    """Raise :class:`DlbugError` unless ``content`` is the release.
-
-    If it is longer than the release, it may be only the beginning of a file with ``size`` bytes.
-    """
+def _check(content: bytes, name: str, release: Release, fix: str) -> None:
+    """Raise :class:`DlbugError` for content that is too large, or does not have a sha256 of the release."""
+    if len(content) > LARGEST_FILE:
+        raise DlbugError(f"{name} is larger than {LARGEST_FILE >> 20} MiB, so it is not read. {fix}")
     found = hashlib.sha256(content).hexdigest()
-    if found != SHA256:
-        if len(content) > SIZE:
-            state = f"altered: {size or f'more than {SIZE}'} bytes"
-        else:
-            state = f"{'truncated' if len(content) < SIZE else 'altered'}: {len(content)} bytes with sha256 {found}"
+    if release.sha256 and found not in release.sha256:
         raise DlbugError(
-            f"{name} is not the authors' release but {state}, instead of {SIZE} bytes with sha256 {SHA256}. {fix}"
+            f"{name} is truncated or altered: its {len(content)} bytes have sha256 {found}, expected "
+            f"{' or '.join(release.sha256)}. {fix}"
         )

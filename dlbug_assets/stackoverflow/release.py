@@ -1,4 +1,4 @@
-"""Posts of the authors' release, completed through the API."""
+"""Posts of the study's releases, completed through the API."""
 
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
@@ -28,13 +28,13 @@ _NEVER = datetime(1970, 1, 1)
 
 @dataclass(frozen=True)
 class Release:
-    """Posts of the authors' release, which contains their IDs and links; the API returns the rest if reachable."""
+    """Posts of the study's releases, which contain their IDs and links; the API returns the rest if reachable."""
 
     study: Study
     landing: Landing
     key_file: Path
     access: StackExchangeAccess
-    release: Callable[[], pl.DataFrame]
+    release: Callable[[], releases.Released]
 
     def collect(self, libraries: Sequence[str], *, sweep: bool) -> Iterator[Collected]:
         """Look the posts up by ID. Without a network the study runs without their titles, texts and dates."""

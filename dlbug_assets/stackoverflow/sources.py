@@ -12,6 +12,7 @@ from typing import Protocol
 
 import polars as pl
 
+from dlbug_assets import releases
 from dlbug_assets.clock import Clock, utc_naive
 from dlbug_assets.ingest.collections import nothing_to_collect
 from dlbug_assets.ingest.landing import Collected, Landing
@@ -46,14 +47,14 @@ def post_source(
     landing: Path,
     key_file: Path,
     access: StackExchangeAccess,
-    release: Callable[[], pl.DataFrame],
+    release: Callable[[], releases.Released],
     *,
     spark: str | None = None,
 ) -> PostSource:
     """Return the source that the study names.
 
     ``landing`` is the folder of this corpus, ``key_file`` the file of the secret key of the hashes. ``release``
-    returns the rows of the authors' release. ``spark`` is the address of Spark if dumps are read there.
+    returns the rows of the study's releases. ``spark`` is the address of Spark if dumps are read there.
     """
     match study.sources.posts:
         case "sample":

@@ -1,0 +1,351 @@
+"""Read a table of an outside file, of a release: the function of a child process under limits.
+
+What belongs here: the cells of a file as texts. What doesn't: what they mean (releases/label_rows.py).
+"""
+
+import codecs
+import csv
+import io
+import itertools
+import json
+import lzma
+import re
+import struct
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from dlbug_assets.errors import DlbugError
+from dlbug_assets.ingest.json_text import read_json
+from dlbug_assets.protocol.names import closest, shown
+from dlbug_assets.protocol.releases import FORMATS, Release
+
+#: A cell: its text, several texts (an array of JSON), or None if it is empty.
+Cell = str | list[str] | None
+
+#: Bytes of a member of a zip; as much as a file may have.
+_LARGEST_MEMBER = 64 << 20
+_MOST_ROWS = 250_000
+#: The header of a table is searched for in this number of rows.
+_HEADER_ROWS = 20
+_LONGEST_FIELD = 16 << 20
+_SEPARATORS = ",;\t|"
+_ROWS_PER_LINE = 100
+_MOST_SHOWN = 30
+#: The cell of a formula that failed, in a worksheet's XML.
+_FAILED_CELL = re.compile(rb"""(<(?:\w+:)?c\s(?:[^<>]*\s)?t=)(["'])e\2""")
+#: Exceptions of the standard library for damaged, encrypted or unusually compressed members.
+_ZIP_ERRORS = (
+    zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, OSError, RuntimeError, ValueError,
+)  # fmt: skip
+
+#: Rows of a table: the number of each, as in the file, and its cells.
+_Rows = Iterable[tuple[int, Sequence[Cell]]]
+
+
+def read_file(path: str, member: str | None, release: str, columns: list[str]) -> Iterator[bytes]:
+    """Yield the rows of a file, or of a member of a zip, as lines of JSON.
+
+    ``release`` is a :class:`Release` as JSON, ``columns`` the columns of the file that are needed. The first line is
+    the name of the sheet, or null. Each further line is a list of rows: its number in the file, from 1 (for JSON, among
+    the rows), and a cell for each of ``columns``. Rows without any of them are left out. Raises :class:`DlbugError` for
+    a file that cannot be read, without its name.
+    """
+    described = Release.model_validate_json(release)
+    content = _content(Path(path), member, described)
+    kind = FORMATS[PurePosixPath(member or path).suffix.lower()]
+    sheet, rows = _READERS[kind](content, described, columns)
+    yield _json(sheet)
+    filled = ((number, cells) for number, cells in rows if any(cell is not None for cell in cells))
+    while some := list(itertools.islice(filled, _ROWS_PER_LINE)):
+        yield _json(some)
+
+
+def _json(value: Any) -> bytes:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+
+
+def _content(path: Path, member: str | None, release: Release) -> bytes:
+    if member is None:
+        return path.read_bytes()
+    name = str(PurePosixPath(release.folder or "") / member)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            # Only known names are read, in memory: a path inside of the zip cannot lead elsewhere.
+            info = archive.getinfo(name)
+            if info.file_size > _LARGEST_MEMBER:
+                raise DlbugError(f"it unpacks to {info.file_size} bytes, more than {_LARGEST_MEMBER >> 20} MiB")
+            return archive.read(info)
+    except KeyError:
+        with zipfile.ZipFile(path) as archive:
+            names = [name for name in archive.namelist() if not name.endswith("/")]
+        raise DlbugError(f"{path.name} has no member {name}{closest(name, names)}. {_found(names)}") from None
+    except _ZIP_ERRORS as error:
+        raise DlbugError(f"{path.name} cannot be read as a zip: {error}. Get it again.") from None
+
+
+def _found(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _MOST_SHOWN} more" if len(names) > _MOST_SHOWN else ""
+    return f"Found: {', '.join(map(shown, names[:_MOST_SHOWN])) or 'nothing'}{more}"
+
+
+def _workbook(content: bytes, release: Release, columns: list[str]) -> tuple[str, _Rows]:
+    """Return the name and rows of the sheet with the release's header or, without one, with all columns."""
+    import fastexcel  # noqa: PLC0415 - slow to import, with Polars
+
+    try:
+        workbook = fastexcel.read_excel(_with_errors_as_text(content))
+        wanted = [release.sheet] if isinstance(release.sheet, str) else workbook.sheet_names
+        if missing := [name for name in wanted if name not in workbook.sheet_names]:
+            names = workbook.sheet_names
+            raise DlbugError(f"it has no sheet {missing[0]!r}{closest(missing[0], names)}. {_found(names)}")
+        sheets = {name: _sheet_rows(workbook, name) for name in wanted}
+    except (fastexcel.FastExcelError, *_ZIP_ERRORS) as error:
+        reason = (str(error) or "it is truncated").splitlines()[0]
+        raise DlbugError(f"it cannot be read as a workbook: {reason}. Get it again.") from None
+    if release.sheet is None and len(sheets) > 1:
+        matching = [name for name, rows in sheets.items() if _header(rows, columns) is not None]
+        expected = f"the columns {', '.join(columns)}"
+    elif release.sheet is None or isinstance(release.sheet, str):
+        matching = list(sheets)
+        expected = "rows"
+    else:
+        header = [cell.casefold() for cell in release.sheet.header]
+        matching = [name for name, rows in sheets.items() if _first_cells(rows, len(header)) == header]
+        expected = f"the header {', '.join(release.sheet.header)} in their first row"
+    if len(matching) != 1:
+        seen = "; ".join(f"{name}: {_shown_row(rows[0]) if rows else 'empty'}" for name, rows in sheets.items())
+        raise DlbugError(f"{len(matching) or 'no'} sheets have {expected}, expected one. Found: {seen}")
+    return matching[0], _table(list(enumerate(sheets[matching[0]], start=1)), release, columns)
+
+
+def _with_errors_as_text(content: bytes) -> bytes:
+    """Return the workbook with the error values of failed formulas as text.
+
+    fastexcel reads an error value like an empty cell, but it must be rejected as a label or link.
+    """
+    changed = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(content)) as book, zipfile.ZipFile(changed, "w") as copy:
+        for name in dict.fromkeys(book.namelist()):
+            part = book.read(name)
+            copy.writestr(name, _FAILED_CELL.sub(rb"\1\2str\2", part) if name.startswith("xl/worksheets/") else part)
+    return changed.getvalue()
+
+
+def _sheet_rows(workbook: Any, name: str) -> list[tuple[str | None, ...]]:
+    """Return the rows of a sheet from its cell A1 on."""
+    # skip_rows=0: by default leading empty rows are dropped, which would change the row numbers.
+    sheet = workbook.load_sheet(name, header_row=None, skip_rows=0, dtypes="string")
+    columns = sheet.available_columns()
+    if not columns:
+        return []
+    # Leading empty columns are always dropped.
+    left = (None,) * columns[0].absolute_index
+    return [left + row for row in sheet.to_polars().rows()]
+
+
+def _first_cells(rows: Sequence[Sequence[str | None]], width: int) -> list[str]:
+    cells = [(cell or "").strip().casefold() for cell in (rows[0] if rows else ())]
+    return cells[:width]
+
+
+def _shown_row(row: Sequence[str | None]) -> str:
+    return ", ".join((cell or "").strip() for cell in row).strip(", ") or "empty"
+
+
+def _header(rows: Sequence[Sequence[str | None]], columns: Sequence[str]) -> int | None:
+    """Return the index of the first row with all columns."""
+    for index, row in enumerate(rows[:_HEADER_ROWS]):
+        if not _missing(row, columns):
+            return index
+    return None
+
+
+def _missing(row: Sequence[str | None], columns: Sequence[str]) -> list[str]:
+    names = {_folded(cell) for cell in row if cell}
+    return [column for column in columns if _folded(column) not in names]
+
+
+def _folded(name: str) -> str:
+    return " ".join(name.split()).casefold()
+
+
+def _table(rows: list[tuple[int, Sequence[str | None]]], release: Release, columns: list[str]) -> _Rows:
+    """Return the cells of the columns, from the rows below the header, to which the release's condition applies.
+
+    The header is the first row of the beginning that has all columns; their case and surplus blanks do not matter.
+    """
+    index = _header([cells for _, cells in rows[:_HEADER_ROWS]], columns)
+    if index is None:
+        first = next((cells for _, cells in rows if any(cell and cell.strip() for cell in cells)), ())
+        names = [cell.strip() for cell in first if cell and cell.strip()]
+        missing = _missing(first, columns)
+        raise DlbugError(f"it has no column {shown(missing[0])}{closest(missing[0], names)}. {_found(names)}")
+    header = [_folded(cell or "") for cell in rows[index][1]]
+    for column in columns:
+        if header.count(_folded(column)) > 1:
+            raise DlbugError(f"it has two columns {shown(column)}: rename one of them")
+    places = [header.index(_folded(column)) for column in columns]
+    names = [(cell or "").strip() for cell in rows[index][1]]
+    below = rows[index + 1 :]
+    if len(below) > _MOST_ROWS:
+        raise DlbugError(f"it has more than {_MOST_ROWS:,} rows")
+    if longer := next((number for number, row in below if any(row[len(names) :])), None):
+        raise DlbugError(f"line {longer} has more cells than the header: quote cells that contain the separator")
+    cells = [(number, [*row, *[None] * (len(names) - len(row))]) for number, row in below]
+    kept = _where(release.where, names, [row for _, row in cells])
+    return ((number, [row[place] or None for place in places]) for number, row in itertools.compress(cells, kept))
+
+
+def _where(condition: str | None, names: Sequence[str], rows: Sequence[Sequence[str | None]]) -> list[bool]:
+    """Return for each row whether a SQL condition holds; all values are texts."""
+    if condition is None:
+        return [True] * len(rows)
+    import polars as pl  # noqa: PLC0415 - slow to import
+
+    places = {name: place for place, name in reversed(list(enumerate(names))) if name}
+    frame = pl.DataFrame(
+        {name: pl.Series([row[place] for row in rows], dtype=pl.String) for name, place in places.items()}
+    )
+    try:
+        return frame.with_columns(pl.sql_expr(condition).fill_null(value=False).cast(pl.Boolean).alias(""))[
+            ""
+        ].to_list()
+    except pl.exceptions.PolarsError as error:
+        reason = str(error).splitlines()[0]
+        raise DlbugError(
+            f"where: {shown(condition)} is not a condition on its columns: {reason}. {_found(list(places))}"
+        ) from None
+
+
+def _csv(content: bytes, release: Release, columns: list[str]) -> tuple[None, _Rows]:
+    text = _decoded(content, release.encoding)
+    candidates = [release.separator] if release.separator else list(_SEPARATORS)
+    head = text[: 1 << 16]
+    best = min(candidates, key=lambda separator: len(_missing_columns(head, separator, columns)))
+    return None, _table(list(_csv_rows(text, best)), release, columns)
+
+
+def _missing_columns(head: str, separator: str, columns: list[str]) -> list[str]:
+    """Return the columns that no row at the beginning of a file has, if cells are separated like that."""
+    fewest = columns
+    with suppress(DlbugError):  # the head may be cut off within a cell
+        for _, cells in itertools.islice(_csv_rows(head, separator), _HEADER_ROWS):
+            fewest = min(fewest, _missing(cells, columns), key=len)
+    return fewest
+
+
+def _decoded(content: bytes, encoding: str | None) -> str:
+    """Return the text: in the given encoding, or the one of its byte order mark, or UTF-8, or Windows' western one."""
+    marks = {
+        codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32",
+        codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16",
+    }  # fmt: skip
+    marked = next((name for mark, name in marks.items() if content.startswith(mark)), None)
+    candidates = [encoding] if encoding else [marked] if marked else ["utf-8", "cp1252"]
+    for name in candidates:
+        try:
+            text = content.decode(name)
+        except UnicodeError:
+            continue
+        if "\0" not in text:
+            return text.removeprefix("\ufeff")
+    raise DlbugError(f"it is not text in {' or '.join(candidates)}: set encoding to its encoding, such as 'utf-16-le'")
+
+
+def _csv_rows(text: str, separator: str) -> Iterator[tuple[int, list[str]]]:
+    """Yield each row with the number of its first line."""
+    former = csv.field_size_limit(_LONGEST_FIELD)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+    line = 1
+    try:
+        for cells in reader:
+            yield line, cells
+            line = reader.line_num + 1
+    except csv.Error as error:
+        raise DlbugError(f"line {line} is not valid CSV: {error}. Is the separator {separator!r}?") from None
+    finally:
+        csv.field_size_limit(former)  # it holds for all readers of the process
+
+
+def _json_rows(content: bytes, release: Release, columns: list[str]) -> tuple[None, _Rows]:
+    """Return the values at the release's path; a column that is the path followed by ~ is the key of each."""
+    import jsonpath  # noqa: PLC0415 - only for JSON
+
+    assert release.rows  # noqa: S101 - checked with the release
+    try:
+        document = read_json(content)
+    except ValueError as error:
+        raise DlbugError(f"it is not valid JSON: {error}") from None
+    matches = list(itertools.islice(jsonpath.compile(release.rows).finditer(document), _MOST_ROWS + 1))
+    if not matches:
+        raise DlbugError(f"rows: nothing is at {release.rows}")
+    keys = [str(match.parts[-1]) if match.parts else "" for match in matches]
+    return None, _values(list(enumerate((match.obj for match in matches), start=1)), release, columns, keys)
+
+
+def _json_lines(content: bytes, release: Release, columns: list[str]) -> tuple[None, _Rows]:
+    values: list[tuple[int, Any]] = []
+    for number, line in enumerate(content.splitlines(), start=1):
+        if line.strip():
+            try:
+                values.append((number, read_json(line)))
+            except ValueError as error:
+                raise DlbugError(f"line {number} is not valid JSON: {error}") from None
+    return None, _values(values, release, columns, [])
+
+
+def _values(values: list[tuple[int, Any]], release: Release, columns: list[str], keys: Sequence[str]) -> _Rows:
+    """Return the cells of JSON values. A column is a key of theirs or else a JSONPath in them."""
+    if len(values) > _MOST_ROWS:
+        raise DlbugError(f"it has more than {_MOST_ROWS:,} rows")
+    names = list(dict.fromkeys(name for _, value in values if isinstance(value, dict) for name in value))
+    key_column = f"{release.rows}~"
+    cells: list[Sequence[Cell]] = []
+    for column in columns:
+        found = keys if column == key_column else list(map(_at(column, names), (value for _, value in values)))
+        if column not in names and all(cell is None for cell in found):
+            raise DlbugError(f"none of its rows has {shown(column)}{closest(column, names)}. {_found(names)}")
+        cells.append(found)
+    flat = [[_text(value.get(name)) if isinstance(value, dict) else None for name in names] for _, value in values]
+    kept = _where(release.where, names, flat if release.where else [()] * len(values))
+    rows = [(number, [found[index] for found in cells]) for index, (number, _) in enumerate(values)]
+    return itertools.compress(rows, kept)
+
+
+def _at(column: str, names: Sequence[str]) -> Callable[[Any], Cell]:
+    """Return the function that returns the cell of a column of a JSON value."""
+    if column in names:
+        return lambda value: _cell([value.get(column)]) if isinstance(value, dict) else None
+    import jsonpath  # noqa: PLC0415 - only for JSON
+
+    try:
+        path = jsonpath.compile(column if column.startswith("$") else f"$.{column}")
+    except jsonpath.JSONPathError:
+        raise DlbugError(f"none of its rows has {shown(column)}{closest(column, names)}. {_found(names)}") from None
+    return lambda value: _cell(path.findall(value) if isinstance(value, dict | list) else [])
+
+
+def _cell(values: list[Any]) -> Cell:
+    """Return the text of a value, or the texts of several values or of an array."""
+    if len(values) == 1 and not isinstance(values[0], list):
+        return _text(values[0])
+    texts = [_text(entry) for value in values for entry in (value if isinstance(value, list) else [value])]
+    return [text for text in texts if text is not None] or None
+
+
+def _text(value: Any) -> str | None:
+    if value is None or isinstance(value, str):
+        return value or None
+    return json.dumps(value, ensure_ascii=False)
+
+
+_READERS: dict[str, Callable[[bytes, Release, list[str]], tuple[str | None, _Rows]]] = {
+    "csv": _csv,
+    "workbook": _workbook,
+    "json": _json_rows,
+    "json lines": _json_lines,
+}
