@@ -11,7 +11,7 @@ import polars as pl
 
 from dlbug_assets import releases
 from dlbug_assets.protocol.study import Study
-from dlbug_assets.protocol.taxonomy import GITHUB, SOURCES, STACK_OVERFLOW
+from dlbug_assets.protocol.taxonomy import GITHUB, STACK_OVERFLOW
 from dlbug_assets.warehouse.rows import table_schema
 
 #: The first round of a queue. Items that qualify after it was frozen form the next one.
@@ -115,7 +115,7 @@ def order_queue(items: pl.DataFrame, study: Study, frozen: pl.DataFrame | None =
     ``frozen`` has rows of labeling.items, which stay unchanged. Within a source, items are ordered by
     sha256(``seed|queue|item_id``): randomly, but independently of the order of the input. ``checkpoint`` is the first
     checkpoint p of the study with position <= ceil(p/100 * n), where n is the number of the source's items in the
-    round. Rows are sorted by source (in the order of SOURCES), round and position.
+    round. Rows are sorted by source (in the study's order), round and position.
     """
     frozen = pl.DataFrame(schema=ITEMS) if frozen is None else frozen.select(ITEMS.names())
     items = items.join(frozen, on="item_id", how="anti", maintain_order="left")
@@ -125,7 +125,7 @@ def order_queue(items: pl.DataFrame, study: Study, frozen: pl.DataFrame | None =
     source_rank = (
         pl.col("source")
         .cast(pl.String)
-        .replace_strict({name: rank for rank, name in enumerate(SOURCES)}, return_dtype=pl.Int32)
+        .replace_strict({name: rank for rank, name in enumerate(study.source_names)}, return_dtype=pl.Int32)
     )
     placed = (
         items.with_columns(pl.Series("_rank", ranks, pl.String))
