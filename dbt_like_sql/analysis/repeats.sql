@@ -15,7 +15,10 @@ written as (
         list((bug_labels.dimension, bug_labels.as_written) order by bug_labels.dimension, bug_labels.as_written) as answers
     from labeling.bug_labels as bug_labels
     inner join reference.dimensions as dimensions on bug_labels.dimension = dimensions.dimension
-    where dimensions.is_required
+    where
+        dimensions.is_required
+        -- a study may require none
+        or (dimensions.is_asked and not exists (select * from reference.dimensions where is_required))
     group by bug_labels.bug_id
 ),
 

@@ -48,7 +48,8 @@ def pairwise_correlation(counts: pl.DataFrame) -> pl.DataFrame:
     ``counts`` is analysis.label_counts.
 
     Columns: source, dimension, library_a < library_b (alphabetically), pearson and spearman (-1..1), jensen_shannon
-    (distance with base 2, from 0 for equal to 1 for disjoint distributions; Lin 1991, Endres and Schindelin 2003),
+    (distance with base 2, from 0 for equal to 1 for disjoint distributions; Lin 1991, Endres and Schindelin 2003; where
+    bugs have several categories, of the shares divided by their sum),
     categories (the number of categories used), left_out (categories without bugs in any library, separated by '; ':
     they would make any two libraries similar) and undefined_reason. Undefined values are NULL.
     """
@@ -86,7 +87,7 @@ def _similarity(vectors: dict[str, list[int]], totals: dict[str, int]) -> dict[s
         return {"jensen_shannon": distance, "undefined_reason": reason}
     from scipy.stats import rankdata  # noqa: PLC0415 - slow to import
 
-    pearson, spearman = _rowwise_pearson(np.array([a, rankdata(a)]), np.array([b, rankdata(b)]))
+    pearson, spearman = rowwise_pearson(np.array([a, rankdata(a)]), np.array([b, rankdata(b)]))
     return {"pearson": float(pearson), "spearman": float(spearman), "jensen_shannon": distance}
 
 
@@ -138,7 +139,7 @@ def _resampled_shares(table: np.ndarray, random: np.random.Generator) -> np.ndar
     if len(table) < 2:  # noqa: PLR2004
         return None
     counts = bootstrap_counts(table, random)
-    return counts / counts.sum(axis=1, keepdims=True)
+    return counts[:, :-1] / counts[:, -1:]
 
 
 def _limits(row: dict[str, object], a: np.ndarray | None, b: np.ndarray | None) -> dict[str, object]:
@@ -155,15 +156,15 @@ def _limits(row: dict[str, object], a: np.ndarray | None, b: np.ndarray | None) 
         distance = np.nan_to_num(jensenshannon(a, b, base=2, axis=1))  # pyright: ignore[reportCallIssue]
     values = {"jensen_shannon": distance}
     if row["pearson"] is not None:
-        values["pearson"] = _rowwise_pearson(a, b)
-        values["spearman"] = _rowwise_pearson(rankdata(a, axis=1), rankdata(b, axis=1))
+        values["pearson"] = rowwise_pearson(a, b)
+        values["spearman"] = rowwise_pearson(rankdata(a, axis=1), rankdata(b, axis=1))
     limits: dict[str, object] = {"interval_undefined_reason": row["undefined_reason"]}
     for measure, of_resamples in values.items():
         limits[f"{measure}_low"], limits[f"{measure}_high"] = percentile_limits(of_resamples)
     return limits
 
 
-def _rowwise_pearson(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+def rowwise_pearson(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Return Pearson's correlation (1896) of each row of ``a`` with that of ``b``, NaN where one does not vary."""
     a, b = (one - one.mean(axis=1, keepdims=True) for one in (a, b))
     scale = np.sqrt((a**2).sum(axis=1) * (b**2).sum(axis=1))
@@ -175,7 +176,7 @@ def _rowwise_pearson(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 def _influence(row: dict[str, object], a: pl.DataFrame | None, b: pl.DataFrame | None) -> dict[str, object]:
     if row["pearson"] is None or a is None or b is None or a.height <= _ENOUGH_CATEGORIES:
         return {}
-    without = _rowwise_pearson(*(_leave_one_out(frame["share"].to_numpy()) for frame in (a, b)))
+    without = rowwise_pearson(*(_leave_one_out(frame["share"].to_numpy()) for frame in (a, b)))
     change = np.abs(without - row["pearson"])
     if np.isnan(change).all():
         return {}

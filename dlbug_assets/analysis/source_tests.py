@@ -1,8 +1,10 @@
-"""Stack Overflow against GitHub on counts: whether the distributions differ, how much, and in which categories.
+"""The sources of a study compared by counts: whether the distributions differ, how much, and in which categories.
 
-The paper's own test (``comparison``) compares shares and ignores the number of bugs behind them; these tests do not.
+The test of means (``comparison``) compares shares and ignores the number of bugs behind them; these tests do not.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from statistics import NormalDist
 
@@ -17,110 +19,140 @@ from dlbug_assets.analysis.statistics.resampling import (
     filter_clusters,
     generator,
     monte_carlo_p,
-    shuffled_bugs,
     shuffled_clusters,
+    shuffled_tables,
 )
 from dlbug_assets.parallel import parallel_map
 from dlbug_assets.protocol.study import Study
-from dlbug_assets.protocol.taxonomy import GITHUB, STACK_OVERFLOW
 from dlbug_assets.warehouse.rows import table_schema
+from dlbug_assets.warehouse.table_specs import slug
 
 #: The number of random tables with the same margins, and of shuffles of clusters, of each test.
 RESAMPLES, CLUSTER_RESAMPLES = 9999, 1999
+
+#: Why a dimension is not tested in which a bug may have several categories: it would be in several cells of the table.
+SEVERAL_CATEGORIES = "bugs have several categories: see source_comparison"
 
 # Statistics of tables that should be equal may differ in the last digits.
 _ROUNDING = 1e-9
 
 
 def source_tests(counts: pl.DataFrame, clusters: pl.DataFrame, study: Study) -> pl.DataFrame:
-    """Return analysis.source_tests: whether bugs are distributed alike on Stack Overflow and GitHub.
+    """Return analysis.source_tests: whether bugs are distributed alike in the sources.
 
     One row per library (and `All`) and dimension. ``counts`` is analysis.label_counts, ``clusters``
-    analysis.cluster_counts.
+    analysis.cluster_counts. If three sources or more are compared, those without labels are left out.
 
-    Columns: library, dimension, bugs_stack_overflow, bugs_github, categories (the number that occur), chi_square
-    (Pearson), p_permutation (share of the tables with the same margins whose chi-square is at least as large), p_fisher
-    (share of those that are at most as likely; Freeman and Halton 1951), resamples, cramers_v (0..1; Cramer 1946),
-    p_clusters (like p_permutation, but with whole clusters shuffled between the sources), p_holm and
+    Columns: library, dimension, bugs_<source> of each source (with a label in the dimension), categories (the number
+    that occur), chi_square (Pearson), p_permutation (share of the tables with the same margins whose chi-square is at
+    least as large), p_fisher (share of those that are at most as likely; Freeman and Halton 1951), resamples, cramers_v
+    (0..1; Cramer 1946), p_clusters (like p_permutation, but with whole clusters shuffled among the sources), p_holm and
     p_benjamini_hochberg over every defined p_permutation, family (their number) and undefined_reason.
 
     p_permutation and p_fisher use the same :data:`RESAMPLES` tables. They estimate what scipy's ``chi2_contingency``
     and ``fisher_exact`` estimate by Monte Carlo, from one random sample of tables instead of two.
     """
-    rows = parallel_map(partial(_test_part, clusters=clusters, seed=study.study.seed), _parts(counts))
+    rows = parallel_map(partial(_test_part, clusters=clusters, seed=study.study.seed), _parts(counts, study))
     corrections = ("p_holm", "p_benjamini_hochberg", "family")
     tests = pl.DataFrame(rows, schema=table_schema("analysis.source_tests", study, without=corrections))
     return with_corrections(tests, "p_permutation").select(*table_schema("analysis.source_tests", study))
 
 
-def _test_part(part: tuple[str, str, pl.DataFrame], clusters: pl.DataFrame, seed: int) -> dict[str, object]:
-    library, dimension, cells = part
-    table = _contingency_table(cells)
-    row: dict[str, object] = {"library": library, "dimension": dimension, "bugs_stack_overflow": int(table[0].sum()),
-           "bugs_github": int(table[1].sum()), "categories": table.shape[1]}  # fmt: skip
-    missing = _missing(table, dimension)
-    if missing:
-        return row | {"undefined_reason": missing}
-    stack_overflow, github = (
-        cluster_table(filter_clusters(clusters, source, library, dimension), cells["category"])
-        for source in (STACK_OVERFLOW, GITHUB)
-    )
-    random = generator(seed, "test", library, dimension)
-    return row | _test_bugs(table, random) | {"p_clusters": _test_clusters(stack_overflow, github, random)}
-
-
 def source_residuals(counts: pl.DataFrame, study: Study) -> pl.DataFrame:
-    """Return analysis.source_residuals: the categories in which the sources differ.
+    """Return analysis.source_residuals: the categories in which the two sources of a study differ.
 
     One row per library (and `All`), dimension and category. ``counts`` is analysis.label_counts.
 
-    Columns: library, dimension, category, bugs_stack_overflow, bugs_github, expected_github (bugs on GitHub if the
-    distributions were equal), residual (adjusted standardized residual of GitHub's cell, above 0 if GitHub has more
-    bugs than expected; Haberman 1973), bound (two-sided 95% quantile of the normal distribution with Bonferroni's
+    Columns: library, dimension, category, bugs_<source> of both sources, expected_<source> of the second (its bugs if
+    the category had the same share in both), residual (adjusted standardized residual of its cell, above 0 if it has
+    more bugs than expected; Haberman 1973), bound (two-sided 95% quantile of the normal distribution with Bonferroni's
     correction for the number of categories), differs (whether the residual exceeds the bound) and undefined_reason.
     """
     rows: list[dict[str, object]] = []
-    for library, dimension, cells in _parts(counts):
-        missing = _missing(_contingency_table(cells), dimension)
-        used = cells.filter(pl.col("bugs_stack_overflow") + pl.col("bugs_github") > 0)
-        residuals = {} if missing else _residuals(used)
-        for category, on_stack_overflow, on_github in cells.iter_rows():
-            unused = None if category in residuals else "no bug has it"
-            rows.append({"library": library, "dimension": dimension, "category": category,
-                         "bugs_stack_overflow": on_stack_overflow, "bugs_github": on_github,
-                         "undefined_reason": missing or unused, **residuals.get(category, {})})  # fmt: skip
+    for part in _parts(counts, study):
+        missing = _missing(part)
+        residuals = {} if missing else _residuals(part)
+        for category, bugs in zip(part.categories, part.table.T.tolist(), strict=True):
+            constant = None if category in residuals else f"{'every' if any(bugs) else 'no'} bug has it"
+            rows.append({"library": part.library, "dimension": part.dimension, "category": category,
+                         **_by_source(part, bugs), "undefined_reason": missing or constant,
+                         **residuals.get(category, {})})  # fmt: skip
     return pl.DataFrame(rows, schema=table_schema("analysis.source_residuals", study))
 
 
-def _parts(counts: pl.DataFrame) -> list[tuple[str, str, pl.DataFrame]]:
-    """Return each library and compared dimension with its bugs: category, bugs_stack_overflow, bugs_github."""
-    github = counts.filter(pl.col("source") == GITHUB).select(
-        "library", "dimension", "category", bugs_github="bugs"
+@dataclass(frozen=True)
+class _Part:
+    """The bugs of a library in one dimension, of which they may have several categories.
+
+    ``table`` has a row per source and a column per category; ``totals`` are the bugs with any label by source.
+    """
+
+    library: str
+    dimension: str
+    is_multiple: bool
+    sources: tuple[str, ...]
+    categories: pl.Series
+    table: np.ndarray
+    totals: np.ndarray
+
+
+def _parts(counts: pl.DataFrame, study: Study) -> list[_Part]:
+    """Return the parts of each library (and `All`) and compared dimension."""
+    multiple = {dimension.name: dimension.multiple for dimension in study.dimensions}
+    compared = counts.filter(
+        (pl.col("source") != "both") & pl.col("dimension").is_in(compared_dimensions(counts, study))
     )  # fmt: skip
-    cells = counts.filter(
-        (pl.col("source") == STACK_OVERFLOW) & pl.col("dimension").is_in(compared_dimensions(counts))
-    ).join(github, on=["library", "dimension", "category"], maintain_order="left")  # fmt: skip
-    return [
-        (library, dimension, part.select("category", pl.col("bugs").alias("bugs_stack_overflow"), "bugs_github"))
-        for (library, dimension), part in cells.group_by(["library", "dimension"], maintain_order=True)
-    ]
+    parts: list[_Part] = []
+    for (library, dimension), cells in compared.group_by(["library", "dimension"], maintain_order=True):
+        by_source = dict(cells.group_by(["source"], maintain_order=True))
+        rows = [by_source[source,] for source in study.source_names]
+        parts.append(
+            _Part(
+                str(library),
+                str(dimension),
+                multiple[str(dimension)],
+                study.source_names,
+                rows[0]["category"],
+                np.array([row["bugs"].to_list() for row in rows]),
+                np.array([row["total"][0] for row in rows]),
+            )
+        )
+    return parts
 
 
-def _contingency_table(cells: pl.DataFrame) -> np.ndarray:
-    """Return the bugs by source (two rows, Stack Overflow and GitHub) and category that occurs."""
-    table = cells.select("bugs_stack_overflow", "bugs_github").to_numpy().T
-    return table[:, table.sum(axis=0) > 0]
+def _by_source(part: _Part, bugs: list[int]) -> dict[str, object]:
+    return {f"bugs_{slug(source)}": n for source, n in zip(part.sources, bugs, strict=True)}
 
 
-def _missing(table: np.ndarray, dimension: str) -> str | None:
+def _missing(part: _Part) -> str | None:
     """Return why the sources cannot be compared, None if they can."""
-    label = dimension.replace("_", " ")
-    without = [name for name, row in zip((STACK_OVERFLOW, GITHUB), table, strict=True) if row.sum() == 0]
-    if without:
+    label = part.dimension.replace("_", " ")
+    without = [source for source, total in zip(part.sources, part.totals, strict=True) if total == 0]
+    if len(part.sources) - len(without) < 2:  # noqa: PLR2004
         return f"no bug has a label in {label}: {', '.join(without)}"
-    if table.shape[1] < 2:  # noqa: PLR2004
+    if not part.is_multiple and np.count_nonzero(part.table.sum(axis=0)) < 2:  # noqa: PLR2004
         return "all bugs are of one category"
     return None
+
+
+def _test_part(part: _Part, clusters: pl.DataFrame, seed: int) -> dict[str, object]:
+    used = part.table.sum(axis=0) > 0
+    row: dict[str, object] = {
+        "library": part.library, "dimension": part.dimension, **_by_source(part, part.totals.tolist()),
+        "categories": int(used.sum()),
+    }  # fmt: skip
+    missing = _missing(part) or (SEVERAL_CATEGORIES if part.is_multiple else None)
+    if missing:
+        return row | {"undefined_reason": missing}
+    tested = part.totals > 0
+    groups = [
+        # Without the number of all bugs of a cluster, which is the sum of the others.
+        cluster_table(filter_clusters(clusters, source, part.library, part.dimension), part.categories)[:, :-1]
+        for source, is_tested in zip(part.sources, tested, strict=True)
+        if is_tested
+    ]
+    random = generator(seed, "test", part.library, part.dimension)
+    return row | _test_bugs(part.table[tested][:, used], random) | {"p_clusters": _test_clusters(groups, random)}
 
 
 def _test_bugs(table: np.ndarray, random: np.random.Generator) -> dict[str, object]:
@@ -128,9 +160,7 @@ def _test_bugs(table: np.ndarray, random: np.random.Generator) -> dict[str, obje
     from scipy.stats.contingency import association, expected_freq  # noqa: PLC0415 - slow to import
 
     expected = expected_freq(table)
-    of_both = table.sum(axis=0)
-    of_github = shuffled_bugs(of_both, table[1].sum(), RESAMPLES, random)
-    shuffled = np.stack([of_both - of_github, of_github], axis=1)
+    shuffled = shuffled_tables(table.sum(axis=1), table.sum(axis=0), RESAMPLES, random)
 
     def chi_square(tables: np.ndarray) -> np.ndarray:
         return ((tables - expected) ** 2 / expected).sum(axis=(-2, -1))
@@ -151,40 +181,45 @@ def _test_bugs(table: np.ndarray, random: np.random.Generator) -> dict[str, obje
     }
 
 
-def _test_clusters(stack_overflow: np.ndarray, github: np.ndarray, random: np.random.Generator) -> float:
-    """Return the P value of chi-square with whole clusters (rows of bugs by category) shuffled between the sources."""
-    total = stack_overflow.sum(axis=0) + github.sum(axis=0)
+def _test_clusters(groups: Sequence[np.ndarray], random: np.random.Generator) -> float:
+    """Return the P value of chi-square with whole clusters (rows of bugs by category) shuffled among the sources."""
+    of_all = np.sum([group.sum(axis=0) for group in groups], axis=0)
+    used = of_all > 0
 
-    def chi_square(of_github: np.ndarray) -> np.ndarray:
-        used, both = of_github[..., total > 0], total[total > 0]
-        bugs = used.sum(axis=-1, keepdims=True)
-        expected = bugs * both / both.sum()
-        # The deviations of the two sources are equal, and their expected bugs add up to the bugs of both.
-        return ((used - expected) ** 2 * (1 / expected + 1 / (both - expected))).sum(axis=-1)
+    def chi_square(tables: np.ndarray) -> np.ndarray:
+        # The sizes of the sources differ between shuffles, those of the categories do not.
+        expected = tables.sum(axis=-1, keepdims=True) * (of_all[used] / of_all.sum())
+        return ((tables[..., used] - expected) ** 2 / expected).sum(axis=(-2, -1))
 
-    observed = chi_square(github.sum(axis=0))
-    shuffled = chi_square(shuffled_clusters(stack_overflow, github, CLUSTER_RESAMPLES, random))
+    observed = chi_square(np.stack([group.sum(axis=0) for group in groups]))
+    shuffled = chi_square(shuffled_clusters(groups, CLUSTER_RESAMPLES, random))
     return monte_carlo_p(int((shuffled >= observed * (1 - _ROUNDING)).sum()), CLUSTER_RESAMPLES)
 
 
-def _residuals(used: pl.DataFrame) -> dict[str, dict[str, object]]:
-    expected, residuals = adjusted_residuals(_contingency_table(used))
-    bound = NormalDist().inv_cdf(1 - ALPHA / (2 * used.height))
+def _residuals(part: _Part) -> dict[str, dict[str, object]]:
+    """Return the last columns of source_residuals by category, of those that some bugs have and others have not."""
+    of_all = part.table.sum(axis=0)
+    tested = (of_all > 0) & (of_all < part.totals.sum())
+    expected, residuals = adjusted_residuals(part.table[:, tested], part.totals)
+    bound = NormalDist().inv_cdf(1 - ALPHA / (2 * tested.sum()))
+    categories = [category for category, is_tested in zip(part.categories, tested, strict=True) if is_tested]
     return {
-        category: {"expected_github": float(of_github), "residual": float(residual), "bound": bound,
+        category: {f"expected_{slug(part.sources[1])}": float(of_second), "residual": float(residual), "bound": bound,
                    "differs": bool(abs(residual) > bound)}
-        for category, of_github, residual in zip(used["category"], expected[1], residuals[1], strict=True)
+        for category, of_second, residual in zip(categories, expected[1], residuals[1], strict=True)
     }  # fmt: skip
 
 
-def adjusted_residuals(table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the expected counts under independence and the adjusted standardized residuals of a contingency table.
+def adjusted_residuals(table: np.ndarray, totals: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the expected counts and the adjusted standardized residuals of having each category against not having it.
 
-    Both have the shape of the table. Every margin is above 0 and below the total. Haberman 1973, "The analysis of
-    residuals in cross-classified tables": Pearson's residual divided by the square root of
-    (1 - share of the row) (1 - share of the column).
+    Both have the shape of ``table``: bugs by group (rows) and category (columns); ``totals`` are the bugs of each
+    group. Every group has bugs, and some bugs have a category while others have not. If each bug has one category,
+    these are the residuals of ``table`` as a contingency table. Haberman 1973, "The analysis of residuals in
+    cross-classified tables": Pearson's residual divided by the square root of
+    (1 - share of the group) (1 - share of the category).
     """
-    total = table.sum()
-    rows, columns = table.sum(axis=1) / total, table.sum(axis=0) / total
+    total = totals.sum()
+    rows, columns = totals / total, table.sum(axis=0) / total
     expected = total * np.outer(rows, columns)
     return expected, (table - expected) / np.sqrt(expected) / np.sqrt(np.outer(1 - rows, 1 - columns))

@@ -1,4 +1,4 @@
-"""Trends: whether a category becomes more or less frequent over the years (section 8, Figure 9)."""
+"""Trends: whether a category becomes more or less frequent over the years."""
 
 import math
 from functools import partial
@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from dlbug_assets.analysis.findings.verdicts import ENOUGH_BUGS
 from dlbug_assets.analysis.statistics.multiplicity import with_corrections
 from dlbug_assets.analysis.statistics.resampling import generator, monte_carlo_p, shuffled_bugs
+from dlbug_assets.analysis.statistics.shares import ENOUGH_BUGS
 from dlbug_assets.parallel import parallel_map
 from dlbug_assets.warehouse.rows import table_schema
 
@@ -18,7 +18,7 @@ RESAMPLES, MORE_RESAMPLES = 9_999, 90_000
 _FEW = 10
 _BATCH_SIZE = 10_000
 
-#: With fewer years (the paper has four) their order has little information.
+#: With fewer years, their order has little information.
 ENOUGH_YEARS = 5
 
 # Statistics that should be equal may differ in the last digits.

@@ -61,13 +61,13 @@ def finding_sensitivity(
     sources: pl.DataFrame,
     published: pl.DataFrame,
     published_correlation: pl.DataFrame,
+    published_cells: pl.DataFrame,
     study: Study,
-    **published_p: pl.DataFrame,
 ) -> pl.DataFrame:
     """Return analysis.finding_sensitivity: every row of analysis.findings under each of the :func:`variants`.
 
     ``labels`` is labeling.labels; ``libraries``, ``taxonomy``, ``published`` and ``published_correlation`` are
-    reference.libraries, taxonomy, findings and fig6_correlation; for ``published_p`` see :func:`source_comparison`.
+    reference.libraries, taxonomy, findings and fig6_correlation, ``published_cells`` is reference.published_cells.
 
     Columns: finding, claim, metric, position, variant, bugs (the number that count), computed, verdict and survives
     (whether the claim has the same outcome, that it holds or does not, as with all labels; NULL if it has none there).
@@ -90,7 +90,7 @@ def finding_sensitivity(
             published,
             counts=counts,
             root_cause_by_bug_type=causes,
-            comparison=source_comparison(counts, study, **published_p),
+            comparison=source_comparison(counts, published_cells, study),
             correlation=pairwise_correlation(counts),
             evolution=years,
             published_correlation=published_correlation,

@@ -4,10 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from dlbug_assets.analysis.findings.evidence import Evidence
-from dlbug_assets.analysis.statistics.shares import Share
-
-#: A group with fewer bugs is too small to judge a share by.
-ENOUGH_BUGS = 10
+from dlbug_assets.analysis.statistics.shares import ENOUGH_BUGS, Share
 
 #: Percentage points within which "close to", "more than" and "at least" count as printed.
 CLOSE = 5

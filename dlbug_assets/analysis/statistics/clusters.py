@@ -45,19 +45,19 @@ def with_cluster_intervals(rows: pl.DataFrame, clusters: pl.DataFrame, dimension
         limits = _limits(table, dimension, generator(seed, "shares", source, library, dimension))
         return of_library.hstack(pl.DataFrame(limits, schema=CLUSTER_COLUMNS, orient="row"))
 
-    return pl.concat(parallel_map(with_limits, rows.group_by(["source", "library"], maintain_order=True)))
+    empty = rows.clear().hstack(pl.DataFrame(schema=CLUSTER_COLUMNS))
+    return pl.concat([empty, *parallel_map(with_limits, rows.group_by(["source", "library"], maintain_order=True))])
 
 
 def _limits(table: np.ndarray, dimension: str, random: np.random.Generator) -> list[tuple[object, ...]]:
-    """Return a row of :data:`CLUSTER_COLUMNS` per category, from bugs by cluster and category."""
-    clusters, categories = table.shape
+    """Return a row of :data:`CLUSTER_COLUMNS` per category, from :func:`resampling.cluster_table`."""
+    clusters, categories = len(table), table.shape[1] - 1
     if clusters < 2:  # noqa: PLR2004
         reason = ONE_CLUSTER if clusters else f"no bug has a label in {dimension}"
         return [(clusters, None, None, None, reason)] * categories
-    bugs = table.sum(axis=0)
-    total = int(bugs.sum())
+    *bugs, total = table.sum(axis=0).tolist()
     counts = bootstrap_counts(table, random)
-    shares = counts / counts.sum(axis=1, keepdims=True)
+    shares = counts[:, :-1] / counts[:, -1:]
     rows: list[tuple[object, ...]] = []
     for column in range(categories):
         share = bugs[column] / total

@@ -4,11 +4,11 @@ NumPy releases the GIL while it samples, so that samples can be taken in paralle
 """
 
 import hashlib
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import polars as pl
-
-from dlbug_assets.protocol.taxonomy import SOURCES
 
 #: The number of resamples of each bootstrap.
 RESAMPLES = 2000
@@ -27,28 +27,31 @@ def generator(seed: int, *purpose: str) -> np.random.Generator:
 
 def filter_clusters(clusters: pl.DataFrame, source: str, library: str, dimension: str) -> pl.DataFrame:
     """Return the rows of analysis.cluster_counts for a source (or `both`), a library (or `All`) and a dimension."""
-    sources = SOURCES if source == "both" else (source,)
+    of_source = pl.lit(value=True) if source == "both" else pl.col("source") == source
     of_library = pl.lit(value=True) if library == "All" else pl.col("library") == library
-    return clusters.filter(pl.col("source").is_in(sources) & of_library & (pl.col("dimension") == dimension))
+    return clusters.filter(of_source & of_library & (pl.col("dimension") == dimension))
 
 
 def cluster_table(clusters: pl.DataFrame, categories: pl.Series) -> np.ndarray:
-    """Return the number of bugs by cluster (rows) and category (columns, in the order of ``categories``).
+    """Return the number of bugs by cluster (rows) and category (columns, in the order of ``categories``), and of all.
 
     ``clusters`` are rows of analysis.cluster_counts of one dimension. A repository with bugs of two libraries is one
-    cluster if rows of both are passed.
+    cluster if rows of both are passed. The last column is the number of bugs with any label: where bugs have several
+    categories, it is less than the sum of the others.
     """
     places = pl.DataFrame({"category": categories, "_column": range(len(categories))})
     found = clusters.join(places, on="category", how="inner").with_columns(
         _row=pl.struct("source", "cluster").rank("dense") - 1
     )
-    table = np.zeros((found["_row"].n_unique(), len(categories)), dtype=np.int64)
+    labelled = found.unique(["_row", "library"])
+    table = np.zeros((found["_row"].n_unique(), len(categories) + 1), dtype=np.int64)
     np.add.at(table, (found["_row"].to_numpy(), found["_column"].to_numpy()), found["bugs"].to_numpy())
+    np.add.at(table[:, -1], labelled["_row"].to_numpy(), labelled["total"].to_numpy())
     return table
 
 
 def bootstrap_counts(table: np.ndarray, random: np.random.Generator, resamples: int = RESAMPLES) -> np.ndarray:
-    """Return the number of bugs by resample (rows) and category (columns).
+    """Return the number of bugs by resample (rows) and column of ``table``, which has a row per cluster.
 
     Each resample has as many clusters as ``table`` has rows, sampled with replacement. Clusters are sampled whole:
     resampling within them as well would count the variation within them twice (Davison and Hinkley 1997, section 3.8;
@@ -82,20 +85,34 @@ def shuffled_bugs(both: np.ndarray, second: int, resamples: int, random: np.rand
     return random.multivariate_hypergeometric(both, second, resamples, method="marginals")
 
 
-def shuffled_clusters(first: np.ndarray, second: np.ndarray, resamples: int, random: np.random.Generator) -> np.ndarray:
-    """Return the bugs of the second of two groups by resample (rows) and category, with clusters shuffled among both.
+def shuffled_tables(
+    groups: np.ndarray, categories: np.ndarray, resamples: int, random: np.random.Generator
+) -> np.ndarray:
+    """Return random tables (resample, group, category) whose margins are the sizes of ``groups`` and ``categories``.
 
-    ``first`` and ``second`` are bugs by cluster (rows) and category. Each resample has as many clusters as ``second``,
-    sampled without replacement. Clusters with equal rows are sampled together.
+    Each of the ways to distribute the members of the categories to the groups is equally likely (Patefield 1981).
     """
-    patterns, frequencies = np.unique(np.vstack([first, second]), axis=0, return_counts=True)
-    batches: list[np.ndarray] = []
-    for start in range(0, resamples, _BATCH_SIZE):
-        size = min(_BATCH_SIZE, resamples - start)
-        batches.append(
-            random.multivariate_hypergeometric(frequencies, len(second), size, method="marginals") @ patterns
-        )
-    return np.vstack(batches)
+    from scipy.stats import random_table  # noqa: PLC0415 - slow to import  # pyright: ignore[reportMissingTypeStubs]
+
+    if len(groups) == 2:  # noqa: PLR2004 - the second one determines the first
+        second = shuffled_bugs(categories, groups[1], resamples, random)
+        return np.stack([categories - second, second], axis=1)
+    tables: Any = random_table(groups, categories)  # scipy has no types
+    return tables.rvs(resamples, random_state=random)
+
+
+def shuffled_clusters(groups: Sequence[np.ndarray], resamples: int, random: np.random.Generator) -> np.ndarray:
+    """Return the bugs by resample, group and category, with clusters shuffled among the groups.
+
+    Each of ``groups`` is bugs by cluster (rows) and category. Each resample has as many clusters of each group as the
+    data, sampled without replacement. Clusters with equal rows are sampled together.
+    """
+    patterns, frequencies = np.unique(np.vstack(groups), axis=0, return_counts=True)
+    sizes = np.array([len(group) for group in groups])
+    return np.concatenate([
+        shuffled_tables(sizes, frequencies, min(_BATCH_SIZE, resamples - start), random) @ patterns
+        for start in range(0, resamples, _BATCH_SIZE)
+    ])  # fmt: skip
 
 
 def monte_carlo_p(extreme: int, resamples: int) -> float:

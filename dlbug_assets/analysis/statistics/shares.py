@@ -4,6 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
+#: A group of fewer bugs is too small for a conclusion.
+ENOUGH_BUGS = 10
+
 
 def whole_percent(bugs: int, total: int) -> int:
     """Return ``bugs`` of ``total`` in whole percent, halves rounded away from zero.
