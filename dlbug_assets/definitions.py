@@ -111,7 +111,7 @@ def defs() -> dg.Definitions:
     """Return the definitions of the study that DLBUG_STUDY names, for `dagster dev`, `dg dev` and `dg launch`."""
     restrict_new_files()
     return dg.Definitions.merge(
-        build_defs(load_study(os.environ.get("DLBUG_STUDY", "sample")), os.environ), *_scaffolded()
+        build_defs(load_study(os.environ.get("DLBUG_STUDY", "sample"), os.environ), os.environ), *_scaffolded()
     )
 
 

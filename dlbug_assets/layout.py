@@ -66,6 +66,11 @@ class Home:
             ) from None
         return cls(root, study)
 
+    def others(self) -> list[Self]:
+        """Return the homes in the same root whose study has a recorded path, in alphabetical order."""
+        recorded = sorted(self.root.glob(f"*/{self.study_path.name}"))
+        return [type(self)(self.root, path.parent.name) for path in recorded]
+
     def check_access(self) -> None:
         """Raise :class:`DlbugError` if a folder of it exists but cannot be opened."""
         for folder in (self.root, self.folder):
@@ -125,6 +130,11 @@ class Home:
     def package(self) -> Path:
         """The replication package."""
         return self.folder / "package"
+
+    @property
+    def study_path(self) -> Path:
+        """A text file with the absolute path of the study's TOML file, by which later commands find the study."""
+        return self.folder / "study_path"
 
     @property
     def dagster_home(self) -> Path:

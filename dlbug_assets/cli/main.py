@@ -17,7 +17,7 @@ from dlbug_assets.clock import Clock
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.labeling.sheets.formats import FORMATS, XLSX
 from dlbug_assets.layout import ENV_FILE, Home, restrict_new_files
-from dlbug_assets.protocol.study import Study, load_study, shipped_studies
+from dlbug_assets.protocol.study import Study, load_study
 
 _FORMATS = ("table", "csv", "json", "parquet")
 
@@ -30,7 +30,7 @@ def _study_option(command: Callable[..., Any]) -> Callable[..., Any]:
         default="sample",
         show_default=True,
         metavar="NAME|PATH",
-        help="A shipped study or the path of a TOML file.",
+        help="A study that ships or was run before, or the path of its folder or TOML file.",
     )(command)
 
 
@@ -72,7 +72,7 @@ def run(
     from dlbug_assets.ingest.completeness import are_corpora_known, require_complete  # noqa: PLC0415
     from dlbug_assets.warehouse.published import published_query  # noqa: PLC0415
 
-    study = load_study(study_name)
+    study = load_study(study_name, os.environ)
     wanted = [library.strip() for library in libraries.split(",")] if libraries else None
     _run(study, select, libraries=wanted, sweep=sweep, incomplete=incomplete, log_format=log_format)
     with published_query(_home(study)) as query:
@@ -159,14 +159,16 @@ def ui(study_name: str, *, port: int, host: str, names: tuple[str, ...], read_on
     """Open Dagster's UI and daemon for a study."""
     from dlbug_assets.cli.instance import prepared_instance  # noqa: PLC0415
     from dlbug_assets.cli.stopping import without_deadline  # noqa: PLC0415
+    from dlbug_assets.cli.studies.known import record_path  # noqa: PLC0415
     from dlbug_assets.cli.ui.server import Address, new_token, serve  # noqa: PLC0415
 
-    study = load_study(study_name)
+    study = load_study(study_name, os.environ)
     home = _home(study)
     with prepared_instance(home):
+        record_path(study, home)
         os.environ["DAGSTER_HOME"] = str(home.dagster_home)
     os.environ["DLBUG_HOME"] = str(home.root)
-    os.environ["DLBUG_STUDY"] = study_name if study_name in shipped_studies() else str(Path(study_name).resolve())
+    os.environ["DLBUG_STUDY"] = str(study.files.study)
     address = Address(host, port, names)
     own = os.environ.get("DLBUG_UI_TOKEN")
     token = new_token(address, own)
@@ -210,7 +212,7 @@ def sql(
     from dlbug_assets.cli.sql import Bounds, answer, prompt  # noqa: PLC0415
 
     bounds = Bounds(limit, memory, timeout)
-    home = _home(load_study(study_name))
+    home = _home(load_study(study_name, os.environ))
     # The user names the output, and decides who can read it.
     os.umask(umask)
     if query is None:
@@ -237,7 +239,7 @@ def labels_export(study_name: str, *, file_format: str, again: str, incomplete: 
     from dlbug_assets.protocol.taxonomy import load_taxonomy  # noqa: PLC0415
     from dlbug_assets.warehouse.published import published_query  # noqa: PLC0415
 
-    study = load_study(study_name)
+    study = load_study(study_name, os.environ)
     home = _home(study)
     with published_query(home) as query:
         paths = export(
@@ -263,7 +265,7 @@ def labels_import(study_name: str, files: tuple[Path, ...]) -> None:
     """Submit filled sheets: copy them to the inbox and materialize everything downstream."""
     from dlbug_assets.labeling.sheets.inbox import submit  # noqa: PLC0415
 
-    study = load_study(study_name)
+    study = load_study(study_name, os.environ)
     submit(files, _home(study).labels, Clock())
     _run(study, "group:labeling or group:analysis or group:publishing")
     _show_status(study)
@@ -273,7 +275,7 @@ def labels_import(study_name: str, files: tuple[Path, ...]) -> None:
 @_study_option
 def labels_status(study_name: str) -> None:
     """Show labelled, remaining and rejected rows per rater and source, disagreements, and kappa so far."""
-    _show_status(load_study(study_name))
+    _show_status(load_study(study_name, os.environ))
 
 
 def _show_status(study: Study) -> None:
@@ -299,7 +301,7 @@ def package(study_name: str, authors: tuple[str, ...]) -> None:
     from dlbug_assets.warehouse.published import published_query  # noqa: PLC0415
     from dlbug_assets.warehouse.table_specs import load_specs  # noqa: PLC0415
 
-    study = load_study(study_name)
+    study = load_study(study_name, os.environ)
     home = _home(study)
     with published_query(home) as query:
         files = Package(study, load_specs(study=study), query, home.root, authors).files()
@@ -312,14 +314,11 @@ def package(study_name: str, authors: tuple[str, ...]) -> None:
 
 @cli.command()
 def studies() -> None:
-    """List the studies that ship."""
-    for name, path in shipped_studies().items():
-        study = load_study(path)
-        sources = study.sources
-        click.echo(
-            f"{name:10} {study.study.title} ({', '.join(study.library_names)}; "
-            f"posts: {sources.posts}, commits: {sources.commits}, labels: {sources.labels})"
-        )
+    """List the studies that ship and those that were run: what they are about, and what each needs."""
+    from dlbug_assets.cli.studies.known import descriptions  # noqa: PLC0415
+
+    for description in descriptions(os.environ):
+        click.echo(description)
 
 
 @cli.command()
@@ -329,7 +328,7 @@ def doctor(study_name: str) -> None:
     from dlbug_assets.cli.doctor import examine  # noqa: PLC0415
 
     failing = 0
-    study = load_study(study_name)
+    study = load_study(study_name, os.environ)
     for line in examine(study, Home.of(study.name, os.environ), os.environ):
         failing += line.status == "FAIL"
         click.echo(f"{line.status:5} {line.subject}: {line.text}")

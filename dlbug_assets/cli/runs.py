@@ -21,6 +21,7 @@ from dlbug_assets.automation.schedules import RANGE_END, RANGE_START, REFRESH
 from dlbug_assets.cli.instance import prepared_instance
 from dlbug_assets.cli.staleness import input_fingerprint, last_fingerprint, record_fingerprint, submitted_files
 from dlbug_assets.cli.stopping import raise_if_stopped
+from dlbug_assets.cli.studies.known import record_path
 from dlbug_assets.clock import Clock
 from dlbug_assets.definitions import build_defs
 from dlbug_assets.errors import DlbugError
@@ -66,8 +67,8 @@ def run_study(
     sources, ``incomplete`` samples commits of libraries with unread repositories, too, and ``log_format`` (text, json)
     is that of the log on the terminal. Libraries that could not be collected do not hold back the others. If a study
     follows a source and nothing else has changed since the last complete run, its corpora are refreshed first;
-    everything else is materialized only if they changed. Raises :class:`DlbugError` for a selection or library that
-    does not exist.
+    everything else is materialized only if they changed. The home records where the study is. Raises
+    :class:`DlbugError` for a selection or library that does not exist.
     """
     ranges = contiguous_ranges(study.library_names, libraries or study.library_names)
     definitions = build_defs(study, environ, incomplete=incomplete)
@@ -81,6 +82,7 @@ def run_study(
     home = Home.of(study.name, environ)
     failures: list[StepFailure] = []
     with prepared_instance(home) as instance, _frozen_garbage():
+        record_path(study, home)
         runs = _Runs(definitions, instance, home.run_locks, study.library_names, sweep=sweep, log_format=log_format)
         corpus_keys = _corpus_keys(definitions)
         files = submitted_files(home, Clock())

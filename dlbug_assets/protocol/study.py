@@ -7,16 +7,18 @@ study.toml, a folder may have taxonomy.csv, mappings.csv, claims.toml and publis
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, PrivateAttr, ValidationError, model_validator
 
 from dlbug_assets.errors import DlbugError
-from dlbug_assets.layout import STUDIES
+from dlbug_assets.layout import STUDIES, Home
 from dlbug_assets.protocol.addresses import is_address
 from dlbug_assets.protocol.dimensions import Dimension, check_dimensions
+from dlbug_assets.protocol.files.problems import explanation
 from dlbug_assets.protocol.names import closest, require_more_than_case, shown
 from dlbug_assets.protocol.published import PublishedNumbers
 from dlbug_assets.protocol.releases import Release, check_releases, source_names
@@ -38,12 +40,14 @@ STACK_OVERFLOW, GITHUB = "Stack Overflow", "GitHub"
 RELEASE = "Release"
 #: The shipped study whose dimensions, taxonomy and mappings a study without [[dimensions]] has.
 _DEFAULT = "islam2019"
-_MOST_PROBLEMS = 10
+#: A name that a study may have, so that no other text becomes part of a path.
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 
 
 class StudyFiles(Section, frozen=True):
-    """The files of a study beside its TOML file; None where it has none. ``digest`` is the sha256 of their contents."""
+    """The files of a study; None where it has none. ``digest`` is the sha256 of all except its TOML file, ``study``."""
 
+    study: Path | None = None
     taxonomy: Path | None = None
     mappings: Path | None = None
     claims: Path | None = None
@@ -64,7 +68,7 @@ class Study(Section, frozen=True):
     schedule: Schedule = Schedule()
     releases: tuple[Release, ...] = Field(default=(), max_length=100)
     published: tuple[PublishedNumbers, ...] = Field(default=(), max_length=500)
-    files: StudyFiles = StudyFiles()
+    _files: StudyFiles = PrivateAttr(default=StudyFiles())
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -94,6 +98,17 @@ class Study(Section, frozen=True):
     def name(self) -> str:
         """The name of the study."""
         return self.study.name
+
+    @property
+    def files(self) -> StudyFiles:
+        """Its files, some of which may be those of the study that it follows."""
+        return self._files
+
+    def with_files(self, files: StudyFiles) -> Self:
+        """Return the same study with other files."""
+        study = self.model_copy()
+        study._files = files  # pyright: ignore[reportAttributeAccessIssue] - not a field
+        return study
 
     @property
     def library_names(self) -> tuple[str, ...]:
@@ -143,7 +158,7 @@ class Study(Section, frozen=True):
     @property
     def hash(self) -> str:
         """The sha256 of the validated protocol and its files, which does not depend on how study.toml spells it."""
-        protocol = self.model_dump(mode="json", exclude={"files"}) | {"files": self.files.digest}
+        protocol = self.model_dump(mode="json") | {"files": self.files.digest}
         return hashlib.sha256(json.dumps(protocol, sort_keys=True).encode()).hexdigest()
 
     def __hash__(self) -> int:
@@ -164,30 +179,32 @@ def shipped_studies() -> dict[str, Path]:
     return {path.parent.name: path for path in sorted(STUDIES.glob(f"*/{STUDY_FILE}"))}
 
 
-def load_study(name_or_path: str | Path) -> Study:
+def load_study(name_or_path: str | Path, environ: Mapping[str, str] | None = None) -> Study:
     """Read and validate a study.
 
-    ``name_or_path`` is the name of a shipped study, a folder with a study.toml, or the path of a TOML file; paths
-    inside the file are relative to it. Raises :class:`DlbugError` that names the file and the key.
+    ``name_or_path`` is the name of a shipped study, a folder with a study.toml, the path of a TOML file, or, with
+    ``environ``, the name of a study that was run in DLBUG_HOME; the first of these that exists. Paths inside the file
+    are relative to it. Raises :class:`DlbugError` that names the file and the key.
     """
     shipped = shipped_studies()
-    path = shipped.get(str(name_or_path), Path(name_or_path))
-    if path.is_dir():
-        path = path / STUDY_FILE
+    path = shipped.get(str(name_or_path)) or _path(name_or_path)
+    home = None
+    if environ is not None and not os.path.lexists(path) and _NAME.fullmatch(str(name_or_path)):
+        home = Home.of(str(name_or_path), environ)
+        path = _recorded_path(home) or path
     try:
         content = _read(path)
     except (FileNotFoundError, NotADirectoryError):
+        known = [*shipped, *(other.study for other in (home.others() if home else ()))]
         raise DlbugError(
             f"unknown study {shown(str(name_or_path))}: it is neither a folder with a {STUDY_FILE}, nor a TOML file, "
-            f"nor one of {', '.join(shipped)}{closest(str(name_or_path), shipped)}. `dlbug studies` lists those that "
-            "ship."
+            f"nor one of {', '.join(known)}{closest(str(name_or_path), known)}. `dlbug new NAME` creates a study."
         ) from None
     try:
-        study = Study.model_validate(_with_inherited(content, path, shipped))
+        files = _inherit(content, path, shipped)
+        study = Study.model_validate(content).with_files(files)
     except ValidationError as error:
-        problems = list(_explanations(error))
-        more = [f"{len(problems) - _MOST_PROBLEMS} more"] if len(problems) > _MOST_PROBLEMS else []
-        raise DlbugError(f"{path}: {'; '.join(problems[:_MOST_PROBLEMS] + more)}") from None
+        raise DlbugError(f"{path}: {explanation(error, content, Study)}") from None
     if path in shipped.values() and path.parent.name != study.name:
         raise DlbugError(f"{path}: study.name is {study.name!r}; a shipped study is named as its folder")
     if study.name in shipped and path != shipped[study.name] and study.hash != load_study(study.name).hash:
@@ -195,7 +212,34 @@ def load_study(name_or_path: str | Path) -> Study:
             f"{path}: study.name: {study.name!r} is the name of a study that ships, but this is another study: use "
             "another name"
         )
+    if home and study.name != home.study:
+        raise DlbugError(
+            f"{path}: study.name is {study.name!r}, but the study {home.study!r} was run from this file: change the "
+            "name back, or name the folder or file where the study is now"
+        )
     return study
+
+
+def _path(name: str | Path) -> Path:
+    """Return the TOML file that a path means: that of a folder is its study.toml."""
+    # Path.is_dir raises errors of permissions, which are reported when the file is read.
+    return Path(name) / STUDY_FILE if os.path.isdir(name) else Path(name)  # noqa: PTH112
+
+
+def _recorded_path(home: Home) -> Path | None:
+    """Return the TOML file that the last run in a home has read, None if there was none."""
+    try:
+        path = Path(os.fsdecode(home.study_path.read_bytes()))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise DlbugError(f"cannot read {home.study_path}: {error.strerror}. Name the study's folder instead.") from None
+    if not os.path.lexists(path):
+        raise DlbugError(
+            f"the study {home.study!r} was run from {path}, which does not exist any more: put it back, or name the "
+            "folder or file where the study is now"
+        )
+    return path
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -203,8 +247,8 @@ def _read(path: Path) -> dict[str, Any]:
     return _with_absolute_paths(content, path.parent)
 
 
-def _with_inherited(content: dict[str, Any], path: Path, shipped: dict[str, Path]) -> dict[str, Any]:
-    """Add what a study takes over from the shipped study that it follows, and the paths of its files.
+def _inherit(content: dict[str, Any], path: Path, shipped: dict[str, Path]) -> StudyFiles:
+    """Add what a study takes over from the shipped study that it follows, and return its files.
 
     A study that neither has dimensions nor follows another study has those of :data:`_DEFAULT`.
     """
@@ -231,7 +275,7 @@ def _with_inherited(content: dict[str, Any], path: Path, shipped: dict[str, Path
         if followed and isinstance(identity, dict):
             identity.setdefault("cites", inherited["study"].get("cites", []))
         content.setdefault("dimensions", inherited["dimensions"])
-    return content | {"files": {**files, "digest": _digest(files)}}
+    return StudyFiles(study=path.absolute(), digest=_digest(files), **files)
 
 
 def _own_files(path: Path) -> dict[str, Path]:
@@ -275,25 +319,3 @@ def _with_absolute_paths(content: dict[str, Any], folder: Path) -> dict[str, Any
                 for address in listed
             ]
     return content
-
-
-def _explanations(error: ValidationError) -> Iterator[str]:
-    """Yield the problems of a study; a list that lacks only its invalid entries is not too short."""
-    problems = error.errors(include_url=False)
-    tables = {problem["loc"][:length] for problem in problems for length in range(len(problem["loc"]))}
-    for problem in problems:
-        if problem["type"] != "too_short" or problem["loc"] not in tables:
-            yield _explain(problem)
-
-
-def _explain(problem: Any) -> str:
-    """Format one problem as `key: message`, with the key as in TOML."""
-    key = ".".join(str(part)[:80] for part in problem["loc"])
-    message = problem["msg"].removeprefix("Value error, ")
-    if problem["type"] == "extra_forbidden":
-        message = "unknown key"
-    elif problem["type"] == "missing":
-        message = "missing"
-    elif problem["type"] != "value_error" and not isinstance(problem["input"], dict | list | tuple):
-        message = f"{message}, not {shown(problem['input'])}"
-    return f"{key}: {message}" if key else message

@@ -1,7 +1,8 @@
-"""A study is one TOML file; errors in it are reported with their key."""
+"""A study is a folder or one TOML file; errors in it are reported with their key."""
 
 import os
 import re
+import shutil
 import textwrap
 import tomllib
 from pathlib import Path
@@ -9,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from dlbug_assets.errors import DlbugError
-from dlbug_assets.layout import PROJECT, SCHEMAS
-from dlbug_assets.protocol.study import Study, load_study, shipped_studies
+from dlbug_assets.layout import PROJECT, SCHEMAS, Home
+from dlbug_assets.protocol.study import Study, load_study, posts_per_library, shipped_studies
 
 MINIMAL = """
 [study]
@@ -46,8 +47,8 @@ def error_of(folder: Path, text: str) -> str:
     return str(caught.value)
 
 
-def test_four_studies_ship_and_all_are_valid():
-    assert list(shipped_studies()) == ["islam2019", "live", "modern", "sample"]
+def test_six_studies_ship_and_all_are_valid():
+    assert list(shipped_studies()) == ["chaliasos2021", "drosos2024", "islam2019", "live", "modern", "sample"]
     assert {load_study(name).name for name in shipped_studies()} == set(shipped_studies())
 
 
@@ -57,7 +58,13 @@ def test_defaults_are_the_papers_protocol(tmp_path):
     assert study.selection.require_code is True
     assert study.selection.commits_per_library == 100
     assert study.labeling.checkpoints == (5, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100)
-    assert study.labeling.antipattern_posts_per_library == 30
+    assert {dimension.name: posts_per_library(study, dimension) for dimension in study.dimensions} == {
+        "bug_type": None,
+        "root_cause": None,
+        "effect": None,
+        "stage": None,
+        "antipattern": 30,
+    }
 
 
 def test_the_documented_study_has_every_key_and_states_the_defaults():
@@ -135,7 +142,7 @@ def test_paths_are_relative_to_the_file(tmp_path):
             'posts = "api"\ncommits = "api"\nlabels = "files"\nsample_size = 10',
             "sources: sample_size is the size of the synthetic corpus",
         ),
-        ('posts = "sample"', 'posts = "api"', "sources: labels = 'sample' come with their own posts"),
+        ('posts = "sample"', 'posts = "api"', "sources: labels = 'sample' are invented for synthetic items"),
         ('["ann", "bob"]', '["ann"]', "labeling.raters: agreement needs two raters"),
         ('["ann", "bob"]', '["ann", "ann"]', "labeling.raters: two raters have the same name"),
         ('["ann", "bob"]', '["ann", "../bob"]', "labeling.raters.1: '../bob': use up to 40 letters, digits and _"),
@@ -154,7 +161,7 @@ def test_paths_are_relative_to_the_file(tmp_path):
         ('name = "Keras"', f'name = "{"k" * 41}"', "libraries.0.name: String should have at most 40 characters"),
         ('name = "tiny"', 'name = "lpt1"', "study.name: 'lpt1' is the name of a device on Windows"),
         ("A tiny study", "\\u001b[2J", "study.title: contains the control character U+001B: remove it"),
-        ("topic:keras", "a" * 2001, "libraries.0.repositories.constrained-str: String should have at most 2000"),
+        ("topic:keras", "a" * 2001, "libraries.0.repositories: String should have at most 2000"),
         ('adjudicator = "eve"', 'adjudicator = "eve"\ncheckpoints = [10, 5, 100]', "labeling.checkpoints: checkpoints"),
         ('adjudicator = "eve"', 'adjudicator = "eve"\n[selection]\nfix_pattern = "("', "selection.fix_pattern: not a"),
         (
@@ -300,7 +307,9 @@ def test_hostile_toml_is_refused_within_seconds(tmp_path, text):
 
 def test_only_the_first_problems_are_listed(tmp_path):
     message = error_of(tmp_path, "".join(f"key{number} = 1\n" for number in range(100)) + MINIMAL)
-    assert message.endswith("key8: unknown key; key9: unknown key; 90 more")
+    known = ", ".join(Study.model_fields)
+    rest = "".join(f"; key{number}: unknown key" for number in range(1, 10))
+    assert message == f"{tmp_path / 'study.toml'}: key0: unknown key (known are {known}){rest}; 90 more"
 
 
 def test_a_byte_order_mark_is_skipped(tmp_path):
@@ -314,7 +323,7 @@ def test_a_byte_order_mark_is_skipped(tmp_path):
         (b"[study]\nname = '\xff'", ", line 2: not valid UTF-8 (invalid start byte); save it as UTF-8"),
         (MINIMAL.encode("utf-16"), ", line 1: not valid UTF-8 (invalid start byte); save it as UTF-8"),
         (b"[study]\nname = '\0'", ", line 2: not valid UTF-8 (a null character); save it as UTF-8"),
-        (b"#" * (1 << 20) + b"\n", " is larger than 1 MiB; a study is a TOML file"),
+        (b"#" * (1 << 20) + b"\n", " is larger than 1 MiB; a study is a folder, a TOML file"),
     ],
 )
 def test_files_that_are_not_text_in_utf_8_are_refused(tmp_path, content, expected):
@@ -327,17 +336,19 @@ def test_files_that_are_not_text_in_utf_8_are_refused(tmp_path, content, expecte
 @pytest.mark.timeout(10)
 def test_a_pipe_a_device_a_folder_and_a_sparse_file_are_refused_without_waiting(tmp_path):
     os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder" / "study.toml").mkdir(parents=True)
     with (tmp_path / "sparse").open("wb") as file:
         file.truncate(100 << 30)
     for path, reason in {
         tmp_path / "pipe": "is not a regular file",
         Path("/dev/zero"): "is not a regular file",
-        tmp_path: "is a folder",
+        tmp_path / "folder": "is a folder",
         tmp_path / "sparse": "is larger than 1 MiB",
     }.items():
         with pytest.raises(DlbugError) as caught:
             load_study(path)
-        assert str(caught.value).startswith(f"{path} {reason}; a study is a TOML file, or the name of one that ")
+        file = path / "study.toml" if path.is_dir() else path
+        assert str(caught.value).startswith(f"{file} {reason}; a study is a folder, a TOML file, or the ")
 
 
 @pytest.mark.parametrize("schema", SCHEMAS)
@@ -442,6 +453,116 @@ def test_invalid_toml_is_reported_with_its_line(tmp_path):
     assert "line 1" in error_of(tmp_path, "[study\nname = 1")
 
 
-def test_an_unknown_study_is_an_error_that_lists_the_shipped_ones():
-    with pytest.raises(DlbugError, match="unknown study 'nope'.*islam2019, live, modern, sample"):
-        load_study("nope")
+def test_an_unknown_study_is_an_error_that_lists_the_known_ones_and_suggests_the_nearest(tmp_path):
+    home = Home(tmp_path, "my_sample")
+    home.folder.mkdir()
+    home.study_path.write_text("anywhere", encoding="utf-8")
+    with pytest.raises(DlbugError) as caught:
+        load_study("smaple", {"DLBUG_HOME": str(tmp_path)})
+    assert str(caught.value) == (
+        "unknown study 'smaple': it is neither a folder with a study.toml, nor a TOML file, nor one of chaliasos2021, "
+        "drosos2024, islam2019, live, modern, sample, my_sample (did you mean 'sample'?). `dlbug new NAME` creates a "
+        "study."
+    )
+
+
+def run_before(root: Path, name: str, path: Path) -> dict[str, str]:
+    """Record that the study was run from a path, as runs do; return the environment of its home."""
+    home = Home(root, name)
+    home.folder.mkdir(parents=True, exist_ok=True)
+    home.study_path.write_text(str(path), encoding="utf-8")
+    return {"DLBUG_HOME": str(root)}
+
+
+def test_a_study_is_a_folder_a_file_a_shipped_name_or_the_name_of_one_that_was_run(tmp_path, monkeypatch):
+    (tmp_path / "mine").mkdir()
+    path = write(tmp_path / "mine", MINIMAL)
+    environ = run_before(tmp_path / "home", "tiny", path)
+    monkeypatch.chdir(tmp_path)
+    for name in ("mine", "mine/study.toml", path, "tiny"):
+        study = load_study(name, environ)
+        assert (study.name, study.files.study) == ("tiny", path)
+    assert load_study("sample", environ).files.study == shipped_studies()["sample"]
+
+
+def test_a_path_takes_precedence_over_a_study_that_was_run_and_a_folder_without_a_study_does_not(tmp_path, monkeypatch):
+    environ = run_before(tmp_path, "tiny", write(tmp_path, MINIMAL))
+    monkeypatch.chdir(tmp_path)
+    # The home itself is such a folder.
+    assert load_study("tiny", environ).study.title == "A tiny study"
+    write(tmp_path / "tiny", MINIMAL.replace("A tiny study", "Another one"))
+    assert load_study("tiny", environ).study.title == "Another one"
+
+
+def test_a_study_that_was_run_and_is_gone_is_an_error_that_names_where_it_was(tmp_path):
+    environ = run_before(tmp_path, "tiny", tmp_path / "gone" / "study.toml")
+    with pytest.raises(DlbugError) as caught:
+        load_study("tiny", environ)
+    assert str(caught.value) == (
+        f"the study 'tiny' was run from {tmp_path}/gone/study.toml, which does not exist any more: put it back, or "
+        "name the folder or file where the study is now"
+    )
+
+
+def test_a_study_that_was_run_and_was_renamed_is_an_error(tmp_path):
+    environ = run_before(tmp_path / "home", "huge", write(tmp_path, MINIMAL))
+    with pytest.raises(DlbugError, match=r"study.toml: study.name is 'tiny', but the study 'huge' was run from this"):
+        load_study("huge", environ)
+
+
+@pytest.mark.parametrize("name", ["../tiny", "Tiny", "tiny/", ".", "", "tiny\n"])
+def test_only_the_name_of_a_study_is_looked_for_in_the_home(tmp_path, name):
+    environ = run_before(tmp_path / "home" / "deep", "tiny", write(tmp_path, MINIMAL))
+    with pytest.raises(DlbugError, match="unknown study|is a folder"):
+        load_study(name, environ)
+
+
+def test_a_shipped_name_is_only_for_the_study_that_ships(tmp_path):
+    shutil.copytree(shipped_studies()["islam2019"].parent, tmp_path / "copy")
+    assert load_study(tmp_path / "copy").hash == load_study("islam2019").hash
+    with (tmp_path / "copy" / "taxonomy.csv").open("a", encoding="utf-8") as file:
+        file.write("effect,SLOW,Slow Training,,,,\n")
+    with pytest.raises(DlbugError) as caught:
+        load_study(tmp_path / "copy")
+    assert str(caught.value) == (
+        f"{tmp_path}/copy/study.toml: study.name: 'islam2019' is the name of a study that ships, but this is another "
+        "study: use another name"
+    )
+
+
+def test_an_unknown_study_to_follow_is_an_error_with_the_nearest_one(tmp_path):
+    message = error_of(tmp_path, MINIMAL.replace("seed = 1", 'seed = 1\nfollows = "islam"'))
+    assert "study.toml: study.follows: 'islam' is not one of chaliasos2021, " in message
+    assert message.endswith("(did you mean 'islam2019'?)")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        (
+            "seed = 1",
+            "seed = 1\nsead = 1",
+            "study.sead: unknown key (did you mean 'seed'?) (known are name, title, seed, group, follows, cites, "
+            "licence, keywords, authors)",
+        ),
+        ('tags = ["keras"]', 'tags = ["keras"]\ntag = "k"', "libraries.0.tag: unknown key (did you mean 'tags'?) ("),
+        ("[sources]", "files = {}\n[sources]", "libraries.0.files: unknown key (known are name, tags, "),
+        (
+            "[sources]",
+            '[[dimensions]]\nname = "cause"\nasked_of = {posts = 3}\n[sources]',
+            "dimensions.0.asked_of.posts: unknown key (known are posts_per_library)",
+        ),
+        (
+            "[sources]",
+            '[[releases]]\nfile = "a.csv"\ncolumns = {link = {colum = "x"}}\n[sources]',
+            "releases.0.columns.link.colum: unknown key (did you mean 'column'?) (known are column, value, file, "
+            "template, from, ignore_case, extract, strip, map, separator)",
+        ),
+    ],
+)
+def test_an_unknown_key_is_reported_with_the_known_ones_and_the_nearest(tmp_path, old, new, expected):
+    assert expected in error_of(tmp_path, MINIMAL.replace(old, new))
+
+
+def test_the_files_of_a_study_are_not_a_key(tmp_path):
+    assert "study.toml: files: unknown key" in error_of(tmp_path, f"files = {{}}\n{MINIMAL}")
