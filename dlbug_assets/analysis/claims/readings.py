@@ -1,0 +1,123 @@
+"""What the data of a study say of a claim: the number that is set beside the printed one, and the reason in words."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from dlbug_assets.analysis.claims.kinds import CLOSE, Held
+from dlbug_assets.analysis.claims.tally import Selection
+from dlbug_assets.analysis.statistics.shares import Share
+from dlbug_assets.protocol.claims import Claim, numbers
+
+#: A group with fewer bugs is too small to judge a share by.
+ENOUGH_BUGS = 10
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The number of a claim in this study, and whether the data agree with it, leaving chance aside.
+
+    - ``computed``: the number in the notation of the printed one.
+    - ``same``: whether it is as printed, rounded as the paper rounds; None where nothing is printed.
+    - ``reproduced``: the same of the exact number, in the sense of the paper's words.
+    - ``holds``: whether the claim holds; of a tie, it does not.
+    - ``reason``: the same in words.
+    - ``n``: the number of bugs in the smallest group whose share is shown, ``claim_n``: that the claim rests on.
+    - ``estimator``: how the paper's words were interpreted, with the value of the other interpretation if there is one.
+    - ``decisive``: the share that decides whether the claim holds (the smallest of several that have to be large), or
+      why there is none.
+    """
+
+    computed: str
+    same: bool | None
+    reproduced: bool | None
+    holds: bool
+    reason: str
+    n: int
+    claim_n: int
+    estimator: str
+    decisive: Share | str
+
+
+@dataclass(frozen=True)
+class Case:
+    """A claim with what judges it.
+
+    - ``reading``: what the data say.
+    - ``held``: whether the claim holds in each draw of a batch.
+    - ``groups``: the groups of bugs that it rests on; draws without bugs in one of them are left out.
+    - ``objection``: why draws cannot decide it although they agree that it holds (True) or does not, or None.
+    """
+
+    reading: Reading
+    held: Callable[[np.ndarray], Held]
+    groups: tuple[Selection, ...]
+    objection: Callable[[bool], str | None]
+
+
+def verdict_of(reading: Reading) -> tuple[str, str]:
+    """Return the verdict of analysis.findings and its reason, a sentence without a full stop."""
+    reason = f"{reading.reason[0].upper()}{reading.reason[1:]}"
+    if reading.claim_n < ENOUGH_BUGS:
+        return "underpowered", f"{reason}; {_too_few(reading.claim_n)}"
+    # If enough bugs contradict a claim, a small group among those printed does not make it underpowered.
+    if not reading.holds:
+        return "not reproduced", reason
+    if reading.n < ENOUGH_BUGS:
+        return "underpowered", f"{reason}; {_too_few(reading.n)}"
+    return ("reproduced differently" if reading.same is False else "reproduced"), reason
+
+
+def _too_few(n: int) -> str:
+    return f"the smallest group has {n} {'bug' if n == 1 else 'bugs'}, under {ENOUGH_BUGS}"
+
+
+def as_printed(claim: Claim, computed: str, shares: Sequence[Share]) -> tuple[bool | None, bool | None]:
+    """Return whether a number is as printed when rounded as the paper rounds, and whether the exact one is.
+
+    ``shares`` are those that words such as "more than" concern. Where all are equal in text, both are true.
+    """
+    if claim.printed is None:
+        return None, None
+    if claim.sense == "equal":
+        # Names may be left out: "26; 26".
+        same = claim.printed in (computed, _without_names(computed))
+        return same, same
+    printed = numbers(claim.printed)
+    targets = printed * len(shares) if len(printed) == 1 else printed
+    if len(targets) != len(shares):
+        return False, False
+    pairs = list(zip(shares, targets, strict=True))
+    if claim.sense == "about":
+        same = all(abs(share.percent - target) <= CLOSE for share, target in pairs)
+        return same, same
+    same = all(target <= share.printed <= target + CLOSE for share, target in pairs)
+    strict = claim.sense == "more than"
+    return same, same and all(share.percent > target or (share.percent == target and not strict)
+                              for share, target in pairs)  # fmt: skip
+
+
+def _without_names(text: str) -> str:
+    return " | ".join("; ".join(part.rpartition("=")[2] for part in row.split("; ")) for row in text.split(" | "))
+
+
+def listed(shares: Iterable[Share]) -> str:
+    """Return whole percents as in ``31; 3; 10``."""
+    return "; ".join(str(share.printed) for share in shares)
+
+
+def named(shares: Mapping[str, Share]) -> str:
+    """Return whole percents by name as in ``Torch=16; Keras=11``."""
+    return "; ".join(f"{name}={share.printed}" for name, share in shares.items())
+
+
+def spread(shares: Iterable[Share]) -> str:
+    """Return the smallest and the largest share in whole percent as in ``40; 77``."""
+    ordered = sorted(shares, key=lambda share: share.exact)
+    return listed((ordered[0], ordered[-1]))
+
+
+def smallest(*groups: Iterable[Share]) -> int:
+    """Return the number of bugs in the smallest group of all shares."""
+    return min(share.total for group in groups for share in group)

@@ -1,0 +1,102 @@
+"""Whether the data support claims: the share of resamples of whole clusters in which each of them holds.
+
+Clusters are drawn with replacement within strata of source and exact set of libraries (a post in two libraries belongs
+to both), with the same draws for all claims and dimensions.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from dlbug_assets.analysis.claims.readings import ENOUGH_BUGS, Case
+from dlbug_assets.analysis.claims.tally import Selection, Tally
+from dlbug_assets.analysis.statistics.clusters import ONE_CLUSTER
+from dlbug_assets.analysis.statistics.resampling import generator
+
+#: The number of resamples.
+DRAWS = 10_000
+#: A claim is supported if it holds in at least this share of the resamples, contradicted if in at most that share.
+SUPPORTED, CONTRADICTED = 0.95, 0.05
+#: Standard errors within which a probability is marked as at the threshold: another seed might decide otherwise.
+AT_THRESHOLD = 3
+
+# The number of weights of a batch of draws: 16 MiB.
+_BATCH = 1 << 21
+_MOST_OF_A_BATCH = 500
+
+
+class Support(NamedTuple):
+    """The columns support, probability, ties and at_threshold of analysis.claims, and the reason in words."""
+
+    support: str
+    probability: float | None
+    ties: float | None
+    at_threshold: bool
+    reason: str
+
+
+def supports(cases: Sequence[Case], tally: Tally, seed: int) -> list[Support]:
+    """Return the support of each case, of the seed of the study."""
+    held, ties, defined = (np.zeros(len(cases), dtype=np.int64) for _ in range(3))
+    for batch in draws(tally, seed) if cases else ():
+        for place, case in enumerate(cases):
+            strictly, with_ties = case.held(batch)
+            is_defined = ~np.any([np.isnan(group.percent(batch)).any(axis=(1, 2)) for group in case.groups], axis=0)
+            held[place] += (strictly & is_defined).sum()
+            ties[place] += (with_ties & ~strictly & is_defined).sum()
+            defined[place] += is_defined.sum()
+    counted = np.stack([held, ties, defined], axis=1).tolist()
+    return [_support(case, tally, *counts) for case, counts in zip(cases, counted, strict=True)]
+
+
+def draws(tally: Tally, seed: int, number: int = DRAWS) -> Iterator[np.ndarray]:
+    """Yield batches of draws, whose counts do not depend on the size of the batches."""
+    strata = [(members, generator(seed, "claims", *stratum)) for stratum, members in sorted(tally.strata.items())]
+    clusters = sum(len(members) for members in tally.strata.values())
+    size = max(1, min(_MOST_OF_A_BATCH, _BATCH // max(clusters, 1)))
+    columns = tally.by_cluster.T.tocsr()
+    for start in range(0, number, size):
+        rows = min(size, number - start)
+        weights = np.zeros((rows, clusters))
+        for members, random in strata:
+            drawn = random.integers(len(members), size=(rows, len(members)))
+            places = drawn + len(members) * np.arange(rows)[:, None]
+            counted = np.bincount(places.ravel(), minlength=rows * len(members))
+            weights[:, members] = counted.reshape(rows, len(members))
+        yield (columns @ weights.T).T
+
+
+def _support(case: Case, tally: Tally, held: int, ties: int, defined: int) -> Support:
+    if lone := _lone(case.groups, tally):
+        return Support("not testable", None, None, False, f"{lone}, so that no draw differs")
+    if not defined:
+        return Support("not testable", None, None, False, "no draw has the bugs that it needs")
+    probability, tied = held / defined, ties / defined
+    reason = f"it holds in {probability:.3f} of {defined} resamples of clusters"
+    reason += f", and is a tie in {tied:.3f}" if tied else ""
+    outcome = True if probability >= SUPPORTED else False if probability <= CONTRADICTED else None
+    if outcome is None:
+        doubt = None
+    elif case.reading.claim_n < ENOUGH_BUGS:
+        doubt = f"the smallest group has fewer than {ENOUGH_BUGS} bugs ({case.reading.claim_n})"
+    else:
+        doubt = case.objection(outcome)
+    if doubt:
+        return Support("undecided", probability, tied, False, f"{reason}, but {doubt}")
+    near = any(
+        abs(probability - threshold) < AT_THRESHOLD * np.sqrt(threshold * (1 - threshold) / defined)
+        for threshold in (SUPPORTED, CONTRADICTED)
+    )
+    support = {True: "supported", False: "contradicted", None: "undecided"}[outcome]
+    return Support(support, probability, tied, near, f"{reason} (at the threshold)" if near else reason)
+
+
+def _lone(groups: Sequence[Selection], tally: Tally) -> str | None:
+    """Return which group's bugs are all of one cluster, None if those of every group are of several."""
+    for selection in groups:
+        clusters = (tally.clusters(selection.totals) > 0).sum(axis=0)
+        for group, number in zip(selection.groups, clusters, strict=True):
+            if number < 2:  # noqa: PLR2004
+                return f"{ONE_CLUSTER}{f': {group}' if group else ''}"
+    return None
