@@ -118,6 +118,23 @@ def run(
         writer.close()
 
 
+def tables_read(query: str) -> set[str]:
+    """Return the tables (``schema.table``) that a query reads.
+
+    Raises :class:`DlbugError` for more than one query, and for one that does more than read tables.
+    """
+    with duckdb.connect(":memory:") as connection:
+        try:
+            statements = _readable(connection, query, ":memory:")
+        except duckdb.Error as error:
+            raise DlbugError(f"the query failed: {str(error).strip()}") from None
+        if len(statements) != 1 or statements[0].type != StatementType.SELECT:
+            raise DlbugError("not a single query that begins with SELECT, FROM, WITH or VALUES")
+        ((_, _, _, paths),) = connection.execute(_TREE, [statements[0].query]).fetchall()
+    # A name without a schema is that of a common table expression.
+    return {".".join(path) for path in map(json.loads, paths) if len(path) > 1}
+
+
 def _readable(connection: duckdb.DuckDBPyConnection, query: str, database: str) -> list[duckdb.Statement]:
     """Return the statements of a query. Raises :class:`DlbugError` for one that does more than read the database."""
     statements = connection.extract_statements(query)

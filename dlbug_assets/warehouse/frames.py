@@ -64,10 +64,15 @@ def _is_in_polars(dtype: DuckDBPyType) -> bool:
 def query_frames(query: str, tables: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
     """Return the rows of a query on frames that replace the tables (``schema.table``) it reads. Raises duckdb.Error."""
     with duckdb.connect(":memory:") as connection:
-        for table, frame in tables.items():
-            schema = table.split(".", maxsplit=1)[0]
-            connection.execute(f"create schema if not exists {schema}")
-            register_frame(connection, "_frame", frame)
-            connection.execute(f"create table {table} as from _frame")
-            connection.unregister("_frame")
+        create_tables(connection, tables)
         return to_frame(connection.sql(query))
+
+
+def create_tables(connection: duckdb.DuckDBPyConnection, tables: Mapping[str, pl.DataFrame]) -> None:
+    """Create tables (``schema.table``) with the rows of frames."""
+    for table, frame in tables.items():
+        schema = table.split(".", maxsplit=1)[0]
+        connection.execute(f"create schema if not exists {schema}")
+        register_frame(connection, "_frame", frame)
+        connection.execute(f"create table {table} as from _frame")
+        connection.unregister("_frame")
