@@ -27,7 +27,7 @@ REQUIRED_DIMENSIONS = ("bug_type", "root_cause", "effect")
 LIBRARY, SOURCE = "library", "source"
 PAPER, STUDY = "paper", "study"
 _MOST_CATEGORIES = 500
-_LONGEST_NAME = 100
+LONGEST_NAME = 100
 _LONGEST_CELL = 2000
 
 
@@ -143,7 +143,7 @@ def load_taxonomy(study: Study) -> Taxonomy:
 
 
 def _origin(study: Study) -> str:
-    return PAPER if study.study.cites or study.files.claims else STUDY
+    return PAPER if study.study.cites else STUDY
 
 
 def _mappings(study: Study) -> list[Mapping]:
@@ -217,8 +217,8 @@ class _Reader:
             raise ValueError(f"parent: no dimension rolls up {dimension}: leave it out, or add one with rolls_up")
         separators = [each.separator for each in self._study.asked if each.multiple and each.name == dimension]
         for spelling in (name, *category.aliases):
-            if len(spelling) > _LONGEST_NAME:
-                raise ValueError(f"{shown(spelling)} has more than {_LONGEST_NAME} characters")
+            if len(spelling) > LONGEST_NAME:
+                raise ValueError(f"{shown(spelling)} has more than {LONGEST_NAME} characters")
             if separators and separators[0] in spelling:
                 raise ValueError(
                     f"{spelling!r} contains {separators[0]!r}, which separates several categories in a cell"
