@@ -8,13 +8,13 @@ from collections.abc import Callable, Sequence
 import polars as pl
 
 from dlbug_assets import releases
-from dlbug_assets.labeling.agreement.ratings import IS_BUG, NONE, ratings
+from dlbug_assets.labeling.agreement.ratings import IS_BUG, NONE, as_text, from_text, rated_bugs, ratings
 from dlbug_assets.labeling.bug_labels import bug_labels, full_schema, wide
 from dlbug_assets.labeling.items import add_dates
 from dlbug_assets.labeling.sheets.formats import LIST_BUGS, RATE_BUGS
 from dlbug_assets.labeling.units import ADJUDICATION, AGREEMENT
 from dlbug_assets.protocol.study import Study
-from dlbug_assets.protocol.taxonomy import DIMENSIONS, Taxonomy
+from dlbug_assets.protocol.taxonomy import Taxonomy
 from dlbug_assets.warehouse.rows import Rows, table_schema
 
 DISAGREEMENTS = table_schema("labeling.disagreements")
@@ -29,13 +29,14 @@ def disagreements(labels: pl.DataFrame, units: pl.DataFrame, study: Study) -> pl
     pair of raters (rater_1 < rater_2); is_bug has bug_index 0 and the labels true and false. The ratings are those
     that count for kappa at 100% (see :func:`~dlbug_assets.labeling.agreement.ratings.ratings`), of frozen units only:
     nothing else needs a decision. A label is ``none`` if the rater left it blank or did not list the bug; an
-    adjudicator's blank is ``none`` too. adjudicated_label, _by and _at (UTC; when the decision was made, or received
-    if its file does not contain a time) are NULL while undecided.
+    adjudicator's blank is ``none`` too; several categories are joined by the dimension's separator. adjudicated_label,
+    _by and _at (UTC; when the decision was made, or received if its file does not contain a time) are NULL while
+    undecided.
     """
-    if not study.labeling.raters:  # the authors' release has no labels by raters
+    if not study.labeling.raters:  # a release may have no labels by raters
         return pl.DataFrame(schema=DISAGREEMENTS)
     frames = []
-    for dimension in (IS_BUG, *DIMENSIONS):
+    for dimension in (IS_BUG, *study.asked_names):
         wide = ratings(labels, study, dimension)
         if dimension != IS_BUG:
             wide = wide.join(units.select(_BUG), on=_BUG, how="semi")
@@ -57,7 +58,7 @@ def disagreements(labels: pl.DataFrame, units: pl.DataFrame, study: Study) -> pl
                         "adjudicated_at",
                     )
                 )
-    order = pl.Enum([IS_BUG, *DIMENSIONS])
+    order = pl.Enum([IS_BUG, *study.asked_names])
     return (
         pl.concat(frames)
         .sort("item_id", "bug_index", pl.col("dimension").cast(order), "rater_1", "rater_2")
@@ -104,8 +105,9 @@ def _adjudicated(labels: pl.DataFrame, study: Study, dimension: str) -> pl.DataF
             )
         )
     else:
+        asked = {each.name: each for each in study.asked}[dimension]
         decisions = _decisions(labels, study).select(
-            *_BUG, decided_at, adjudicated_label=pl.col(dimension).fill_null(NONE)
+            *_BUG, decided_at, adjudicated_label=as_text(asked).fill_null(NONE)
         )
     return decisions.with_columns(pl.col("bug_index").cast(pl.Int32), adjudicated_by=pl.lit(adjudicator, pl.String))
 
@@ -114,6 +116,7 @@ def labels(
     rater_labels: pl.DataFrame,
     units: pl.DataFrame,
     items: pl.DataFrame,
+    *,
     study: Study,
     taxonomy: Taxonomy,
     release: Callable[[], releases.Released],
@@ -153,34 +156,33 @@ def decide(labels: pl.DataFrame, units: pl.DataFrame, items: pl.DataFrame, study
     decisions = _decisions(labels, study)
     names = [f"label_{number}" for number in range(1, len(raters) + 1)]
 
-    # A bug type is required, so its ratings contain every bug that somebody rated and no rater has yet to rate.
-    bugs = ratings(labels, study, "bug_type").select(_BUG).join(units.select(_BUG), on=_BUG, how="semi")
+    bugs = rated_bugs(labels, study).join(units.select(_BUG), on=_BUG, how="semi")
     bugs = bugs.join(
         decisions.select(
             *_BUG,
-            *(pl.col(name).alias(f"_decided_{name}") for name in DIMENSIONS),
+            *(pl.col(name).alias(f"_decided_{name}") for name in study.asked_names),
             _provenance("_decision"),
             _decided=pl.lit(1),
         ),
         on=_BUG,
         how="left",
     )
-    for dimension in DIMENSIONS:
-        answers = ratings(labels, study, dimension).with_columns(
+    for dimension in study.asked:
+        answers = ratings(labels, study, dimension.name).with_columns(
             _same=pl.all_horizontal(pl.col(name) == pl.col(names[0]) for name in names)
         )
-        # A bug without ratings was left blank by all raters (stage, antipattern): they agree.
+        # A bug without ratings was left blank by all raters, in an optional dimension: they agree.
         bugs = bugs.join(answers.select(*_BUG, "_same", _answer=names[0]), on=_BUG, how="left").select(
-            pl.exclude("_same", "_answer", f"_decided_{dimension}"),
-            pl.col("_same").fill_null(True).alias(f"_same_{dimension}"),
+            pl.exclude("_same", "_answer", f"_decided_{dimension.name}"),
+            pl.col("_same").fill_null(True).alias(f"_same_{dimension.name}"),
             pl.when(pl.col("_same").fill_null(True))
-            .then(pl.col("_answer").replace(NONE, None))
-            .otherwise(pl.col(f"_decided_{dimension}"))
-            .alias(dimension),
+            .then(from_text(pl.col("_answer").replace(NONE, None), dimension))
+            .otherwise(pl.col(f"_decided_{dimension.name}"))
+            .alias(dimension.name),
         )
     cited = rated.join(pl.DataFrame({"rater": raters, "_order": range(len(raters))}), on="rater").sort("_order")
     cited = cited.group_by(_BUG, maintain_order=True).agg(_provenance("_ratings").str.join("; "))
-    agreed = pl.all_horizontal(pl.col(f"_same_{dimension}") for dimension in DIMENSIONS)
+    agreed = pl.all_horizontal(pl.col(f"_same_{name}") for name in study.asked_names)
     decided = (
         bugs.with_columns(decided_by=pl.when(agreed).then(pl.lit(AGREEMENT)).otherwise(pl.lit(ADJUDICATION)))
         .filter((pl.col("decided_by") == AGREEMENT) | pl.col("_decided").is_not_null())

@@ -1,5 +1,7 @@
 """The labels of the agreed bugs, long: one row per bug, dimension and category, roll-ups included."""
 
+from typing import Any
+
 import polars as pl
 
 from dlbug_assets.protocol.dimensions import Dimension
@@ -58,7 +60,7 @@ def _rolled_up(base: pl.DataFrame, dimension: Dimension, taxonomy: Taxonomy) -> 
 
 def _own_parent(name: str, dimension: Dimension) -> str:
     """Return what a category that only labels have counts as."""
-    return name.split(dimension.before)[0].strip() if dimension.before else name
+    return name.split(dimension.before, maxsplit=1)[0].strip() if dimension.before else name
 
 
 def wide(labels: pl.DataFrame, long: pl.DataFrame, study: Study) -> pl.DataFrame:
@@ -79,6 +81,6 @@ def _column(long: pl.DataFrame, dimension: Dimension) -> pl.DataFrame:
 def full_schema(study: Study) -> pl.Schema:
     """Return the columns of labeling.labels without roll-ups, and ``<dimension>_as_written`` for every asked one."""
     derived = [dimension.name for dimension in study.dimensions if dimension.rolls_up]
-    types = {each.name: pl.List(pl.String) if each.multiple else pl.String for each in study.asked}
-    written = {f"{name}_as_written": kind for name, kind in types.items()}
+    types: dict[str, Any] = {each.name: pl.List(pl.String) if each.multiple else pl.String for each in study.asked}
+    written: dict[str, Any] = {f"{name}_as_written": kind for name, kind in types.items()}
     return table_schema("labeling.labels", study, without=derived, **written)

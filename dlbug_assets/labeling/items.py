@@ -10,8 +10,7 @@ from collections.abc import Callable
 import polars as pl
 
 from dlbug_assets import releases
-from dlbug_assets.protocol.study import Study
-from dlbug_assets.protocol.taxonomy import GITHUB, STACK_OVERFLOW
+from dlbug_assets.protocol.study import GITHUB, STACK_OVERFLOW, Study
 from dlbug_assets.warehouse.rows import table_schema
 
 #: The first round of a queue. Items that qualify after it was frozen form the next one.

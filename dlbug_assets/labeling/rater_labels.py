@@ -13,7 +13,7 @@ from dlbug_assets import releases
 from dlbug_assets.clock import Clock
 from dlbug_assets.labeling.rounds import write_if_changed
 from dlbug_assets.labeling.sheets import submissions
-from dlbug_assets.labeling.sheets.assignments import COLUMNS, Sheet
+from dlbug_assets.labeling.sheets.assignments import Sheet, columns
 from dlbug_assets.labeling.sheets.csv_format import to_csv
 from dlbug_assets.labeling.sheets.inbox import SETTLES_SECONDS, receive, settled_files
 from dlbug_assets.labeling.sheets.submissions import Submissions
@@ -52,7 +52,7 @@ def receive_submissions(
     """Archive new files of the inbox and return everything that was submitted so far, validated."""
     inbox, archive = folder / "inbox", folder / "received"
     if study.sources.labels == "sample":
-        _submit_sample_sheets(study, items, inbox, clock)
+        _submit_sample_sheets(study, items, taxonomy, inbox, clock)
     settled, growing = settled_files(inbox, clock)
     received = receive(settled, archive, clock)
     submitted = submissions.read(archive, items, study, taxonomy)
@@ -60,17 +60,17 @@ def receive_submissions(
     return submitted
 
 
-def _submit_sample_sheets(study: Study, items: pl.DataFrame, inbox: Path, clock: Clock) -> None:
+def _submit_sample_sheets(study: Study, items: pl.DataFrame, taxonomy: Taxonomy, inbox: Path, clock: Clock) -> None:
     """Write the filled sheets of the simulated raters into the inbox, except those that exist.
 
     Existing files are left unchanged: a user may have edited them.
     """
     shown = items.select("item_id", "title", "link")
-    rows = sample.rater_rows(study, items).join(shown, on="item_id", how="left", maintain_order="left")
+    rows = sample.rater_rows(study, items, taxonomy).join(shown, on="item_id", how="left", maintain_order="left")
     settled = clock.now().timestamp() - SETTLES_SECONDS - 1
     for (batch, rater, pass_name), answers in rows.group_by("batch", "rater", "pass", maintain_order=True):
-        filled = tuple({**dict.fromkeys(COLUMNS), **row} for row in answers.iter_rows(named=True))
-        sheet = Sheet(rater, 1, batch, pass_name, filled)
+        filled = tuple({**dict.fromkeys(columns(study.asked)), **row} for row in answers.iter_rows(named=True))
+        sheet = Sheet(rater, 1, batch, pass_name, study.asked, filled)
         path = inbox / f"{sheet.name}.csv"
         if not path.exists():
             write_if_changed(path, to_csv(sheet))

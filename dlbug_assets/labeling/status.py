@@ -6,7 +6,6 @@ import polars as pl
 
 from dlbug_assets.labeling.sheets.formats import LIST_BUGS, RATE_BUGS
 from dlbug_assets.protocol.study import Study
-from dlbug_assets.protocol.taxonomy import SOURCES
 
 #: One row per rater and source.
 STATUS = pl.Schema(
@@ -37,7 +36,7 @@ def labeling_status(study: Study, query: Callable[[str], pl.DataFrame]) -> pl.Da
     rows = []
     for rater in study.labeling.raters:
         own = labels.filter(pl.col("rater") == rater)
-        for source in SOURCES:
+        for source in study.source_names:
             of_source = items.filter(pl.col("source") == source).select("item_id")
             listed = own.filter(pl.col("pass") == LIST_BUGS).join(of_source, on="item_id", how="semi")
             rated = own.filter(pl.col("pass") == RATE_BUGS).select("item_id", "bug_index").unique()

@@ -78,6 +78,16 @@ class Dimension(Section, frozen=True):
         """Whether raters and releases label it; otherwise it is derived from another dimension."""
         return self.rolls_up is None
 
+    @property
+    def joiner(self) -> str:
+        """What is written between several categories: the separator and a blank."""
+        return f"{self.separator} "
+
+    def split(self, cell: str) -> list[str]:
+        """Return the categories of a cell without white space around them: one, or several if it has ``multiple``."""
+        parts = cell.split(self.separator) if self.multiple else [cell]
+        return [part for part in (" ".join(part.split()) for part in parts) if part]
+
 
 @functools.cache
 def _keywords() -> frozenset[str]:

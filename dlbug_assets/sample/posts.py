@@ -8,10 +8,10 @@ from datetime import date, datetime, timedelta
 import polars as pl
 
 from dlbug_assets.protocol.sections import Library
-from dlbug_assets.protocol.study import Study
+from dlbug_assets.protocol.study import STACK_OVERFLOW, Study
 from dlbug_assets.sample import texts
 from dlbug_assets.sample.draw import Draw, digest
-from dlbug_assets.sample.published import size
+from dlbug_assets.sample.published import published
 from dlbug_assets.warehouse.rows import table_schema
 
 #: The first year with questions about a library; for others, questions start on the selection's first day.
@@ -71,7 +71,7 @@ def _of_library(study: Study, library: str) -> tuple[pl.DataFrame, pl.DataFrame]
 @functools.lru_cache(maxsize=1)
 def _corpus(study: Study) -> _Corpus:
     # Each post shared with another library counts for both: a library needs fewer of its own.
-    sizes = {library.name: size(library.name, "so_posts") for library in study.libraries}
+    sizes = {name: published(study).size(name, STACK_OVERFLOW, "items") for name in study.library_names}
     questions: list[tuple[tuple[str, ...], datetime, Draw, bool]] = []
     for library in study.libraries:
         first, last = span(study, library.name)

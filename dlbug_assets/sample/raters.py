@@ -10,14 +10,15 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import polars as pl
 
 from dlbug_assets.kappa import kappa_ratio
+from dlbug_assets.protocol.dimensions import Dimension
 from dlbug_assets.protocol.study import Study
-from dlbug_assets.protocol.taxonomy import DIMENSIONS, load_taxonomy
+from dlbug_assets.protocol.taxonomy import Taxonomy
 from dlbug_assets.sample.draw import Draw, digest
 from dlbug_assets.sample.truth import Bug, true_bugs
 from dlbug_assets.warehouse.rows import table_schema
@@ -28,6 +29,8 @@ Unit = tuple[str, int]
 Key = TypeVar("Key", str, Unit)
 #: Labels by item or unit, one mapping per rater.
 Ratings = list[dict[Key, str]]
+#: Draws a label other than the given one.
+Other = Callable[[Draw, str], str]
 
 
 @dataclass
@@ -48,25 +51,27 @@ class _Submitted:
         self.rows.append({"rater": rater, "batch": batch, "pass": pass_name, **values})
 
     def end_batch(self) -> None:
-        columns = ("item_id", "rater", "batch", "pass", "bug_index", "is_bug", *DIMENSIONS, "place", "comment")
-        self.batches.append(
-            pl.DataFrame(self.rows, schema=table_schema("labeling.rater_labels", self.study, only=columns))
-        )
+        names = self.study.asked_names
+        columns = ("item_id", "rater", "batch", "pass", "bug_index", "is_bug", *names, "place", "comment")
+        texts: dict[str, Any] = dict.fromkeys(names, pl.String)
+        schema = table_schema("labeling.rater_labels", self.study, only=columns, **texts)
+        self.batches.append(pl.DataFrame(self.rows, schema=schema))
         self.rows.clear()
 
 
-def rater_rows(study: Study, items: pl.DataFrame) -> pl.DataFrame:
+def rater_rows(study: Study, items: pl.DataFrame, taxonomy: Taxonomy) -> pl.DataFrame:
     """Return what raters and adjudicator submit for all items: both passes of every batch, in order of submission.
 
     ``items`` has the columns item_id, source, library, year and checkpoint. Returned columns: item_id, rater, batch
-    (the checkpoint it is submitted for), pass (units, dimensions), bug_index, is_bug, the five dimensions, place,
-    comment. The adjudicator lists the bugs of an item unless all raters list none, or the same single one,
+    (the checkpoint it is submitted for), pass (units, dimensions), bug_index, is_bug, the asked dimensions as texts,
+    place, comment. The adjudicator lists the bugs of an item unless all raters list none, or the same single one,
     and labels the bugs on whose last labels the raters differ.
     """
-    bugs = true_bugs(study, items)
+    bugs = true_bugs(study, items, taxonomy)
     ids = sorted(items["item_id"], key=lambda item_id: digest(study.study.seed, "raters", item_id))
     checkpoint_of = dict(items.select("item_id", "checkpoint").iter_rows())
-    submitted = _Submitted(study, latest={dimension: [{} for _ in study.labeling.raters] for dimension in DIMENSIONS})
+    submitted = _Submitted(study, latest={name: [{} for _ in study.labeling.raters] for name in study.asked_names})
+    others = {dimension.name: _other_label(dimension, taxonomy.names(dimension.name)) for dimension in study.asked}
     differing: set[str] = set()
     for number, checkpoint in enumerate(study.labeling.checkpoints):
         batch = [item_id for item_id in ids if checkpoint_of[item_id] == checkpoint]
@@ -75,7 +80,7 @@ def rater_rows(study: Study, items: pl.DataFrame) -> pl.DataFrame:
             batch = [item_id for item_id in ids if checkpoint_of[item_id] in (first, checkpoint)]
         elif number == 2:  # noqa: PLR2004 - the batch after the second discussion
             batch = [item_id for item_id in ids if item_id in differing or checkpoint_of[item_id] == checkpoint]
-        differing = _submit_batch(submitted, checkpoint, number, batch, bugs)
+        differing = _submit_batch(submitted, checkpoint, number, {item_id: bugs[item_id] for item_id in batch}, others)
         submitted.end_batch()
     _adjudicate(submitted, bugs)
     submitted.end_batch()
@@ -83,14 +88,14 @@ def rater_rows(study: Study, items: pl.DataFrame) -> pl.DataFrame:
 
 
 def _submit_batch(
-    submitted: _Submitted, checkpoint: int, number: int, batch: Sequence[str], bugs: Mapping[str, list[Bug]]
+    submitted: _Submitted, checkpoint: int, number: int, bugs: Mapping[str, list[Bug]], others: Mapping[str, Other]
 ) -> set[str]:
-    """Submit both passes of one batch; return the items on which the raters differ."""
+    """Submit both passes of one batch, the items with these bugs; return the items on which the raters differ."""
     study = submitted.study
     adjudicator = str(study.labeling.adjudicator)
-    truth = {item_id: str(bool(bugs[item_id])) for item_id in batch}
+    truth = {item_id: str(bool(its_bugs)) for item_id, its_bugs in bugs.items()}
     answers = _rate(study, number, "is_bug", truth, _other_answer)
-    for item_id in batch:
+    for item_id in bugs:
         lists = [_listed_places(of_rater[item_id], bugs[item_id]) for of_rater in answers]
         for rater, places in zip(study.labeling.raters, lists, strict=True):
             _add_units(submitted, rater, checkpoint, item_id, places)
@@ -102,23 +107,22 @@ def _submit_batch(
             submitted.frozen.add(item_id)
     units = {
         (item_id, index): bug
-        for item_id in batch
+        for item_id in bugs
         if item_id in submitted.frozen
         for index, bug in enumerate(bugs[item_id], start=1)
     }
-    for dimension in DIMENSIONS:
+    for dimension in study.asked_names:
         truth = {unit: bug.labels[dimension] for unit, bug in units.items() if dimension in bug.labels}
-        other = _other_name(load_taxonomy(study).names(dimension))
-        ratings = _rate(study, number, dimension, truth, other)
+        ratings = _rate(study, number, dimension, truth, others[dimension])
         for latest, labels in zip(submitted.latest[dimension], ratings, strict=True):
             latest.update(labels)
     for position, rater in enumerate(study.labeling.raters):
         for unit in units:
-            labels = {dimension: submitted.latest[dimension][position].get(unit) for dimension in DIMENSIONS}
+            labels = {name: submitted.latest[name][position].get(unit) for name in study.asked_names}
             submitted.add(rater, checkpoint, "dimensions", item_id=unit[0], bug_index=unit[1], is_bug=True, **labels)
             submitted.last_batch[unit] = checkpoint
     differing = {item_id for item_id, index in units if _differs(submitted, (item_id, index))}
-    return differing | {item_id for item_id in batch if len({of_rater[item_id] for of_rater in answers}) > 1}
+    return differing | {item_id for item_id in bugs if len({of_rater[item_id] for of_rater in answers}) > 1}
 
 
 def _listed_places(answer: str, bugs: Sequence[Bug]) -> list[str]:
@@ -136,7 +140,7 @@ def _add_units(submitted: _Submitted, rater: str, batch: int, item_id: str, plac
 
 
 def _differs(submitted: _Submitted, unit: Unit) -> bool:
-    return any(len({labels.get(unit) for labels in submitted.latest[dimension]}) > 1 for dimension in DIMENSIONS)
+    return any(len({labels.get(unit) for labels in of_raters}) > 1 for of_raters in submitted.latest.values())
 
 
 def _adjudicate(submitted: _Submitted, bugs: Mapping[str, list[Bug]]) -> None:
@@ -154,15 +158,20 @@ def _adjudicate(submitted: _Submitted, bugs: Mapping[str, list[Bug]]) -> None:
             )
 
 
-Other = Callable[[Draw, str], str]
-
-
 def _other_answer(_: Draw, answer: str) -> str:
     return str(answer == str(False))
 
 
-def _other_name(names: Sequence[str]) -> Other:
-    return lambda draw, name: draw.one([other for other in names if other != name])
+def _other_label(dimension: Dimension, names: Sequence[str]) -> Other:
+    """Return a function that draws a label that differs from a given one, where there is another one."""
+
+    def other(draw: Draw, label: str) -> str:
+        given = dimension.split(label)
+        wrong = draw.one([name for name in names if name not in given] or [given[-1]])
+        kept = [name for name in given[1:] if name != wrong]
+        return dimension.joiner.join(sorted([wrong, *kept], key=names.index))
+
+    return other
 
 
 def _rate(study: Study, number: int, dimension: str, truth: Mapping[Key, str], other: Other) -> Ratings[Key]:
@@ -207,7 +216,8 @@ def _near(truth: Mapping[Key, str], raters: int, target: float, draw: Draw, othe
     agreed = dict.fromkeys(combinations(range(raters), 2), len(truth))
     for turn, (key, label) in enumerate(truth.items()):
         erring, wrong = turn % raters, other(draw, label)
-        counts[erring].update({label: -1, wrong: 1})
+        counts[erring].subtract([label])
+        counts[erring].update([wrong])
         # The others give this key its true label.
         agreed = {pair: number - (erring in pair) for pair, number in agreed.items()}
         kappas = [_kappa(number, counts[a], counts[b]) for (a, b), number in agreed.items()]

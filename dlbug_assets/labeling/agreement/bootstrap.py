@@ -28,7 +28,7 @@ def bootstrap_interval(subset: Subset, seed: int) -> tuple[float, float] | tuple
     generator = np.random.Generator(np.random.PCG64(entropy))
     counts, pattern, codes = _patterns(subset)
     items = int(counts.sum())
-    raters, size = codes.shape[1], len(subset.categories)
+    raters, size = codes.shape[1], len(subset.labels)
 
     # The summands of a resample, per pattern: number of units, labels of each rater, agreements of each pair.
     labels = np.zeros((len(counts), raters, size))

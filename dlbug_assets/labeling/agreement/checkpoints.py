@@ -23,7 +23,6 @@ from dlbug_assets.labeling.agreement.ratings import IS_BUG
 from dlbug_assets.labeling.agreement.subsets import ALL_SOURCES, CUMULATIVE, INCREMENT, Subset, subsets
 from dlbug_assets.parallel import parallel_map
 from dlbug_assets.protocol.study import Study
-from dlbug_assets.protocol.taxonomy import DIMENSIONS, SOURCES
 from dlbug_assets.warehouse.rows import table_schema
 
 #: Number of categories named in disagree_most.
@@ -55,8 +54,8 @@ def measure(labels: pl.DataFrame, items: pl.DataFrame, study: Study) -> Agreemen
     if kappa is for one pair (see :func:`~dlbug_assets.labeling.agreement.coefficients.mean_of_pairs`). alpha also
     includes units that only some raters, at least two, have submitted so far, so it can be defined before kappa is.
 
-    category_kappa compares each category that a rater used with all others, including ``none``, and true and false
-    for is_bug.
+    Where raters give several categories, two labels agree if their sets are equal. category_kappa compares having each
+    category that a rater used with not having it, including ``none``, and true and false for is_bug.
     """
     # Threads are enough: nearly all the time is spent in NumPy's draws, which release the interpreter lock.
     rows = [
@@ -65,8 +64,8 @@ def measure(labels: pl.DataFrame, items: pl.DataFrame, study: Study) -> Agreemen
         for row in parallel_map(functools.partial(_rows, study=study), group)
     ]
     return Agreement(
-        _sorted(pl.DataFrame([row for row, _ in rows], schema=KAPPA_CHECKPOINTS), "scope"),
-        _sorted(pl.DataFrame([row for _, categories in rows for row in categories], schema=CATEGORY_KAPPA)),
+        _sorted(pl.DataFrame([row for row, _ in rows], schema=KAPPA_CHECKPOINTS), study, "scope"),
+        _sorted(pl.DataFrame([row for _, categories in rows for row in categories], schema=CATEGORY_KAPPA), study),
     )
 
 
@@ -121,8 +120,8 @@ def _lowest(subset: Subset, kappas: list[tuple[str, Kappa]]) -> str | None:
 def _category_kappas(subset: Subset) -> Iterator[tuple[str, Kappa]]:
     """Yield each category that a rater used, with its kappa against the rest."""
     tables = subset.tables()
-    for code in np.unique(subset.codes):
-        yield subset.categories[code], mean_of_pairs([cohen_kappa(one_against_rest(table, code)) for table in tables])
+    for category, labels in subset.categories.items():
+        yield category, mean_of_pairs([cohen_kappa(one_against_rest(table, labels)) for table in tables])
 
 
 def _category_rows(subset: Subset, kappas: list[tuple[str, Kappa]]) -> list[dict[str, Any]]:
@@ -139,9 +138,13 @@ def _category_rows(subset: Subset, kappas: list[tuple[str, Kappa]]) -> list[dict
     return rows
 
 
-def _sorted(rows: pl.DataFrame, *further: str) -> pl.DataFrame:
+def _sorted(rows: pl.DataFrame, study: Study, *further: str) -> pl.DataFrame:
     """Sort by round, source, dimension and checkpoint in the study's order, keeping the order of equal rows."""
-    order = {"source": (*SOURCES, ALL_SOURCES), "dimension": (IS_BUG, *DIMENSIONS), "scope": (CUMULATIVE, INCREMENT)}
+    order = {
+        "source": (*study.source_names, ALL_SOURCES),
+        "dimension": (IS_BUG, *study.asked_names),
+        "scope": (CUMULATIVE, INCREMENT),
+    }
     ranks = (
         pl.col(name).replace_strict({value: rank for rank, value in enumerate(order[name])}, return_dtype=pl.Int32)
         if name in order

@@ -24,10 +24,13 @@ def has_one_category(table: np.ndarray) -> bool:
     return bool(table.max() == table.sum() and table.max() == np.diag(table).max())
 
 
-def one_against_rest(table: np.ndarray, code: int) -> np.ndarray:
-    """Return the 2 x 2 table of one category against all others (Fleiss 1971)."""
-    both = table[code, code]
-    first, second = table[code].sum() - both, table[:, code].sum() - both
+def one_against_rest(table: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Return the 2 x 2 table of one category against all others (Fleiss 1971).
+
+    ``labels`` is the mask of the table's labels that contain the category.
+    """
+    both = table[np.ix_(labels, labels)].sum()
+    first, second = table[labels].sum() - both, table[:, labels].sum() - both
     return np.array([[both, first], [second, table.sum() - both - first - second]])
 
 

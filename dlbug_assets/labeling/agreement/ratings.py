@@ -3,12 +3,28 @@
 import polars as pl
 
 from dlbug_assets.labeling.sheets.formats import LIST_BUGS, RATE_BUGS
+from dlbug_assets.protocol.dimensions import Dimension
 from dlbug_assets.protocol.study import Study
-from dlbug_assets.protocol.taxonomy import REQUIRED_DIMENSIONS
 
 IS_BUG = "is_bug"
-#: The label of a rater who does not list a bug, or leaves stage or antipattern blank.
+#: The label of a rater who does not list a bug, or leaves an optional dimension blank.
 NONE = "none"
+
+
+def as_text(dimension: Dimension) -> pl.Expr:
+    """Return a dimension's column of labels as texts: several categories are joined, so that equal sets are equal."""
+    return pl.col(dimension.name).list.join(dimension.joiner) if dimension.multiple else pl.col(dimension.name)
+
+
+def from_text(text: pl.Expr, dimension: Dimension) -> pl.Expr:
+    """Return labels from what :func:`as_text` makes of them."""
+    return text.str.split(dimension.joiner) if dimension.multiple else text
+
+
+def rated_bugs(labels: pl.DataFrame, study: Study) -> pl.DataFrame:
+    """Return item_id and bug_index of the bugs that a rater rated and no rater has yet to rate."""
+    rated = _complete(_latest_labels(labels, study, RATE_BUGS, pl.lit(IS_BUG), checkpoint=100), study)
+    return rated.select("item_id", "bug_index")
 
 
 def ratings(labels: pl.DataFrame, study: Study, dimension: str, checkpoint: int = 100) -> pl.DataFrame:
@@ -21,11 +37,14 @@ def ratings(labels: pl.DataFrame, study: Study, dimension: str, checkpoint: int 
     rows and the adjudicator's do not. is_bug: the items that every rater labelled in the units pass; true if the
     rater lists a bug. Other dimensions: the bugs that a rater rated in the dimensions pass; the label is ``none`` for
     a rater who submitted the sheet without the bug. An item is left out until every rater submitted a sheet (same
-    pass, round and batch) in which it was rated. stage and antipattern: only bugs with a label by at least one
-    rater, a blank being ``none``.
+    pass, round and batch) in which it was rated. Optional dimensions: only bugs with a label by at least one rater, a
+    blank being ``none``. Several categories are one label, see :func:`as_text`.
     """
-    latest = latest_labels(labels, study, dimension, checkpoint)
-    return latest.filter(pl.all_horizontal(pl.col(label_columns(study)).is_not_null()))
+    return _complete(latest_labels(labels, study, dimension, checkpoint), study)
+
+
+def _complete(ratings: pl.DataFrame, study: Study) -> pl.DataFrame:
+    return ratings.filter(pl.all_horizontal(pl.col(label_columns(study)).is_not_null()))
 
 
 def label_columns(study: Study) -> list[str]:
@@ -35,8 +54,15 @@ def label_columns(study: Study) -> list[str]:
 
 def latest_labels(labels: pl.DataFrame, study: Study, dimension: str, checkpoint: int) -> pl.DataFrame:
     """Return what :func:`ratings` does, including units that not all raters submitted, with NULL for those raters."""
+    if dimension == IS_BUG:
+        return _latest_labels(labels, study, LIST_BUGS, pl.col(IS_BUG), checkpoint)
+    asked = {each.name: each for each in study.asked}[dimension]
+    wide = _latest_labels(labels, study, RATE_BUGS, as_text(asked), checkpoint)
+    return wide if asked.required else wide.filter(pl.any_horizontal(pl.col(label_columns(study)) != NONE))
+
+
+def _latest_labels(labels: pl.DataFrame, study: Study, pass_name: str, label: pl.Expr, checkpoint: int) -> pl.DataFrame:
     raters = study.labeling.raters
-    pass_name = LIST_BUGS if dimension == IS_BUG else RATE_BUGS
     given = labels.filter(
         pl.col("rater").is_in(raters)
         & ~pl.col("superseded")
@@ -44,12 +70,12 @@ def latest_labels(labels: pl.DataFrame, study: Study, dimension: str, checkpoint
         & (pl.col("batch") <= checkpoint)
     )
     latest = given.filter(pl.col("batch") == pl.col("batch").max().over("item_id", "rater"))
-    if dimension == IS_BUG:
-        labelled = latest.group_by("item_id", "rater").agg(bug_index=pl.lit(0, pl.Int32), label=pl.col("is_bug").any())
+    if pass_name == LIST_BUGS:
+        labelled = latest.group_by("item_id", "rater").agg(bug_index=pl.lit(0, pl.Int32), label=label.any())
         labelled = labelled.with_columns(label=pl.col("label").cast(pl.String))
         submitted = labelled.select("item_id", "rater")
     else:
-        labelled = latest.filter("is_bug").select("item_id", "rater", "bug_index", label=dimension)
+        labelled = latest.filter(IS_BUG).select("item_id", "rater", "bug_index", label=label)
         rated = given.select("item_id", "round", "batch").unique()
         sheets = given.select("rater", "round", "batch").unique()
         submitted = rated.join(sheets, on=["round", "batch"]).select("item_id", "rater").unique()
@@ -61,7 +87,5 @@ def latest_labels(labels: pl.DataFrame, study: Study, dimension: str, checkpoint
         theirs = labelled.filter(is_theirs).select("item_id", "bug_index", pl.col("label").alias(name))
         default = submitted.filter(is_theirs).select("item_id", pl.lit(NONE).alias(f"_{name}"))
         wide = wide.join(theirs, on=["item_id", "bug_index"], how="left").join(default, on="item_id", how="left")
-    if dimension not in (IS_BUG, *REQUIRED_DIMENSIONS):
-        wide = wide.filter(pl.any_horizontal(pl.col(names).is_not_null()))
     filled = [pl.col(name).fill_null(pl.col(f"_{name}")) for name in names]
     return wide.select("item_id", "bug_index", *filled).sort("item_id", "bug_index")

@@ -17,7 +17,6 @@ import polars as pl
 from dlbug_assets.labeling.agreement.coefficients import MISSING, has_one_category
 from dlbug_assets.labeling.agreement.ratings import IS_BUG, label_columns, latest_labels
 from dlbug_assets.protocol.study import Study
-from dlbug_assets.protocol.taxonomy import DIMENSIONS, SOURCES
 
 ALL_SOURCES = "all"
 
@@ -32,8 +31,9 @@ ONE_CATEGORY = "only one category was used"
 class CodedRatings:
     """The ratings in one dimension at one checkpoint. Arrays have one element or row per unit."""
 
-    categories: list[str]
-    codes: np.ndarray  # units x raters: index of the category, or MISSING
+    labels: list[str]
+    members: dict[str, np.ndarray]  # category -> mask of the labels that contain it
+    codes: np.ndarray  # units x raters: index of the label, or MISSING
     items: np.ndarray  # number of the unit's item; units are sorted by item
     patterns: np.ndarray  # number of the item's pattern: the ratings of all its units
     sources: np.ndarray
@@ -51,9 +51,15 @@ class Subset:
     raters: tuple[str, ...]
 
     @property
-    def categories(self) -> list[str]:
-        """The categories, in the order of their codes."""
-        return self.ratings.categories
+    def labels(self) -> list[str]:
+        """The labels, in the order of their codes: categories, or sets of them."""
+        return self.ratings.labels
+
+    @property
+    def categories(self) -> dict[str, np.ndarray]:
+        """The categories that a rater used, each with the mask of the labels that contain it."""
+        used = np.unique(self.codes)
+        return {name: mask for name, mask in self.ratings.members.items() if mask[used].any()}
 
     @functools.cached_property
     def complete(self) -> np.ndarray:
@@ -72,7 +78,7 @@ class Subset:
 
     def tables(self) -> list[np.ndarray]:
         """Return the square contingency table of each pair of raters."""
-        size = len(self.categories)
+        size = len(self.labels)
         return [
             np.bincount(self.codes[:, a] * size + self.codes[:, b], minlength=size * size).reshape(size, size)
             for a, b in self.pairs
@@ -114,10 +120,10 @@ def subsets(labels: pl.DataFrame, items: pl.DataFrame, study: Study) -> Iterator
             .agg(pl.col("batch").min(), _last=pl.col("batch").max())
             .iter_rows()
         }
-        for number, source in product(rounds, (*SOURCES, ALL_SOURCES))
+        for number, source in product(rounds, (*study.source_names, ALL_SOURCES))
     }
     last_batch = max(submitted["batch"].unique(), default=0)
-    for dimension, checkpoint in product((IS_BUG, *DIMENSIONS), study.labeling.checkpoints):
+    for dimension, checkpoint in product((IS_BUG, *study.asked_names), study.labeling.checkpoints):
         if checkpoint <= last_batch:
             ratings = _coded_ratings(labels, placed, study, dimension, checkpoint)
             yield _subsets_of(ratings, batches, {"dimension": dimension, "checkpoint": checkpoint}, study)
@@ -152,8 +158,8 @@ def _coded_ratings(
     """
     wide = latest_labels(labels, study, dimension, checkpoint).join(placed, on="item_id", how="inner")
     names = label_columns(study)
-    categories = sorted(set().union(*(wide[name].drop_nulls().unique().to_list() for name in names)))
-    as_codes = pl.col(names).cast(pl.Enum(categories)).to_physical().cast(pl.Int64).fill_null(MISSING)
+    given = sorted(set().union(*(wide[name].drop_nulls().unique().to_list() for name in names)))
+    as_codes = pl.col(names).cast(pl.Enum(given)).to_physical().cast(pl.Int64).fill_null(MISSING)
     frame = wide.sort("item_id", "bug_index").with_columns(
         pl.concat_str(names, separator="\x1f").alias("_labels"),
         as_codes,
@@ -162,8 +168,14 @@ def _coded_ratings(
     # Patterns are numbered in the order of their texts, which does not depend on the order of rows: the seeded draws
     # depend on the numbers.
     frame = frame.with_columns(_pattern=pattern.rank("dense"), _item=pl.col("item_id").rle_id())
+    joiners = [each.joiner for each in study.asked if each.name == dimension and each.multiple]
+    sets = [set(label.split(joiners[0])) if joiners else {label} for label in given]
+    members = {
+        category: np.array([category in of_label for of_label in sets]) for category in sorted(set().union(*sets))
+    }
     return CodedRatings(
-        categories,
+        given,
+        members,
         frame.select(names).to_numpy().reshape(-1, len(names)),
         frame["_item"].to_numpy(),
         frame["_pattern"].to_numpy(),

@@ -5,38 +5,33 @@ and submitted files (submissions.py).
 """
 
 import hashlib
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
 
+from dlbug_assets.labeling.agreement.ratings import IS_BUG, as_text
 from dlbug_assets.labeling.sheets.formats import LIST_BUGS, RATE_BUGS
+from dlbug_assets.protocol.dimensions import Dimension
 from dlbug_assets.protocol.study import STACK_OVERFLOW, Study, posts_per_library
-from dlbug_assets.protocol.taxonomy import DIMENSIONS
 
-#: The columns of every sheet, in order; ``pass`` determines which questions it asks.
-COLUMNS = (
-    "item_id", "rater", "batch", "bug_index", "title", "link", "content", "is_bug", *DIMENSIONS, "place", "comment",
-    "pass",
-)  # fmt: skip
-#: The columns to fill in, by pass.
-ANSWERS = {LIST_BUGS: ("is_bug", "place", "comment"), RATE_BUGS: (*DIMENSIONS, "comment")}
 _ITEM = ("item_id", "title", "link", "content")
 
 
 @dataclass(frozen=True)
 class Sheet:
-    """A sheet for one person.
+    """A sheet for one person, of a study with these ``dimensions``.
 
-    ``rows`` have the columns COLUMNS, then ``rater_columns``, which show the adjudicator the raters' answers.
-    ``fixed`` contains (row, column) of answer cells that are not to be filled in.
+    ``rows`` have the columns of :func:`columns`, then ``rater_columns``, which show the adjudicator the raters'
+    answers. ``fixed`` contains (row, column) of answer cells that are not to be filled in.
     """
 
     person: str
     round: int
     batch: int
     pass_name: str
+    dimensions: tuple[Dimension, ...]
     rows: tuple[dict[str, Any], ...]
     rater_columns: tuple[str, ...] = ()
     fixed: frozenset[tuple[int, str]] = frozenset()
@@ -50,7 +45,21 @@ class Sheet:
     @property
     def columns(self) -> tuple[str, ...]:
         """The columns of its file."""
-        return (*COLUMNS, *self.rater_columns)
+        return (*columns(self.dimensions), *self.rater_columns)
+
+    @property
+    def answers(self) -> tuple[str, ...]:
+        """The columns to fill in."""
+        if self.pass_name == LIST_BUGS:
+            return ("is_bug", "place", "comment")
+        return (*(dimension.name for dimension in self.dimensions), "comment")
+
+
+def columns(dimensions: Iterable[Dimension]) -> tuple[str, ...]:
+    """Return the columns of every sheet of a study, in order; ``pass`` determines which questions it asks."""
+    names = (dimension.name for dimension in dimensions)
+    before = ("item_id", "rater", "batch", "bug_index", "title", "link", "content", "is_bug")
+    return (*before, *names, "place", "comment", "pass")
 
 
 def due_sheets(
@@ -67,7 +76,7 @@ def due_sheets(
     sheets = []
     for rater in study.labeling.raters:
         own = current.filter(pl.col("rater") == rater)
-        sheets += _next_batch(rater, items, own, set(again))
+        sheets += _next_batch(study, rater, items, own, set(again))
         sheets += _bugs_to_rate(study, rater, items, own, units)
     adjudicator = str(study.labeling.adjudicator)
     sheets += _lists_to_align(study, adjudicator, items, current, units)
@@ -75,7 +84,9 @@ def due_sheets(
     return sheets
 
 
-def _next_batch(rater: str, items: pl.DataFrame, own: pl.DataFrame, again: Collection[int]) -> Iterator[Sheet]:
+def _next_batch(
+    study: Study, rater: str, items: pl.DataFrame, own: pl.DataFrame, again: Collection[int]
+) -> Iterator[Sheet]:
     """Yield the first checkpoint with items whose bugs the rater has not listed."""
     listed = own.filter(pl.col("pass") == LIST_BUGS)
     left = items.join(listed, on="item_id", how="anti")
@@ -87,9 +98,10 @@ def _next_batch(rater: str, items: pl.DataFrame, own: pl.DataFrame, again: Colle
         | (pl.col("checkpoint").is_in(list(again)) & (pl.col("checkpoint") < checkpoint))
     )
     rows = tuple(
-        _row(item, rater, checkpoint, LIST_BUGS, bug_index=1) for item in items.filter(is_due).iter_rows(named=True)
+        _row(study, item, rater, checkpoint, LIST_BUGS, bug_index=1)
+        for item in items.filter(is_due).iter_rows(named=True)
     )
-    yield Sheet(rater, number, checkpoint, LIST_BUGS, rows)
+    yield Sheet(rater, number, checkpoint, LIST_BUGS, study.asked, rows)
 
 
 def _bugs_to_rate(
@@ -109,7 +121,7 @@ def _bugs_to_rate(
     sampled = sampled_items(study, items)
     for (number, batch), of_batch in bugs.group_by("round", "batch", maintain_order=True):
         rows = tuple(
-            _row(bug, rater, batch, RATE_BUGS, bug_index=bug["bug_index"], is_bug=True, place=bug["place"])
+            _row(study, bug, rater, batch, RATE_BUGS, bug_index=bug["bug_index"], is_bug=True, place=bug["place"])
             for bug in of_batch.iter_rows(named=True)
         )
         fixed = frozenset(
@@ -118,7 +130,7 @@ def _bugs_to_rate(
             for name, ids in sampled.items()
             if row["item_id"] not in ids
         )
-        yield Sheet(rater, number, batch, RATE_BUGS, rows, fixed=fixed)
+        yield Sheet(rater, number, batch, RATE_BUGS, study.asked, rows, fixed=fixed)
 
 
 def _lists_to_align(
@@ -157,9 +169,9 @@ def _lists_to_align(
         for item in of_batch.iter_rows(named=True):
             shown = [text for rater in raters for text in answers[item["item_id"], rater]]
             for index in range(1, item["bugs"] + 1):
-                row = _row(item, adjudicator, batch, LIST_BUGS, bug_index=index)
+                row = _row(study, item, adjudicator, batch, LIST_BUGS, bug_index=index)
                 rows.append(row | dict(zip(rater_columns, shown, strict=True)))
-        yield Sheet(adjudicator, number, batch, LIST_BUGS, tuple(rows), rater_columns)
+        yield Sheet(adjudicator, number, batch, LIST_BUGS, study.asked, tuple(rows), rater_columns)
 
 
 def _labels_to_decide(
@@ -167,16 +179,17 @@ def _labels_to_decide(
 ) -> Iterator[Sheet]:
     """Yield the bugs that the raters label differently, with all labels; dimensions in which they agree are filled."""
     raters = study.labeling.raters
-    undecided = disagreements.filter((pl.col("dimension") != "is_bug") & pl.col("adjudicated_label").is_null())
+    undecided = disagreements.filter((pl.col("dimension") != IS_BUG) & pl.col("adjudicated_label").is_null())
     pending = undecided.select("item_id", "bug_index").unique()
     rated = current.filter((pl.col("pass") == RATE_BUGS) & pl.col("rater").is_in(raters)).join(
         pending, on=["item_id", "bug_index"]
     )
     rated = rated.filter(pl.col("batch") == pl.col("batch").max().over("item_id", "rater"))
+    rated = rated.with_columns(as_text(dimension) for dimension in study.asked)
     labels = {(row["item_id"], row["bug_index"], row["rater"]): row for row in rated.iter_rows(named=True)}
     sizes = rated.group_by("item_id", "bug_index").agg(pl.col("batch").max())
     bugs = items.join(sizes, on="item_id", maintain_order="left").sort("round", "batch", maintain_order=True)
-    rater_columns = tuple(f"{rater}: {name}" for rater in raters for name in (*DIMENSIONS, "comment"))
+    rater_columns = tuple(f"{rater}: {name}" for rater in raters for name in (*study.asked_names, "comment"))
     differing = set(undecided.select("item_id", "bug_index", "dimension").rows())
     for (number, batch), of_batch in bugs.group_by("round", "batch", maintain_order=True):
         rows, fixed = [], set()
@@ -184,16 +197,16 @@ def _labels_to_decide(
             answers: list[dict[str, Any]] = [
                 labels.get((bug["item_id"], bug["bug_index"], rater), {}) for rater in raters
             ]
-            shown = [answer.get(name) for answer in answers for name in (*DIMENSIONS, "comment")]
+            shown = [answer.get(name) for answer in answers for name in (*study.asked_names, "comment")]
             agreed = {
                 dimension: answers[0].get(dimension)
-                for dimension in DIMENSIONS
+                for dimension in study.asked_names
                 if (bug["item_id"], bug["bug_index"], dimension) not in differing
             }
             fixed |= {(len(rows), dimension) for dimension in agreed}
-            row = _row(bug, adjudicator, batch, RATE_BUGS, bug_index=bug["bug_index"], is_bug=True, **agreed)
+            row = _row(study, bug, adjudicator, batch, RATE_BUGS, bug_index=bug["bug_index"], is_bug=True, **agreed)
             rows.append(row | dict(zip(rater_columns, shown, strict=True)))
-        yield Sheet(adjudicator, number, batch, RATE_BUGS, tuple(rows), rater_columns, frozenset(fixed))
+        yield Sheet(adjudicator, number, batch, RATE_BUGS, study.asked, tuple(rows), rater_columns, frozenset(fixed))
 
 
 def sampled_items(study: Study, items: pl.DataFrame) -> dict[str, set[str]]:
@@ -217,6 +230,6 @@ def _rank(seed: int, name: str, item_id: str) -> str:
     return hashlib.sha256(f"{seed}|{name}|{item_id}".encode()).hexdigest()
 
 
-def _row(item: dict[str, Any], person: str, batch: int, pass_name: str, **values: Any) -> dict[str, Any]:
-    known = {name: item[name] for name in _ITEM}
-    return {**dict.fromkeys(COLUMNS), **known, "rater": person, "batch": batch, "pass": pass_name, **values}
+def _row(study: Study, item: dict[str, Any], person: str, batch: int, pass_name: str, **values: Any) -> dict[str, Any]:
+    known = {name: item[name] for name in _ITEM} | {"rater": person, "batch": batch, "pass": pass_name}
+    return {**dict.fromkeys(columns(study.asked)), **known, **values}

@@ -22,7 +22,7 @@ from dlbug_assets.labeling.sheets.csv_format import to_csv
 from dlbug_assets.labeling.sheets.formats import CSV, LIST_BUGS, XLSX
 from dlbug_assets.labeling.sheets.xlsx_format import to_xlsx
 from dlbug_assets.protocol.study import Study
-from dlbug_assets.protocol.taxonomy import LIBRARY, SOURCE, STUDY, Taxonomy
+from dlbug_assets.protocol.taxonomy import STUDY, Taxonomy
 
 _WRITTEN = ".written.json"
 
@@ -38,14 +38,14 @@ def export(
     to be frozen while something that the study follows is unread, unless ``incomplete``.
     """
     if study.sources.labels == "release":
-        raise DlbugError("the labels of this study come from the authors' release: there are no sheets to export")
+        raise DlbugError("the labels of this study come from a release: there are no sheets to export")
     repeated = _checkpoints(study, again)
     labels = query("from labeling.rater_labels")
     items = _frozen(study, folder / "queue", clock, query, labels, incomplete=incomplete)
     units, disagreements = query("from labeling.units"), query("from labeling.disagreements")
     sheets = due_sheets(study, items, labels, units, disagreements, again=repeated)
     outbox = _Outbox(folder / "outbox")
-    codebook = _codebook(taxonomy)
+    codebook = _codebook(study, taxonomy)
     return [
         outbox.write(name, content)
         for sheet in sheets
@@ -125,8 +125,8 @@ def _files(sheet: Sheet, taxonomy: Taxonomy, codebook: list[dict[str, str]], fil
     }
 
 
-def _codebook(taxonomy: Taxonomy) -> list[dict[str, str]]:
-    """Return the definitions of the categories, in the order of the taxonomy."""
+def _codebook(study: Study, taxonomy: Taxonomy) -> list[dict[str, str]]:
+    """Return the definitions of the categories of what is asked, in the order of dimensions and taxonomy."""
     return [
         {
             "dimension": category.dimension,
@@ -135,8 +135,8 @@ def _codebook(taxonomy: Taxonomy) -> list[dict[str, str]]:
             or ("Found while labelling (open coding)" if category.origin == STUDY else ""),
             "example": category.example,
         }
-        for category in taxonomy.categories
-        if category.dimension not in (LIBRARY, SOURCE)
+        for name in study.asked_names
+        for category in taxonomy.of(name)
     ]
 
 

@@ -7,7 +7,7 @@ import codecs
 import csv
 import itertools
 import json
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -38,12 +38,13 @@ class _NotASheetError(Exception):
     """A file that is not a sheet, with the reason."""
 
 
-def read_file(path: str, columns: Collection[str], questions: Collection[str]) -> Iterator[bytes]:
+def read_file(path: str, columns: Collection[str], questions: Mapping[str, str]) -> Iterator[bytes]:
     """Yield the rows of a file as lines of JSON.
 
     Each line is a list of rows: the number of the row's line in the file, and its filled cells, by column, of those in
     ``columns``. A row that cannot be parsed has a ``problem``. The last line is null, or the reason why the file is not
-    a sheet. ``questions`` are the columns to fill in. Raises :class:`DlbugError` if the file cannot be opened.
+    a sheet. ``questions`` are the columns to fill in, with what joins several answers. Raises :class:`DlbugError` if
+    the file cannot be opened.
     """
     file, reason = Path(path), None
     try:
@@ -75,7 +76,9 @@ def _limited(records: Iterable[tuple[int, dict[str, str]]]) -> Iterator[tuple[in
             yield line, record
 
 
-def _records(path: Path, columns: Collection[str], questions: Collection[str]) -> Iterator[tuple[int, dict[str, str]]]:
+def _records(
+    path: Path, columns: Collection[str], questions: Mapping[str, str]
+) -> Iterator[tuple[int, dict[str, str]]]:
     """Yield the rows of a file, each with its line number. Raises _NotASheetError for a file that is not a sheet."""
     suffix = path.suffix.lower()
     if suffix not in _SUFFIXES:

@@ -5,9 +5,11 @@ from xml.etree import ElementTree
 
 from dlbug_assets.labeling.sheets.assignments import Sheet
 from dlbug_assets.labeling.sheets.formats import LIST_BUGS
-from dlbug_assets.protocol.taxonomy import DIMENSIONS, REQUIRED_DIMENSIONS, Taxonomy
+from dlbug_assets.protocol.dimensions import Dimension
+from dlbug_assets.protocol.taxonomy import Taxonomy
 
-_TEXT = "text"
+# The name of a column, which no dimension can have.
+_TEXT = "content"
 _DATA = ("item_id", "rater", "batch", "bug_index", "title", "link", "content", "place", "pass")
 
 
@@ -25,8 +27,8 @@ def configuration(sheet: Sheet, taxonomy: Taxonomy) -> bytes:
         )  # fmt: skip
     else:
         ElementTree.SubElement(view, "Header", value="Bug $bug_index: $place")
-        for dimension in DIMENSIONS:
-            _add_choices(view, dimension, taxonomy.names(dimension), required=dimension in REQUIRED_DIMENSIONS)
+        for dimension in sheet.dimensions:
+            _add_dimension(view, dimension, taxonomy.names(dimension.name))
     ElementTree.SubElement(
         view, "TextArea", name="comment", toName=_TEXT, maxSubmissions="1", editable="true", placeholder="Comment"
     )
@@ -40,10 +42,30 @@ def tasks(sheet: Sheet) -> bytes:
     return json.dumps([{"data": data} for data in shown], ensure_ascii=False, indent=1).encode()
 
 
-def _add_choices(view: ElementTree.Element, name: str, values: tuple[str, ...], *, required: bool) -> None:
+def _add_dimension(view: ElementTree.Element, dimension: Dimension, categories: tuple[str, ...]) -> None:
+    if not dimension.open:
+        _add_choices(view, dimension.name, categories, required=dimension.required, multiple=dimension.multiple)
+        return
+    # Choices take no other answers than those listed.
+    ElementTree.SubElement(view, "Header", value=dimension.name, size="4")
+    ElementTree.SubElement(
+        view, "TextArea", name=dimension.name, toName=_TEXT, maxSubmissions="50" if dimension.multiple else "1",
+        editable="true", required=str(dimension.required).lower(),
+        placeholder="; ".join([*categories, "or another category, in your own words"]),
+    )  # fmt: skip
+
+
+def _add_choices(
+    view: ElementTree.Element, name: str, values: tuple[str, ...], *, required: bool, multiple: bool = False
+) -> None:
     ElementTree.SubElement(view, "Header", value=name, size="4")
     choices = ElementTree.SubElement(
-        view, "Choices", name=name, toName=_TEXT, choice="single", required=str(required).lower()
+        view,
+        "Choices",
+        name=name,
+        toName=_TEXT,
+        choice="multiple" if multiple else "single",
+        required=str(required).lower(),
     )
     for value in values:
         ElementTree.SubElement(choices, "Choice", value=value)

@@ -5,7 +5,7 @@ twice. Therefore each sheet is its own project, for one rater, and every answer 
 """
 
 import sys
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from dlbug_assets.ingest.json_text import read_json
@@ -17,11 +17,12 @@ _DATA = ("item_id", "rater", "batch", "bug_index", "link", "place", "pass")
 _SHOWN = 100
 
 
-def records(content: bytes, questions: Collection[str]) -> Iterator[tuple[int, dict[str, Any]]]:
+def records(content: bytes, questions: Mapping[str, str]) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield the rows of a project's full JSON export, with the position of each row's task, from 1.
 
-    ``questions`` are the names of the answers that a project may have. Rows that cannot be parsed have a ``problem``;
-    skipped tasks yield no rows. Raises ValueError for content that is not an export.
+    ``questions`` are the names of the answers that a project may have, with what joins several texts of one. Rows that
+    cannot be parsed have a ``problem``; skipped tasks yield no rows. Raises ValueError for content that is not an
+    export.
     """
     exported = read_json(content, most_values=sys.maxsize)  # the process that calls this has little memory
     if not isinstance(exported, list):
@@ -49,7 +50,7 @@ def _updated_at(annotation: Any) -> str:
     return written if isinstance(written, str) else ""
 
 
-def _rows(known: Mapping[str, str], annotation: Any, questions: Collection[str]) -> Iterator[dict[str, Any]]:
+def _rows(known: Mapping[str, str], annotation: Any, questions: Mapping[str, str]) -> Iterator[dict[str, Any]]:
     answers: dict[str, list[str]] = {}
     problem = ""
     results = annotation.get("result") if isinstance(annotation, dict) else None
@@ -60,14 +61,15 @@ def _rows(known: Mapping[str, str], annotation: Any, questions: Collection[str])
                 f"annotation: {name[:_SHOWN]!r} is not a question of this project; use its configuration as exported"
             )
         answers.setdefault(name, []).extend(values)
-    cells = {name: "; ".join(answers[name]) for name in questions if name in answers and name != "place"}
+    cells = {name: joiner.join(answers[name]) for name, joiner in questions.items() if name in answers}
+    places = cells.pop("place", "")
     row = {**known, **cells, "labelled_at": _updated_at(annotation)}
     if problem:
         yield {**row, "problem": problem}
     elif known.get("pass") == RATE_BUGS:
         yield {**row, "is_bug": "true"}
     elif answers.get("is_bug") != ["true"]:
-        yield {**row, "bug_index": "0", **({"place": "; ".join(answers["place"])} if answers.get("place") else {})}
+        yield {**row, "bug_index": "0", **({"place": places} if places else {})}
     else:
         for index, place in enumerate(answers.get("place") or [""], start=1):
             yield {**row, "bug_index": str(index), "place": place}

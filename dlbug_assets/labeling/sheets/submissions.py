@@ -18,20 +18,21 @@ from typing import Any
 import polars as pl
 
 from dlbug_assets.ingest.child_process import ChildProcess, LimitError, Limits
-from dlbug_assets.labeling.sheets.assignments import COLUMNS
+from dlbug_assets.labeling.sheets.assignments import columns
 from dlbug_assets.labeling.sheets.file_reader import read_file
 from dlbug_assets.labeling.sheets.formats import LIST_BUGS, RATE_BUGS
 from dlbug_assets.labeling.sheets.inbox import Version, versions
 from dlbug_assets.labeling.sheets.validation import REJECTED_LABELS, row_json, submitted_schema, validate
 from dlbug_assets.privacy import redact_emails
 from dlbug_assets.protocol.study import Study
-from dlbug_assets.protocol.taxonomy import DIMENSIONS, REQUIRED_DIMENSIONS, Taxonomy
+from dlbug_assets.protocol.taxonomy import Taxonomy
 
 _NAME = re.compile(r"(?:r\d+-)?(?P<batch>\d+)-(?P<person>\w+?)(?:-(?P<pass>dimensions))?(?:[ (.-].*)?", re.ASCII)
 _TRUE, _FALSE = {"true", "yes", "1", "1.0"}, {"false", "no", "0", "0.0"}
-#: The columns to fill in, and those that are read: texts that raters only look at are not.
-_QUESTIONS = ("is_bug", *DIMENSIONS, "place", "comment")
-_READ = tuple(name for name in COLUMNS if name not in ("title", "content"))
+#: The columns that raters only look at.
+_SHOWN = ("title", "content")
+#: What joins several texts of one answer in Label Studio.
+_JOINER = "; "
 #: The line number of a problem with a file as a whole.
 _WHOLE_FILE = 0
 #: For one file. A workbook of 10,000 items with texts of 20,000 characters takes 800 MiB and a few seconds, and the
@@ -66,7 +67,8 @@ def read(archive: Path, items: pl.DataFrame, study: Study, taxonomy: Taxonomy) -
         newest[name] = version.folder.name
     rows, unreadable, counts = _rows(received, items, study)
     # Raters quote other people's texts, so e-mail addresses are redacted as they are there.
-    labels, rejected = validate(rows.with_columns(redact_emails(pl.col("place", "comment"))), items, study, taxonomy)
+    free = ("place", "comment", *(dimension.name for dimension in study.asked if dimension.open))
+    labels, rejected = validate(rows.with_columns(redact_emails(pl.col(*free))), items, study, taxonomy)
     rejected = pl.concat([unreadable, rejected]).filter(pl.col("file").is_in(list(newest.values())))
     rejected = rejected.with_columns(redact_emails(pl.col("content", "reason")))
     # A Label Studio task is one line, but may list several bugs.
@@ -78,23 +80,23 @@ def read(archive: Path, items: pl.DataFrame, study: Study, taxonomy: Taxonomy) -
 def _rows(
     received: Sequence[Version], items: pl.DataFrame, study: Study
 ) -> tuple[pl.DataFrame, pl.DataFrame, Counter[str]]:
-    """Return the rows with answers (submitted_schema), those that cannot be parsed (REJECTED_LABELS), and other counts."""
+    """Return the rows with answers (submitted_schema), those that cannot be parsed (REJECTED_LABELS), and counts."""
     with ChildProcess(f"{read_file.__module__}:{read_file.__name__}", _LIMITS) as child:
         reader = _Reader(child, items, study)
         for version in received:
             reader.read(version)
     submitted = pl.concat(reader.rows)
-    rows = drop_repeated(submitted)
+    rows = drop_repeated(submitted, study)
     if rows.height < submitted.height:
         reader.counts["unchanged"] = submitted.height - rows.height
     return rows, pl.DataFrame(reader.unreadable, schema=REJECTED_LABELS, orient="row"), reader.counts
 
 
-def drop_repeated(rows: pl.DataFrame) -> pl.DataFrame:
+def drop_repeated(rows: pl.DataFrame, study: Study) -> pl.DataFrame:
     """Drop rows that repeat the previous answer about the same bug.
 
-    ``rows`` has the columns of submitted_schema, in order of arrival. A row that changes is_bug of an item withdraws the
-    answers before it, so an answer from before that is kept if it is given again.
+    ``rows`` has the columns of submitted_schema, in order of arrival. A row that changes is_bug of an item withdraws
+    the answers before it, so an answer from before that is kept if it is given again.
     """
     sheet = ["item_id", "rater", "batch", "pass"]
     # Only the few sheets with several rows about a bug are compared.
@@ -103,7 +105,7 @@ def drop_repeated(rows: pl.DataFrame) -> pl.DataFrame:
         return rows
     numbered = rows.with_row_index("_row").join(several, on=sheet, how="semi", nulls_equal=True, maintain_order="left")
     turn = pl.col("is_bug").ne_missing(pl.col("is_bug").shift()).cum_sum().over(sheet)
-    answer = [pl.col(name) for name in (*DIMENSIONS, "place", "comment")]
+    answer = [pl.col(name) for name in (*study.asked_names, "place", "comment")]
     is_repeated = pl.all_horizontal(pl.int_range(pl.len()) > 0, *(cell.eq_missing(cell.shift()) for cell in answer))
     repeated = numbered.with_columns(_turn=turn).filter(is_repeated.over(*sheet, "bug_index", "_turn"))
     return rows.filter(~pl.int_range(pl.len(), dtype=pl.UInt32).is_in(repeated["_row"].implode()))
@@ -122,6 +124,11 @@ class _Reader:
         self._links = dict(items.select("item_id", "link").rows())
         self._adjudicator = study.labeling.adjudicator
         self._people = {*study.labeling.raters, self._adjudicator}
+        self._asked, self._required = study.asked_names, study.required_names
+        joiners = {dimension.name: dimension.joiner for dimension in study.asked if dimension.multiple}
+        #: The columns to fill in, with what joins several answers.
+        self._questions = {name: joiners.get(name, _JOINER) for name in ("is_bug", *self._asked, "place", "comment")}
+        self._columns = [name for name in columns(study.asked) if name not in _SHOWN]
         self._schema = submitted_schema(study)
         self.rows = [pl.DataFrame(schema=self._schema)]
         self.unreadable: list[tuple[Any, ...]] = []
@@ -141,7 +148,8 @@ class _Reader:
     def _content(self, path: Path) -> tuple[list[bytes], str | None]:
         """Return the rows of a file as lines of JSON, and the reason if it is not a sheet."""
         try:
-            reply = b"".join(self._child.call(path=str(path.absolute()), columns=_READ, questions=_QUESTIONS))
+            lines = self._child.call(path=str(path.absolute()), columns=self._columns, questions=self._questions)
+            reply = b"".join(lines)
         except LimitError as error:
             return [], f"{error}; {_FIXES.get(path.suffix.lower(), 'submit an exported sheet')}"
         *batches, reason = io.BytesIO(reply)
@@ -155,12 +163,12 @@ class _Reader:
         if record.get("problem"):
             self.unreadable.append((file, line, row_json(record), record["problem"], received_at))
             return None
-        pass_name = record.get("pass") or (name and (name["pass"] or LIST_BUGS)) or _guess_pass(record)
+        pass_name = record.get("pass") or (name and (name["pass"] or LIST_BUGS)) or self._guess_pass(record)
         record = {**record, "pass": pass_name}
-        filled = [column for column in _QUESTIONS if record.get(column)]
+        filled = [column for column in self._questions if record.get(column)]
         if pass_name == RATE_BUGS:
             filled = [column for column in filled if column not in ("is_bug", "place")]
-        is_undecided = any(not record.get(dimension) for dimension in REQUIRED_DIMENSIONS)
+        is_undecided = any(not record.get(dimension) for dimension in self._required)
         if pass_name == RATE_BUGS and record.get("rater") == self._adjudicator and is_undecided:
             self.counts["undecided"] += 1
             return None
@@ -175,6 +183,9 @@ class _Reader:
         origin = {"received_at": received_at, "file": file, "line": line}
         return tuple((values | origin)[column] for column in self._schema)
 
+    def _guess_pass(self, record: Mapping[str, Any]) -> str:
+        return RATE_BUGS if any(record.get(dimension) for dimension in self._asked) else LIST_BUGS
+
     def _contradictions(self, record: Mapping[str, Any], name: re.Match[str] | None) -> list[str]:
         problems = []
         link, known = record.get("link"), self._links.get(record.get("item_id"))
@@ -184,10 +195,6 @@ class _Reader:
         if name and name["person"] in self._people and rater in self._people - {name["person"]}:
             problems.append(f"rater: the file name is for {name['person']}, but the row is for {rater}")
         return problems
-
-
-def _guess_pass(record: Mapping[str, Any]) -> str:
-    return RATE_BUGS if any(record.get(dimension) for dimension in DIMENSIONS) else LIST_BUGS
 
 
 def _parse_values(record: Mapping[str, Any], schema: pl.Schema) -> tuple[dict[str, Any], list[str]]:

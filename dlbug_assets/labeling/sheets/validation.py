@@ -4,13 +4,15 @@ What belongs here: the rules for a row, and revisions. What doesn't: reading fil
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import polars as pl
 
+from dlbug_assets.labeling.agreement.ratings import NONE, from_text
 from dlbug_assets.labeling.sheets.formats import PASSES, RATE_BUGS
+from dlbug_assets.protocol.dimensions import Dimension
 from dlbug_assets.protocol.study import Study
-from dlbug_assets.protocol.taxonomy import DIMENSIONS, REQUIRED_DIMENSIONS, Taxonomy
+from dlbug_assets.protocol.taxonomy import LONGEST_NAME, Taxonomy
 from dlbug_assets.warehouse.rows import table_schema
 
 #: ``entry`` is added when the rows of all files are known.
@@ -21,7 +23,7 @@ _ORIGIN = ("received_at", "file", "line")
 
 _SHEET = ["item_id", "rater", "batch", "pass"]
 _KEY = [*_SHEET, "bug_index"]
-_TEXTS = ("item_id", "rater", "pass", *DIMENSIONS, "place", "comment")
+_TEXTS = ("item_id", "rater", "pass", "place", "comment")
 
 
 def submitted_schema(study: Study) -> pl.Schema:
@@ -36,10 +38,11 @@ def validate(
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Split submitted rows into labels and rejected rows; ``len(labels) + len(rejected) == len(rows)``.
 
-    ``rows`` has the columns of :func:`submitted_schema`, in order of arrival; ``items`` needs ``item_id`` and ``round``.
-    Two frames are returned:
+    ``rows`` has the columns of :func:`submitted_schema`, in order of arrival; ``items`` needs ``item_id`` and
+    ``round``. Two frames are returned:
 
-    - labels: labeling.rater_labels, in order of arrival. Categories are spelled as in the taxonomy, blanks are NULL.
+    - labels: labeling.rater_labels, in order of arrival. Categories are spelled and ordered as in the taxonomy, blanks
+      are NULL. In an open dimension, others are spelled as they were first, and follow in alphabetical order.
       ``revision`` counts from 1 per item, rater, batch, pass and bug_index. ``superseded`` is true if a later
       revision exists, or if a later file changes the answer: a row without a bug supersedes the bugs that the same
       rater listed in the same batch and pass, a row with a bug supersedes the earlier "no bug".
@@ -74,23 +77,53 @@ def _split(
 
     Both have ``_row``, the position among all rows.
     """
-    tidy = rows.with_columns(pl.col(*_TEXTS).str.strip_chars().replace("", None)).with_row_index("_row")
-    tidy = tidy.with_columns(_category(tidy, dimension, taxonomy) for dimension in DIMENSIONS)
+    texts = (*_TEXTS, *study.asked_names)
+    tidy = rows.with_columns(pl.col(*texts).str.strip_chars().replace("", None)).with_row_index("_row")
+    tidy = tidy.with_columns(
+        column for dimension in study.asked for column in _categories(tidy[dimension.name], dimension, taxonomy)
+    )
     problems = _problems(tidy, items, study, taxonomy)
     # Reasons are composed for invalid rows only, which are few.
     tidy = tidy.with_columns(_is_invalid=pl.any_horizontal(problem.is_not_null() for problem in problems))
-    spelled = (pl.col(f"_{name}").alias(name) if name in DIMENSIONS else pl.col(name) for name in rows.columns)
-    valid = tidy.select("_row", "_is_invalid", *spelled).filter(~pl.col("_is_invalid"))
+    spelled = [from_text(pl.col(_spelled(each.name)), each).alias(each.name) for each in study.asked]
+    valid = tidy.filter(~pl.col("_is_invalid")).with_columns(spelled).select("_row", *rows.columns)
     return valid, tidy.filter("_is_invalid").with_columns(
         _reason=pl.concat_str(problems, separator="; ", ignore_nulls=True)
     )
 
 
-def _category(tidy: pl.DataFrame, dimension: str, taxonomy: Taxonomy) -> pl.Expr:
-    """Return ``_<dimension>``: the category of each written label, NULL if blank or unknown."""
-    written = tidy[dimension].drop_nulls().unique().to_list()
-    mapping = {spelling: taxonomy.fold(dimension, spelling) for spelling in written}
-    return pl.col(dimension).replace_strict(mapping, default=None, return_dtype=pl.String).alias(f"_{dimension}")
+def _spelled(name: str) -> str:
+    return f"_spelled_{name}"
+
+
+def _unknown(name: str) -> str:
+    return f"_unknown_{name}"
+
+
+def _categories(written: pl.Series, dimension: Dimension, taxonomy: Taxonomy) -> Iterator[pl.Expr]:
+    """Yield two columns: the categories of each label as one text, NULL if blank; and what is not a category."""
+    name = dimension.name
+    order = {category: position for position, category in enumerate(taxonomy.names(name))}
+    found: dict[str, str] = {}
+    spelled: dict[str, str | None] = {}
+    unknown: dict[str, str] = {}
+    for cell in written.drop_nulls().unique(maintain_order=True):
+        categories = set()
+        for part in dimension.split(cell):
+            category = taxonomy.fold(name, part)
+            if category is None and dimension.open and _may_be_new(part):
+                category = found.setdefault(part.casefold(), part)
+            if category is None:
+                unknown.setdefault(cell, part)
+            categories.add(category or part)
+        in_order = sorted(categories, key=lambda category: (order.get(category, len(order)), category))
+        spelled[cell] = dimension.joiner.join(in_order) or None
+    yield pl.col(name).replace_strict(spelled, default=None, return_dtype=pl.String).alias(_spelled(name))
+    yield pl.col(name).replace_strict(unknown, default=None, return_dtype=pl.String).alias(_unknown(name))
+
+
+def _may_be_new(category: str) -> bool:
+    return category.casefold() != NONE and len(category) <= LONGEST_NAME and category.isprintable()
 
 
 def _problems(tidy: pl.DataFrame, items: pl.DataFrame, study: Study, taxonomy: Taxonomy) -> list[pl.Expr]:
@@ -120,25 +153,24 @@ def _problems(tidy: pl.DataFrame, items: pl.DataFrame, study: Study, taxonomy: T
             )
         ),
     ]  # fmt: skip
-    for dimension in DIMENSIONS:
-        names = ", ".join(taxonomy.names(dimension))
-        written, category = pl.col(dimension), pl.col(f"_{dimension}")
+    for dimension in study.asked:
+        names, unknown = ", ".join(taxonomy.names(dimension.name)), pl.col(_unknown(dimension.name))
+        fix = f"use one of {names} (or add it to the study's taxonomy)"
+        if dimension.open:
+            fix = f"use up to {LONGEST_NAME} printable characters, or leave the cell blank if there is none"
         problems.append(
-            pl.when(written.is_not_null() & category.is_null()).then(
-                _concat(
-                    f"{dimension}: unknown category '", written,
-                    f"'; use one of {names} (or add it to the study's taxonomy)",
+            pl.when(unknown.is_not_null()).then(_concat(f"{dimension.name}: unknown category '", unknown, f"'; {fix}"))
+        )
+    rated = (pl.col("pass") == RATE_BUGS) & is_bug
+    for dimension in study.asked:
+        names = ", ".join(taxonomy.names(dimension.name))
+        needed = f"one of {names}" if names and not dimension.open else "a category"
+        if dimension.required:
+            problems.append(
+                pl.when(rated & pl.col(_spelled(dimension.name)).is_null()).then(
+                    pl.lit(f"{dimension.name}: missing; in the dimensions pass every bug needs {needed}")
                 )
             )
-        )  # fmt: skip
-    rated = (pl.col("pass") == RATE_BUGS) & is_bug
-    for dimension in REQUIRED_DIMENSIONS:
-        names = ", ".join(taxonomy.names(dimension))
-        problems.append(
-            pl.when(rated & pl.col(dimension).is_null()).then(
-                pl.lit(f"{dimension}: missing; in the dimensions pass every bug needs one of {names}")
-            )
-        )
 
     row = pl.col("_row")
     repeated, first_lines = _repeated(tidy)
