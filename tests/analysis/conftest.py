@@ -1,101 +1,99 @@
 """Small inputs: a study in an in-memory DuckDB, and label counts as frames."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 import duckdb
 import polars as pl
 import pytest
 
-from dlbug_assets.layout import MODELS, SEEDS
-from dlbug_assets.protocol.taxonomy import DIMENSIONS, load_taxonomy
+from dlbug_assets.asset_factories.seeds import study_tables
+from dlbug_assets.labeling.bug_labels import bug_labels, full_schema, wide
+from dlbug_assets.layout import MODELS
+from dlbug_assets.protocol import study as protocol
+from dlbug_assets.protocol.taxonomy import load_taxonomy
+from dlbug_assets.warehouse.frames import register_frame, to_frame
 from dlbug_assets.warehouse.rows import table_schema
-
-SO, GH = "Stack Overflow", "GitHub"
-
-_LABEL_COLUMNS = ("source", "library", "bug_type", "root_cause", "effect", "stage", "antipattern", "year", "link",
-                  "item_id", "repository")  # fmt: skip
-_WRITTEN = ("bug_type", "root_cause", "effect")
+from support.small_studies import small_study
 
 
 class Study:
-    """A DuckDB with the reference tables, and the libraries and labels that a test adds."""
+    """A DuckDB with the reference tables of a study, and the labels that a test adds."""
 
-    def __init__(self, libraries: Iterable[str], *, corpus: bool) -> None:
+    def __init__(self, study: protocol.Study) -> None:
+        self.study = study
+        self.taxonomy = load_taxonomy(study)
         self.connection = duckdb.connect()
         for schema in ("reference", "stackoverflow", "github", "labeling", "analysis"):
             self.connection.execute(f"create schema {schema}")
-        self.connection.execute("create table reference.libraries (library varchar, position integer)")
-        for position, library in enumerate(libraries, start=1):
-            self.connection.execute("insert into reference.libraries values (?, ?)", [library, position])
-        self.connection.execute(
-            "create table reference.study as select ? as posts_are_a_corpus, ? as commits_are_a_corpus",
-            [corpus, corpus],
-        )
         self.connection.execute("create table stackoverflow.candidate_posts (library varchar, post_id bigint)")
         self.connection.execute("create table github.sampled_commits (library varchar, sha varchar)")
-        self.connection.execute(
-            "create table labeling.labels (source varchar, library varchar, bug_type varchar, root_cause varchar, "
-            "effect varchar, stage varchar, antipattern varchar, year integer, link varchar, "
-            "item_id varchar, repository varchar, "
-            "bug_type_as_written varchar, root_cause_as_written varchar, effect_as_written varchar)"
-        )
-        self.connection.execute(
-            "create table reference.taxonomy (dimension varchar, code varchar, name varchar, position integer, "
-            "origin varchar)"
-        )
-        positions: dict[str, int] = {}
-        for category in load_taxonomy().categories:
-            positions[category.dimension] = positions.get(category.dimension, 0) + 1
-            self.connection.execute(
-                "insert into reference.taxonomy values (?, ?, ?, ?, 'paper')",
-                [category.dimension, category.code, category.name, positions[category.dimension]],
-            )
-        for seed in ("table1", "table2_bug_type", "table2_p", "table3_root_cause", "table3_p", "table4_effect",
-                     "table4_p"):  # fmt: skip
-            self.connection.execute(f"create table reference.{seed} as from read_csv('{SEEDS / seed}.csv')")
+        for table, frame in study_tables(study, self.taxonomy).items():
+            self.put(table, frame)
+        self._labels: list[dict[str, object]] = []
+
+    def put(self, table: str, frame: pl.DataFrame) -> None:
+        """Create a table (``schema.table``), or replace it."""
+        register_frame(self.connection, "_frame", frame)
+        self.connection.execute(f"create or replace table {table} as from _frame")
+        self.connection.unregister("_frame")
 
     def label(self, **columns: object) -> None:
         """Add one bug. Missing columns are NULL; labels as written default to the labels."""
-        written = [columns.get(f"{name}_as_written", columns.get(name)) for name in _WRITTEN]
+        written = {f"{name}_as_written": columns.get(name) for name in self.study.asked_names}
+        self._labels.append({"bug_id": f"bug {len(self._labels) + 1}", **written, **columns})
+
+    def labels(self) -> pl.DataFrame:
+        """Create labeling.labels, bug_labels and categories of the bugs that were added, and return the first."""
+        rows = pl.DataFrame(self._labels, schema=full_schema(self.study))
+        long = bug_labels(rows, self.study, self.taxonomy)
+        labels = wide(rows, long, self.study)
+        self.put("labeling.labels", labels)
+        self.put("labeling.bug_labels", long)
         self.connection.execute(
-            f"insert into labeling.labels values ({', '.join('?' * (len(_LABEL_COLUMNS) + len(_WRITTEN)))})",
-            [*(columns.get(name) for name in _LABEL_COLUMNS), *written],
+            "create or replace table labeling.categories as "
+            + (MODELS / "labeling" / "categories.sql").read_text(encoding="utf-8")
         )
+        return labels
 
     def run(self, model: str) -> pl.DataFrame:
         """Create the table of dbt_like_sql/analysis/<model>.sql from the unchanged model, and return its rows."""
+        self.labels()
         sql = (MODELS / "analysis" / f"{model}.sql").read_text(encoding="utf-8")
-        self.connection.execute(f"create table analysis.{model} as {sql}")
-        return self.connection.sql(sql).pl()
+        self.connection.execute(f"create or replace table analysis.{model} as {sql}")
+        return to_frame(self.connection.sql(sql))
 
 
 @pytest.fixture
-def study() -> Callable[..., Study]:
-    def make(*libraries: str, corpus: bool = True) -> Study:
-        return Study(libraries, corpus=corpus)
+def study(tmp_path) -> Callable[..., Study]:
+    """Return a function that makes a study: libraries, and what :func:`small_study` takes."""
+
+    def make(*libraries: str, **other) -> Study:
+        return Study(small_study(tmp_path, libraries, **other))
 
     return make
 
 
 @pytest.fixture
-def label_counts() -> Callable[..., pl.DataFrame]:
+def label_counts(tmp_path) -> Callable[..., pl.DataFrame]:
     """Return a function that builds dense counts, including `both` and `All`, as in analysis.label_counts.
 
-    It takes bugs as {dimension: {(source, library): {category: bugs}}}. All dimensions of the taxonomy are there unless
-    ``only`` names dimensions and their categories.
+    It takes bugs as {dimension: {(source, library): {category: bugs}}}, of which each has one category. All dimensions
+    of the taxonomy are there unless ``only`` names dimensions and their categories.
     """
 
     def make(
         bugs: dict[str, dict[tuple[str, str], dict[str, int]]],
         libraries: tuple[str, ...],
         only: dict[str, tuple[str, ...]] | None = None,
+        sources: tuple[str, ...] = ("Stack Overflow", "GitHub"),
     ) -> pl.DataFrame:
-        taxonomy = load_taxonomy()
-        dimensions = only or {dimension: taxonomy.names(dimension) for dimension in DIMENSIONS}
+        study = small_study(tmp_path / "counts", libraries)
+        taxonomy = load_taxonomy(study)
+        dimensions = only or {dimension: taxonomy.names(dimension) for dimension in study.dimension_names}
         rows = []
-        for source in (SO, GH, "both"):
+        for source in (*sources, "both"):
             for library in (*libraries, "All"):
-                cells = [(s, one) for s in (SO, GH) for one in libraries if source in (s, "both")
+                cells = [(s, one) for s in sources for one in libraries if source in (s, "both")
                          and library in (one, "All")]  # fmt: skip
                 for dimension, categories in dimensions.items():
                     counted = [

@@ -4,15 +4,15 @@ import polars as pl
 import pytest
 
 from dlbug_assets.asset_factories.sql_models import column_origins, load_models
+from dlbug_assets.protocol.study import load_study
 from dlbug_assets.warehouse.table_specs import load_specs
-
-SO, GH = "Stack Overflow", "GitHub"
+from support.small_studies import GH, SO
 
 
 def test_label_counts_are_dense_and_include_both_and_all(study):
     small = study("Keras", "Caffe")
     small.label(source=SO, library="Keras", bug_type="Data Bug", effect="Crash")
-    small.label(source=GH, library="Keras", bug_type="API Bug", effect=" ")
+    small.label(source=GH, library="Keras", bug_type="API Bug")
     small.label(source=GH, library="Caffe", bug_type="Data Bug")
     small.label(source=GH, library="Chainer", bug_type="Data Bug")  # not a library of the study
 
@@ -27,7 +27,7 @@ def test_label_counts_are_dense_and_include_both_and_all(study):
         ("both", "Keras", 1, 2), ("both", "Caffe", 1, 1), ("both", "All", 2, 3),
     ]  # fmt: skip
     effect = rows.filter(source="both", library="All", dimension="effect")
-    assert effect["total"].unique().to_list() == [1]  # a blank label is not counted
+    assert effect["total"].unique().to_list() == [1]  # a bug without a label is not counted
 
 
 def test_label_counts_follow_study_and_taxonomy_order(study):
@@ -41,12 +41,15 @@ def test_label_counts_follow_study_and_taxonomy_order(study):
 
 def test_dataset_summary_has_computed_and_published_numbers(study):
     paper = study("Caffe", "Keras", "Tensorflow", "Theano", "Torch")
+    paper.connection.execute("update reference.study set posts_are_a_corpus = true, commits_are_a_corpus = true")
     for post in ("('Caffe', 1)", "('Caffe', 2)", "('Torch', 1)"):
         paper.connection.execute(f"insert into stackoverflow.candidate_posts values {post}")
     paper.connection.execute("insert into github.sampled_commits values ('Keras', 'a')")
     paper.label(source=SO, library="Caffe")
     paper.label(source=GH, library="Keras")
     paper.label(source=GH, library="Keras")
+
+    paper.run("dataset_sizes")
 
     rows = paper.run("dataset_summary").rows()
 
@@ -56,9 +59,10 @@ def test_dataset_summary_has_computed_and_published_numbers(study):
 
 
 def test_dataset_summary_is_null_for_unknown_numbers_of_posts_and_commits(study):
-    artifact = study("JAX", "Keras", corpus=False)
+    released = study("JAX", "Keras")
+    released.run("dataset_sizes")
 
-    rows = artifact.run("dataset_summary").rows()
+    rows = released.run("dataset_summary").rows()
 
     assert rows == [
         ("JAX", None, 0, None, 0, None, None, None, None),
@@ -74,6 +78,7 @@ def test_root_cause_shares_are_within_a_bug_type(study):
     small.label(source=GH, library="Keras", bug_type="API Bug", root_cause="API Change")
     small.label(source=GH, library="Keras", bug_type="API Bug")
 
+    small.run("crosstab")
     rows = small.run("root_cause_by_bug_type")
 
     assert rows.height == 3 * 12 * 10
@@ -132,50 +137,6 @@ def test_the_least_favourable_verdict_decides(study):
     ]  # fmt: skip
 
 
-def _replication_cells(small, p_rows="('bug_type', 'API Bug', 0.32068)"):
-    small.run("label_counts")
-    small.connection.execute(
-        "create table analysis.source_comparison as "
-        f"from (values {p_rows}) as rows (dimension, category, p_paper_rounded)"
-    )
-    return small.run("replication_cells")
-
-
-def test_replication_cells_have_every_printed_cell_once(study):
-    rows = _replication_cells(study("Caffe", "Keras", "Tensorflow", "Theano", "Torch"))
-
-    assert rows.group_by("reference").len().sort("reference").rows() == [
-        ("table2", 110), ("table2_p", 11), ("table3", 100), ("table3_p", 10), ("table4", 70), ("table4_p", 7)
-    ]  # fmt: skip
-    keys = rows.select(pl.struct("reference", "category", "library", "source"))
-    assert not keys.is_duplicated().any()
-    p = rows.filter(reference="table2_p", category="API Bug").row(0, named=True)
-    assert (p["library"], p["source"], p["published"], p["same_when_rounded"]) == ("All", "both", 0.3207, True)
-    assert rows.filter(reference="table2", library="Caffe")["computed"].null_count() == 22  # no labels, no share
-
-
-def test_a_half_percent_rounds_away_from_zero(study):
-    small = study("Caffe", "Keras", "Tensorflow", "Theano", "Torch")
-    for n in range(200):  # 11 of 200 are 5.5 percent; Table 2 prints 6
-        small.label(source=SO, library="Caffe", bug_type="API Bug" if n < 11 else "Data Bug")
-
-    cell = (
-        _replication_cells(small)
-        .filter(reference="table2", category="API Bug", library="Caffe", source=SO)
-        .row(0, named=True)
-    )
-
-    assert (cell["published"], cell["computed"], cell["difference"]) == (6.0, 5.5, -0.5)
-    assert cell["same_when_rounded"] is True
-
-
-def test_p_values_of_other_libraries_are_null(study):
-    rows = _replication_cells(study("Keras", "JAX"))
-
-    assert rows.filter(pl.col("reference").str.ends_with("_p"))["computed"].null_count() == 28
-    assert rows.filter(library="Torch")["computed"].null_count() == 56
-
-
 def test_exact_repeats_compare_labels_as_written(study):
     small = study("Keras")
     for written in ("Performance", "Performance", "Bad Performance"):
@@ -203,26 +164,104 @@ def test_clusters_are_repositories_or_posts(study):
     for library, repository, item in (("Keras", "a/a", "1"), ("Keras", "a/a", "2"), ("Caffe", "a/a", "3"),
                                       ("Keras", None, "4"), ("Keras", None, "4")):  # fmt: skip
         small.label(source=GH, library=library, repository=repository, item_id=item, effect="Crash")
-    small.label(source=SO, library="Keras", link="post", item_id="5", effect="Crash", stage=" ")
+    small.label(source=SO, library="Keras", link="post", item_id="5", effect="Crash")
     small.label(source=SO, library="Keras", item_id="6", effect="Crash")
     small.label(source=SO, library="Chainer", link="other", effect="Crash")  # not a library of the study
 
     assert small.run("cluster_counts").rows() == [
-        (GH, "Caffe", "a/a", "effect", "Crash", 1),
-        (GH, "Keras", "4", "effect", "Crash", 2),
-        (GH, "Keras", "a/a", "effect", "Crash", 2),
-        (SO, "Keras", "6", "effect", "Crash", 1),
-        (SO, "Keras", "post", "effect", "Crash", 1),
+        (GH, "Caffe", "a/a", "effect", "Crash", 1, 1),
+        (GH, "Keras", "4", "effect", "Crash", 2, 2),
+        (GH, "Keras", "a/a", "effect", "Crash", 2, 2),
+        (SO, "Keras", "6", "effect", "Crash", 1, 1),
+        (SO, "Keras", "post", "effect", "Crash", 1, 1),
     ]
 
 
-def test_unpivoted_labels_keep_their_column_lineage():
-    specs = load_specs()
+#: Several tricks per bug, a cause that counts as its parent, and notes whose categories are found in the labels.
+OTHER = {
+    "dimensions": {
+        "cause": "required = true",
+        "cause_group": 'rolls_up = "cause"',
+        "trick": "multiple = true",
+        "note": "open = true",
+    },
+    "taxonomy": "dimension,name,parent\ncause,Off by one,Logic\ncause,Wrong sign,Logic\ncause,Typo,\n"
+    "trick,Sleep,\ntrick,Retry,\n",
+}
+
+
+def _small(study, *sources):
+    """Return two bugs of Ebb in one repository and one of Flow."""
+    small = study("Ebb", "Flow", sources=sources, **OTHER)
+    same = {"source": sources[0], "library": "Ebb", "repository": "a/a", "year": 2020}
+    small.label(**same, cause="Off by one", trick=["Sleep", "Retry"], note="late")
+    small.label(**same, cause="Wrong sign", trick=["Sleep"])
+    small.label(source=sources[-1], library="Flow", item_id="7", year=2021, cause="Typo")
+    return small
+
+
+def test_bugs_with_several_categories_count_once_in_totals(study):
+    small = _small(study, "Mail", "Chat", "Forum")
+
+    counts = small.run("label_counts").filter(dimension="trick")
+    clusters = small.run("cluster_counts").filter(dimension="trick")
+    years = small.run("yearly_counts").filter(dimension="trick", source="both", library="All")
+
+    all_bugs = counts.filter(source="both", library="All").select("category", "bugs", "total")
+    assert all_bugs.rows() == [("Sleep", 2, 2), ("Retry", 1, 2)]
+    assert counts["source"].unique(maintain_order=True).to_list() == ["Mail", "Chat", "Forum", "both"]
+    assert clusters.rows() == [
+        ("Mail", "Ebb", "a/a", "trick", "Retry", 1, 2), ("Mail", "Ebb", "a/a", "trick", "Sleep", 2, 2)
+    ]  # fmt: skip
+    assert years.select("year", "category", "bugs", "total").rows() == [(2020, "Sleep", 2, 2), (2020, "Retry", 1, 2)]
+
+
+def test_rolled_up_and_open_categories_are_counted(study):
+    counts = _small(study, "Mail").run("label_counts").filter(source="both", library="All")
+
+    assert counts.filter(dimension="cause_group").select("category", "bugs", "total").rows() == [
+        ("Logic", 2, 3), ("Typo", 1, 3)
+    ]  # fmt: skip
+    assert counts.filter(dimension="note").select("category", "bugs", "total").rows() == [("late", 1, 1)]
+
+
+def test_one_source_has_the_counts_of_both(study):
+    counts = _small(study, "Mail").run("label_counts")
+
+    columns = ("library", "dimension", "category", "bugs", "total")
+    assert counts.filter(source="Mail").select(columns).equals(counts.filter(source="both").select(columns))
+    assert counts.height == 2 * 3 * (3 + 2 + 2 + 1)
+
+
+def test_crosstab_counts_bugs_with_both_categories(study):
+    rows = _small(study, "Mail", "Forum").run("crosstab")
+
+    pairs = rows.filter(source="both", library="All", dimension_a="cause_group", dimension_b="trick")
+    assert pairs.select("category_a", "category_b", "bugs", "total", "share").rows() == [
+        ("Logic", "Retry", 1, 2, 0.5), ("Logic", "Sleep", 2, 2, 1.0)
+    ]  # fmt: skip
+    assert rows.filter(source="Forum")["dimension_a"].unique().sort().to_list() == ["cause", "cause_group"]
+
+
+def test_exact_repeats_compare_all_dimensions_if_none_is_required(study):
+    small = study(
+        "Ebb", sources=("Mail",), dimensions={"harm": "", "trick": "multiple = true"},
+        taxonomy="dimension,name\nharm,Loss\nharm,Delay\ntrick,Sleep\ntrick,Retry\n",
+    )  # fmt: skip
+    for link, harm, trick in (
+        ("a", "Loss", ["Sleep", "Retry"]), ("a", "Loss", ["Retry", "Sleep"]), ("a", "Delay", ["Sleep"]),
+        ("b", "Loss", ["Sleep"]), ("b", "Delay", ["Sleep"]),
+    ):  # fmt: skip
+        small.label(source="Mail", library="Ebb", link=link, harm=harm, trick=trick)
+
+    assert small.run("repeats").filter(library="Ebb").rows() == [("Mail", "Ebb", 5, 2, 2, 1)]
+
+
+def test_counts_of_labels_have_column_lineage():
+    specs = load_specs(study=load_study("islam2019"))
     origins = {model.table: column_origins(model, specs) for model in load_models(specs)}
-    assert origins["analysis.cluster_counts"]["category"] == [
-        ("labeling.labels", column) for column in ("antipattern", "bug_type", "effect", "root_cause", "stage")
-    ]
-    assert ("labeling.labels", "bug_type") in origins["analysis.yearly_counts"]["dimension"]
+    assert origins["analysis.cluster_counts"]["category"] == [("labeling.bug_labels", "category")]
+    assert origins["analysis.yearly_counts"]["year"] == [("labeling.labels", "year")]
 
 
 def test_a_finding_survives_if_all_its_decided_metrics_survive(study):

@@ -7,7 +7,8 @@ import pytest
 from scipy.spatial.distance import jensenshannon
 from scipy.stats import pearsonr, spearmanr
 
-from dlbug_assets.analysis.correlation import pairwise_correlation, with_sensitivity
+from dlbug_assets.analysis.correlation import library_correlation, pairwise_correlation, with_sensitivity
+from dlbug_assets.warehouse.rows import table_schema
 
 SO = "Stack Overflow"
 FOUR = {"effect": ("Crash", "Hang", "Unknown", "Data Corruption")}
@@ -90,14 +91,13 @@ def _sensitive(label_counts, bugs, size=1):
     counted = {(SO, library): of_library for library, of_library in bugs.items()}
     counts = label_counts({"effect": counted}, ("Caffe", "Keras"), FIVE)
     rows = [
-        (SO, library, f"{category} {number}", "effect", category, size)
+        (SO, library, f"{category} {number}", "effect", category, size, size)
         for library, of_library in bugs.items()
         for category, n in of_library.items()
         for number in range(n // size)
     ]
     clusters = pl.DataFrame(
-        rows, schema=["source", "library", "cluster", "dimension", "category", "bugs"], orient="row",
-        schema_overrides={"bugs": pl.Int64},
+        rows, schema=table_schema("analysis.cluster_counts"), orient="row",
     )  # fmt: skip
     return with_sensitivity(pairwise_correlation(counts), counts, clusters, seed=3)
 
@@ -173,3 +173,35 @@ def test_undefined_intervals_are_null_with_a_reason(label_counts):
     assert nothing["interval_undefined_reason"] == "no bug has a label: Caffe"
     assert (flat["pearson_low"], flat["jensen_shannon_low"] is None) == (None, False)
     assert flat["interval_undefined_reason"] == flat["undefined_reason"] is not None
+
+
+def test_a_single_library_has_no_pairs(label_counts):
+    counts = label_counts({"effect": {(SO, "Keras"): {"Crash": 2, "Hang": 1}}}, ("Keras",), FOUR)
+
+    rows = library_correlation(counts, pl.DataFrame(schema=table_schema("analysis.cluster_counts")), seed=3)
+
+    assert rows.height == 0
+    assert rows.columns == list(table_schema("analysis.library_correlation"))
+
+
+def test_shares_of_bugs_with_several_categories_are_of_the_labelled_bugs():
+    """Ten bugs of each library, of which some have two categories."""
+    bugs = {"Caffe": {"Crash": 9, "Hang": 6, "Unknown": 1}, "Keras": {"Crash": 4, "Hang": 8, "Unknown": 3}}
+    counts, clusters = [], []
+    for library, by_category in bugs.items():
+        for name, n in by_category.items():
+            counts.append((SO, library, "effect", name, n, 10))
+            # Crashes are the first of the ten, the others the last ones.
+            numbers = range(n) if name == "Crash" else range(10 - n, 10)
+            clusters += [(SO, library, str(number), "effect", name, 1, 1) for number in numbers]
+    tables = (
+        pl.DataFrame(rows, schema=table_schema(f"analysis.{table}"), orient="row")
+        for table, rows in (("label_counts", counts), ("cluster_counts", clusters))
+    )
+
+    pair = _pair(library_correlation(*tables, seed=3))
+
+    a, b = ([n / 10 for n in row.values()] for row in bugs.values())
+    assert pair["pearson"] == pytest.approx(pearsonr(a, b)[0])
+    assert pair["jensen_shannon"] == pytest.approx(jensenshannon(a, b, base=2))
+    assert pair["jensen_shannon_low"] < pair["jensen_shannon"] < pair["jensen_shannon_high"]

@@ -3,9 +3,10 @@ import pytest
 from sklearn.metrics import cohen_kappa_score
 
 from dlbug_assets.analysis.repeat_agreement import repeat_agreement
+from dlbug_assets.protocol.study import load_study
+from support.small_studies import GH, SO, small_study
 
-SO, GH = "Stack Overflow", "GitHub"
-DIMENSIONS = ("bug_type", "root_cause", "effect", "stage", "antipattern")
+STUDY = load_study("islam2019")
 
 
 def _labels(rows, decided_by="artifact"):
@@ -13,15 +14,15 @@ def _labels(rows, decided_by="artifact"):
     return pl.DataFrame(
         [
             {"source": source, "library": library, "item_id": "i", "bug_index": place, "link": link,
-             "decided_by": decided_by, **dict.fromkeys(DIMENSIONS), "effect": effect}
+             "decided_by": decided_by, **dict.fromkeys(STUDY.asked_names), "effect": effect}
             for place, (source, library, link, effect) in enumerate(rows, start=1)
         ],
-        schema_overrides=dict.fromkeys(DIMENSIONS, pl.String) | {"link": pl.String},
+        schema_overrides=dict.fromkeys(STUDY.asked_names, pl.String) | {"link": pl.String},
     )  # fmt: skip
 
 
 def _row(labels, source, dimension="effect"):
-    return repeat_agreement(labels).filter(source=source, dimension=dimension).row(0, named=True)
+    return repeat_agreement(labels, STUDY).filter(source=source, dimension=dimension).row(0, named=True)
 
 
 def test_links_with_exactly_two_rows_are_pairs():
@@ -63,3 +64,26 @@ def test_ten_pairs_are_not_underpowered():
     pairs = [(GH, "Keras", str(n), effect) for n in range(10) for effect in ("Crash", "Hang" if n else "Crash")]
 
     assert _row(_labels(pairs), GH)["underpowered"] is False
+
+
+def test_several_categories_agree_if_they_are_the_same_in_any_order(tmp_path):
+    answers = [(["A", "B"], ["B", "A"]), (["A"], ["A", "B"]), (["B"], ["B"]), (["C"], [])]
+    labels = pl.DataFrame(
+        [
+            {"source": "Forum", "library": "Keras", "item_id": "i", "bug_index": place, "link": str(link),
+             "decided_by": "artifact", "trick": trick}
+            for link, pair in enumerate(answers) for place, trick in enumerate(pair)
+        ]
+    )  # fmt: skip
+    study = small_study(
+        tmp_path, sources=("Forum",), dimensions={"trick": "multiple = true", "kind": 'rolls_up = "trick"'},
+        taxonomy="dimension,name\ntrick,A\ntrick,B\ntrick,C\n",
+    )  # fmt: skip
+
+    rows = repeat_agreement(labels, study)
+
+    assert rows.select("source", "dimension", "pairs", "agreements").rows() == [
+        ("Forum", "trick", 3, 2), ("both", "trick", 3, 2)
+    ]  # fmt: skip
+    first, second = ["AB", "A", "B"], ["AB", "AB", "B"]
+    assert rows["kappa"].to_list() == [pytest.approx(cohen_kappa_score(first, second))] * 2

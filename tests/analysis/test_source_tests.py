@@ -11,11 +11,17 @@ from scipy import stats
 
 from dlbug_assets.analysis.source_tests import source_residuals, source_tests
 from dlbug_assets.analysis.statistics.multiplicity import with_corrections
+from dlbug_assets.protocol.study import load_study
 from dlbug_assets.protocol.taxonomy import load_taxonomy
 from dlbug_assets.warehouse.rows import table_schema
+from support.small_studies import GH, SO, small_study
 
-SO, GH = "Stack Overflow", "GitHub"
-EFFECTS = load_taxonomy().names("effect")
+EFFECTS = load_taxonomy(load_study("islam2019")).names("effect")
+#: A study of these effects, each bug of which may have several.
+SEVERAL = {
+    "dimensions": {"effect": "multiple = true"},
+    "taxonomy": "dimension,name\n" + "".join(f"effect,{name}\n" for name in EFFECTS),
+}
 
 
 def _counts(label_counts, table, libraries=("Keras",)):
@@ -29,7 +35,7 @@ def _counts(label_counts, table, libraries=("Keras",)):
 def _clusters(per_source):
     """Return rows of analysis.cluster_counts from {source: clusters of bugs by category}."""
     rows = [
-        (source, "Keras", f"{number:04}", "effect", category, int(n))
+        (source, "Keras", f"{number:04}", "effect", category, int(n), int(sum(bugs)))
         for source, clusters in per_source.items()
         for number, bugs in enumerate(clusters)
         for category, n in zip(EFFECTS, bugs, strict=False)
@@ -47,18 +53,24 @@ def _single(table):
     })  # fmt: skip
 
 
-def _tested(label_counts, table, clusters=None):
-    clusters = _single(table) if clusters is None else clusters
-    tests = source_tests(_counts(label_counts, table), clusters, seed=3)
-    return tests.filter(library="Keras", dimension="effect").row(0, named=True)
+@pytest.fixture
+def tested(label_counts, tmp_path):
+    """Return a function that tests the effects of a library, given as a table and, if not single bugs, as clusters."""
+
+    def row(table, clusters=None):
+        clusters = _single(table) if clusters is None else clusters
+        tests = source_tests(_counts(label_counts, table), clusters, small_study(tmp_path / "study"))
+        return tests.filter(library="Keras", dimension="effect").row(0, named=True)
+
+    return row
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_both_p_values_equal_those_of_scipy_by_monte_carlo(label_counts, seed):
+def test_both_p_values_equal_those_of_scipy_by_monte_carlo(tested, seed):
     random = np.random.default_rng(seed)
     table = np.array([random.multinomial(40, random.dirichlet(np.ones(4) * 5)) for _ in (SO, GH)]) + 1
 
-    found = _tested(label_counts, table)
+    found = tested(table)
 
     method = stats.MonteCarloMethod(n_resamples=9999, rng=np.random.default_rng(1))
     shuffling = stats.PermutationMethod(n_resamples=999, rng=np.random.default_rng(1))
@@ -72,7 +84,7 @@ def test_both_p_values_equal_those_of_scipy_by_monte_carlo(label_counts, seed):
     assert found["cramers_v"] == pytest.approx(math.sqrt(found["chi_square"] / table.sum()))
 
 
-def test_p_values_of_small_tables_equal_those_of_all_shuffles(label_counts):
+def test_p_values_of_small_tables_equal_those_of_all_shuffles(tested):
     table = np.array([[4, 1, 1], [0, 3, 1]])
     labels = [column for column, n in enumerate(table.sum(axis=0)) for _ in range(n)]
     expected = np.outer(table.sum(axis=1), table.sum(axis=0)) / table.sum()
@@ -91,19 +103,20 @@ def test_p_values_of_small_tables_equal_those_of_all_shuffles(label_counts):
     by_chi_square = np.mean([chi_square(first) >= chi_square(table[0]) - 1e-9 for first in shuffles])
     by_probability = np.mean([ways(first) <= ways(table[0]) for first in shuffles])
 
-    found = _tested(label_counts, table)
+    found = tested(table)
 
     assert found["p_permutation"] == pytest.approx(by_chi_square, abs=0.015)
     assert found["p_fisher"] == pytest.approx(by_probability, abs=0.015)
 
 
-def test_the_smallest_p_value_counts_the_data_as_one_shuffle(label_counts):
-    assert _tested(label_counts, [[50, 0], [0, 50]])["p_permutation"] == 1 / 10_000
+def test_the_smallest_p_value_counts_the_data_as_one_shuffle(tested):
+    assert tested([[50, 0], [0, 50]])["p_permutation"] == 1 / 10_000
 
 
-def test_undefined_tests_have_a_reason(label_counts):
+def test_undefined_tests_have_a_reason(label_counts, tested, tmp_path):
     table = [[3, 2], [4, 0]]
-    tests = source_tests(_counts(label_counts, table, ("Keras", "Caffe")), _single(table), seed=3)
+    study = small_study(tmp_path / "study", ("Keras", "Caffe"))
+    tests = source_tests(_counts(label_counts, table, study.library_names), _single(table), study)
     reasons = {
         (library, dimension): reason
         for library, dimension, reason in tests.select("library", "dimension", "undefined_reason").iter_rows()
@@ -111,19 +124,19 @@ def test_undefined_tests_have_a_reason(label_counts):
 
     assert reasons["Keras", "effect"] is None
     assert reasons["Caffe", "effect"] == "no bug has a label in effect: Stack Overflow, GitHub"
-    assert _tested(label_counts, [[3], [4]])["undefined_reason"] == "all bugs are of one category"
-    assert _tested(label_counts, [[3], [0]])["undefined_reason"] == "no bug has a label in effect: GitHub"
+    assert tested([[3], [4]])["undefined_reason"] == "all bugs are of one category"
+    assert tested([[3], [0]])["undefined_reason"] == "no bug has a label in effect: GitHub"
     assert not any(dimension == "antipattern" for _, dimension in reasons)
     assert tests["family"].unique().to_list() == [2]  # Keras and All
 
 
-def test_shuffling_clusters_of_one_bug_equals_shuffling_bugs(label_counts):
-    found = _tested(label_counts, [[14, 9, 7], [6, 10, 12]])
+def test_shuffling_clusters_of_one_bug_equals_shuffling_bugs(tested):
+    found = tested([[14, 9, 7], [6, 10, 12]])
 
     assert found["p_clusters"] == pytest.approx(found["p_permutation"], abs=0.03)
 
 
-def test_the_p_value_of_few_clusters_equals_that_of_all_divisions(label_counts):
+def test_the_p_value_of_few_clusters_equals_that_of_all_divisions(tested):
     clusters = {SO: [(1, 0), (1, 0), (2, 1), (1, 1)], GH: [(0, 6), (1, 3), (0, 2)]}
     table = np.array([np.sum(clusters[source], axis=0) for source in (SO, GH)])
 
@@ -133,24 +146,26 @@ def test_the_p_value_of_few_clusters_equals_that_of_all_divisions(label_counts):
     every = [chi_square(np.sum(chosen, axis=0)) for chosen in itertools.combinations(clusters[SO] + clusters[GH], 3)]
     exact = np.mean(np.array(every) >= chi_square(table[1]) - 1e-9)
 
-    assert _tested(label_counts, table, _clusters(clusters))["p_clusters"] == pytest.approx(exact, abs=0.03)
+    assert tested(table, _clusters(clusters))["p_clusters"] == pytest.approx(exact, abs=0.03)
 
 
-def test_one_large_repository_does_not_make_clusters_differ(label_counts):
+def test_one_large_repository_does_not_make_clusters_differ(tested):
     clusters = {SO: [(1, 0)] * 5 + [(0, 1)] * 5, GH: [(0, 40), (1, 0), (1, 0), (0, 1)]}
     table = [np.sum(clusters[source], axis=0) for source in (SO, GH)]
 
-    found = _tested(label_counts, table, _clusters(clusters))
+    found = tested(table, _clusters(clusters))
 
     assert found["p_permutation"] < 0.01
     assert found["p_clusters"] > 0.2
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_residuals_match_habermans_formula(label_counts, seed):
+def test_residuals_match_habermans_formula(label_counts, tmp_path, seed):
     table = np.random.default_rng(seed).integers(1, 40, size=(2, 5))
 
-    rows = source_residuals(_counts(label_counts, table)).filter(library="Keras", dimension="effect")
+    rows = source_residuals(_counts(label_counts, table), small_study(tmp_path / "study")).filter(
+        library="Keras", dimension="effect"
+    )
 
     n, sources, categories = table.sum(), table.sum(axis=1), table.sum(axis=0)
     expected = sources[1] * categories / n
@@ -165,12 +180,137 @@ def test_residuals_match_habermans_formula(label_counts, seed):
     assert unused == [(None, None, "no bug has it")]
 
 
-def test_the_residual_of_two_categories_is_the_z_of_two_proportions(label_counts):
-    rows = source_residuals(_counts(label_counts, [[30, 10], [12, 18]])).filter(library="Keras", category="Crash")
+def test_the_residual_of_two_categories_is_the_z_of_two_proportions(label_counts, tmp_path):
+    counts = _counts(label_counts, [[30, 10], [12, 18]])
+    rows = source_residuals(counts, small_study(tmp_path / "study")).filter(library="Keras", category="Crash")
 
     pooled = (30 + 12) / 70
     z = (12 / 30 - 30 / 40) / math.sqrt(pooled * (1 - pooled) * (1 / 30 + 1 / 40))
     assert rows["residual"].item() == pytest.approx(z if EFFECTS[0] == "Crash" else -z)
+
+
+def _shares(dimension, of_sources, libraries=("Keras",)):
+    """Return rows of analysis.label_counts of one dimension from {source: ({category: bugs}, total)}.
+
+    The libraries have the same bugs; rows of `both` and `All` are left out, except for the total of each source.
+    """
+    rows = [
+        (source, library, dimension, category, n, total)
+        for source, (bugs, total) in of_sources.items()
+        for library in (*libraries, "All")
+        for category, n in bugs.items()
+    ]
+    return pl.DataFrame(rows, schema=table_schema("analysis.label_counts"), orient="row")
+
+
+def test_several_categories_per_bug_have_residuals_of_having_each_and_no_test(tmp_path):
+    study = small_study(tmp_path / "study", **SEVERAL)
+    counts = _shares("effect", {SO: ({"Crash": 30, "Hang": 25, "Unknown": 40}, 40),
+                                GH: ({"Crash": 12, "Hang": 0, "Unknown": 30}, 30)})  # fmt: skip
+
+    tests = source_tests(counts, pl.DataFrame(schema=table_schema("analysis.cluster_counts")), study)
+    rows = {row["category"]: row for row in source_residuals(counts, study).filter(library="Keras").to_dicts()}
+
+    undefined = tests.filter(library="Keras").row(0, named=True)
+    assert (undefined["bugs_stack_overflow"], undefined["bugs_github"], undefined["categories"]) == (40, 30, 3)
+    assert (undefined["p_permutation"], undefined["undefined_reason"]) == (
+        None, "bugs have several categories: see source_comparison"
+    )  # fmt: skip
+    # Of each category alone, the table of having it or not is one of two proportions.
+    pooled = (30 + 12) / 70
+    z = (12 / 30 - 30 / 40) / math.sqrt(pooled * (1 - pooled) * (1 / 30 + 1 / 40))
+    assert rows["Crash"]["residual"] == pytest.approx(z)
+    assert rows["Crash"]["expected_github"] == pytest.approx(42 * 30 / 70)
+    assert rows["Crash"]["bound"] == pytest.approx(stats.norm.ppf(1 - 0.05 / 2 / 2))  # Crash and Hang
+    assert (rows["Unknown"]["residual"], rows["Unknown"]["undefined_reason"]) == (None, "every bug has it")
+
+
+#: Three sources, and what they distinguish.
+THREE = {
+    "sources": ("Mail", "Chat", "Forum"),
+    "dimensions": {"effect": "", "harm": "asked_of = {posts_per_library = 3}"},
+    "taxonomy": "dimension,name\neffect,Crash\neffect,Hang\neffect,Unknown\nharm,Loss\nharm,Delay\n",
+}
+
+
+def _of_three(table, dimension="effect"):
+    """Return counts of three sources, and clusters of one bug each, from bugs by source and category."""
+    names = {"effect": ("Crash", "Hang", "Unknown"), "harm": ("Loss", "Delay")}[dimension]
+    counts = _shares(dimension, {
+        source: (dict(zip(names, row, strict=True)), sum(row))
+        for source, row in zip(THREE["sources"], table, strict=True)
+    })  # fmt: skip
+    clusters = [
+        (source, "Keras", f"{category} {number}", dimension, category, 1, 1)
+        for source, row in zip(THREE["sources"], table, strict=True)
+        for category, n in zip(names, row, strict=True)
+        for number in range(n)
+    ]
+    return counts, pl.DataFrame(clusters, schema=table_schema("analysis.cluster_counts"), orient="row")
+
+
+def test_p_values_of_three_sources_equal_those_of_scipy(tmp_path):
+    table = [[9, 4, 2], [5, 7, 6], [3, 4, 10]]
+
+    found = source_tests(*_of_three(table), small_study(tmp_path / "study", **THREE)).row(0, named=True)
+
+    method = stats.MonteCarloMethod(n_resamples=9999, rng=np.random.default_rng(1))
+    expected: Any = stats.chi2_contingency(table, correction=False, method=method)
+    chi_square, p = expected[:2]
+    assert [found[f"bugs_{name}"] for name in ("mail", "chat", "forum")] == [15, 18, 17]
+    assert found["chi_square"] == pytest.approx(chi_square)
+    assert found["p_permutation"] == pytest.approx(p, abs=0.01)
+    assert found["p_clusters"] == pytest.approx(p, abs=0.02)
+    method = stats.MonteCarloMethod(n_resamples=1999, rng=np.random.default_rng(1))
+    assert found["p_fisher"] == pytest.approx(stats.fisher_exact(table, method=method)[1], abs=0.02)
+    assert found["cramers_v"] == pytest.approx(math.sqrt(chi_square / 50 / 2))
+
+
+def test_the_p_value_of_clusters_of_three_sources_equals_that_of_all_divisions(tmp_path):
+    clusters = {"Mail": [(2, 0), (1, 1)], "Chat": [(0, 3), (1, 2)], "Forum": [(3, 0), (0, 1)]}
+    table = [np.sum(of_source, axis=0) for of_source in clusters.values()]
+    counts, _ = _of_three([(*map(int, row), 0) for row in table])
+    rows = [
+        (source, "Keras", str(number), "effect", category, n, sum(bugs))
+        for source, of_source in clusters.items()
+        for number, bugs in enumerate(of_source)
+        for category, n in zip(("Crash", "Hang"), bugs, strict=True)
+        if n
+    ]
+    frame = pl.DataFrame(rows, schema=table_schema("analysis.cluster_counts"), orient="row")
+    every = np.array([bugs for of_source in clusters.values() for bugs in of_source])
+
+    def chi_square(order) -> Any:
+        groups = every[list(order)].reshape(3, 2, 2).sum(axis=1)
+        return stats.chi2_contingency(groups, correction=False)[0]
+
+    observed = chi_square(range(6))
+    exact = np.mean([chi_square(order) >= observed - 1e-9 for order in itertools.permutations(range(6))])
+
+    found = source_tests(counts, frame, small_study(tmp_path / "study", **THREE)).row(0, named=True)
+
+    assert found["p_clusters"] == pytest.approx(exact, abs=0.03)
+
+
+def test_a_source_without_labels_is_left_out_of_three(tmp_path):
+    study = small_study(tmp_path / "study", **THREE)
+
+    without = source_tests(*_of_three([[9, 4, 2], [0, 0, 0], [3, 4, 10]]), study).row(0, named=True)
+    alone = source_tests(*_of_three([[9, 4, 2], [0, 0, 0], [0, 0, 0]]), study).row(0, named=True)
+
+    assert without["chi_square"] == pytest.approx(stats.chi2_contingency([[9, 4, 2], [3, 4, 10]], correction=False)[0])
+    assert without["bugs_chat"] == 0
+    assert alone["undefined_reason"] == "no bug has a label in effect: Chat, Forum"
+
+
+def test_a_dimension_of_a_sample_is_tested_only_if_two_sources_have_labels(tmp_path):
+    study = small_study(tmp_path / "study", **THREE)
+
+    one, two = (source_tests(*_of_three(table, "harm"), study) for table in ([[4, 2], [0, 0], [0, 0]],
+                                                                              [[4, 2], [0, 0], [1, 3]]))  # fmt: skip
+
+    assert one.height == 0
+    assert two["undefined_reason"].to_list() == [None, None]  # Keras and All
 
 
 def test_corrections_match_their_definitions():

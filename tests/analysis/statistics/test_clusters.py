@@ -13,10 +13,14 @@ FOUR = {"effect": ("Crash", "Hang", "Unknown", "Data Corruption")}
 
 def _clustered(label_counts, clusters, source=GH):
     """Return the distribution of effects of one library from (cluster, {category: bugs})."""
-    rows = [(source, "Keras", name, "effect", category, n) for name, bugs in clusters for category, n in bugs.items()]
+    rows = [
+        (source, "Keras", name, "effect", category, n, sum(bugs.values()))
+        for name, bugs in clusters
+        for category, n in bugs.items()
+    ]
     frame = pl.DataFrame(rows, schema=table_schema("analysis.cluster_counts"), orient="row")
     totals: dict[str, int] = {}
-    for *_, category, n in rows:
+    for *_, category, n, _ in rows:
         totals[category] = totals.get(category, 0) + n
     counts = label_counts({"effect": {(source, "Keras"): totals}}, ("Keras",), FOUR)
     return with_cluster_intervals(distribution(counts, "effect"), frame, "effect", seed=7)
@@ -80,3 +84,38 @@ def test_intervals_do_not_depend_on_the_order_of_clusters(label_counts):
     first, again = (_clustered(label_counts, order) for order in (clusters, clusters[::-1]))
 
     assert first.equals(again)
+
+
+def test_shares_of_bugs_with_several_categories_are_of_the_labelled_bugs():
+    """Two categories of the same bugs: in every resample the shares are those of the bugs, not of the labels."""
+    random = np.random.default_rng(2)
+    crashes = random.binomial(1, 0.7, size=200)
+    hangs = 1 - crashes * random.binomial(1, 0.5, size=200)  # every bug has at least one of the two
+    bugs = {"Crash": crashes, "Hang": hangs}
+    clusters = pl.DataFrame(
+        [(GH, "Keras", str(number), "effect", name, 1, 1)
+         for name, of_bugs in bugs.items() for number, has_it in enumerate(of_bugs) if has_it],
+        schema=table_schema("analysis.cluster_counts"), orient="row",
+    )  # fmt: skip
+    counts = pl.DataFrame(
+        [(GH, "Keras", "effect", name, int(of_bugs.sum()), 200) for name, of_bugs in bugs.items()],
+        schema=table_schema("analysis.label_counts"), orient="row",
+    )  # fmt: skip
+
+    rows = with_cluster_intervals(distribution(counts, "effect"), clusters, "effect", seed=7)
+
+    for row, of_bugs in zip(rows.iter_rows(named=True), bugs.values(), strict=True):
+        share = of_bugs.mean()
+        half = norm.ppf(0.975) * np.sqrt(share * (1 - share) / 200)
+        assert (row["share"], row["clusters"]) == (pytest.approx(share), 200)
+        assert (row["cluster_low"], row["cluster_high"]) == pytest.approx((share - half, share + half), abs=0.011)
+        assert row["design_effect"] == pytest.approx(1, abs=0.1)
+
+
+def test_a_dimension_without_categories_has_no_rows():
+    counts = pl.DataFrame(schema=table_schema("analysis.label_counts"))
+    clusters = pl.DataFrame(schema=table_schema("analysis.cluster_counts"))
+
+    rows = with_cluster_intervals(distribution(counts, "trick"), clusters, "trick", seed=7)
+
+    assert (rows.height, rows.columns[-2:]) == (0, ["design_effect", "cluster_undefined_reason"])

@@ -14,6 +14,8 @@ from dlbug_assets.analysis.statistics.resampling import (
     generator,
     percentile_limits,
     shuffled_bugs,
+    shuffled_clusters,
+    shuffled_tables,
 )
 from dlbug_assets.warehouse.rows import table_schema
 
@@ -30,11 +32,11 @@ def test_a_generator_depends_on_the_seed_and_its_purpose():
 def test_a_repository_with_bugs_of_two_libraries_is_one_cluster_of_all_libraries():
     rows = pl.DataFrame(
         [
-            (GH, "Keras", "a/a", "effect", "Crash", 2),
-            (GH, "Caffe", "a/a", "effect", "Hang", 1),
-            (SO, "Keras", "a/a", "effect", "Crash", 1),
-            (GH, "Keras", "b/b", "effect", "Crash", 4),
-            (GH, "Keras", "b/b", "stage", "Training", 4),
+            (GH, "Keras", "a/a", "effect", "Crash", 2, 2),
+            (GH, "Caffe", "a/a", "effect", "Hang", 1, 1),
+            (SO, "Keras", "a/a", "effect", "Crash", 1, 1),
+            (GH, "Keras", "b/b", "effect", "Crash", 4, 4),
+            (GH, "Keras", "b/b", "stage", "Training", 4, 4),
         ],
         schema=table_schema("analysis.cluster_counts"),
         orient="row",
@@ -44,10 +46,22 @@ def test_a_repository_with_bugs_of_two_libraries_is_one_cluster_of_all_libraries
     def table(source, library):
         return cluster_table(filter_clusters(rows, source, library, "effect"), categories).tolist()
 
-    assert table(GH, "Keras") == [[2, 0, 0], [4, 0, 0]]
-    assert table(GH, "All") == [[2, 1, 0], [4, 0, 0]]
-    assert sorted(table("both", "All")) == [[1, 0, 0], [2, 1, 0], [4, 0, 0]]
+    assert table(GH, "Keras") == [[2, 0, 0, 2], [4, 0, 0, 4]]
+    assert table(GH, "All") == [[2, 1, 0, 3], [4, 0, 0, 4]]
+    assert sorted(table("both", "All")) == [[1, 0, 0, 1], [2, 1, 0, 3], [4, 0, 0, 4]]
     assert table(SO, "Caffe") == []
+
+
+def test_a_bug_with_several_categories_counts_once_in_the_total_of_its_cluster():
+    rows = pl.DataFrame(
+        [("Mail", "Ebb", "a/a", "trick", "A", 2, 2), ("Mail", "Ebb", "a/a", "trick", "B", 1, 2),
+         ("Mail", "Flow", "a/a", "trick", "A", 1, 1)],
+        schema=table_schema("analysis.cluster_counts"), orient="row",
+    )  # fmt: skip
+
+    table = cluster_table(filter_clusters(rows, "both", "All", "trick"), pl.Series(["A", "B"]))
+
+    assert table.tolist() == [[3, 1, 3]]
 
 
 def test_each_resample_has_as_many_whole_clusters_as_the_data():
@@ -95,3 +109,33 @@ def test_shuffled_bugs_have_the_frequencies_of_all_orders():
         found[row] += 1
     for row, ways in expected.items():
         assert found[row] / 50_000 == pytest.approx(ways / math.comb(7, 4), abs=0.01)
+
+
+def test_random_tables_of_three_groups_have_the_frequencies_of_all_orders():
+    groups, labels = [2, 1, 2], [0, 0, 1, 1, 1]
+    expected: dict[tuple[int, ...], int] = {}
+    for order in itertools.permutations(labels):
+        key = (*np.bincount(order[:2], minlength=2), *np.bincount(order[2:3], minlength=2),
+               *np.bincount(order[3:], minlength=2))  # fmt: skip
+        expected[key] = expected.get(key, 0) + 1
+
+    tables = shuffled_tables(np.array(groups), np.array([2, 3]), 50_000, generator(1, "a"))
+
+    assert tables.shape == (50_000, 3, 2)
+    found, frequencies = np.unique(tables.reshape(-1, 6), axis=0, return_counts=True)
+    shares = {tuple(row): n / 50_000 for row, n in zip(found.tolist(), frequencies, strict=True)}
+    assert shares == {key: pytest.approx(ways / math.factorial(5), abs=0.01) for key, ways in expected.items()}
+
+
+@pytest.mark.parametrize("sizes", [(3, 4), (3, 2, 4)])
+def test_shuffled_groups_have_as_many_whole_clusters_as_the_data(sizes):
+    # Clusters of 1 and of 100 bugs: the digits of a sum are the numbers of each.
+    groups = [np.array([[1, 0], [100, 0]] * size)[:size] for size in sizes]
+
+    shuffled = shuffled_clusters(groups, 250, generator(1, "a"))
+
+    assert shuffled.shape == (250, len(sizes), 2)
+    ones, hundreds = shuffled[:, :, 0] % 100, shuffled[:, :, 0] // 100
+    assert (ones + hundreds == np.array(sizes)).all()
+    assert (shuffled.sum(axis=1) == np.sum([group.sum(axis=0) for group in groups], axis=0)).all()
+    assert len(np.unique(hundreds, axis=0)) > 1
