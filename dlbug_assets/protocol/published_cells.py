@@ -13,6 +13,7 @@ from dlbug_assets.protocol.taxonomy import LIBRARY, SOURCE, Taxonomy, csv_rows
 
 ALL_LIBRARIES, BOTH_SOURCES = "All", "both"
 
+_MOST_CELLS = 100_000
 _MOST_BUGS = 10**12
 _MOST_LISTED = 30
 _YEARS = (1900, 2200)
@@ -62,8 +63,12 @@ def published_cells(study: Study, taxonomy: Taxonomy) -> list[dict[str, Any]]:
         decimals = max((cell["decimals"] for _, cell in cells), default=0)
         if entry.decimals is not None and entry.decimals < decimals:
             raise DlbugError(f"{path}: values with {decimals} decimals, but published.{number}.decimals is smaller")
+        if len(rows) + len(cells) > _MOST_CELLS:
+            raise DlbugError(
+                f"{path}: with this file, there are more than {_MOST_CELLS} printed numbers: leave some out"
+            )
         for line, cell in cells:
-            key = tuple(cell[name] for name in (*PLACES, "unit"))
+            key = tuple(cell[name] for name in (*PLACES, "unit", "denominator"))
             if key in lines:
                 raise DlbugError(f"{path}, line {line}: the number is also in {lines[key]}: remove one of them")
             lines[key] = f"{entry.file}, line {line}"

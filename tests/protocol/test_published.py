@@ -115,6 +115,18 @@ def test_columns_may_be_renamed_mapped_or_one_value(cells):
     assert _row(rows[0], "decimals", "denominator", "halves", "reading") == (2, "all", "even", "approximate")
 
 
+def test_a_number_may_be_printed_in_two_units(cells):
+    same = 'dimension = {value = "fault"}\n'
+    rows = cells(
+        f'{ENTRY}{same}value = "labelled"\n{ENTRY}{same}value = "all"\nof = "all"\n{ENTRY}{same}unit = "bugs"\n',
+        table1="category,labelled,all,bugs\nWrong moon,20,10,2\n",
+    )
+
+    assert [_row(cell, "value", "unit", "denominator") for cell in rows] == [
+        (20.0, "percent", "labelled"), (10.0, "percent", "all"), (2.0, "bugs", "labelled")
+    ]  # fmt: skip
+
+
 def test_numbers_of_every_unit_are_read(cells):
     entries = {
         "bugs": 'unit = "bugs"\n',
@@ -231,6 +243,15 @@ def test_entries_are_validated(problem, keys, message):
 
 def test_an_unknown_key_is_an_error_that_suggests_a_known_one(problem):
     assert "published.0.categroy: unknown key (did you mean 'category'?)" in problem(f'{ENTRY}categroy = "x"\n')
+
+
+def test_a_file_of_too_many_numbers_is_an_error(problem):
+    numbers = "".join(f"{number},1\n" for number in range(100_001))
+    entry = ENTRY + 'dimension = {value = "trick"}\ncategory = "name"\nunit = "bugs"\n'
+
+    assert problem(entry, table1=f"name,bugs\n{numbers}") == (
+        "table1.csv: with this file, there are more than 100000 printed numbers: leave some out"
+    )
 
 
 @pytest.mark.parametrize("name", ["../table1.csv", "/table1.csv", "a\\\\table1.csv", "table1.txt"])
