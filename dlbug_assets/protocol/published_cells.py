@@ -1,7 +1,7 @@
 """The printed numbers of a study: its published/*.csv, read as [[published]] of study.toml describes them."""
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,14 +59,15 @@ def published_cells(study: Study, taxonomy: Taxonomy) -> list[dict[str, Any]]:
         if study.files.published is None:
             raise DlbugError(f"published.{number}.file: there is no folder published/ beside study.toml: add it")
         path = study.files.published / entry.file
-        cells = list(_cells(path, entry, names))
-        decimals = max((cell["decimals"] for _, cell in cells), default=0)
-        if entry.decimals is not None and entry.decimals < decimals:
-            raise DlbugError(f"{path}: values with {decimals} decimals, but published.{number}.decimals is smaller")
-        if len(rows) + len(cells) > _MOST_CELLS:
+        contents = csv_rows(path)
+        if len(rows) + len(contents) > _MOST_CELLS:
             raise DlbugError(
                 f"{path}: with this file, there are more than {_MOST_CELLS} printed numbers: leave some out"
             )
+        cells = list(_cells(path, contents, entry, names))
+        decimals = max((cell["decimals"] for _, cell in cells), default=0)
+        if entry.decimals is not None and entry.decimals < decimals:
+            raise DlbugError(f"{path}: values with {decimals} decimals, but published.{number}.decimals is smaller")
         for line, cell in cells:
             key = tuple(cell[name] for name in (*PLACES, "unit", "denominator"))
             if key in lines:
@@ -77,9 +78,10 @@ def published_cells(study: Study, taxonomy: Taxonomy) -> list[dict[str, Any]]:
     return rows
 
 
-def _cells(path: Path, entry: PublishedNumbers, names: "_Names") -> Iterator[tuple[int, dict[str, Any]]]:
+def _cells(
+    path: Path, contents: Sequence[Mapping[str, str]], entry: PublishedNumbers, names: "_Names"
+) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield the lines of a file with the row that each becomes; ``decimals`` are those of its own value."""
-    contents = csv_rows(path)
     texts = _texts(path, entry, list(contents[0]) if contents else [])
     for line, content in enumerate(contents, start=2):
         try:
