@@ -7,28 +7,37 @@ from functools import partial
 
 import dagster as dg
 
+from dlbug_assets.analysis.claims.claims import claims
+from dlbug_assets.analysis.claims.queries import queried_tables
+from dlbug_assets.analysis.claims.sensitivity import finding_sensitivity
 from dlbug_assets.analysis.comparison import source_comparison
 from dlbug_assets.analysis.correlation import library_correlation
 from dlbug_assets.analysis.distributions import distributions, yearly_evolution
-from dlbug_assets.analysis.findings.findings import findings
-from dlbug_assets.analysis.findings.sensitivity import finding_sensitivity
 from dlbug_assets.analysis.repeat_agreement import repeat_agreement
 from dlbug_assets.analysis.replication_cells import replication_cells
 from dlbug_assets.analysis.replication_diff import replication_diff
 from dlbug_assets.analysis.source_tests import source_residuals, source_tests
 from dlbug_assets.analysis.trends import trends
 from dlbug_assets.asset_factories.tables import TableAssets
+from dlbug_assets.protocol.claims import study_claims
+from dlbug_assets.protocol.taxonomy import load_taxonomy
 
 _COUNTS = {"counts": "analysis.label_counts"}
 _CLUSTERS = {"clusters": "analysis.cluster_counts"}
 _LABELS = {"labels": "labeling.labels"}
-_PUBLISHED = {"published": "reference.findings", "published_correlation": "reference.fig6_correlation"}
+_CLAIMS = _LABELS | {
+    "stated": "reference.claims",
+    "bug_labels": "labeling.bug_labels",
+    "categories": "labeling.categories",
+    "taxonomy": "reference.taxonomy",
+}
 
 
 def assets(tables: TableAssets) -> list[dg.AssetsDefinition]:
     """Return the assets of the analysis that Python computes."""
     study = tables.study
     seed = study.study.seed
+    queried = queried_tables(study_claims(study, load_taxonomy(study)), tables.specs)
     has = tables.specs.__contains__
     return [
         tables.table(
@@ -63,31 +72,12 @@ def assets(tables: TableAssets) -> list[dg.AssetsDefinition]:
             "analysis.trends", compute=partial(trends, seed=seed), reads={"evolution": "analysis.yearly_evolution"}
         ),
         tables.table(
+            "analysis.claims",
             "analysis.findings",
-            compute=findings,
-            reads=_COUNTS
-            | _PUBLISHED
-            | {
-                "root_cause_by_bug_type": "analysis.root_cause_by_bug_type",
-                "comparison": "analysis.source_comparison",
-                "correlation": "analysis.library_correlation",
-                "evolution": "analysis.yearly_evolution",
-            },
+            compute=partial(claims, study=study),
+            reads=_CLAIMS | {table: table for table in sorted(queried)},
         ),
-        tables.table(
-            "analysis.finding_sensitivity",
-            compute=partial(finding_sensitivity, study=study),
-            reads=_LABELS
-            | _PUBLISHED
-            | {
-                "published_cells": "reference.published_cells",
-                "bug_labels": "labeling.bug_labels",
-                "categories": "labeling.categories",
-                "dimensions": "reference.dimensions",
-                "libraries": "reference.libraries",
-                "sources": "reference.sources",
-            },
-        ),
+        tables.table("analysis.finding_sensitivity", compute=partial(finding_sensitivity, study=study), reads=_CLAIMS),
         tables.table("analysis.repeat_agreement", compute=partial(repeat_agreement, study=study), reads=_LABELS),
         tables.table(
             "analysis.replication_cells",

@@ -14,6 +14,7 @@ from dlbug_assets.asset_factories.metadata import check_specs
 from dlbug_assets.asset_factories.tables import TableAssets, selected
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.layout import display_path
+from dlbug_assets.protocol.claims import claim_rows, study_claims
 from dlbug_assets.protocol.published_cells import published_cells
 from dlbug_assets.protocol.study import Study
 from dlbug_assets.protocol.taxonomy import Taxonomy
@@ -127,6 +128,7 @@ def study_tables(study: Study, taxonomy: Taxonomy) -> dict[str, pl.DataFrame]:
         "taxonomy": categories,
         "codebook": codebook,
         "taxonomy_mappings": [dataclasses.asdict(mapping) for mapping in taxonomy.mappings],
+        "claims": claim_rows(study_claims(study, taxonomy)),
         "published_cells": published_cells(study, taxonomy),
     }
     schemas = {name: table_schema(f"reference.{name}") for name in rows}

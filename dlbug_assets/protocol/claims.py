@@ -1,7 +1,7 @@
 """The claims of a study: what its paper, or its authors, state about the bugs, as claims.toml describes them."""
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -10,10 +10,10 @@ from pydantic import Discriminator, Field, Tag, ValidationError, field_validator
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.protocol.names import closest, shown
 from dlbug_assets.protocol.sections import MOST, Section, Whole
+from dlbug_assets.protocol.study import Study, shipped_studies
+from dlbug_assets.protocol.taxonomy import LIBRARY, SOURCE, Taxonomy
 from dlbug_assets.protocol.toml_file import read_toml_file
 
-#: The dimensions that every study has: the category of a bug is its library, or its source.
-LIBRARY, SOURCE = "library", "source"
 #: In ``than``: every library that the claim does not name.
 OTHERS = "others"
 
@@ -278,6 +278,28 @@ class Claims(Section, frozen=True):
     claims: tuple[_AnyClaim, ...] = Field(default=(), max_length=1000)
 
 
+def study_claims(study: Study, taxonomy: Taxonomy) -> tuple[Claim, ...]:
+    """Return the claims of a study: its own, or those of the study that it follows; none if neither has any.
+
+    Claims of the followed study may speak of libraries that this one does not have. Raises :class:`DlbugError` as
+    :func:`load_claims` does.
+    """
+    path = study.files.claims
+    if path is None:
+        return ()
+    open_names = {each.name for each in study.dimensions if each.open}
+    open_names |= {each.name for each in study.dimensions if each.rolls_up in open_names}
+    followed = study.study.follows
+    return load_claims(
+        path,
+        dimensions=study.dimension_names,
+        categories={name: taxonomy.names(name) for name in study.dimension_names if name not in open_names},
+        libraries=study.library_names,
+        sources=study.source_names,
+        followed=followed is not None and path.parent == shipped_studies()[followed].parent,
+    )
+
+
 def load_claims(
     path: Path,
     *,
@@ -314,6 +336,29 @@ def load_claims(
             return claims
     more = [f"{len(problems) - _MOST_PROBLEMS} more"] if len(problems) > _MOST_PROBLEMS else []
     raise DlbugError(f"{path}: {'; '.join(problems[:_MOST_PROBLEMS] + more)}") from None
+
+
+def claim_rows(claims: Iterable[Claim]) -> list[dict[str, Any]]:
+    """Return the rows of reference.claims; ``definition`` is the claim as JSON, without what it leaves to defaults."""
+    return [
+        {
+            "position": position,
+            "finding": claim.finding,
+            "role": claim.role,
+            "claim": claim.text,
+            "metric": claim.metric,
+            "section": claim.section,
+            "printed": claim.printed,
+            "kind": claim.kind,
+            "definition": claim.model_dump_json(by_alias=True, exclude_defaults=True),
+        }
+        for position, claim in enumerate(claims, start=1)
+    ]
+
+
+def parsed_claims(definitions: Iterable[str]) -> tuple[Claim, ...]:
+    """Return the claims of ``definition`` of reference.claims."""
+    return Claims.model_validate_json(f'{{"claims": [{",".join(definitions)}]}}').claims
 
 
 def numbers(printed: str) -> list[float]:

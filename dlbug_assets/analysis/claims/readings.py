@@ -6,12 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from dlbug_assets.analysis.claims.kinds import CLOSE, Held
-from dlbug_assets.analysis.claims.tally import Selection
-from dlbug_assets.analysis.statistics.shares import Share
+from dlbug_assets.analysis.claims.tally import NotTestable, Selection
+from dlbug_assets.analysis.statistics.shares import ENOUGH_BUGS, Share
 from dlbug_assets.protocol.claims import Claim, numbers
-
-#: A group with fewer bugs is too small to judge a share by.
-ENOUGH_BUGS = 10
 
 
 @dataclass(frozen=True)
@@ -58,7 +55,7 @@ class Case:
 
 def verdict_of(reading: Reading) -> tuple[str, str]:
     """Return the verdict of analysis.findings and its reason, a sentence without a full stop."""
-    reason = f"{reading.reason[0].upper()}{reading.reason[1:]}"
+    reason = capitalized(reading.reason)
     if reading.claim_n < ENOUGH_BUGS:
         return "underpowered", f"{reason}; {_too_few(reading.claim_n)}"
     # If enough bugs contradict a claim, a small group among those printed does not make it underpowered.
@@ -67,6 +64,16 @@ def verdict_of(reading: Reading) -> tuple[str, str]:
     if reading.n < ENOUGH_BUGS:
         return "underpowered", f"{reason}; {_too_few(reading.n)}"
     return ("reproduced differently" if reading.same is False else "reproduced"), reason
+
+
+def capitalized(reason: str) -> str:
+    """Return a reason as the beginning of a sentence."""
+    return f"{reason[0].upper()}{reason[1:]}"
+
+
+def missing_data(missing: NotTestable) -> str:
+    """Return the reason why a claim is not testable, as a sentence."""
+    return f"The data it needs is not there: {missing}."
 
 
 def _too_few(n: int) -> str:

@@ -9,10 +9,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dlbug_assets.analysis.claims.readings import ENOUGH_BUGS, Case
+from dlbug_assets.analysis.claims.readings import Case
 from dlbug_assets.analysis.claims.tally import Selection, Tally
 from dlbug_assets.analysis.statistics.clusters import ONE_CLUSTER
 from dlbug_assets.analysis.statistics.resampling import generator
+from dlbug_assets.analysis.statistics.shares import ENOUGH_BUGS
 
 #: The number of resamples.
 DRAWS = 10_000
@@ -20,6 +21,8 @@ DRAWS = 10_000
 SUPPORTED, CONTRADICTED = 0.95, 0.05
 #: Standard errors within which a probability is marked as at the threshold: another seed might decide otherwise.
 AT_THRESHOLD = 3
+
+NOT_TESTABLE = "not testable"
 
 # The number of weights of a batch of draws: 16 MiB.
 _BATCH = 1 << 21
@@ -69,9 +72,9 @@ def draws(tally: Tally, seed: int, number: int = DRAWS) -> Iterator[np.ndarray]:
 
 def _support(case: Case, tally: Tally, held: int, ties: int, defined: int) -> Support:
     if lone := _lone(case.groups, tally):
-        return Support("not testable", None, None, False, f"{lone}, so that no draw differs")
+        return Support(NOT_TESTABLE, None, None, False, f"{lone}, so that no draw differs")
     if not defined:
-        return Support("not testable", None, None, False, "no draw has the bugs that it needs")
+        return Support(NOT_TESTABLE, None, None, False, "no draw has the bugs that it needs")
     probability, tied = held / defined, ties / defined
     reason = f"it holds in {probability:.3f} of {defined} resamples of clusters"
     reason += f", and is a tie in {tied:.3f}" if tied else ""

@@ -15,7 +15,8 @@ import polars as pl
 
 from dlbug_assets.analysis.claims.effective import Limits, intraclass_correlation, limits
 from dlbug_assets.analysis.statistics.shares import Share
-from dlbug_assets.protocol.claims import LIBRARY, SOURCE, AlikeClaim, Claim, CorrelatedClaim, QueryClaim, TrendClaim
+from dlbug_assets.protocol.claims import AlikeClaim, CorrelatedClaim, CountedClaim, TrendClaim
+from dlbug_assets.protocol.taxonomy import LIBRARY, SOURCE
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -91,7 +92,7 @@ class Tally:
         taxonomy: pl.DataFrame,
         libraries: Sequence[str],
         sources: Sequence[str],
-        claims: Iterable[Claim],
+        claims: Iterable[CountedClaim],
     ) -> None:
         self.libraries, self.sources = tuple(libraries), tuple(sources)
         #: Short codes by dimension and category.
@@ -296,10 +297,8 @@ def _by(within: str | None, years: Sequence[int] | None) -> str:
     return within or (YEAR if years else "")
 
 
-def _needed(claim: Claim) -> tuple[str, str]:
+def _needed(claim: CountedClaim) -> tuple[str, str]:
     """Return the dimension of a claim, and by what else its bugs are counted."""
-    if isinstance(claim, QueryClaim):
-        return SOURCE, ""
     if isinstance(claim, TrendClaim):
         return claim.dimension, YEAR
     if isinstance(claim, AlikeClaim | CorrelatedClaim):

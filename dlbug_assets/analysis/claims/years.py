@@ -95,7 +95,7 @@ def _reading(
             for name, of_years in shares.items()
         )
     return Reading(
-        computed, same, reproduced, holds, reason, smallest(shown), smallest(*shares.values()),
+        computed, same, reproduced, holds, reason, smallest(shown, *shares.values()), smallest(*shares.values()),
         f"share of the library's {dated.source}bugs of the year", decisive,
     )  # fmt: skip
 

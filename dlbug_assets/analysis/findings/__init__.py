@@ -1,1 +1,0 @@
-"""The paper's findings: their metrics, verdicts and sensitivity."""
