@@ -1,0 +1,100 @@
+"""The claims of a study: the number of each beside the printed one, and whether the data support it.
+
+A claim gets two verdicts, which answer different questions: whether its number is reproduced, and whether the bugs
+support it, given that others might have been found.
+"""
+
+from collections.abc import Mapping
+
+import polars as pl
+
+from dlbug_assets.analysis.claims.cases import case
+from dlbug_assets.analysis.claims.findings import findings
+from dlbug_assets.analysis.claims.queries import query_reading
+from dlbug_assets.analysis.claims.readings import Case, Reading, capitalized, missing_data
+from dlbug_assets.analysis.claims.support import NOT_TESTABLE, Support, supports
+from dlbug_assets.analysis.claims.tally import NotTestable, Tally
+from dlbug_assets.protocol.claims import Claim, QueryClaim, parsed_claims
+from dlbug_assets.protocol.study import Study
+from dlbug_assets.warehouse.rows import table_schema
+
+
+def claims(
+    stated: pl.DataFrame,
+    *,
+    labels: pl.DataFrame,
+    bug_labels: pl.DataFrame,
+    categories: pl.DataFrame,
+    taxonomy: pl.DataFrame,
+    study: Study,
+    **queried: pl.DataFrame,
+) -> dict[str, pl.DataFrame]:
+    """Return analysis.claims and analysis.findings: one row per row of ``stated`` (reference.claims), in its order.
+
+    ``labels``, ``bug_labels`` and ``categories`` are the tables of labeling, ``taxonomy`` is reference.taxonomy, and
+    ``queried`` are the tables (``schema.table``) that queries of claims read. The columns are those of schema.yml.
+    Raises :class:`DlbugError` that names the claim for a query that does not return one row.
+    """
+    parsed = parsed_claims(stated["definition"])
+    tally = Tally(
+        labels,
+        bug_labels=bug_labels,
+        categories=categories,
+        taxonomy=taxonomy,
+        libraries=study.library_names,
+        sources=study.source_names,
+        claims=[claim for claim in parsed if not isinstance(claim, QueryClaim)],
+    )
+    cases = [judged(claim, place, tally, queried) for place, claim in enumerate(parsed)]
+    resampled = [each for each in cases if isinstance(each, Case)]
+    found = iter(supports(resampled, tally, study.study.seed))
+    rows = [
+        {"position": position, **_row(claim, each, next(found) if isinstance(each, Case) else None)}
+        for position, (claim, each) in enumerate(zip(parsed, cases, strict=True), start=1)
+    ]
+    readings = [each.reading if isinstance(each, Case) else each for each in cases]
+    return {
+        "claims": pl.DataFrame(rows, schema=table_schema("analysis.claims")),
+        "findings": findings(parsed, readings),
+    }
+
+
+def judged(claim: Claim, place: int, tally: Tally, queried: Mapping[str, pl.DataFrame]) -> Case | Reading | NotTestable:
+    """Return what the data say of a claim, with what judges it on draws, or which of them are missing.
+
+    ``place`` is the claim's in claims.toml, from 0. Raises :class:`DlbugError` as :func:`claims` does.
+    """
+    try:
+        return query_reading(claim, place, queried) if isinstance(claim, QueryClaim) else case(claim, tally)
+    except NotTestable as missing:
+        return missing
+
+
+def _row(claim: Claim, found: Case | Reading | NotTestable, support: Support | None) -> dict[str, object]:
+    """Return the row of analysis.claims of a claim, without its position."""
+    row = {
+        "finding": claim.finding,
+        "claim": claim.text,
+        "metric": claim.metric,
+        "role": claim.role,
+        "kind": claim.kind,
+        "section": claim.section,
+        "printed": claim.printed,
+    }
+    if isinstance(found, NotTestable):
+        number = None if claim.printed is None else "not computable"
+        return row | {"number_verdict": number, "support": NOT_TESTABLE, "note": missing_data(found)}
+    reading = found.reading if isinstance(found, Case) else found
+    numbers = {None: None, True: "reproduced", False: "differs"}
+    support = support or Support(NOT_TESTABLE, None, None, False, "a query is not resampled")
+    return row | {
+        "computed": reading.computed,
+        "number_verdict": numbers[reading.reproduced],
+        "holds": reading.holds,
+        "support": support.support,
+        "probability": support.probability,
+        "ties": support.ties,
+        "at_threshold": support.at_threshold,
+        "bugs": reading.claim_n,
+        "note": f"{capitalized(reading.reason)}; {support.reason}.",
+    }
