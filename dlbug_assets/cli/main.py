@@ -322,6 +322,37 @@ def studies() -> None:
 
 
 @cli.command()
+@click.argument("name", type=click.Path(path_type=Path))
+@click.option("--like", metavar="STUDY", help="Take dimensions, taxonomy, selection and sources of a study that ships.")
+@click.pass_obj
+def new(umask: int, name: Path, *, like: str | None) -> None:
+    """Write the folder of a new study, named as the last part of NAME, that runs as it is.
+
+    Without --like, it has three dimensions of its own, and every key with a comment.
+    """
+    from dlbug_assets.cli.studies.new import create, create_like  # noqa: PLC0415
+
+    os.umask(umask)  # the user decides who can read it
+    if like is None:
+        study, left_out = create(name), ""
+    else:
+        study, left_out = create_like(name, like)
+    if left_out:
+        click.echo(f"Left out: {left_out}")
+    click.echo(f"Study: {study.files.study}")
+    click.echo(f"Next:  edit it, then dlbug run --study {name}")
+
+
+@cli.command()
+@click.argument("file", type=click.Choice(("study", "claims")))
+def schema(file: str) -> None:
+    """Print the JSON Schema of study.toml or claims.toml, by which editors complete and check it."""
+    from dlbug_assets.cli.studies.schemas import schema  # noqa: PLC0415
+
+    click.echo(schema(file), nl=False)
+
+
+@cli.command()
 @_study_option
 def doctor(study_name: str) -> None:
     """Check this machine; each failing line states what it breaks and how to fix it."""

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from dlbug_assets.protocol.names import shown
-from dlbug_assets.protocol.sections import Section, Whole
+from dlbug_assets.protocol.sections import OrText, Section, Whole
 
 _Text = Annotated[str, Field(min_length=1, max_length=200)]
 
@@ -25,7 +25,7 @@ PLACES = (
 )
 
 
-class CellText(Section, frozen=True):
+class CellText(OrText, frozen=True):
     """Where the text of a cell comes from: a ``column`` of the file, or one ``value`` for all rows.
 
     ``map`` replaces texts of the column by others; those that it does not name stay.

@@ -6,7 +6,7 @@ What belongs here: the description of the files. What doesn't: finding and readi
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import unquote, urlsplit
 
@@ -15,7 +15,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, 
 from dlbug_assets.protocol.addresses import as_list
 from dlbug_assets.protocol.dimensions import Dimension
 from dlbug_assets.protocol.names import closest, shown
-from dlbug_assets.protocol.sections import Section
+from dlbug_assets.protocol.sections import OrText, Section
 
 #: Suffixes of files that can be read, and how.
 FORMATS = {
@@ -30,6 +30,7 @@ PLACEHOLDER = re.compile(r"\{([^{}]+)\}")
 _SHA256 = r"^[0-9a-f]{64}$"
 _MOST_FILES = 1000
 
+_OneOrSeveral = BeforeValidator(as_list, json_schema_input_type=str | list[str])
 # A pattern or separator may begin or end with a blank.
 _Verbatim = StringConstraints(strip_whitespace=False, min_length=1, max_length=1000)
 
@@ -60,7 +61,7 @@ Checksum = Annotated[str, Field(pattern=_SHA256)]
 Name = Annotated[str, Field(min_length=1, max_length=300)]
 
 
-class Column(Section, frozen=True, populate_by_name=True, serialize_by_alias=True):
+class Column(OrText, frozen=True, populate_by_name=True, serialize_by_alias=True):
     """What a column of the labels is made of: a ``column`` of the file, a ``value``, or the name of the ``file``.
 
     Of several columns, the first that is filled counts. For JSON, a column is a path in the row; the path of the rows
@@ -71,7 +72,9 @@ class Column(Section, frozen=True, populate_by_name=True, serialize_by_alias=Tru
     ``{key}`` for the key.
     """
 
-    column: Annotated[tuple[Name, ...], BeforeValidator(as_list)] = Field(default=(), max_length=20)
+    other_types = ("string", "array")
+
+    column: Annotated[tuple[Name, ...], _OneOrSeveral] = Field(default=(), max_length=20)
     value: Name | None = None
     file: Literal[True] | None = None
     template: Annotated[str, Field(min_length=1, max_length=500)] | None = None
@@ -134,7 +137,7 @@ class Release(Section, frozen=True):
     name: Name | None = None
     url: str | None = None
     path: str | None = Field(default=None, min_length=1)
-    sha256: Annotated[tuple[Checksum, ...], BeforeValidator(as_list)] = Field(default=(), max_length=_MOST_FILES)
+    sha256: Annotated[tuple[Checksum, ...], _OneOrSeveral] = Field(default=(), max_length=_MOST_FILES)
     variable: Annotated[str, Field(pattern=r"^DLBUG_[A-Z_]{1,40}$")] | None = None
     file: FileName | None = None
     files: tuple[FileName, ...] = Field(default=(), max_length=_MOST_FILES)
@@ -161,6 +164,12 @@ class Release(Section, frozen=True):
     def member_names(self) -> tuple[str, ...]:
         """The members of the zip that are read, without its folder; empty if the file is not a zip."""
         return (self.member,) if self.member else self.members
+
+    def path_of(self, file: str) -> Path | None:
+        """Return the path of a file beside the study, None if the release has an address."""
+        if self.url:
+            return None
+        return Path(self.path or "") / file if self.file or self.files else Path(self.path or "")
 
     def address_of(self, file: str) -> str | None:
         """Return the address of a file, None if the release has none."""

@@ -3,10 +3,20 @@
 import re
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from cronsim import CronSimError
-from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    Field,
+    GetJsonSchemaHandler,
+    field_validator,
+    model_validator,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from dlbug_assets.layout import SCHEMAS
 from dlbug_assets.protocol.addresses import (
@@ -60,6 +70,17 @@ class Section(BaseModel, extra="forbid", frozen=True, str_strip_whitespace=True,
             if isinstance(text, str):
                 without_control_characters(text)
         return value
+
+
+class OrText(Section, frozen=True):
+    """A table that may be given as a text, or something else of ``other_types`` of JSON, which its validator reads."""
+
+    other_types: ClassVar[tuple[str, ...]] = ("string",)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Return the JSON Schema, for editors."""
+        return {"anyOf": [*({"type": name} for name in cls.other_types), handler(schema)]}
 
 
 class Citation(Section, frozen=True):
@@ -149,7 +170,7 @@ class Library(Section, frozen=True):
     repositories: str | tuple[str, ...] = ()
     max_repositories: Size = 1000
 
-    @field_validator("tags", mode="before")
+    @field_validator("tags", mode="before", json_schema_input_type=str | list[str])
     @classmethod
     def _are_listed(cls, tags: Any) -> Any:
         return as_list(tags)
@@ -217,8 +238,8 @@ class Sources(Section, frozen=True):
     """[sources]: where posts, commits and labels come from, and what some sources need.
 
     A study without ``posts`` or ``commits`` has none. "artifact" is another word for "release". ``names`` are those of
-    the sources that a release distinguishes, where the study file does not state them otherwise. ``site`` is the host that a dump is from, for links. The synthetic corpus has ``sample_size`` times the size of the
-    paper's.
+    the sources that a release distinguishes, where the study file does not state them otherwise. ``site`` is the host
+    that a dump is from, for links. The synthetic corpus has ``sample_size`` times the size of the paper's.
     """
 
     posts: Literal["sample", "api", "dump", "release"] | None = None

@@ -6,11 +6,17 @@ import shutil
 import textwrap
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.layout import PROJECT, SCHEMAS, Home
+from dlbug_assets.protocol.dimensions import Dimension
+from dlbug_assets.protocol.published import PublishedNumbers
+from dlbug_assets.protocol.releases import Column, Release
+from dlbug_assets.protocol.sections import Author, Citation, Library
 from dlbug_assets.protocol.study import Study, load_study, posts_per_library, shipped_studies
 
 MINIMAL = """
@@ -67,21 +73,53 @@ def test_defaults_are_the_papers_protocol(tmp_path):
     }
 
 
-def test_the_documented_study_has_every_key_and_states_the_defaults():
-    path = PROJECT / "docs" / "study.toml"
-    study = load_study(path)
-    text = path.read_text(encoding="utf-8")
-    # Keys that are commented out are documented, too.
-    documented = tomllib.loads(re.sub(r"^# (\w+ = )", r"\1", text, flags=re.M))
-    sections = {section: getattr(study, section) for section in Study.model_fields} | {"libraries": study.libraries[0]}
-    for section, part in sections.items():
-        tables = documented[section] if section == "libraries" else [documented[section]]
-        assert {key for table in tables for key in table} == set(type(part).model_fields), section
-    defaults = set(re.findall(r"^(\w+) = .*; default(?:$|,)", text, re.M))
-    assert len(defaults) == 11
-    for part in sections.values():
-        for key in defaults & set(type(part).model_fields):
-            assert getattr(part, key) == type(part).model_fields[key].default, key
+DOCUMENTED = (PROJECT / "docs" / "study.toml").read_text(encoding="utf-8")
+
+
+def documented_tables() -> dict[type[BaseModel], list[dict[str, Any]]]:
+    """Return the tables of docs/study.toml by what describes them; keys that are commented out are documented, too."""
+    content = tomllib.loads(re.sub(r"^# (\w+ = |\[)", r"\1", DOCUMENTED, flags=re.M))
+    tables: dict[type[BaseModel], list[dict[str, Any]]] = {Study: [content]}
+    for name, model in (("libraries", Library), ("dimensions", Dimension), ("releases", Release)):
+        tables[model] = content[name]
+    tables[PublishedNumbers] = content["published"]
+    tables[Citation], tables[Author] = content["study"]["cites"], content["study"]["authors"]
+    columns = [column for release in content["releases"] for column in release["columns"].values()]
+    tables[Column] = [column if isinstance(column, dict) else {"column": column} for column in columns]
+    for name, field in Study.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            tables[field.annotation] = [content[name]]
+    return tables
+
+
+@pytest.mark.parametrize("model", documented_tables())
+def test_every_key_of_a_study_is_documented(model):
+    known = {field.alias or name for name, field in model.model_fields.items()}
+    assert {key for table in documented_tables()[model] for key in table} == known
+
+
+def test_the_documented_defaults_are_those_of_the_program():
+    tables = documented_tables()
+    checked = set()
+    section = ""
+    for line in DOCUMENTED.splitlines():
+        if header := re.match(r"(?:# )?\[+([a-z.]+)\]", line):
+            section = header[1]
+        elif key := re.match(r"(?:# )?(\w+) = .*; default$", line):
+            (model,) = [model for model in tables if model.__name__ == SECTIONS[section]]
+            value = tomllib.loads(line.removeprefix("# "))[key[1]]
+            default = model.model_fields[key[1]].default
+            assert (list(default) if isinstance(default, tuple) else default) == value, line
+            checked.add((section, key[1]))
+    assert len(checked) == 20
+
+
+#: What describes each table of docs/study.toml.
+SECTIONS = {
+    "study": "Identity", "selection": "Selection", "libraries": "Library", "dimensions": "Dimension",
+    "sources": "Sources", "labeling": "Labeling", "schedule": "Schedule", "releases": "Release",
+    "published": "PublishedNumbers",
+}  # fmt: skip
 
 
 def test_a_study_can_have_other_libraries():

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 
 from dlbug_assets.atomic_files import write_atomically
 from dlbug_assets.errors import DlbugError
@@ -85,8 +84,8 @@ def _files(study: Study) -> Iterator[str]:
     fetched: dict[str, list[str]] = {}
     for release in study.releases:
         for file in release.file_names:
-            if release.address_of(file) is None:
-                yield str(Path(release.path or "") / (file if release.file or release.files else ""))
+            if path := release.path_of(file):
+                yield str(path)
                 continue
             places = f"downloaded, or found in the folder DLBUG_RELEASES as {study.name}/.."
             if release.variable:
