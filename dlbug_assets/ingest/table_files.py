@@ -32,7 +32,7 @@ _MOST_ROWS = 250_000
 #: The header of a table is searched for in this number of rows.
 _HEADER_ROWS = 20
 _LONGEST_FIELD = 16 << 20
-_SEPARATORS = ",;\t|"
+SEPARATORS = ",;\t|"
 _ROWS_PER_LINE = 100
 _MOST_SHOWN = 30
 #: The cell of a formula that failed, in a worksheet's XML.
@@ -222,23 +222,23 @@ def _where(condition: str | None, names: Sequence[str], rows: Sequence[Sequence[
 
 
 def _csv(content: bytes, release: Release, columns: list[str]) -> tuple[None, _Rows]:
-    text = _decoded(content, release.encoding)
-    candidates = [release.separator] if release.separator else list(_SEPARATORS)
+    text = decoded(content, release.encoding)
+    candidates = [release.separator] if release.separator else list(SEPARATORS)
     head = text[: 1 << 16]
     best = min(candidates, key=lambda separator: len(_missing_columns(head, separator, columns)))
-    return None, _table(list(_csv_rows(text, best)), release, columns)
+    return None, _table(list(csv_rows(text, best)), release, columns)
 
 
 def _missing_columns(head: str, separator: str, columns: list[str]) -> list[str]:
     """Return the columns that no row at the beginning of a file has, if cells are separated like that."""
     fewest = columns
     with suppress(DlbugError):  # the head may be cut off within a cell
-        for _, cells in itertools.islice(_csv_rows(head, separator), _HEADER_ROWS):
+        for _, cells in itertools.islice(csv_rows(head, separator), _HEADER_ROWS):
             fewest = min(fewest, _missing(cells, columns), key=len)
     return fewest
 
 
-def _decoded(content: bytes, encoding: str | None) -> str:
+def decoded(content: bytes, encoding: str | None) -> str:
     """Return the text: in the given encoding, or the one of its byte order mark, or UTF-8, or Windows' western one."""
     marks = {
         codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32",
@@ -256,7 +256,7 @@ def _decoded(content: bytes, encoding: str | None) -> str:
     raise DlbugError(f"it is not text in {' or '.join(candidates)}: set encoding to its encoding, such as 'utf-16-le'")
 
 
-def _csv_rows(text: str, separator: str) -> Iterator[tuple[int, list[str]]]:
+def csv_rows(text: str, separator: str) -> Iterator[tuple[int, list[str]]]:
     """Yield each row with the number of its first line."""
     former = csv.field_size_limit(_LONGEST_FIELD)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
