@@ -36,8 +36,8 @@ def submitted_files(home: Home, clock: Clock) -> Files:
 def input_fingerprint(study: Study, files: Files, instance: dg.DagsterInstance, corpora: Sequence[dg.AssetKey]) -> str:
     """Return a digest of everything that the published database depends on.
 
-    That is this code, the study, the submitted ``files``, and the data versions of the ``corpora``. Landings are left
-    out: their content counts once it is loaded.
+    That is this code, the study, the released files beside it, the submitted ``files``, and the data versions of the
+    ``corpora``. Landings are left out: their content counts once it is loaded.
     """
     return hashlib.sha256(json.dumps(list(_inputs(study, files, instance, corpora))).encode()).hexdigest()
 
@@ -49,6 +49,9 @@ def _inputs(
     yield code_digest()
     if study.taxonomy.extra:
         yield hashlib.sha256(study.taxonomy.extra.read_bytes()).hexdigest()
+    for release in study.releases:
+        beside = [path for file in release.file_names if (path := release.path_of(file)) and path.is_file()]
+        yield [hashlib.sha256(path.read_bytes()).hexdigest() for path in beside]
     yield files
     for key in sorted(corpora):
         if key in _LANDINGS:

@@ -15,13 +15,13 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from pathlib import Path, PurePosixPath
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.ingest.json_text import read_json
 from dlbug_assets.protocol.names import closest, shown
-from dlbug_assets.protocol.releases import FORMATS, Release
 
 #: A cell: its text, several texts (an array of JSON), or None if it is empty.
 Cell = str | list[str] | None
@@ -46,18 +46,35 @@ _ZIP_ERRORS = (
 _Rows = Iterable[tuple[int, Sequence[Cell]]]
 
 
-def read_file(path: str, member: str | None, release: str, columns: list[str]) -> Iterator[bytes]:
+@dataclass(frozen=True)
+class Layout:
+    """How the rows of a file are found.
+
+    ``kind``: csv, workbook, json or json lines. ``sheet``: the name of a sheet; ``header``: the first cells of the one
+    to read; without both, the only one with all columns. ``rows``: the JSONPath of the rows. ``where``: a condition on
+    the file's columns, in SQL. ``encoding`` and ``separator`` are detected if not given.
+    """
+
+    kind: str
+    sheet: str | None = None
+    header: Sequence[str] | None = None
+    rows: str | None = None
+    where: str | None = None
+    encoding: str | None = None
+    separator: str | None = None
+
+
+def read_file(path: str, member: str | None, layout: dict[str, Any], columns: list[str]) -> Iterator[bytes]:
     """Yield the rows of a file, or of a member of a zip, as lines of JSON.
 
-    ``release`` is a :class:`Release` as JSON, ``columns`` the columns of the file that are needed. The first line is
+    ``layout`` has the fields of :class:`Layout`, ``columns`` the columns of the file that are needed. The first line is
     the name of the sheet, or null. Each further line is a list of rows: its number in the file, from 1 (for JSON, among
     the rows), and a cell for each of ``columns``. Rows without any of them are left out. Raises :class:`DlbugError` for
     a file that cannot be read, without its name.
     """
-    described = Release.model_validate_json(release)
-    content = _content(Path(path), member, described)
-    kind = FORMATS[PurePosixPath(member or path).suffix.lower()]
-    sheet, rows = _READERS[kind](content, described, columns)
+    described = Layout(**layout)
+    content = _content(Path(path), member)
+    sheet, rows = _READERS[described.kind](content, described, columns)
     yield _json(sheet)
     filled = ((number, cells) for number, cells in rows if any(cell is not None for cell in cells))
     while some := list(itertools.islice(filled, _ROWS_PER_LINE)):
@@ -68,23 +85,22 @@ def _json(value: Any) -> bytes:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
 
 
-def _content(path: Path, member: str | None, release: Release) -> bytes:
+def _content(path: Path, member: str | None) -> bytes:
     if member is None:
         return path.read_bytes()
-    name = str(PurePosixPath(release.folder or "") / member)
     try:
         with zipfile.ZipFile(path) as archive:
             # Only known names are read, in memory: a path inside of the zip cannot lead elsewhere.
-            info = archive.getinfo(name)
+            info = archive.getinfo(member)
             if info.file_size > _LARGEST_MEMBER:
                 raise DlbugError(f"it unpacks to {info.file_size} bytes, more than {_LARGEST_MEMBER >> 20} MiB")
             return archive.read(info)
     except KeyError:
         with zipfile.ZipFile(path) as archive:
             names = [name for name in archive.namelist() if not name.endswith("/")]
-        raise DlbugError(f"{path.name} has no member {name}{closest(name, names)}. {_found(names)}") from None
+        raise DlbugError(f"{path} has no member {member}{closest(member, names)}. {_found(names)}") from None
     except _ZIP_ERRORS as error:
-        raise DlbugError(f"{path.name} cannot be read as a zip: {error}. Get it again.") from None
+        raise DlbugError(f"{path} cannot be read as a zip: {error}. Get it again.") from None
 
 
 def _found(names: Sequence[str]) -> str:
@@ -92,13 +108,13 @@ def _found(names: Sequence[str]) -> str:
     return f"Found: {', '.join(map(shown, names[:_MOST_SHOWN])) or 'nothing'}{more}"
 
 
-def _workbook(content: bytes, release: Release, columns: list[str]) -> tuple[str, _Rows]:
-    """Return the name and rows of the sheet with the release's header or, without one, with all columns."""
+def _workbook(content: bytes, layout: Layout, columns: list[str]) -> tuple[str, _Rows]:
+    """Return the name and rows of the sheet with a name or header or, without one, with all columns."""
     import fastexcel  # noqa: PLC0415 - slow to import, with Polars
 
     try:
         workbook = fastexcel.read_excel(_with_errors_as_text(content))
-        wanted = [release.sheet] if isinstance(release.sheet, str) else workbook.sheet_names
+        wanted = [layout.sheet] if layout.sheet else workbook.sheet_names
         if missing := [name for name in wanted if name not in workbook.sheet_names]:
             names = workbook.sheet_names
             raise DlbugError(f"it has no sheet {missing[0]!r}{closest(missing[0], names)}. {_found(names)}")
@@ -106,20 +122,20 @@ def _workbook(content: bytes, release: Release, columns: list[str]) -> tuple[str
     except (fastexcel.FastExcelError, *_ZIP_ERRORS) as error:
         reason = (str(error) or "it is truncated").splitlines()[0]
         raise DlbugError(f"it cannot be read as a workbook: {reason}. Get it again.") from None
-    if release.sheet is None and len(sheets) > 1:
+    if layout.header is not None:
+        header = [cell.casefold() for cell in layout.header]
+        matching = [name for name, rows in sheets.items() if _first_cells(rows, len(header)) == header]
+        expected = f"the header {', '.join(layout.header)} in their first row"
+    elif len(sheets) > 1:
         matching = [name for name, rows in sheets.items() if _header(rows, columns) is not None]
         expected = f"the columns {', '.join(columns)}"
-    elif release.sheet is None or isinstance(release.sheet, str):
+    else:
         matching = list(sheets)
         expected = "rows"
-    else:
-        header = [cell.casefold() for cell in release.sheet.header]
-        matching = [name for name, rows in sheets.items() if _first_cells(rows, len(header)) == header]
-        expected = f"the header {', '.join(release.sheet.header)} in their first row"
     if len(matching) != 1:
         seen = "; ".join(f"{name}: {_shown_row(rows[0]) if rows else 'empty'}" for name, rows in sheets.items())
         raise DlbugError(f"{len(matching) or 'no'} sheets have {expected}, expected one. Found: {seen}")
-    return matching[0], _table(list(enumerate(sheets[matching[0]], start=1)), release, columns)
+    return matching[0], _table(list(enumerate(sheets[matching[0]], start=1)), layout, columns)
 
 
 def _with_errors_as_text(content: bytes) -> bytes:
@@ -173,8 +189,8 @@ def _folded(name: str) -> str:
     return " ".join(name.split()).casefold()
 
 
-def _table(rows: list[tuple[int, Sequence[str | None]]], release: Release, columns: list[str]) -> _Rows:
-    """Return the cells of the columns, from the rows below the header, to which the release's condition applies.
+def _table(rows: list[tuple[int, Sequence[str | None]]], layout: Layout, columns: list[str]) -> _Rows:
+    """Return the cells of the columns, from the rows below the header, to which the condition applies.
 
     The header is the first row of the beginning that has all columns; their case and surplus blanks do not matter.
     """
@@ -196,7 +212,7 @@ def _table(rows: list[tuple[int, Sequence[str | None]]], release: Release, colum
     if longer := next((number for number, row in below if any(row[len(names) :])), None):
         raise DlbugError(f"line {longer} has more cells than the header: quote cells that contain the separator")
     cells = [(number, [*row, *[None] * (len(names) - len(row))]) for number, row in below]
-    kept = _where(release.where, names, [row for _, row in cells])
+    kept = _where(layout.where, names, [row for _, row in cells])
     return ((number, [row[place] or None for place in places]) for number, row in itertools.compress(cells, kept))
 
 
@@ -206,7 +222,10 @@ def _where(condition: str | None, names: Sequence[str], rows: Sequence[Sequence[
         return [True] * len(rows)
     import polars as pl  # noqa: PLC0415 - slow to import
 
-    places = {name: place for place, name in reversed(list(enumerate(names))) if name}
+    places: dict[str, int] = {}
+    for place, name in enumerate(names):
+        if name:
+            places.setdefault(name, place)
     frame = pl.DataFrame(
         {name: pl.Series([row[place] for row in rows], dtype=pl.String) for name, place in places.items()}
     )
@@ -221,12 +240,12 @@ def _where(condition: str | None, names: Sequence[str], rows: Sequence[Sequence[
         ) from None
 
 
-def _csv(content: bytes, release: Release, columns: list[str]) -> tuple[None, _Rows]:
-    text = decoded(content, release.encoding)
-    candidates = [release.separator] if release.separator else list(SEPARATORS)
+def _csv(content: bytes, layout: Layout, columns: list[str]) -> tuple[None, _Rows]:
+    text = decoded(content, layout.encoding)
+    candidates = [layout.separator] if layout.separator else list(SEPARATORS)
     head = text[: 1 << 16]
     best = min(candidates, key=lambda separator: len(_missing_columns(head, separator, columns)))
-    return None, _table(list(csv_rows(text, best)), release, columns)
+    return None, _table(list(csv_rows(text, best)), layout, columns)
 
 
 def _missing_columns(head: str, separator: str, columns: list[str]) -> list[str]:
@@ -271,23 +290,23 @@ def csv_rows(text: str, separator: str) -> Iterator[tuple[int, list[str]]]:
         csv.field_size_limit(former)  # it holds for all readers of the process
 
 
-def _json_rows(content: bytes, release: Release, columns: list[str]) -> tuple[None, _Rows]:
-    """Return the values at the release's path; a column that is the path followed by ~ is the key of each."""
+def _json_rows(content: bytes, layout: Layout, columns: list[str]) -> tuple[None, _Rows]:
+    """Return the values at the path of the rows; a column that is the path followed by ~ is the key of each."""
     import jsonpath  # noqa: PLC0415 - only for JSON
 
-    assert release.rows  # noqa: S101 - checked with the release
+    assert layout.rows  # noqa: S101 - needed for JSON
     try:
         document = read_json(content)
     except ValueError as error:
         raise DlbugError(f"it is not valid JSON: {error}") from None
-    matches = list(itertools.islice(jsonpath.compile(release.rows).finditer(document), _MOST_ROWS + 1))
+    matches = list(itertools.islice(jsonpath.compile(layout.rows).finditer(document), _MOST_ROWS + 1))
     if not matches:
-        raise DlbugError(f"rows: nothing is at {release.rows}")
+        raise DlbugError(f"rows: nothing is at {layout.rows}")
     keys = [str(match.parts[-1]) if match.parts else "" for match in matches]
-    return None, _values(list(enumerate((match.obj for match in matches), start=1)), release, columns, keys)
+    return None, _values(list(enumerate((match.obj for match in matches), start=1)), layout, columns, keys)
 
 
-def _json_lines(content: bytes, release: Release, columns: list[str]) -> tuple[None, _Rows]:
+def _json_lines(content: bytes, layout: Layout, columns: list[str]) -> tuple[None, _Rows]:
     values: list[tuple[int, Any]] = []
     for number, line in enumerate(content.splitlines(), start=1):
         if line.strip():
@@ -295,15 +314,15 @@ def _json_lines(content: bytes, release: Release, columns: list[str]) -> tuple[N
                 values.append((number, read_json(line)))
             except ValueError as error:
                 raise DlbugError(f"line {number} is not valid JSON: {error}") from None
-    return None, _values(values, release, columns, [])
+    return None, _values(values, layout, columns, [])
 
 
-def _values(values: list[tuple[int, Any]], release: Release, columns: list[str], keys: Sequence[str]) -> _Rows:
+def _values(values: list[tuple[int, Any]], layout: Layout, columns: list[str], keys: Sequence[str]) -> _Rows:
     """Return the cells of JSON values. A column is a key of theirs or else a JSONPath in them."""
     if len(values) > _MOST_ROWS:
         raise DlbugError(f"it has more than {_MOST_ROWS:,} rows")
     names = list(dict.fromkeys(name for _, value in values if isinstance(value, dict) for name in value))
-    key_column = f"{release.rows}~"
+    key_column = f"{layout.rows}~"
     cells: list[Sequence[Cell]] = []
     for column in columns:
         found = keys if column == key_column else list(map(_at(column, names), (value for _, value in values)))
@@ -311,7 +330,7 @@ def _values(values: list[tuple[int, Any]], release: Release, columns: list[str],
             raise DlbugError(f"none of its rows has {shown(column)}{closest(column, names)}. {_found(names)}")
         cells.append(found)
     flat = [[_text(value.get(name)) if isinstance(value, dict) else None for name in names] for _, value in values]
-    kept = _where(release.where, names, flat if release.where else [()] * len(values))
+    kept = _where(layout.where, names, flat if layout.where else [()] * len(values))
     rows = [(number, [found[index] for found in cells]) for index, (number, _) in enumerate(values)]
     return itertools.compress(rows, kept)
 
@@ -343,7 +362,7 @@ def _text(value: Any) -> str | None:
     return json.dumps(value, ensure_ascii=False)
 
 
-_READERS: dict[str, Callable[[bytes, Release, list[str]], tuple[str | None, _Rows]]] = {
+_READERS: dict[str, Callable[[bytes, Layout, list[str]], tuple[str | None, _Rows]]] = {
     "csv": _csv,
     "workbook": _workbook,
     "json": _json_rows,

@@ -40,13 +40,13 @@ def require_more_than_case(names: Iterable[str]) -> None:
             raise ValueError(f"{other!r} and {name!r} differ only in case, but they name files: use different names")
 
 
-def shown(value: Any) -> str:
-    """Return a value as messages show it: its beginning, as in Python."""
+def shown(value: Any, most: int = _MOST_SHOWN) -> str:
+    """Return a value as messages show it: its beginning, of up to ``most`` characters, as in Python."""
     try:
         text = repr(value)
     except ValueError:  # more digits than Python prints
         return "such a large number"
-    return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}.."
+    return text if len(text) <= most else f"{text[:most]}.."
 
 
 def closest(written: str, known: Iterable[str]) -> str:

@@ -9,10 +9,10 @@ import itertools
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import polars as pl
@@ -20,11 +20,11 @@ import polars as pl
 from dlbug_assets.clock import parse_timestamp, utc_naive
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.ingest.child_process import ChildProcess, LimitError, Limits
-from dlbug_assets.ingest.table_files import Cell, read_file
+from dlbug_assets.ingest.table_files import Cell, Layout, read_file
 from dlbug_assets.privacy import redact_emails
 from dlbug_assets.protocol.dimensions import Dimension
 from dlbug_assets.protocol.names import closest, shown
-from dlbug_assets.protocol.releases import PLACEHOLDER, Column, Release
+from dlbug_assets.protocol.releases import FORMATS, PLACEHOLDER, Column, Header, Release
 from dlbug_assets.protocol.study import RELEASE, Study
 from dlbug_assets.protocol.taxonomy import Taxonomy
 from dlbug_assets.releases.locate import locate
@@ -33,6 +33,8 @@ from dlbug_assets.warehouse.rows import table_schema
 #: For one file. One of 64 MiB with two million values takes 600 MiB and ten seconds.
 _LIMITS = Limits(memory=1 << 30, seconds=120, reply=256 << 20)
 _ERRORS_SHOWN = 10
+#: Characters of a cell in a message: enough for most links.
+_MOST_SHOWN = 200
 #: Among more dimensions, swapped labels are not searched for.
 _MOST_SWAPPED = 8
 _POST = re.compile(r"https?://(?:www\.)?stackoverflow\.com/q(?:uestions)?/(\d{1,18})(?!\d)\S*")
@@ -140,9 +142,10 @@ class _Files:
             path = locate(release, file, self.study.name, self.environ, self.downloads)
             for member in release.member_names or (None,):
                 name = member or file
-                arguments = {"path": str(path.absolute()), "member": member, "columns": columns}
+                inside = None if member is None else str(PurePosixPath(release.folder or "") / member)
+                arguments = {"path": str(path.absolute()), "member": inside, "columns": columns}
                 try:
-                    reply = b"".join(self.child.call(release=release.model_dump_json(), **arguments))
+                    reply = b"".join(self.child.call(layout=asdict(_layout(release, name)), **arguments))
                 except LimitError as error:
                     raise DlbugError(f"{name} cannot be read: {error}. Is it the file that the study means?") from None
                 except DlbugError as error:
@@ -151,6 +154,18 @@ class _Files:
                 rows = [row for line in lines for row in line]
                 cells = {column: [row[1][place] for row in rows] for place, column in enumerate(columns)}
                 yield _Table(name, sheet, [number for number, _ in rows], cells)
+
+
+def _layout(release: Release, name: str) -> Layout:
+    return Layout(
+        kind=FORMATS[PurePosixPath(name).suffix.lower()],
+        sheet=release.sheet if isinstance(release.sheet, str) else None,
+        header=release.sheet.header if isinstance(release.sheet, Header) else None,
+        rows=release.rows,
+        where=release.where,
+        encoding=release.encoding,
+        separator=release.separator,
+    )
 
 
 class _Joined:
@@ -332,9 +347,9 @@ class _Reader:
         for name, parts in row.parts.items():
             if unmatched := [written for written, value in parts if value is None]:
                 pattern = release.columns[name].extract
-                row.problems.append(f"{name} {shown(unmatched[0])} does not match {pattern}")
+                row.problems.append(f"{name} {shown(unmatched[0], _MOST_SHOWN)} does not match {pattern}")
         key, link = row.fact("key"), row.fact("link")
-        if not (key or link):
+        if not (key or link or row.problems):
             row.problems.append("it has neither key nor link")
         return {
             "library": self._library(row),
@@ -374,6 +389,7 @@ class _Reader:
         swapped, misfits = self._arranged(row, movable)
         record: dict[str, Any] = {}
         mapped: list[str] = []
+        unknown: list[str] = []
         for dimension in dimensions:
             name = dimension.name
             categories: dict[str, str] = {}
@@ -382,7 +398,7 @@ class _Reader:
                 if category:
                     categories.setdefault(category, written)
                 elif value and not (misfits and name in movable):
-                    misfits.append(self._unknown(name, written, value))
+                    unknown.append(self._unknown(name, written, value))
                 if value and self._taxonomy.mapping_of(name, value) and name not in mapped:
                     mapped.append(name)
             if len(categories) > 1 and not dimension.multiple:
@@ -390,6 +406,8 @@ class _Reader:
             record[name] = list(categories) or None
             record[f"{name}_as_written"] = list(categories.values()) or None
         row.problems += misfits
+        if unknown:
+            row.problems.append(f"unknown {', '.join(unknown)}")
         return record | {"swapped": swapped, "mapped": "; ".join(mapped) or None}
 
     def _category(self, dimension: Dimension, value: str) -> str | None:
@@ -397,7 +415,7 @@ class _Reader:
         return self._taxonomy.fold(dimension.name, value) or (" ".join(value.split()) if dimension.open else None)
 
     def _unknown(self, dimension: str, written: str, value: str) -> str:
-        return f"unknown {dimension} {shown(written)}{closest(value, self._taxonomy.names(dimension))}"
+        return f"{dimension} {shown(written, _MOST_SHOWN)}{closest(value, self._taxonomy.names(dimension))}"
 
     def _arranged(self, row: _Row, dimensions: Sequence[str]) -> tuple[bool, list[str]]:
         """Put the labels of a row into the only order that fits, if theirs does not.
@@ -414,7 +432,7 @@ class _Reader:
         unknown = [self._unknown(name, written, value or "")
                    for name, (written, value) in labels.items() if not fitting(value)]  # fmt: skip
         if unknown:
-            return False, unknown
+            return False, [f"unknown {', '.join(unknown)}"]
         options = sorted(((part, fitting(part[1])) for part in labels.values()), key=lambda it: (len(it[1]), it[0][0]))
         orders = list(itertools.islice(_orders(options, {}), 2)) if len(dimensions) <= _MOST_SWAPPED else []
         if len(orders) == 1:

@@ -42,13 +42,11 @@ def locate(release: Release, file: str, study: str, environ: Mapping[str, str], 
         if not path.is_file():
             raise DlbugError(f"{release.variable} names {path}, which is not a file. {fix}")
         return _verified(path, release, fix)
-    if address is None:
-        path = Path(release.path or "")
-        if release.file or release.files:
-            path /= file
+    if path := release.path_of(file):
         if not path.is_file():
             raise DlbugError(f"{path} is not a file, but the study's release is read from it. Put the file there.")
         return _verified(path, release, "Replace it, or correct sha256 in the study.")
+    assert address  # noqa: S101 - it has either path or address
     path = downloads / file
     if path.is_file():
         return _verified(path, release, f"Delete it. {fix}")

@@ -7,8 +7,8 @@ import polars as pl
 import pytest
 
 from dlbug_assets import releases
-from dlbug_assets.layout import SEEDS
-from support.release import TAXONOMY, WRITTEN, raw_cells, release_path
+from dlbug_assets.releases import Released
+from support.release import STUDY, TAXONOMY, WRITTEN, label_rows, raw_cells, release_path
 
 
 @pytest.fixture(scope="module")
@@ -17,8 +17,13 @@ def path() -> Path:
 
 
 @pytest.fixture(scope="module")
-def released(path) -> pl.DataFrame:
-    return releases.read(releases.locate({"DLBUG_ARTIFACT": str(path)}, path.parent), TAXONOMY)
+def release(path) -> Released:
+    return releases.read(STUDY, TAXONOMY, {"DLBUG_ARTIFACT": str(path)}, path.parent)
+
+
+@pytest.fixture(scope="module")
+def released(release) -> pl.DataFrame:
+    return label_rows(release)
 
 
 def counts(rows: pl.DataFrame, *columns: str) -> dict:
@@ -197,7 +202,7 @@ MAPPED_TO = (
 
 
 def test_released_bugs_against_table_1(released):  # [17]
-    printed = pl.read_csv(SEEDS / "table1.csv").select("library", "so_bugs", "gh_bugs")
+    printed = pl.read_csv(STUDY.files.published / "table1.csv").select("library", "so_bugs", "gh_bugs")
     differing = {}
     for library, *bugs in printed.filter(pl.col("library").is_in(TAXONOMY.names("library"))).rows():
         for source, number in zip(("Stack Overflow", "GitHub"), bugs, strict=True):
@@ -207,12 +212,12 @@ def test_released_bugs_against_table_1(released):  # [17]
     assert differing == {("GitHub", "Keras"): (348, 350)}
 
 
-def test_released_commits(released):  # [18]
-    numbers = {library: releases.commits(released, library).height for library in TAXONOMY.names("library")}
+def test_released_commits(release):  # [18]
+    numbers = {library: releases.commits(release, library).height for library in TAXONOMY.names("library")}
     assert numbers == {"Caffe": 17, "Keras": 51, "Tensorflow": 28, "Theano": 18, "Torch": 29}
 
 
-def test_released_repeated_posts(released):  # [19]
+def test_released_repeated_posts(release, released):  # [19]
     posts = released.filter(pl.col("source") == "Stack Overflow")
     assert posts["post_id"].n_unique() == 391
     recurring = posts.group_by("post_id").agg(pl.len(), pl.col("library").unique().sort()).filter(pl.col("len") > 1)
@@ -222,7 +227,7 @@ def test_released_repeated_posts(released):  # [19]
     assert counts(both, "len") == {2: 18, 3: 2}
     assert recurring.filter(pl.col("library").list.len() == 1).height == 2
     within = {
-        library: posts.filter(pl.col("library") == library).height - releases.posts(released, library).height
+        library: posts.filter(pl.col("library") == library).height - releases.posts(release, library).height
         for library in TAXONOMY.names("library")
     }
     assert within == {"Caffe": 0, "Keras": 2, "Tensorflow": 2, "Theano": 0, "Torch": 0}
@@ -268,27 +273,29 @@ def test_released_kinds_of_link(released):  # [23]
     assert links.filter(pl.col("commit_sha").str.contains("^[0-9a-f]{40}$")).height == 557
 
 
-def test_released_irregularities_and_tables(released):
-    assert releases.data_quality(released) == {
+def test_released_irregularities_and_tables(release):
+    assert releases.data_quality(release, STUDY) == {
         "label_rows": 972,
+        "rows_set_aside": 0,
         "rows_with_swapped_columns": 101,
         "empty_cells": 2,
         "labels_spelled_otherwise": 1422,
         "labels_mapped": 19,
+        "keys_that_a_joined_release_lacks": 0,
         "distinct_items": 553,
         "rows_that_repeat_a_link": 152 + 4,
         "rows_that_repeat_link_and_labels": 94 + 1,
     }
-    labels = releases.labels(released)
+    labels = releases.labels(release, STUDY)
     assert labels.height == labels["bug_id"].n_unique() == 972
     # 391 posts, 20 of them in two libraries, and 142 shas, none of them in two libraries.
-    assert counts(releases.items(released), "source") == {"Stack Overflow": 391 + 20, "GitHub": 142}
-    assert {library: releases.posts(released, library).shape for library in TAXONOMY.names("library")} == {
+    assert counts(releases.items(release), "source") == {"Stack Overflow": 391 + 20, "GitHub": 142}
+    assert {library: releases.posts(release, library).shape for library in TAXONOMY.names("library")} == {
         "Caffe": (35, 16),
         "Keras": (160, 16),
         "Tensorflow": (164, 16),
         "Theano": (27, 16),
         "Torch": (25, 16),
     }
-    assert {releases.commits(released, library).width for library in TAXONOMY.names("library")} == {4}
-    assert releases.units(labels).select("item_id", "bug_index").n_unique() == 972
+    assert {releases.commits(release, library).width for library in TAXONOMY.names("library")} == {4}
+    assert releases.units(release).select("item_id", "bug_index").n_unique() == 972

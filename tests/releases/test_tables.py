@@ -4,15 +4,16 @@ import polars as pl
 import pytest
 
 from dlbug_assets import releases
+from dlbug_assets.releases import Released
 from support import workbooks
-from support.release import KERAS_SO, TAXONOMY, TORCH_GITHUB
+from support.release import KERAS_SO, STUDY, TORCH_GITHUB, read
 from support.workbooks import COMMIT, LABELS, SHA, label_sheet
 
 
 @pytest.fixture
-def rows(tmp_path) -> pl.DataFrame:
+def released(tmp_path) -> Released:
     fork = COMMIT.replace("someone", "other")
-    return releases.read(
+    return read(
         workbooks.release(
             tmp_path,
             {
@@ -26,13 +27,12 @@ def rows(tmp_path) -> pl.DataFrame:
                     (f"{COMMIT}#L1", *LABELS),
                 ),
             },
-        ),
-        TAXONOMY,
+        )
     )
 
 
-def test_items_are_distinct_within_a_library(rows):
-    items = releases.items(rows)
+def test_items_are_distinct_within_a_library(released):
+    items = releases.items(released)
     assert items["item_id"].to_list() == ["SO-Keras-7", "SO-Keras-8", "SO-Tensorflow-7", f"GH-Torch-{SHA}"]
     assert items.row(3, named=True) == {
         "item_id": f"GH-Torch-{SHA}",
@@ -50,8 +50,8 @@ def test_items_are_distinct_within_a_library(rows):
     assert items.schema["year"] == pl.Int32
 
 
-def test_every_row_is_a_bug_numbered_within_its_item(rows):
-    labels = releases.labels(rows)
+def test_every_row_is_a_bug_numbered_within_its_item(released):
+    labels = releases.labels(released, STUDY)
     assert labels["bug_id"].to_list() == [
         "SO-Keras-7#1",
         "SO-Keras-8#1",
@@ -59,7 +59,7 @@ def test_every_row_is_a_bug_numbered_within_its_item(rows):
         "SO-Tensorflow-7#1",
         *(f"GH-Torch-{SHA}#{n}" for n in (1, 2, 3, 4)),
     ]
-    assert labels.row(5, named=True) == {
+    expected = {
         "bug_id": f"GH-Torch-{SHA}#2",
         "item_id": f"GH-Torch-{SHA}",
         "source": "GitHub",
@@ -81,17 +81,18 @@ def test_every_row_is_a_bug_numbered_within_its_item(rows):
         "link": COMMIT.replace("someone", "other"),
         "provenance": f"{TORCH_GITHUB}, sheet Sheet1, row 3",
     }
+    assert labels.select(list(expected)).row(5, named=True) == expected
 
 
-def test_the_place_of_a_unit_is_its_link(rows):
-    units = releases.units(releases.labels(rows))
+def test_the_place_of_a_unit_is_its_link(released):
+    units = releases.units(released)
     assert units.columns == ["item_id", "bug_index", "place", "frozen_by", "frozen_in"]
     assert units.row(2) == ("SO-Keras-7", 2, "https://stackoverflow.com/questions/7", "artifact", None)
     assert units.schema["frozen_in"] == pl.Int32
 
 
-def test_posts_have_only_ids_and_links(rows):
-    posts = releases.posts(rows, "Keras")
+def test_posts_have_only_ids_and_links(released):
+    posts = releases.posts(released, "Keras")
     assert dict(posts.schema) == {
         "library": pl.String,
         "post_id": pl.Int64,
@@ -113,24 +114,26 @@ def test_posts_have_only_ids_and_links(rows):
     known = posts.select("library", "post_id", "link", "in_scope")
     assert known.rows() == [("Keras", n, f"https://stackoverflow.com/questions/{n}", True) for n in (7, 8)]
     assert posts.drop(known.columns).null_count().row(0) == (2,) * 12
-    assert releases.posts(rows, "Caffe").is_empty()
+    assert releases.posts(released, "Caffe").is_empty()
 
 
-def test_commits_are_distinct_repository_and_sha_pairs(rows):
-    assert releases.commits(rows, "Torch").rows(named=True) == [
+def test_commits_are_distinct_repository_and_sha_pairs(released):
+    assert releases.commits(released, "Torch").rows(named=True) == [
         {"library": "Torch", "full_name": name, "sha": SHA, "url": f"https://github.com/{name}/commit/{SHA}"}
         for name in ("someone/project", "other/project")
     ]
-    assert releases.commits(rows, "Keras").is_empty()
+    assert releases.commits(released, "Keras").is_empty()
 
 
-def test_irregularities_are_counted(rows):
-    assert releases.data_quality(rows) == {
+def test_irregularities_are_counted(released):
+    assert releases.data_quality(released, STUDY) == {
         "label_rows": 8,
+        "rows_set_aside": 0,
         "rows_with_swapped_columns": 1,
         "empty_cells": 1,
         "labels_spelled_otherwise": 2,
         "labels_mapped": 1,
+        "keys_that_a_joined_release_lacks": 0,
         "distinct_items": 4,
         "rows_that_repeat_a_link": 2,
         "rows_that_repeat_link_and_labels": 1,
@@ -138,9 +141,9 @@ def test_irregularities_are_counted(rows):
 
 
 def test_an_empty_release_has_empty_tables(tmp_path):
-    rows = releases.read(workbooks.release(tmp_path), TAXONOMY)
-    labels = releases.labels(rows)
-    assert releases.items(rows).is_empty()
+    released = read(workbooks.release(tmp_path))
+    labels = releases.labels(released, STUDY)
+    assert releases.items(released).is_empty()
     assert labels.is_empty()
-    assert releases.units(labels).is_empty()
-    assert set(releases.data_quality(rows).values()) == {0}
+    assert releases.units(released).is_empty()
+    assert set(releases.data_quality(released, STUDY).values()) == {0}

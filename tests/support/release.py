@@ -7,15 +7,22 @@ import xml.etree.ElementTree as ET
 import zipfile
 from pathlib import Path
 
+import polars as pl
 import pytest
 
-from dlbug_assets.protocol.taxonomy import load_taxonomy
+from dlbug_assets import releases
+from dlbug_assets.protocol.study import load_study
+from dlbug_assets.protocol.taxonomy import Taxonomy, load_taxonomy
+from dlbug_assets.releases import Released
 
-TAXONOMY = load_taxonomy()
+STUDY = load_study("islam2019")
+TAXONOMY = load_taxonomy(STUDY)
 KERAS_SO = "SO/Keras_SO_Final.xlsx"
 TORCH_GITHUB = "Github/Torch_Github_Final.xlsx"
 WRITTEN = ["bug_type_as_written", "root_cause_as_written", "effect_as_written"]
 
+#: Dimensions that the release does not label.
+_UNLABELLED = [f"{name}{end}" for name in ("stage", "antipattern") for end in ("", "_as_written")]
 CHECKOUT = Path(__file__).parents[2]
 _MAIN = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
 _ID = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}id"
@@ -32,6 +39,19 @@ def release_path() -> Path:
     if not path.is_file():
         pytest.skip("the authors' release is not here: set DLBUG_ARTIFACT")
     return path
+
+
+def read(path: Path, taxonomy: Taxonomy = TAXONOMY) -> Released:
+    """Return what the study of 2019 reads of a zip, whatever its checksum."""
+    unchecked = tuple(release.model_copy(update={"sha256": ()}) for release in STUDY.releases)
+    study = STUDY.model_copy(update={"releases": unchecked})
+    return releases.read(study, taxonomy, {"DLBUG_ARTIFACT": str(path)}, path.parent / "nowhere")
+
+
+def label_rows(released: Released) -> pl.DataFrame:
+    """Return the label rows with one label per dimension of the release."""
+    names = [name for name, kind in released.rows.schema.items() if kind == pl.List(pl.String)]
+    return released.rows.with_columns(pl.col(names).list.first()).drop(*_UNLABELLED)
 
 
 def raw_cells(path: Path, member: str, sheet: str) -> list[list[str | None]]:
