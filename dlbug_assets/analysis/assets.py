@@ -69,7 +69,7 @@ def assets(tables: TableAssets) -> list[dg.AssetsDefinition]:
         ),
         tables.table("analysis.yearly_evolution", compute=yearly_evolution, reads={"counts": "analysis.yearly_counts"}),
         tables.table(
-            "analysis.trends", compute=partial(trends, seed=seed), reads={"evolution": "analysis.yearly_evolution"}
+            "analysis.trends", compute=partial(trends, study=study), reads={"evolution": "analysis.yearly_evolution"}
         ),
         tables.table(
             "analysis.claims",

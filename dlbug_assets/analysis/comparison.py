@@ -80,7 +80,7 @@ def source_comparison(counts: pl.DataFrame, published: pl.DataFrame, study: Stud
             rows.append({"dimension": dimension, "category": category, **row,
                          "p_published": printed.get((dimension, category))})  # fmt: skip
     tests = pl.DataFrame(rows, schema=table_schema("analysis.source_comparison", study, without=["p_holm"]))
-    return with_corrections(tests, "p_paper").select(*table_schema("analysis.source_comparison", study))
+    return with_corrections(tests, "p_paper", study).select(*table_schema("analysis.source_comparison", study))
 
 
 def compared_dimensions(counts: pl.DataFrame, study: Study) -> list[str]:

@@ -13,7 +13,7 @@ import polars as pl
 
 from dlbug_assets.analysis.comparison import compared_dimensions
 from dlbug_assets.analysis.statistics.intervals import ALPHA
-from dlbug_assets.analysis.statistics.multiplicity import with_corrections
+from dlbug_assets.analysis.statistics.multiplicity import only_members, with_corrections
 from dlbug_assets.analysis.statistics.resampling import (
     cluster_table,
     filter_clusters,
@@ -52,10 +52,10 @@ def source_tests(counts: pl.DataFrame, clusters: pl.DataFrame, study: Study) -> 
     p_permutation and p_fisher use the same :data:`RESAMPLES` tables. They estimate what scipy's ``chi2_contingency``
     and ``fisher_exact`` estimate by Monte Carlo, from one random sample of tables instead of two.
     """
-    rows = parallel_map(partial(_test_part, clusters=clusters, seed=study.study.seed), _parts(counts, study))
+    rows = parallel_map(partial(_test_part, clusters=clusters, study=study), _parts(counts, study))
     corrections = ("p_holm", "p_benjamini_hochberg", "family")
     tests = pl.DataFrame(rows, schema=table_schema("analysis.source_tests", study, without=corrections))
-    return with_corrections(tests, "p_permutation").select(*table_schema("analysis.source_tests", study))
+    return with_corrections(tests, "p_permutation", study).select(*table_schema("analysis.source_tests", study))
 
 
 def source_residuals(counts: pl.DataFrame, study: Study) -> pl.DataFrame:
@@ -135,7 +135,7 @@ def _missing(part: _Part) -> str | None:
     return None
 
 
-def _test_part(part: _Part, clusters: pl.DataFrame, seed: int) -> dict[str, object]:
+def _test_part(part: _Part, clusters: pl.DataFrame, study: Study) -> dict[str, object]:
     used = part.table.sum(axis=0) > 0
     row: dict[str, object] = {
         "library": part.library, "dimension": part.dimension, **_by_source(part, part.totals.tolist()),
@@ -151,7 +151,8 @@ def _test_part(part: _Part, clusters: pl.DataFrame, seed: int) -> dict[str, obje
         for source, is_tested in zip(part.sources, tested, strict=True)
         if is_tested
     ]
-    random = generator(seed, "test", part.library, part.dimension)
+    library = only_members(study).get("library", {}).get(part.library, part.library)
+    random = generator(study.study.seed, "test", library, part.dimension)
     return row | _test_bugs(part.table[tested][:, used], random) | {"p_clusters": _test_clusters(groups, random)}
 
 

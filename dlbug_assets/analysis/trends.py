@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from dlbug_assets.analysis.statistics.multiplicity import with_corrections
+from dlbug_assets.analysis.statistics.multiplicity import only_members, with_corrections
 from dlbug_assets.analysis.statistics.resampling import generator, monte_carlo_p, shuffled_bugs
 from dlbug_assets.analysis.statistics.shares import ENOUGH_BUGS
 from dlbug_assets.parallel import parallel_map
+from dlbug_assets.protocol.study import Study
 from dlbug_assets.warehouse.rows import table_schema
 
 #: Shuffles of the years of each series, and further ones if fewer than _FEW of them are as extreme as the data.
@@ -27,7 +28,7 @@ _ROUNDING = 1e-9
 _KEYS = ("source", "library", "dimension", "category")
 
 
-def trends(evolution: pl.DataFrame, seed: int) -> pl.DataFrame:
+def trends(evolution: pl.DataFrame, study: Study) -> pl.DataFrame:
     """Return analysis.trends: a trend test per source, library, dimension and category.
 
     ``evolution`` is analysis.yearly_evolution. Years are calendar years, UTC.
@@ -45,13 +46,13 @@ def trends(evolution: pl.DataFrame, seed: int) -> pl.DataFrame:
     of tests would not leave significant. If fewer than ten shuffles are as extreme as the data, 90,000 more are added.
     """
     ordered = evolution.group_by(_KEYS, maintain_order=True).agg(pl.col("year", "bugs", "total").sort_by("year"))
-    rows = parallel_map(partial(_test_series, seed=seed), ordered.iter_rows())
+    rows = parallel_map(partial(_test_series, study=study), ordered.iter_rows())
     corrections = ("p_holm", "p_benjamini_hochberg", "family")
     tests = pl.DataFrame(rows, schema=table_schema("analysis.trends", without=corrections))
-    return with_corrections(tests, "p_monte_carlo")
+    return with_corrections(tests, "p_monte_carlo", study)
 
 
-def _test_series(series: tuple[Any, ...], seed: int) -> dict[str, object]:
+def _test_series(series: tuple[Any, ...], study: Study) -> dict[str, object]:
     *keys, years, of_category, of_all = series
     bugs, totals = np.array(of_category), np.array(of_all)
     row: dict[str, object] = dict(zip(_KEYS, keys, strict=True)) | {
@@ -63,7 +64,9 @@ def _test_series(series: tuple[Any, ...], seed: int) -> dict[str, object]:
     missing = _missing(bugs, totals)
     if missing:
         return row | {"undefined_reason": missing}
-    return row | _test_trend(bugs, totals, np.array(years), generator(seed, "trend", *map(str, keys)))
+    only = only_members(study)
+    purpose = [only.get(column, {}).get(name, str(name)) for column, name in zip(_KEYS, keys, strict=True)]
+    return row | _test_trend(bugs, totals, np.array(years), generator(study.study.seed, "trend", *purpose))
 
 
 def _power(years: int, bugs: int) -> dict[str, object]:

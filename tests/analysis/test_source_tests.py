@@ -316,7 +316,7 @@ def test_a_dimension_of_a_sample_is_tested_only_if_two_sources_have_labels(tmp_p
 def test_corrections_match_their_definitions():
     p = [0.01, None, 0.04, 0.03, 0.5, 0.02]
 
-    rows = with_corrections(pl.DataFrame({"p": p}), "p")
+    rows = with_corrections(pl.DataFrame({"p": p}), "p", load_study("islam2019"))
 
     # Holm: the k-th smallest times (m - k + 1); Benjamini and Hochberg: times m / k; both then made monotone.
     assert rows["p_holm"].to_list() == [pytest.approx(x) if x else None for x in (0.05, None, 0.09, 0.09, 0.5, 0.08)]
@@ -326,7 +326,18 @@ def test_corrections_match_their_definitions():
     assert rows["family"].to_list() == [5] * 6
 
 
+def test_all_libraries_of_a_study_with_one_repeat_its_test(tmp_path):
+    counts, clusters = _of_three([[9, 4, 2], [5, 7, 6], [3, 4, 10]])
+
+    rows = source_tests(counts, clusters, small_study(tmp_path / "study", **THREE))
+
+    assert rows["library"].to_list() == ["Keras", "All"]
+    assert rows["family"].to_list() == [1, 1]
+    assert rows["p_holm"].to_list() == rows["p_permutation"].to_list() == [rows["p_permutation"][0]] * 2
+    assert rows["p_clusters"].n_unique() == rows["p_fisher"].n_unique() == 1
+
+
 def test_a_family_without_defined_p_values_has_size_0():
-    rows = with_corrections(pl.DataFrame({"p": [None, None]}, schema={"p": pl.Float64}), "p")
+    rows = with_corrections(pl.DataFrame({"p": [None, None]}, schema={"p": pl.Float64}), "p", load_study("islam2019"))
 
     assert rows.select("p_holm", "p_benjamini_hochberg", "family").unique().rows() == [(None, None, 0)]

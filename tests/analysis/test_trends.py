@@ -10,9 +10,11 @@ from scipy.stats import norm
 
 from dlbug_assets.analysis.distributions import yearly_evolution
 from dlbug_assets.analysis.trends import trends
+from dlbug_assets.protocol.study import load_study
 from dlbug_assets.warehouse.rows import table_schema
+from support.small_studies import SO, small_study
 
-SO = "Stack Overflow"
+STUDY = load_study("islam2019")
 
 
 def _evolution(years, bugs, totals):
@@ -22,7 +24,7 @@ def _evolution(years, bugs, totals):
 
 
 def _trend(years, bugs, totals):
-    return trends(_evolution(years, bugs, totals), seed=5).row(0, named=True)
+    return trends(_evolution(years, bugs, totals), STUDY).row(0, named=True)
 
 
 def test_shares_of_years_have_wilson_intervals():
@@ -117,7 +119,28 @@ def test_undefined_trends_have_a_reason(bugs, totals, reason):
 
 
 def test_no_years_result_in_an_empty_table_with_every_column():
-    rows = trends(_evolution([], [], []), seed=5)
+    rows = trends(_evolution([], [], []), STUDY)
 
     assert rows.height == 0
     assert rows.columns == list(table_schema("analysis.trends"))
+
+
+def test_pools_of_one_source_or_library_repeat_its_tests(tmp_path):
+    series = {2018: (3, 10), 2019: (5, 10), 2020: (9, 10)}
+    rows = [
+        (source, library, year, "effect", "Crash", bugs, total)
+        for source in ("Mail", "both")
+        for library in ("Ebb", "All")
+        for year, (bugs, total) in series.items()
+    ]
+    evolution = yearly_evolution(pl.DataFrame(rows, schema=table_schema("analysis.yearly_counts"), orient="row"))
+
+    alone = trends(evolution, small_study(tmp_path / "alone", ("Ebb",), ("Mail",)))
+    several = trends(evolution, small_study(tmp_path / "several", ("Ebb", "Flow"), ("Mail", "Chat")))
+
+    assert alone.select("source", "library").rows() == [
+        ("Mail", "Ebb"), ("Mail", "All"), ("both", "Ebb"), ("both", "All")
+    ]  # fmt: skip
+    assert alone["family"].to_list() == [1] * 4
+    assert alone["p_holm"].to_list() == alone["p_monte_carlo"].to_list() == [alone["p_monte_carlo"][0]] * 4
+    assert several["family"].to_list() == [4] * 4

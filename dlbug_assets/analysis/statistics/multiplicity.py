@@ -3,27 +3,35 @@
 import numpy as np
 import polars as pl
 
+from dlbug_assets.protocol.study import Study
 
-def with_corrections(rows: pl.DataFrame, p_value: str) -> pl.DataFrame:
+
+def only_members(study: Study) -> dict[str, dict[str, str]]:
+    """Return, by column, the only source as the member of `both`, and the only library as that of `All`.
+
+    The rows of such a pool repeat those of its member. Pools of several members are left out.
+    """
+    pools = {"source": ("both", study.source_names), "library": ("All", study.library_names)}
+    return {column: {pool: names[0]} for column, (pool, names) in pools.items() if len(names) == 1}
+
+
+def with_corrections(rows: pl.DataFrame, p_value: str, study: Study) -> pl.DataFrame:
     """Return ``rows`` with p_holm, p_benjamini_hochberg and family (its size).
 
-    The family is every row in which the column ``p_value`` is not NULL.
+    The family is every row in which the column ``p_value`` is not NULL, without pools of one source or library, which
+    repeat tests of the family and have the same P values.
     """
-    defined = rows[p_value].drop_nulls().to_numpy()
+    repeated = [
+        pl.col(column).is_in(list(pools)) for column, pools in only_members(study).items() if column in rows.columns
+    ]
+    defined = rows.filter(~pl.any_horizontal(False, *repeated))[p_value].drop_nulls().to_numpy()
+    # Equal P values have equal corrections.
     corrected = pl.DataFrame(
-        {"p_holm": holm(defined), "p_benjamini_hochberg": benjamini_hochberg(defined)},
-        schema={"p_holm": pl.Float64, "p_benjamini_hochberg": pl.Float64},
-    ).with_row_index("_test")
-    # Join each defined P value by its position among the defined ones.
-    return (
-        rows.with_columns(
-            _test=pl.when(pl.col(p_value).is_not_null())
-            .then(pl.col(p_value).is_not_null().cum_sum() - 1)
-            .cast(pl.UInt32)
-        )
-        .join(corrected, on="_test", how="left", maintain_order="left")
-        .drop("_test")
-        .with_columns(family=pl.lit(len(defined), dtype=pl.Int64))
+        {p_value: defined, "p_holm": holm(defined), "p_benjamini_hochberg": benjamini_hochberg(defined)},
+        schema=dict.fromkeys((p_value, "p_holm", "p_benjamini_hochberg"), pl.Float64),
+    ).unique()
+    return rows.join(corrected, on=p_value, how="left", maintain_order="left").with_columns(
+        family=pl.lit(len(defined), dtype=pl.Int64)
     )
 
 
