@@ -26,8 +26,9 @@ PALETTE = (
     "#FFAABB", "#AAAA00", "#EE8866", "#661100", "#77AADD", "#BB5566",
 )  # fmt: skip
 
-#: Blue and vermilion of Okabe & Ito (2008), "Color Universal Design".
-SOURCE_COLOURS = {"Stack Overflow": "#0072B2", "GitHub": "#D55E00"}
+#: Colours of sources: blue, vermilion, bluish green, reddish purple, orange, sky blue and black of Okabe & Ito (2008),
+#: "Color Universal Design".
+SOURCE_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 
 _TAG = re.compile(r"<[^>]+>")
 # Attributes for animation and screen readers, and empty paths: two thirds of the bytes that Vega writes.
@@ -45,6 +46,11 @@ def colours(categories: Sequence[str]) -> dict[str, str]:
     The palette has twelve colours, which further categories repeat: a chart must also label each category.
     """
     return dict(zip(categories, cycle(PALETTE), strict=False))
+
+
+def source_colours(sources: Sequence[str]) -> dict[str, str]:
+    """Return the colour of each source; seven are distinct, which further sources repeat."""
+    return dict(zip(sources, cycle(SOURCE_COLOURS), strict=False))
 
 
 def vega_lite(chart: "alt.TopLevelMixin") -> dict[str, Any]:

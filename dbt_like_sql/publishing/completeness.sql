@@ -74,6 +74,7 @@ select
     if(is_unread, coalesce(unread_reason, 'not collected yet'), null) as unread_reason,
     as_of
 from queries
+where 'Stack Overflow' in (select sources.source from reference.sources as sources)
 union all
 select
     'GitHub' as source,
@@ -94,4 +95,5 @@ from reference.libraries as libraries
 cross join reference.study as study
 left join repositories on repositories.library = libraries.library
 left join visits on visits.library = libraries.library
+where 'GitHub' in (select sources.source from reference.sources as sources)
 order by source, library

@@ -17,7 +17,7 @@ from dlbug_assets.layout import Home
 from dlbug_assets.protocol.study import Study
 from dlbug_assets.publishing.figures import RenderedFigure
 from dlbug_assets.publishing.report import TEMPLATES, render_figures, report_files
-from dlbug_assets.publishing.report_queries import REPORT_TABLES, run_queries
+from dlbug_assets.publishing.report_queries import report_tables, run_queries
 from dlbug_assets.publishing.study_info import notice, study_info
 from dlbug_assets.warehouse.database import Warehouse
 
@@ -35,13 +35,15 @@ def assets(study: Study, home: Home, tables: TableAssets) -> list[dg.AssetsDefin
 
     @dg.asset(
         key=asset_key("publishing.report"),
-        deps=[asset_key(table) for table in REPORT_TABLES],
+        deps=[asset_key(table) for table in report_tables(study)],
         group_name="publishing",
-        description="report/: index.html, which compares the study with the paper, and its figures and tables",
+        description="report/: index.html, which shows the study's results, and its figures and tables",
         kinds={"python", "html", "altair"},
         owners=OWNERS,
         code_version=text_version(
-            source_version(report_files), *(path.read_text(encoding="utf-8") for path in sorted(TEMPLATES.glob("*.j2")))
+            source_version(report_files),
+            study.hash,
+            *(path.read_text(encoding="utf-8") for path in sorted(TEMPLATES.glob("*.j2"))),
         ),
         metadata=function_reference(report_files),
         automation_condition=FOLLOW_UPSTREAM,
@@ -49,9 +51,9 @@ def assets(study: Study, home: Home, tables: TableAssets) -> list[dg.AssetsDefin
     )
     def report(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         warehouse: Warehouse = context.resources.warehouse
-        rows = run_queries(warehouse.read)
-        rendered = render_figures(rows)
-        write_folder(home.report, report_files(rows, rendered))
+        rows = run_queries(warehouse.read, study)
+        rendered = render_figures(rows, study)
+        write_folder(home.report, report_files(rows, rendered, study))
         figures = {each.figure.label: _figure_metadata(each) for each in rendered}
         path = dg.MetadataValue.path(home.report / "index.html")
         return dg.MaterializeResult(metadata={"path": path, "notice": notice(study), **tables.protocol, **figures})
@@ -76,18 +78,18 @@ def assets(study: Study, home: Home, tables: TableAssets) -> list[dg.AssetsDefin
             "bytes": path.stat().st_size,
             **tables.protocol,
             "notice": notice(study),
-            **_run_summary(context, warehouse),
+            **_run_summary(context, warehouse, study),
         }
         return dg.MaterializeResult(metadata=metadata)
 
     return [info, report, database]
 
 
-def _run_summary(context: dg.AssetExecutionContext, warehouse: Warehouse) -> dict[str, Any]:
+def _run_summary(context: dg.AssetExecutionContext, warehouse: Warehouse, study: Study) -> dict[str, Any]:
     """Return a summary of the run so far for the UI.
 
     It has the number of steps, tables written and seconds, the failed checks by table, and the number of findings by
-    verdict.
+    verdict, if the study has claims.
     """
     stats = context.instance.get_run_stats(context.run_id)
     assert stats.start_time is not None  # noqa: S101 - the calling step is part of the run
@@ -96,18 +98,21 @@ def _run_summary(context: dg.AssetExecutionContext, warehouse: Warehouse) -> dic
     ).records
     evaluations = [record.event_log_entry.get_dagster_event().asset_check_evaluation_data for record in checked]
     failed = [f"{each.asset_key.to_user_string()}: {each.check_name}" for each in evaluations if not each.passed]
-    verdicts: list[tuple[Any, ...]] = []
-    if warehouse.exists("analysis.finding_verdicts"):
-        verdicts = warehouse.read(
-            "select verdict, count(*) from analysis.finding_verdicts group by verdict order by verdict"
-        ).rows()
+    findings: dict[str, Any] = {}
+    if study.files.claims:
+        verdicts: list[tuple[Any, ...]] = []
+        if warehouse.exists("analysis.finding_verdicts"):
+            verdicts = warehouse.read(
+                "select verdict, count(*) from analysis.finding_verdicts group by verdict order by verdict"
+            ).rows()
+        findings["findings"] = ", ".join(f"{count} {verdict}" for verdict, count in verdicts) or "not judged yet"
     return {
         "steps done": stats.steps_succeeded,
         "steps failed": stats.steps_failed,
         "tables written": stats.materializations,
         "seconds so far": round(time.time() - stats.start_time, 1),
         "failed checks": "\n".join(failed) or "none",
-        "findings": ", ".join(f"{count} {verdict}" for verdict, count in verdicts) or "not judged yet",
+        **findings,
     }
 
 

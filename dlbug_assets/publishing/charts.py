@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from dlbug_assets.chart_style import INK, SOFT, SOURCE_COLOURS, colours, scale
+from dlbug_assets.chart_style import INK, SOFT, colours, scale, source_colours
+from dlbug_assets.publishing.contents import reference_text
 
 if TYPE_CHECKING:
     import altair as alt
@@ -17,12 +18,14 @@ if TYPE_CHECKING:
 _PALE = 0.35
 #: Shares of fewer bugs are pale.
 FEW = 10
+# The panels of a distribution that fit beside each other.
+_PANELS = 7
 _STEPS = {"collected": "#c6dbef", "in scope": "#9ecae1", "with code": "#6baed6", "read by raters": "#2171b5",
           "bugs": "#D55E00"}  # fmt: skip
 
 
 def distribution(rows: pl.DataFrame, title: str, notes: Sequence[str]) -> "alt.TopLevelMixin":
-    """Return bars of shares with 95% intervals and counts, one column per library; the paper's shares are diamonds.
+    """Return bars of shares with 95% intervals and counts, one panel per library; printed shares are diamonds.
 
     ``rows`` are all categories of the dimension in display order: library, category, bugs, total, share, share_low,
     share_high, published (share or NULL), is_used.
@@ -51,21 +54,21 @@ def distribution(rows: pl.DataFrame, title: str, notes: Sequence[str]) -> "alt.T
     )
     return (
         layers.properties(width=96, height=17 * len(categories))
-        .facet(column=alt.Column("panel:N", sort=panels, title=None), spacing=8)
+        .facet(facet=alt.Facet("panel:N", sort=panels, title=None), columns=_PANELS, spacing=8)
         .properties(title=alt.TitleParams(title, subtitle=list(notes)))
     )
 
 
 def relation(rows: pl.DataFrame, title: str, notes: Sequence[str]) -> "alt.TopLevelMixin":
-    """Return a heat map of root causes within each bug type: shares with counts.
+    """Return a heat map of the categories of one dimension within those of another: shares with counts.
 
-    ``rows`` are the bug types with bugs and the root causes in use: bug_type, root_cause, bugs, total, share.
+    ``rows`` are the categories of both in use: category_a, category_b, bugs, total, share (of category_a).
     """
     import altair as alt  # noqa: PLC0415
 
-    shown = rows.with_columns(row=pl.format("{}  ({})", "bug_type", "total"))
+    shown = rows.with_columns(row=pl.format("{}  ({})", "category_a", "total"))
     base = alt.Chart(shown).encode(
-        x=alt.X("root_cause:N", sort=shown["root_cause"].unique(maintain_order=True).to_list(), title=None,
+        x=alt.X("category_b:N", sort=shown["category_b"].unique(maintain_order=True).to_list(), title=None,
                 axis=alt.Axis(labelAngle=-40, orient="bottom")),
         y=alt.Y("row:N", sort=shown["row"].unique(maintain_order=True).to_list(), title=None),
     )  # fmt: skip
@@ -81,7 +84,7 @@ def relation(rows: pl.DataFrame, title: str, notes: Sequence[str]) -> "alt.TopLe
 def correlation(rows: pl.DataFrame, title: str, notes: Sequence[str]) -> "alt.TopLevelMixin":
     """Return a heat map of Pearson's correlation of libraries, with the printed one in brackets.
 
-    ``rows`` are library_a, library_b (each pair in both orders), pearson, published (NULL if the paper has none).
+    ``rows`` are library_a, library_b (each pair in both orders), pearson, published (NULL if none is printed).
     """
     import altair as alt  # noqa: PLC0415
 
@@ -176,21 +179,22 @@ def funnel(rows: pl.DataFrame, title: str, notes: Sequence[str]) -> "alt.TopLeve
 def against_published(rows: pl.DataFrame, title: str, notes: Sequence[str]) -> "alt.TopLevelMixin":
     """Return a scatter plot of computed against published percents, one panel per printed table.
 
-    ``rows`` are reference (title of the panel), source, published, computed (percent), agreement (`as printed` or
-    `differs`).
+    ``rows`` are reference (the printed table), source, position (of the source), published, computed (percent) and
+    agreement (`as printed` or `differs`).
     """
     import altair as alt  # noqa: PLC0415
 
     top = rows.select(pl.max_horizontal(pl.col("published", "computed").max())).item()
     scale_to_top = alt.Scale(domain=[0, top])
-    base = alt.Chart(rows)
+    sources = source_colours(rows.sort("position", nulls_last=True)["source"].unique(maintain_order=True).to_list())
+    base = alt.Chart(rows.with_columns(panel=pl.col("reference").map_elements(reference_text, return_dtype=pl.String)))
     line = base.mark_rule(color=SOFT, strokeDash=[4, 3]).encode(
         x=alt.XDatum(0), x2=alt.X2Datum(top), y=alt.YDatum(0), y2=alt.Y2Datum(top)
     )
     points = base.mark_point(size=38, strokeWidth=1.4, fillOpacity=0.25, filled=False).encode(
         x=alt.X("published:Q", title="printed, percent", scale=scale_to_top),
         y=alt.Y("computed:Q", title="computed, percent", scale=scale_to_top),
-        color=alt.Color("source:N", title=None, scale=scale(SOURCE_COLOURS)),
+        color=alt.Color("source:N", title=None, scale=scale(sources)),
         shape=alt.Shape(
             "agreement:N",
             title=None,
@@ -201,7 +205,7 @@ def against_published(rows: pl.DataFrame, title: str, notes: Sequence[str]) -> "
     return (
         alt.layer(line, points)
         .properties(width=230, height=230)
-        .facet(column=alt.Column("reference:N", title=None), spacing=24)
+        .facet(facet=alt.Facet("panel:N", title=None), columns=3, spacing=24)
         .properties(title=alt.TitleParams(title, subtitle=list(notes)))
     )
 

@@ -5,21 +5,38 @@ data is not rendered; the report states the reason instead.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import count
 from typing import TYPE_CHECKING
 
 import polars as pl
 
 from dlbug_assets import chart_style
 from dlbug_assets.labeling.agreement import chart
-from dlbug_assets.protocol.taxonomy import STACK_OVERFLOW
+from dlbug_assets.protocol.dimensions import Dimension
+from dlbug_assets.protocol.published_cells import BOTH_SOURCES
+from dlbug_assets.protocol.study import Study
 from dlbug_assets.publishing import charts
+from dlbug_assets.publishing.contents import (
+    Printed,
+    in_sentence,
+    main_dimension,
+    plural,
+    printed_correlation,
+    printed_distribution,
+    printed_evolution,
+    printed_relation,
+    reference_text,
+    related_dimensions,
+)
 
 if TYPE_CHECKING:
     import altair as alt
 
-# The alternative text of Figure 3 names this many bug types.
+# The alternative text of a relation names this many rows.
 _MOST_NAMED = 12
+#: A chart shows this many categories of a dimension.
+MOST_SHOWN = 30
 
 
 @dataclass(frozen=True)
@@ -61,10 +78,10 @@ def render_figure(figure: Figure, rows: pl.DataFrame, notice: str | None = None)
     notes = [*figure.notes, *([notice] if notice else [])]
     alternative = f"{figure.title}. {figure.describe(rows)}"
     chart = figure.draw(rows, figure.title, notes)
-    return RenderedFigure(figure, chart_style.svg(chart, figure.name, alternative), alternative)
+    return RenderedFigure(figure, chart_style.svg(chart, figure.name.replace("_", "-"), alternative), alternative)
 
 
-def files(rendered: RenderedFigure) -> Mapping[str, bytes]:
+def figure_files(rendered: RenderedFigure) -> Mapping[str, bytes]:
     """Return the files of a figure by name: SVG, PNG (twice its size) and PDF; none if it was not rendered."""
     if rendered.svg is None:
         return {}
@@ -76,36 +93,207 @@ def files(rendered: RenderedFigure) -> Mapping[str, bytes]:
     }
 
 
-def _distribution(number: int, dimension: str, title: str, printed: str) -> Figure:
-    """Return the figure of a distribution over categories on Stack Overflow.
+def figures(study: Study) -> tuple[Figure, ...]:
+    """Return the figures of a study, in the order of its report.
 
-    ``printed`` is a query of the paper's figure: library, category, percent.
+    A figure of which numbers are printed has the number of the printed one. The others are counted, from S1 on if there
+    are printed ones.
     """
-    label = dimension.replace("_", " ")
+    dimensions = [(_distribution(study, each), printed_distribution(study, each.name)) for each in study.dimensions]
+    pair = related_dimensions(study)
+    drafts: list[tuple[Figure, Printed | None]] = [
+        *([(_FUNNEL, None)] if study.sources.posts not in (None, "release") else []),
+        (_KAPPA, None),
+        *dimensions,
+        *([(_relation(*pair, printed_relation(study)), printed_relation(study))] if pair else []),
+        *([(_correlation(study), printed_correlation(study))] if len(study.libraries) > 1 else []),
+        (_evolution(study), printed_evolution(study)),
+        *([(_PUBLISHED, None)] if study.published else []),
+    ]
+    numbers = [printed.number if printed and printed.is_figure else None for _, printed in drafts]
+    numbers = [None if number in numbers[:place] else number for place, number in enumerate(numbers)]
+    own = (f"Figure {'S' * any(numbers)}{number}" for number in count(1))
+    return tuple(
+        replace(figure, label=next(own) if number is None else f"Figure {number}")
+        for (figure, _), number in zip(drafts, numbers, strict=True)
+    )
+
+
+def _of_source(source: str) -> str:
+    return "" if source == BOTH_SOURCES else f", {source}"
+
+
+def _distribution(study: Study, dimension: Dimension) -> Figure:
+    """Return the figure of a distribution over categories, in the source of the printed one or in all."""
+    printed = printed_distribution(study, dimension.name)
+    source = printed.source if printed else BOTH_SOURCES
+    reference = f"and reference = '{printed.reference}'" if printed and printed.is_figure else ""
+    group = in_sentence(study.study.group)
+    no_pool = "" if len(study.libraries) > 1 else "and shown.library <> 'All'"
     query = f"""
+with frequent as (
+    select category, row_number() over (order by sum(bugs) desc, category) <= {MOST_SHOWN} as is_frequent
+    from analysis.{dimension.name}_distribution
+    where source = '{_quoted(source)}' and library <> 'All'
+    group by category
+),
+
+printed as (
+    select library, category, min_by(value, position) / 100 as share
+    from reference.published_cells
+    where dimension = '{dimension.name}' and unit = 'percent' and source = '{_quoted(source)}'
+        and within_category is null and "year" is null {reference}
+    group by library, category
+)
+
 select
     shown.library, shown.category, shown.bugs, shown.total, shown.share, shown.share_low, shown.share_high,
-    printed.percent / 100 as published,
-    sum(shown.bugs) over (partition by shown.category) > 0 as is_used
-from analysis.{dimension}_distribution as shown
-left join ({printed}) as printed on printed.library = shown.library and printed.category = shown.category
+    printed.share as published,
+    sum(shown.bugs) over (partition by shown.category) > 0 and frequent.is_frequent as is_used
+from analysis.{dimension.name}_distribution as shown
+left join frequent on frequent.category = shown.category
+left join printed on printed.library = shown.library and printed.category = shown.category
 left join reference.libraries as libraries on libraries.library = shown.library
-left join reference.taxonomy as taxonomy on taxonomy.dimension = '{dimension}' and taxonomy.name = shown.category
-where shown.source = '{STACK_OVERFLOW}'
-order by libraries.position nulls last, taxonomy.position"""
+left join labeling.categories as categories
+    on categories.dimension = '{dimension.name}' and categories.category = shown.category
+where shown.source = '{_quoted(source)}' {no_pool}
+order by libraries.position nulls last, categories.position"""
+    notes = [
+        f"Bars: share of the {group}'s bugs, with number and Wilson 95% interval; in brackets, the {group}'s bugs."
+    ]
+    if dimension.multiple:
+        notes.append("A bug may have several categories.")
+    if dimension.open:
+        notes.append(f"Of more than {MOST_SHOWN} categories, the most frequent.")
+    if printed:
+        notes.append(f"Diamonds: printed shares{', measured from the drawing' if printed.is_drawn else ''}.")
     return Figure(
-        f"figure{number}",
-        f"Figure {number}",
-        title,
-        (
-            "Bars: share of the library's bugs, with number and Wilson 95% interval; in brackets, the library's bugs.",
-            "Diamonds: the paper's shares, measured from its figure.",
-        ),
+        f"{dimension.name}_distribution",
+        "",
+        f"{dimension.title}{_of_source(source)}",
+        tuple(notes),
         query.strip(),
         charts.distribution,
-        lambda rows: None if rows["bugs"].sum() else f"no Stack Overflow bug of this study has a label in {label}",
+        lambda rows: None if rows["bugs"].sum() else f"no bug has a label in {in_sentence(dimension.title)}",
         _describe_distribution,
     )
+
+
+def _relation(first: Dimension, second: Dimension, printed: Printed | None) -> Figure:
+    source = printed.source if printed and printed.is_figure else BOTH_SOURCES
+    return Figure(
+        f"{second.name}_by_{first.name}",
+        "",
+        f"{second.title} within each {in_sentence(first.title)}{_of_source(source)}",
+        ("Colour: share of the row's bugs. Numbers: bugs; in brackets, the row's bugs with a label in both.",),
+        f"""
+with cells as (
+    select category_a, category_b, bugs, total, share
+    from analysis.crosstab
+    where source = '{_quoted(source)}' and library = 'All'
+        and dimension_a = '{first.name}' and dimension_b = '{second.name}'
+),
+
+row_names as (
+    select category_a, max(total) as total from cells group by category_a
+    qualify row_number() over (order by max(total) desc, category_a) <= {MOST_SHOWN}
+),
+
+column_names as (
+    select category_b from cells group by category_b
+    qualify row_number() over (order by sum(bugs) desc, category_b) <= {MOST_SHOWN}
+)
+
+select
+    row_names.category_a, column_names.category_b, coalesce(cells.bugs, 0) as bugs, row_names.total,
+    coalesce(cells.share, 0) as share
+from row_names
+cross join column_names
+left join cells on cells.category_a = row_names.category_a and cells.category_b = column_names.category_b
+left join labeling.categories as a on a.dimension = '{first.name}' and a.category = row_names.category_a
+left join labeling.categories as b on b.dimension = '{second.name}' and b.category = column_names.category_b
+order by a.position, b.position""".strip(),
+        charts.relation,
+        lambda rows: (
+            None
+            if rows.height
+            else f"no bug has labels in both {in_sentence(first.title)} and {in_sentence(second.title)}"
+        ),
+        _describe_relation,
+    )
+
+
+def _correlation(study: Study) -> Figure:
+    printed = printed_correlation(study)
+    dimension = main_dimension(study, printed)
+    source = printed.source if printed else BOTH_SOURCES
+    groups = plural(study.study.group)
+    what = f"shares of {in_sentence(dimension.title)}"
+    return Figure(
+        f"{dimension.name}_correlation",
+        "",
+        f"{groups} correlated by {in_sentence(dimension.title)}{_of_source(source)}",
+        (f"Pearson's r of the {what}{'; in brackets, as printed' if printed else ''}.",),
+        f"""
+with pairs as (
+    select library_a, library_b, pearson from analysis.library_correlation
+    where source = '{_quoted(source)}' and dimension = '{dimension.name}'
+    union all
+    select library_b, library_a, pearson from analysis.library_correlation
+    where source = '{_quoted(source)}' and dimension = '{dimension.name}'
+),
+
+printed as (
+    select library, library_b, value from reference.published_cells
+    where unit = 'correlation' and source = '{_quoted(source)}' and dimension = '{dimension.name}'
+    union all
+    select library_b, library, value from reference.published_cells
+    where unit = 'correlation' and source = '{_quoted(source)}' and dimension = '{dimension.name}'
+)
+
+select pairs.library_a, pairs.library_b, pairs.pearson, printed.value as published
+from pairs
+inner join reference.libraries as a on a.library = pairs.library_a
+inner join reference.libraries as b on b.library = pairs.library_b
+left join printed on printed.library = pairs.library_a and printed.library_b = pairs.library_b
+where pairs.pearson is not null
+order by a.position, b.position""".strip(),
+        charts.correlation,
+        lambda rows: None if rows.height else f"no two {in_sentence(groups)} have {what} that vary",
+        _describe_correlation,
+    )
+
+
+def _evolution(study: Study) -> Figure:
+    printed = printed_evolution(study)
+    dimension = main_dimension(study, printed)
+    source = printed.source if printed else BOTH_SOURCES
+    return Figure(
+        f"{dimension.name}_evolution",
+        "",
+        f"{dimension.title} over the years{_of_source(source)}",
+        (
+            f"Area of a square: share of the {in_sentence(study.study.group)}'s bugs of that year; below, the number.",
+            f"Pale: the year has fewer than {charts.FEW} bugs.",
+        ),
+        f"""
+select
+    shown.library, shown.year, shown.category, shown.bugs, shown.total, shown.share,
+    sum(shown.bugs) over (partition by shown.category) > 0 as is_used
+from analysis.yearly_evolution as shown
+inner join reference.libraries as libraries on libraries.library = shown.library
+inner join labeling.categories as categories
+    on categories.dimension = '{dimension.name}' and categories.category = shown.category
+where shown.source = '{_quoted(source)}' and shown.dimension = '{dimension.name}'
+order by libraries.position, categories.position, shown.year""".strip(),
+        charts.evolution,
+        lambda rows: None if rows.height else "no bug of this study has a date",
+        _describe_evolution,
+    )
+
+
+def _quoted(name: str) -> str:
+    return name.replace("'", "''")
 
 
 def _describe_distribution(rows: pl.DataFrame) -> str:
@@ -122,10 +310,12 @@ def _describe_distribution(rows: pl.DataFrame) -> str:
 
 
 def _describe_relation(rows: pl.DataFrame) -> str:
-    leading = rows.sort("bugs", descending=True, maintain_order=True).group_by("bug_type", maintain_order=True).first()
+    leading = (
+        rows.sort("bugs", descending=True, maintain_order=True).group_by("category_a", maintain_order=True).first()
+    )
     return (
         "; ".join(
-            f"{row['bug_type']}: mostly {row['root_cause']}, {_count(row)}"
+            f"{row['category_a']}: mostly {row['category_b']}, {_count(row)}"
             for row in leading.head(_MOST_NAMED).iter_rows(named=True)
         )
         + "."
@@ -163,7 +353,12 @@ def _describe_agreement(rows: pl.DataFrame) -> str:
     counts = rows.group_by("reference", maintain_order=True).agg(
         pl.len(), same=(pl.col("agreement") == "as printed").sum()
     )
-    return "; ".join(f"{row['reference']}: {row['same']} of {row['len']} as printed" for row in counts.to_dicts()) + "."
+    return (
+        "; ".join(
+            f"{reference_text(row['reference'])}: {row['same']} of {row['len']} as printed" for row in counts.to_dicts()
+        )
+        + "."
+    )
 
 
 def _percent(share: float) -> str:
@@ -174,22 +369,21 @@ def _count(row: Mapping[str, object]) -> str:
     return f"{row['bugs']} of {row['total']}"
 
 
-FIGURES = (
-    Figure(
-        "funnel",
-        "Figure A",
-        "From questions collected to bugs",
-        ("Stack Overflow questions left after each step of the selection, and the bugs found in them.",),
-        """
+_FUNNEL = Figure(
+    "funnel",
+    "",
+    "From questions collected to bugs",
+    ("Questions left after each step of the selection, and the bugs found in them.",),
+    """
 select steps.library, steps.step, steps.number
 from (
     unpivot (
         select
             funnel.library, funnel.collected, funnel.in_scope as "in scope", funnel.with_code as "with code",
-            funnel.candidates as "read by raters", summary.post_bugs as bugs
+            funnel.candidates as "read by raters", sizes.bugs
         from stackoverflow.funnel as funnel
-        inner join analysis.dataset_summary as summary on summary.library = funnel.library
-        inner join reference.study as study on study.posts_are_a_corpus
+        inner join analysis.dataset_sizes as sizes
+            on sizes.library = funnel.library and sizes.source = 'Stack Overflow'
     )
     on collected, "in scope", "with code", "read by raters", bugs
     into name step value number
@@ -197,139 +391,37 @@ from (
 inner join reference.libraries as libraries on libraries.library = steps.library
 order by libraries.position, list_position(['collected', 'in scope', 'with code', 'read by raters', 'bugs'], step)
 """.strip(),
-        charts.funnel,
-        lambda rows: (
-            None
-            if rows["number"].sum()
-            else "the source contains only posts with labelled bugs, so there was no selection"
-        ),
-        _describe_funnel,
-    ),
-    Figure(
-        "kappa",
-        "Figure B",
-        "Agreement of raters over the checkpoints",
-        chart.NOTES,
-        chart.QUERY,
-        chart.picture,
-        chart.missing,
-        chart.words,
-    ),
-    _distribution(
-        1,
-        "bug_type",
-        "Bug types on Stack Overflow",
-        "select library, category, percent from reference.fig1_bug_type_so",
-    ),
-    _distribution(
-        2,
-        "root_cause",
-        "Root causes on Stack Overflow",
-        "select library, category, percent from reference.fig2_root_cause_so",
-    ),
-    Figure(
-        "figure3",
-        "Figure 3",
-        "Root causes within each bug type, Stack Overflow",
-        ("Colour: share of the bug type's bugs. Numbers: bugs; in brackets, bugs of the type.",),
-        f"""
-select
-    shown.bug_type, shown.root_cause, shown.bugs, shown.total, shown.share
-from analysis.root_cause_by_bug_type as shown
-inner join reference.taxonomy as types on types.dimension = 'bug_type' and types.name = shown.bug_type
-inner join reference.taxonomy as causes on causes.dimension = 'root_cause' and causes.name = shown.root_cause
-where shown.source = '{STACK_OVERFLOW}'
-qualify shown.total > 0 and sum(shown.bugs) over (partition by shown.root_cause) > 0
-order by types.position, causes.position
-""".strip(),
-        charts.relation,
-        lambda rows: None if rows.height else "no Stack Overflow bug has both a bug type and a root cause",
-        _describe_relation,
-    ),
-    _distribution(
-        4, "effect", "Effects on Stack Overflow", "select library, category, percent from reference.fig4_effect_so"
-    ),
-    _distribution(
-        5,
-        "stage",
-        "Stages of the pipeline, Stack Overflow",
-        "select 'All' as library, stage as category, percent from reference.fig5_stages",
-    ),
-    Figure(
-        "figure6",
-        "Figure 6",
-        "Libraries correlated by bug type, Stack Overflow",
-        ("Pearson's r of the shares of bug types; in brackets, as printed in the paper.",),
-        f"""
-with pairs as (
-    select library_a, library_b, pearson from analysis.library_correlation
-    where source = '{STACK_OVERFLOW}' and dimension = 'bug_type'
-    union all
-    select library_b, library_a, pearson from analysis.library_correlation
-    where source = '{STACK_OVERFLOW}' and dimension = 'bug_type'
-),
-
-printed as (
-    select library_a, library_b, correlation from reference.fig6_correlation
-    union all
-    select library_b, library_a, correlation from reference.fig6_correlation
+    charts.funnel,
+    lambda rows: None if rows["number"].sum() else "no question was collected",
+    _describe_funnel,
 )
 
-select pairs.library_a, pairs.library_b, pairs.pearson, printed.correlation as published
-from pairs
-inner join reference.libraries as a on a.library = pairs.library_a
-inner join reference.libraries as b on b.library = pairs.library_b
-left join printed on printed.library_a = pairs.library_a and printed.library_b = pairs.library_b
-where pairs.pearson is not null
-order by a.position, b.position
-""".strip(),
-        charts.correlation,
-        lambda rows: None if rows.height else "no two libraries have Stack Overflow bugs of several types",
-        _describe_correlation,
-    ),
-    _distribution(
-        7,
-        "antipattern",
-        "Antipatterns on Stack Overflow",
-        "select library, antipattern as category, percent from reference.fig7_antipatterns",
-    ),
-    Figure(
-        "figure9",
-        "Figure 9",
-        "Bug types over the years, Stack Overflow",
-        (
-            "Area of a square: share of the library's bugs in posts of that year; below, the number of bugs.",
-            f"Pale: the year has fewer than {charts.FEW} bugs.",
-        ),
-        f"""
+_KAPPA = Figure(
+    "kappa",
+    "",
+    "Agreement of raters over the checkpoints",
+    chart.NOTES,
+    chart.QUERY,
+    chart.picture,
+    chart.missing,
+    chart.words,
+)
+
+_PUBLISHED = Figure(
+    "published",
+    "",
+    "Computed against printed",
+    ("One mark per share that is printed as a number; on the line, both are equal.",),
+    """
 select
-    shown.library, shown.year, shown.category, shown.bugs, shown.total, shown.share,
-    sum(shown.bugs) over (partition by shown.category) > 0 as is_used
-from analysis.yearly_evolution as shown
-inner join reference.libraries as libraries on libraries.library = shown.library
-inner join reference.taxonomy as taxonomy on taxonomy.dimension = 'bug_type' and taxonomy.name = shown.category
-where shown.source = '{STACK_OVERFLOW}' and shown.dimension = 'bug_type'
-order by libraries.position, taxonomy.position, shown.year
+    cells.reference, cells.source, sources.position, cells.library, cells.category, cells.published, cells.computed,
+    case when cells.same_when_rounded then 'as printed' else 'differs' end as agreement
+from analysis.replication_diff as cells
+left join reference.sources as sources on sources.source = cells.source
+where cells.unit = 'percent' and cells.same_when_rounded is not null
+order by cells.reference, cells.same_when_rounded desc, cells.position
 """.strip(),
-        charts.evolution,
-        lambda rows: None if rows.height else "no Stack Overflow bug of this study has a date",
-        _describe_evolution,
-    ),
-    Figure(
-        "published",
-        "Figure C",
-        "Computed against printed",
-        ("One mark per printed share of Tables 2 to 4; on the line, both are equal.",),
-        """
-select
-    replace(reference, 'table', 'Table ') as reference, source, library, category, published, computed,
-    case when same_when_rounded then 'as printed' else 'differs' end as agreement
-from analysis.replication_diff
-where unit = 'percent' and reading = 'printed' and computed is not null
-order by reference, same_when_rounded desc, source, library, category
-""".strip(),
-        charts.against_published,
-        lambda rows: None if rows.height else "no printed share is of a library of this study",
-        _describe_agreement,
-    ),
+    charts.against_published,
+    lambda rows: None if rows.height else "no printed share is of this study",
+    _describe_agreement,
 )

@@ -90,8 +90,10 @@ class Package:
             )
         tables = {name: self._table(spec) for name, spec in sorted(self.specs.items()) if name not in LEFT_OUT_TABLES}
         files = {f"tables/{name}.csv": _csv(frame) for name, frame in tables.items()}
-        rows = {name: self._pseudonymize(frame) for name, frame in run_queries(self.query).items()}
-        files |= {f"report/{name}": content for name, content in report_files(rows, render_figures(rows)).items()}
+        rows = {name: self._pseudonymize(frame) for name, frame in run_queries(self.query, self.study).items()}
+        rendered = render_figures(rows, self.study)
+        report = report_files(rows, rendered, self.study)
+        files |= {f"report/{name}": content for name, content in report.items()}
         files |= {f"sql/{path.relative_to(MODELS)}": path.read_bytes() for path in sorted(MODELS.glob("*/*.sql"))}
         files |= self._study_files()
         files["requirements.txt"] = _requirements(info).encode()

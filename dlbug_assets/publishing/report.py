@@ -8,35 +8,50 @@ import jinja2
 import polars as pl
 from markupsafe import Markup
 
+from dlbug_assets.labeling.agreement.ratings import IS_BUG
 from dlbug_assets.parallel import parallel_map
-from dlbug_assets.publishing import figures, tables
-from dlbug_assets.publishing.figures import FIGURES, RenderedFigure
-from dlbug_assets.publishing.report_queries import QUERIES
+from dlbug_assets.protocol.study import Study
+from dlbug_assets.publishing import tables
+from dlbug_assets.publishing.contents import (
+    author_names,
+    in_sentence,
+    items_of,
+    plural,
+    prints_p_values,
+    question_of,
+    reference_text,
+    related_dimensions,
+)
+from dlbug_assets.publishing.figures import RenderedFigure, figure_files, figures, render_figure
+from dlbug_assets.publishing.report_queries import queries
+from dlbug_assets.warehouse.table_specs import slug
 
 _MISSING = "-"
 TEMPLATES = Path(__file__).parent / "templates"
 _P_SMALLEST = 0.001
 
 
-def render_figures(rows: Mapping[str, pl.DataFrame]) -> list[RenderedFigure]:
-    """Return every figure, from the rows of :data:`report_queries.QUERIES` by name."""
+def render_figures(rows: Mapping[str, pl.DataFrame], study: Study) -> list[RenderedFigure]:
+    """Return every figure of a study, from the rows of :func:`report_queries.queries` by name."""
     notice = _notice(rows)
-    return [figures.render_figure(figure, rows[figure.name], notice) for figure in FIGURES]
+    return [render_figure(figure, rows[figure.name], notice) for figure in figures(study)]
 
 
-def report_files(rows: Mapping[str, pl.DataFrame], rendered: Sequence[RenderedFigure]) -> dict[str, bytes]:
+def report_files(
+    rows: Mapping[str, pl.DataFrame], rendered: Sequence[RenderedFigure], study: Study
+) -> dict[str, bytes]:
     """Return the files of the report by their path within its folder."""
     notice = _notice(rows)
-    files = {"index.html": render_page(rows, rendered).encode()}
+    files = {"index.html": render_page(rows, rendered, study).encode()}
     # The conversion to PNG and PDF releases the GIL.
-    for figure_files in parallel_map(figures.files, rendered):
-        files |= {f"figures/{name}": content for name, content in figure_files.items()}
-    for table in tables.paper_tables(rows):
+    for of_figure in parallel_map(figure_files, rendered):
+        files |= {f"figures/{name}": content for name, content in of_figure.items()}
+    for table in tables.study_tables(study, rows):
         files |= {f"tables/{name}": content for name, content in tables.files(table, notice).items()}
     return files
 
 
-def render_page(rows: Mapping[str, pl.DataFrame], rendered: Sequence[RenderedFigure]) -> str:
+def render_page(rows: Mapping[str, pl.DataFrame], rendered: Sequence[RenderedFigure], study: Study) -> str:
     """Return the page as HTML. Its numbers are those of the rows; the template computes none."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
@@ -45,23 +60,67 @@ def render_page(rows: Mapping[str, pl.DataFrame], rendered: Sequence[RenderedFig
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    environment.filters |= {"cell": _cell, "printed": _printed, "percent": _percent, "p": _p_value, "spaced": _spaced}
-    table_markup = {
-        table.name: {"table": table, "html": tables.html(table, with_published=table.has_published)}
-        for table in tables.paper_tables(rows)
+    titles = {dimension.name: dimension.title for dimension in study.dimensions} | {IS_BUG: "Is it a bug?"}
+    environment.filters |= {
+        "cell": _cell,
+        "printed": _printed,
+        "percent": _percent,
+        "p": _p_value,
+        "probability": _probability,
+        "spaced": _spaced,
+        "title_of": titles.__getitem__,
+        "inline": in_sentence,
+        "reference": reference_text,
     }
+    content = rows.keys()
     return environment.get_template("report.html.j2").render(
-        **{name: frame.to_dicts() for name, frame in rows.items() if name not in {"info", "study"}},
+        **{name: frame.to_dicts() for name, frame in rows.items() if name != "info"},
+        has=content.__contains__,
         info=dict(rows["info"].iter_rows()),
-        study=rows["study"].row(0, named=True),
-        queries=QUERIES,
+        study=study,
+        group=study.study.group,
+        groups=plural(study.study.group),
+        sources=[{"name": name, "slug": slug(name), "items": items_of(name)} for name in study.source_names],
+        sections=_sections(rows, study),
+        relation=related_dimensions(study),
+        prints_p_values=prints_p_values(study),
+        authors=" and ".join(author_names(study)),
+        queries=queries(study),
         figures={
             # chart_style.svg escapes the text in it.
             each.figure.name: {"rendered": each, "svg": None if each.svg is None else Markup(each.svg)}  # noqa: S704
             for each in rendered
         },
-        tables=table_markup,
+        tables={
+            table.name: {"table": table, "html": tables.html(table, with_published=table.has_published)}
+            for table in tables.study_tables(study, rows)
+        },
     )
+
+
+def _sections(rows: Mapping[str, pl.DataFrame], study: Study) -> list[tuple[str, str]]:
+    """Return the identifiers and titles of the page's sections, in order."""
+    has_agreement = study.sources.labels != "release" or any(
+        rows[name].height for name in ("kappas", "repeat_agreement")
+    )
+    optional = {
+        "claims": ("All claims", "claims" in rows),
+        "study": ("The study and its sources", True),
+        "data": ("The data", True),
+        "agreement": ("Agreement of the raters", has_agreement),
+        **{
+            f"rq{number}": (f"RQ{number}: {question_of(dimension)}", True)
+            for number, dimension in enumerate(study.dimensions, start=1)
+        },
+        "relation": ("Relations between dimensions", related_dimensions(study) is not None),
+        "groups": (f"{plural(study.study.group)} compared", "correlation" in rows),
+        "years": ("Changes over the years", True),
+        "findings": ("The claims in detail", "claims" in rows),
+        "differences": ("Differences from the printed numbers", "diff_counts" in rows),
+        "threats": ("Threats to validity", True),
+        "cite": ("How to cite", True),
+    }
+    return [(name, title) for name, (title, is_shown) in optional.items() if is_shown]
 
 
 def _notice(rows: Mapping[str, pl.DataFrame]) -> str | None:
@@ -84,10 +143,8 @@ def _cell(value: Any) -> str:
 
 
 def _printed(value: float | None, decimals: int) -> str:
-    """Format a number for comparison with one that is printed with so many decimals; whole numbers with up to one."""
-    if value is None:
-        return _MISSING
-    return f"{value:z.{decimals}f}" if decimals else f"{value:z.1f}".removesuffix(".0")
+    """Format a number with these decimals."""
+    return _MISSING if value is None else f"{value:z.{decimals}f}"
 
 
 def _percent(share: float | None) -> str:
@@ -98,6 +155,10 @@ def _p_value(value: float | None) -> str:
     if value is None:
         return _MISSING
     return f"<{_P_SMALLEST}" if value < _P_SMALLEST else f"{value:.3f}"
+
+
+def _probability(share: float | None) -> str:
+    return _MISSING if share is None else f"{share:.2f}"
 
 
 def _spaced(name: str) -> str:

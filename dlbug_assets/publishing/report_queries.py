@@ -1,47 +1,75 @@
 """The queries of the report: each number on the page is in the rows of one of them, and the page shows which.
 
-`dlbug sql` runs them unchanged.
+They follow the study; `dlbug sql` runs them unchanged.
 """
 
+import functools
 import re
 from collections.abc import Callable, Mapping
 
 import polars as pl
 
+from dlbug_assets.protocol.published_cells import BOTH_SOURCES
+from dlbug_assets.protocol.study import Study
 from dlbug_assets.publishing import tables
-from dlbug_assets.publishing.figures import FIGURES
+from dlbug_assets.publishing.contents import main_dimension, printed_correlation, printed_evolution
+from dlbug_assets.publishing.figures import figures
+from dlbug_assets.warehouse.table_specs import load_specs, slug
 
-_IN_ORDER = "list_position(['is_bug', 'bug_type', 'root_cause', 'effect', 'stage', 'antipattern'], dimension)"
-
-_PAGE_QUERIES = {
+_EVERY_STUDY = {
     "info": "from publishing.study_info",
-    "study": "from reference.study",
-    "libraries": "select library, array_to_string(tags, ', ') as tags from reference.libraries order by position",
+    "sizes": "from analysis.dataset_sizes",
+    "repeats": "select * from analysis.repeats where labels > 0",
+    "kappas": """
+select kappas.dimension, kappas.checkpoint, kappas.units, kappas.kappa, kappas.kappa_low, kappas.kappa_high,
+    kappas.kappa_boot_low, kappas.kappa_boot_high, kappas.alpha, kappas.reached_target, kappas.undefined_reason
+from labeling.kappa_checkpoints as kappas
+left join reference.dimensions as dimensions on dimensions.dimension = kappas.dimension
+where kappas.source = 'all' and kappas.scope = 'cumulative'
+    and kappas."round" = (select max(newest."round") from labeling.kappa_checkpoints as newest)
+qualify kappas.checkpoint = min(kappas.checkpoint) over (partition by kappas.dimension)
+    or kappas.checkpoint = max(kappas.checkpoint) over (partition by kappas.dimension)
+    or kappas.checkpoint = 10
+order by dimensions.position nulls first, kappas.checkpoint""",
+    "disagreements": """
+select found.dimension, count(*) as disagreements, count(found.adjudicated_label) as decided
+from labeling.disagreements as found
+left join reference.dimensions as dimensions on dimensions.dimension = found.dimension
+group by found.dimension, dimensions.position
+order by dimensions.position nulls first""",
+    "repeat_agreement": """
+select source, dimension, pairs, agreements, observed_agreement, kappa, kappa_low, kappa_high, underpowered,
+    undefined_reason
+from analysis.repeat_agreement
+where pairs > 0""",
+}
+_COLLECTED = {
     "refreshes": "from publishing.corpus_refreshes order by corpus",
     "completeness": "from publishing.completeness order by library, source desc",
+}
+_POSTS = {
+    "tags": "select library, array_to_string(tags, ', ') as tags from reference.libraries order by position",
+}
+_POST_CORPUS = {"selection": "from stackoverflow.funnel"}
+_COMMITS = {
     "sampled_incomplete": """
 select library, count(*) as commits
 from github.sampled_commits
 where not is_from_complete_corpus
 group by library
 order by library""",
-    "mappings": "select dimension, written, category, reason from reference.taxonomy_mappings",
-    "selection": "from stackoverflow.funnel",
-    "kappas": f"""
-select dimension, checkpoint, units, kappa, kappa_low, kappa_high, kappa_boot_low, kappa_boot_high, alpha,
-    reached_target, undefined_reason
-from labeling.kappa_checkpoints
-where source = 'all' and scope = 'cumulative'
-    and "round" = (select max(newest."round") from labeling.kappa_checkpoints as newest)
-qualify checkpoint = min(checkpoint) over (partition by dimension)
-    or checkpoint = max(checkpoint) over (partition by dimension)
-    or checkpoint = 10
-order by {_IN_ORDER}, checkpoint""",
-    "disagreements": f"""
-select dimension, count(*) as disagreements, count(adjudicated_label) as decided
-from labeling.disagreements
-group by dimension
-order by {_IN_ORDER}""",
+}
+_RELEASED = {"mappings": "select dimension, written, category, reason from reference.taxonomy_mappings"}
+_CLAIMS = {
+    "claims": """
+select position, finding, claim, metric, role, printed, computed, number_verdict, support, probability, ties,
+    at_threshold, bugs, note
+from analysis.claims
+order by finding, position""",
+    "findings": """
+select position, verdict, reason, estimator, n, decisive, interval_low, interval_high
+from analysis.findings
+order by position""",
     "verdict_counts": """
 select verdict, count(*) as findings
 from analysis.finding_verdicts
@@ -49,95 +77,147 @@ group by verdict
 order by list_position(
     ['reproduced', 'reproduced differently', 'not reproduced', 'underpowered', 'not testable'], verdict
 )""",
-    "verdicts": """
-select verdicts.finding, verdicts.verdict, cast(split_part(min(printed.section), '.', 1) as integer) as chapter
-from analysis.finding_verdicts as verdicts
-inner join reference.findings as printed on printed.number = verdicts.finding
-group by verdicts.finding, verdicts.verdict
-order by verdicts.finding""",
-    "findings": "select * from analysis.findings order by finding, position",
-    "comparison": """
-select dimension, category, mean_share_stack_overflow, mean_share_github, p_paper, p_paper_rounded, p_published,
-    p_holm, rejects, undefined_reason
-from analysis.source_comparison
-where mean_share_stack_overflow > 0 or mean_share_github > 0""",
-    "shares": """
-select 'bug_type' as dimension, * from analysis.bug_type_distribution
-where library = 'All' and source <> 'both' and bugs > 0
-union all
-select 'root_cause' as dimension, * from analysis.root_cause_distribution
-where library = 'All' and source <> 'both' and bugs > 0
-union all
-select 'effect' as dimension, * from analysis.effect_distribution
-where library = 'All' and source <> 'both' and bugs > 0""",
-    "source_tests": """
-select library, dimension, bugs_stack_overflow, bugs_github, chi_square, p_permutation, p_fisher, p_clusters,
-    cramers_v, p_holm, p_benjamini_hochberg, family, undefined_reason
-from analysis.source_tests""",
-    "residuals": """
-select library, dimension, category, bugs_stack_overflow, bugs_github, residual, bound
-from analysis.source_residuals
-where differs
-order by dimension, library = 'All' desc, library, abs(residual) desc, category""",
-    "correlation": """
-select library_a, library_b, pearson, pearson_low, pearson_high, spearman, spearman_low, spearman_high,
-    jensen_shannon, jensen_shannon_low, jensen_shannon_high, pearson_without_largest, most_influential,
-    coalesce(undefined_reason, interval_undefined_reason) as undefined_reason
-from analysis.library_correlation
-where source = 'Stack Overflow' and dimension = 'bug_type'""",
-    "left_out": """
-select distinct left_out
-from analysis.library_correlation
-where source = 'Stack Overflow' and dimension = 'bug_type' and left_out is not null""",
-    "trends": """
-select library, category, years, first_year, last_year, bugs, total, share_first, share_last, statistic, direction,
-    p_monte_carlo, p_holm, p_benjamini_hochberg, family, coalesce(undefined_reason, underpowered_reason) as reason
-from analysis.trends
-where source = 'Stack Overflow' and dimension = 'bug_type'
-    and (category in ('Structural Logic Bug', 'Data Bug') or library = 'All') and bugs > 0
-order by category, library = 'All' desc, library""",
+    "verdicts": "select finding, verdict from analysis.finding_verdicts order by finding",
     "survival": """
 select finding, variant, verdict, decided, surviving, survives
 from analysis.finding_survival
 where variant <> 'as labelled'
 order by finding, variant""",
-    "repeat_agreement": """
-select source, dimension, pairs, agreements, observed_agreement, kappa, kappa_low, kappa_high, underpowered,
-    undefined_reason
-from analysis.repeat_agreement
-where pairs > 0""",
+}
+_PRINTED = {
     "diff_counts": """
 select
     reference, count(*) as cells, count(*) filter (same_when_rounded) as same,
     count(*) filter (not same_when_rounded) as differ, count(*) filter (computed is null) as not_computed,
-    count(*) filter (not same_when_rounded and explanation is not null) as explained
+    count(*) filter (not same_when_rounded and explanation is not null) as explained,
+    count(*) filter (computed is not null and same_when_rounded is null) as measured
 from analysis.replication_diff
-where reading = 'printed'
 group by reference
 order by min(position)""",
     "differing": """
 select
-    reference, coalesce(category, library_b, unit) as category, library, source, decimals, published, computed,
-    difference, explanation
+    reference, dimension, category, within_category, library, library_b, source, "year", unit, published, computed,
+    difference, decimals, explanation
 from analysis.replication_diff
 where not same_when_rounded
 order by position""",
-    "repeats": "select * from analysis.repeats where labels > 0",
 }
 
-#: All queries of the page by name.
-QUERIES = {
-    **{name: query.strip() for name, query in _PAGE_QUERIES.items()},
-    **tables.QUERIES,
-    **{figure.name: figure.query for figure in FIGURES},
-}
 
-#: The tables that the queries read; the report depends on them.
-REPORT_TABLES = tuple(
-    sorted({table for query in QUERIES.values() for table in re.findall(r"\b(?:from|join)\s+(\w+\.\w+)", query)})
+def queries(study: Study) -> Mapping[str, str]:
+    """Return all queries of a study's report by name."""
+    return _queries(study)
+
+
+@functools.cache
+def _queries(study: Study) -> Mapping[str, str]:
+    specs = load_specs(study=study)
+    sources = study.sources
+    parts = [
+        _EVERY_STUDY,
+        {"shares": _shares(study)},
+        _COLLECTED if sources.posts or sources.commits else {},
+        _POSTS if sources.posts else {},
+        _POST_CORPUS if sources.posts not in (None, "release") else {},
+        _COMMITS if sources.commits else {},
+        _RELEASED if sources.labels == "release" else {},
+        _comparison(study) if "analysis.source_tests" in specs else {},
+        _residuals(study) if "analysis.source_residuals" in specs else {},
+        _correlation(study) if len(study.libraries) > 1 else {},
+        {"trends": _trends(study)},
+        _CLAIMS if study.files.claims else {},
+        _PRINTED if study.published else {},
+        tables.queries(study),
+        {figure.name: figure.query for figure in figures(study)},
+    ]
+    return {name: query.strip() for part in parts for name, query in part.items()}
+
+
+def report_tables(study: Study) -> tuple[str, ...]:
+    """Return the tables that the queries read; the report depends on them."""
+    read = (re.findall(r"\b(?:from|join)\s+(\w+\.\w+)", query) for query in queries(study).values())
+    return tuple(sorted({table for found in read for table in found}))
+
+
+def run_queries(query: Callable[[str], pl.DataFrame], study: Study) -> Mapping[str, pl.DataFrame]:
+    """Return the rows of every query of a study's report by its name; ``query`` runs one."""
+    return {name: query(sql) for name, sql in queries(study).items()}
+
+
+def _shares(study: Study) -> str:
+    pooled = "library = 'All' and source <> 'both' and bugs > 0"
+    return "\nunion all\n".join(
+        f"select '{name}' as dimension, * from analysis.{name}_distribution\nwhere {pooled}"
+        for name in study.dimension_names
+    )
+
+
+def _comparison(study: Study) -> Mapping[str, str]:
+    slugs = [slug(name) for name in study.source_names]
+    means = [f"mean_share_{name}" for name in slugs]
+    return {
+        "comparison": f"""
+select dimension, category, {", ".join(means)}, p_paper, p_paper_rounded, p_published, p_holm, rejects,
+    undefined_reason
+from analysis.source_comparison
+where {" or ".join(f"{mean} > 0" for mean in means)}""",
+        "source_tests": f"""
+select library, dimension, {", ".join(f"bugs_{name}" for name in slugs)}, chi_square, p_permutation, p_fisher,
+    p_clusters, cramers_v, p_holm, p_benjamini_hochberg, family, undefined_reason
+from analysis.source_tests""",
+    }
+
+
+def _residuals(study: Study) -> Mapping[str, str]:
+    bugs = ", ".join(f"bugs_{slug(name)}" for name in study.source_names)
+    return {
+        "residuals": f"""
+select library, dimension, category, {bugs}, residual, bound
+from analysis.source_residuals
+where differs
+order by dimension, library = 'All' desc, library, abs(residual) desc, category"""
+    }
+
+
+def _correlation(study: Study) -> Mapping[str, str]:
+    printed = printed_correlation(study)
+    dimension = main_dimension(study, printed).name
+    of_pairs = f"source = '{_quoted(printed.source if printed else BOTH_SOURCES)}' and dimension = '{dimension}'"
+    return {
+        "correlation": f"""
+select library_a, library_b, pearson, pearson_low, pearson_high, spearman, spearman_low, spearman_high,
+    jensen_shannon, jensen_shannon_low, jensen_shannon_high, pearson_without_largest, most_influential,
+    coalesce(undefined_reason, interval_undefined_reason) as undefined_reason
+from analysis.library_correlation
+where {of_pairs}""",
+        "left_out": f"""
+select distinct left_out
+from analysis.library_correlation
+where {of_pairs} and left_out is not null""",
+    }
+
+
+def _trends(study: Study) -> str:
+    """Return the query of the trends of all categories over all libraries, and of the two most frequent in each."""
+    printed = printed_evolution(study)
+    dimension = main_dimension(study, printed).name
+    source = _quoted(printed.source if printed else BOTH_SOURCES)
+    return f"""
+with frequent as (
+    select category
+    from analysis.trends
+    where source = '{source}' and dimension = '{dimension}' and library = 'All'
+    order by bugs desc, category
+    limit 2
 )
 
+select library, category, years, first_year, last_year, bugs, total, share_first, share_last, statistic, direction,
+    p_monte_carlo, p_holm, p_benjamini_hochberg, family, coalesce(undefined_reason, underpowered_reason) as reason
+from analysis.trends
+where source = '{source}' and dimension = '{dimension}' and bugs > 0
+    and (library = 'All' or category in (select frequent.category from frequent))
+order by category, library = 'All' desc, library"""
 
-def run_queries(query: Callable[[str], pl.DataFrame]) -> Mapping[str, pl.DataFrame]:
-    """Return the rows of every query by its name; ``query`` runs one."""
-    return {name: query(sql) for name, sql in QUERIES.items()}
+
+def _quoted(name: str) -> str:
+    return name.replace("'", "''")

@@ -19,7 +19,8 @@ def notice(study: Study) -> str:
 def study_info(refreshes: pl.DataFrame, study: Study) -> pl.DataFrame:
     """Return publishing.study_info: key, value.
 
-    ``refreshes`` is publishing.corpus_refreshes. Times are UTC. Includes version, digest and commit of the code (the
+    ``refreshes`` is publishing.corpus_refreshes. Times are UTC. The source of posts or commits is missing where the
+    study collects none. Includes version, digest and commit of the code (the
     commit only in a checkout) and the versions of the installed packages.
     """
     refreshed: dict[str, datetime | None] = dict(refreshes.select("corpus", "last_refresh").iter_rows())

@@ -2,17 +2,30 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from pathlib import Path
 
 import duckdb
 import polars as pl
 import pytest
 
-from dlbug_assets.protocol.study import load_study
+from dlbug_assets.asset_factories.seeds import study_tables
+from dlbug_assets.protocol.study import Study, load_study
 from dlbug_assets.protocol.taxonomy import load_taxonomy
+from dlbug_assets.publishing.figures import RenderedFigure, figures, render_figure
+from dlbug_assets.publishing.report import render_figures, render_page, report_files
 from dlbug_assets.publishing.report_queries import run_queries
 from dlbug_assets.publishing.study_info import study_info
 from dlbug_assets.warehouse.rows import table_schema
 from dlbug_assets.warehouse.table_specs import load_specs
+
+RELEASED = """
+[sources]
+labels = "release"
+[[releases]]
+path = "bugs.csv"
+[releases.columns]
+link = "link"
+"""
 
 
 def make_corpus_refreshes(**last_refresh: datetime | None) -> pl.DataFrame:
@@ -22,23 +35,32 @@ def make_corpus_refreshes(**last_refresh: datetime | None) -> pl.DataFrame:
 
 
 class SmallStudy:
-    """A database with two libraries, the paper's taxonomy and the facts of a study; a test adds the rest."""
+    """A database of a study with the tables of the schema `reference`; a test adds the rest."""
 
-    def __init__(self, name: str, libraries: tuple[str, ...] = ("Caffe", "Keras")) -> None:
+    def __init__(self, name: str | Path, libraries: tuple[str, ...] = ()) -> None:
+        study = load_study(name)
+        if libraries:
+            kept = tuple(library for library in study.libraries if library.name in libraries)
+            study = study.model_copy(update={"libraries": kept})
+        self.study: Study = study
+        taxonomy = load_taxonomy(study)
         self.connection = duckdb.connect()
-        for table, spec in load_specs().items():
+        for table, spec in load_specs(study=study).items():
             self.connection.execute(f"create schema if not exists {spec.schema}")
             columns = ", ".join(f'"{column.name}" {column.data_type}' for column in spec.columns)
             self.connection.execute(f"create table {table} ({columns})")
-        self.put("reference.study", {"name": name, "seed": 1, "posts_are_a_corpus": True, "min_score": 6,
-                                     "kappa_target": 0.8, "commits_per_library": 9})  # fmt: skip
-        for position, library in enumerate(libraries, start=1):
-            self.put("reference.libraries", {"library": library, "position": position, "tags": [library.lower()]})
-        for position, category in enumerate(load_taxonomy().categories):
-            self.put("reference.taxonomy", {"dimension": category.dimension, "name": category.name,
-                                            "position": position})  # fmt: skip
-        info = study_info(make_corpus_refreshes(posts=None, commits=None), load_study(name))
-        self.put("publishing.study_info", *info.to_dicts())
+        frames = {
+            **study_tables(study, taxonomy),
+            "publishing.study_info": study_info(make_corpus_refreshes(posts=None, commits=None), study),
+        }
+        for table, frame in frames.items():
+            self.connection.register("frame", frame)
+            self.connection.execute(f"insert into {table} by name from frame")
+        self.connection.execute(
+            "insert into labeling.categories "
+            "select taxonomy.dimension, taxonomy.name, taxonomy.position, taxonomy.parent "
+            "from reference.taxonomy inner join reference.dimensions using (dimension)"
+        )
 
     def put(self, table: str, *rows: dict[str, object]) -> None:
         for row in rows:
@@ -46,10 +68,14 @@ class SmallStudy:
             marks = ", ".join("?" * len(row))
             self.connection.execute(f"insert into {table} ({names}) values ({marks})", list(row.values()))
 
-    def count(self, dimension: str, source: str, library: str, bugs: dict[str, int]) -> None:
+    def add_category(self, dimension: str, name: str, position: int = 99) -> None:
+        self.put("labeling.categories", {"dimension": dimension, "category": name, "position": position})
+
+    def count(self, dimension: str, source: str, library: str, bugs: dict[str, int], total: int | None = None) -> None:
         """Add a distribution: bugs by category, 0 for the other categories of the dimension."""
-        total = sum(bugs.values())
-        for category in dict.fromkeys((*load_taxonomy().names(dimension), *bugs)):
+        total = sum(bugs.values()) if total is None else total
+        known = self.query(f"select category from labeling.categories where dimension = '{dimension}'")["category"]
+        for category in dict.fromkeys((*known, *bugs)):
             number = bugs.get(category, 0)
             share = number / total if total else None
             self.put(f"analysis.{dimension}_distribution",
@@ -61,7 +87,19 @@ class SmallStudy:
 
     def rows(self) -> Mapping[str, pl.DataFrame]:
         """Return the rows of every query of the report."""
-        return run_queries(self.query)
+        return run_queries(self.query, self.study)
+
+    def figure(self, name: str, notice: str | None = None) -> RenderedFigure:
+        (figure,) = (figure for figure in figures(self.study) if figure.name == name)
+        return render_figure(figure, self.query(figure.query), notice)
+
+    def page(self) -> str:
+        rows = self.rows()
+        return render_page(rows, render_figures(rows, self.study), self.study)
+
+    def files(self) -> dict[str, bytes]:
+        rows = self.rows()
+        return report_files(rows, render_figures(rows, self.study), self.study)
 
 
 @pytest.fixture
@@ -72,3 +110,26 @@ def corpus_refreshes():
 @pytest.fixture
 def small_study():
     return SmallStudy
+
+
+@pytest.fixture
+def own_study(tmp_path):
+    """Return a function that writes a study folder, and returns its database.
+
+    ``taxonomy`` has the categories of each dimension; a study without sources of its own has a release.
+    """
+
+    def write(*, dimensions, taxonomy, libraries=("Ebb", "Flow"), sources=RELEASED, identity="", more=""):
+        folder = tmp_path / "own"
+        folder.mkdir()
+        tables = "".join(f'[[libraries]]\nname = "{name}"\n' for name in libraries)
+        text = f'[study]\nname = "own"\ntitle = "Bugs of the tide"\nseed = 1\n{identity}\n{dimensions}{tables}{sources}'
+        for name in taxonomy:
+            if "[[releases]]" in text:
+                text += f'{name} = "{name}"\n'
+        (folder / "study.toml").write_text(text + more, encoding="utf-8")
+        rows = "".join(f"{name},{category}\n" for name, categories in taxonomy.items() for category in categories)
+        (folder / "taxonomy.csv").write_text(f"dimension,name\n{rows}", encoding="utf-8")
+        return SmallStudy(folder)
+
+    return write

@@ -7,13 +7,13 @@ import pytest
 import sqlglot
 from sqlglot import exp
 
+from dlbug_assets.protocol.study import load_study
 from dlbug_assets.protocol.taxonomy import load_taxonomy
-from dlbug_assets.publishing.figures import FIGURES, files, render_figure
-from dlbug_assets.publishing.report_queries import QUERIES, REPORT_TABLES
+from dlbug_assets.publishing.figures import figure_files, figures
+from dlbug_assets.publishing.report_queries import queries, report_tables
 from dlbug_assets.warehouse.table_specs import load_specs
 
 SO = "Stack Overflow"
-BY_NAME = {figure.name: figure for figure in FIGURES}
 TEXT = "{http://www.w3.org/2000/svg}text"
 
 
@@ -23,38 +23,33 @@ def texts(rendered):
     return [line for text in tree.iter(TEXT) for line in text.itertext()]
 
 
-def render(study, name, notice=None):
-    figure = BY_NAME[name]
-    return render_figure(figure, study.query(figure.query), notice)
-
-
 @pytest.fixture
 def study(small_study):
     return small_study("islam2019")
 
 
 def test_a_figure_without_data_is_not_rendered_and_has_a_reason(study):
-    for dimension in ("bug_type", "root_cause", "effect", "stage", "antipattern"):
+    for dimension in study.study.dimension_names:
         study.count(dimension, SO, "Caffe", {})
-    rendered = [render(study, name) for name in BY_NAME]
-    assert [each.svg for each in rendered] == [None] * len(FIGURES)
-    assert all(each.reason and files(each) == {} for each in rendered)
-    assert render(study, "figure5").reason == "no Stack Overflow bug of this study has a label in stage"
+    rendered = [study.figure(figure.name) for figure in figures(study.study)]
+    assert [each.svg for each in rendered] == [None] * 10
+    assert all(each.reason and figure_files(each) == {} for each in rendered)
+    assert study.figure("stage_distribution").reason == "no bug has a label in stage"
 
 
 def test_a_distribution_has_shares_counts_totals_and_printed_shares(study):
     study.count("bug_type", SO, "Caffe", {"Data Bug": 3, "API Bug": 1})
     study.count("bug_type", SO, "All", {"Data Bug": 3, "API Bug": 1})
     study.count("bug_type", "GitHub", "Caffe", {"Coding Bug": 7})
-    study.put("reference.fig1_bug_type_so", {"library": "Caffe", "category": "Data Bug", "percent": 60.0})
-    rendered = render(study, "figure1")
+    rendered = study.figure("bug_type_distribution")
     written = texts(rendered)
     assert {"Caffe  (4)", "All  (4)", "API Bug", "Data Bug", "3", "1"} <= set(written)
     assert "Coding Bug" not in written
     assert rendered.alternative == (
-        "Bug types on Stack Overflow. Caffe: Data Bug leads with 75%, 3 of 4; All: Data Bug leads with 75%, 3 of 4."
+        "Bug type, Stack Overflow. Caffe: Data Bug leads with 75%, 3 of 4; All: Data Bug leads with 75%, 3 of 4."
     )
-    assert study.query(BY_NAME["figure1"].query)["published"].drop_nulls().to_list() == [0.6]
+    printed = study.query(queries(study.study)["bug_type_distribution"]).filter(library="Caffe", category="Data Bug")
+    assert printed["published"].to_list() == [0.086]
 
 
 def test_a_category_has_the_same_colour_whichever_others_are_used(study, small_study):
@@ -64,51 +59,51 @@ def test_a_category_has_the_same_colour_whichever_others_are_used(study, small_s
     other.put("analysis.yearly_evolution", *(
         {"source": SO, "library": "Caffe", "year": 2015, "dimension": "bug_type", "category": category,
          "bugs": int(category == "Data Bug"), "total": 1, "share": float(category == "Data Bug")}
-        for category in load_taxonomy().names("bug_type")
+        for category in load_taxonomy(study.study).names("bug_type")
     ))  # fmt: skip
 
     def colours(rendered):
         return set(re.findall(r'fill="(#[0-9A-F]{6})"', rendered.svg))
 
-    assert colours(render(other, "figure1")) == colours(render(other, "figure9")) == {"#99DDFF"}
-    assert colours(render(study, "figure1")) == {"#99DDFF", "#332288"}
+    assert colours(other.figure("bug_type_distribution")) == colours(other.figure("bug_type_evolution")) == {"#99DDFF"}
+    assert colours(study.figure("bug_type_distribution")) == {"#99DDFF", "#332288"}
 
 
 def test_a_relation_has_the_number_of_bugs_in_each_cell(study):
-    base = {"source": SO, "bug_type": "Data Bug", "total": 5}
+    base = {"source": SO, "library": "All", "dimension_a": "bug_type", "category_a": "Data Bug",
+            "dimension_b": "root_cause", "total": 5}  # fmt: skip
     study.put(
-        "analysis.root_cause_by_bug_type",
-        base | {"root_cause": "API Misuse", "bugs": 4, "share": 0.8},
-        base | {"root_cause": "Others", "bugs": 1, "share": 0.2},
-        base | {"root_cause": "API Change", "bugs": 0, "share": 0.0},
-        {"source": SO, "bug_type": "API Bug", "total": 0, "root_cause": "Others", "bugs": 0},
+        "analysis.crosstab",
+        base | {"category_b": "API Misuse", "bugs": 4, "share": 0.8},
+        base | {"category_b": "Others", "bugs": 1, "share": 0.2},
+        base | {"category_a": "API Bug", "category_b": "Others", "total": 2, "bugs": 2, "share": 1.0},
+        base | {"library": "Keras", "category_b": "API Change", "bugs": 1, "share": 1.0},
     )
-    rendered = render(study, "figure3")
-    assert {"Data Bug  (5)", "API Misuse", "Others", "4", "1"} <= set(texts(rendered))
-    assert not {"API Change", "API Bug  (0)", "0"} & set(texts(rendered))
-    assert rendered.alternative.endswith("Data Bug: mostly API Misuse, 4 of 5.")
+    rendered = study.figure("root_cause_by_bug_type")
+    assert {"Data Bug  (5)", "API Bug  (2)", "API Misuse", "Others", "4", "1"} <= set(texts(rendered))
+    assert not {"API Change", "0"} & set(texts(rendered))
+    assert rendered.alternative == (
+        "Root cause within each bug type, Stack Overflow. Data Bug: mostly API Misuse, 4 of 5; API Bug: mostly Others, "
+        "2 of 2."
+    )
 
 
 def test_correlations_are_shown_with_the_printed_ones(study):
     study.put("analysis.library_correlation", {"source": SO, "dimension": "bug_type", "library_a": "Caffe",
                                                "library_b": "Keras", "pearson": 0.4567})  # fmt: skip
-    study.put("reference.fig6_correlation", {"library_a": "Keras", "library_b": "Caffe", "correlation": 0.8})
-    rendered = render(study, "figure6")
+    rendered = study.figure("bug_type_correlation")
     assert [text for text in texts(rendered) if re.match(r"[(0]", text)].count("0.46") == 2
     assert texts(rendered).count("(0.80)") == 2
     assert rendered.alternative.endswith("Caffe and Keras 0.46.")
 
 
-def test_the_funnel_ends_with_the_number_of_bugs(study):
+def test_the_funnel_ends_with_the_number_of_bugs(small_study):
+    study = small_study("sample")
     study.put("stackoverflow.funnel", {"library": "Keras", "collected": 9, "in_scope": 8, "with_code": 5,
                                        "candidates": 4})  # fmt: skip
-    study.put("analysis.dataset_summary", {"library": "Keras", "post_bugs": 2})
-    rendered = render(study, "funnel")
+    study.put("analysis.dataset_sizes", {"library": "Keras", "source": SO, "bugs": 2})
+    rendered = study.figure("funnel")
     assert rendered.alternative.endswith("Keras: 9 collected, 8 in scope, 5 with code, 4 read by raters, 2 bugs.")
-    study.connection.execute("update reference.study set posts_are_a_corpus = false")
-    assert render(study, "funnel").reason == (
-        "the source contains only posts with labelled bugs, so there was no selection"
-    )
 
 
 def test_printed_numbers_that_differ_are_marked(study):
@@ -122,19 +117,19 @@ def test_printed_numbers_that_differ_are_marked(study):
         base | {"reference": "fig1", "category": "A", "computed": 10.1, "reading": "approximate"},
         base | {"reference": "table2_p", "category": "A", "computed": 0.5, "same_when_rounded": False, "unit": "p"},
     )
-    assert render(study, "published").alternative.endswith("Table 2: 1 of 2 as printed.")
+    assert study.figure("published").alternative.endswith("Table 2: 1 of 2 as printed.")
 
 
 def test_the_notice_of_a_synthetic_study_is_in_the_figure(study):
     study.count("effect", SO, "Keras", {"Crash": 3})
-    assert "MADE UP" in texts(render(study, "figure4", "MADE UP"))
+    assert "MADE UP" in texts(study.figure("effect_distribution", "MADE UP"))
 
 
 def test_names_from_raters_are_escaped(study):
     evil = "<script>x</script> & 'y' \"z\""
-    study.put("reference.taxonomy", {"dimension": "bug_type", "name": evil, "position": 99})
+    study.add_category("bug_type", evil)
     study.count("bug_type", SO, "Keras", {evil: 3})
-    rendered = render(study, "figure1")
+    rendered = study.figure("bug_type_distribution")
     assert evil in texts(rendered)
     assert rendered.svg is not None
     assert "<script" not in rendered.svg
@@ -142,25 +137,51 @@ def test_names_from_raters_are_escaped(study):
 
 def test_a_figure_has_svg_png_and_pdf_files(study):
     study.count("effect", SO, "Keras", {"Crash": 3})
-    contents = files(render(study, "figure4"))
+    contents = figure_files(study.figure("effect_distribution"))
     assert {name: content[:4] for name, content in contents.items()} == {
-        "figure4.svg": b"<svg", "figure4.png": b"\x89PNG", "figure4.pdf": b"%PDF",
+        "effect_distribution.svg": b"<svg", "effect_distribution.png": b"\x89PNG", "effect_distribution.pdf": b"%PDF",
     }  # fmt: skip
 
 
-def test_the_report_depends_on_all_tables_that_its_queries_read():
+STUDIES = [load_study(name) for name in ("islam2019", "live", "chaliasos2021", "drosos2024")]
+
+
+@pytest.mark.parametrize("study", STUDIES, ids=lambda study: study.name)
+def test_the_report_depends_on_all_tables_that_its_queries_read(study):
     reads = set()
-    for query in QUERIES.values():
+    for query in queries(study).values():
         parsed = sqlglot.parse_one(query, dialect="duckdb")
         reads |= {f"{table.db}.{table.name}" for table in parsed.find_all(exp.Table) if table.db}
-    assert set(REPORT_TABLES) == reads
-    assert reads <= set(load_specs())
+    assert set(report_tables(study)) == reads
+    assert reads <= set(load_specs(study=study))
 
 
-def test_names_of_figures_are_unique_among_queries():
-    assert len(BY_NAME) == len(FIGURES)
-    assert all(QUERIES[name] == figure.query for name, figure in BY_NAME.items())
+@pytest.mark.parametrize("study", STUDIES, ids=lambda study: study.name)
+def test_names_and_labels_of_figures_are_unique(study):
+    shown = figures(study)
+    assert all(queries(study)[figure.name] == figure.query for figure in shown)
+    for names in ([figure.name for figure in shown], [figure.label for figure in shown]):
+        assert len(set(names)) == len(names)
 
 
-def test_queries_that_join_or_group_order_their_rows():
-    assert all("order by" in query for query in QUERIES.values() if " join " in query or "group by" in query)
+def test_figures_have_the_numbers_of_the_printed_ones_and_the_others_their_own(study, small_study):
+    assert {figure.name: figure.label for figure in figures(study.study)} == {
+        "kappa": "Figure S1",
+        "bug_type_distribution": "Figure 1",
+        "root_cause_distribution": "Figure 2",
+        "effect_distribution": "Figure 4",
+        "stage_distribution": "Figure 5",
+        "antipattern_distribution": "Figure 7",
+        "root_cause_by_bug_type": "Figure 3",
+        "bug_type_correlation": "Figure 6",
+        "bug_type_evolution": "Figure 9",
+        "published": "Figure S2",
+    }
+    assert [figure.label for figure in figures(small_study("chaliasos2021").study)][:3] == [
+        "Figure 1", "Figure 2", "Figure 3",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("study", STUDIES, ids=lambda study: study.name)
+def test_queries_that_join_or_group_order_their_rows(study):
+    assert all("order by" in query for query in queries(study).values() if " join " in query or "group by" in query)

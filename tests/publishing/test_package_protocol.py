@@ -8,7 +8,7 @@ import tomllib
 import pytest
 
 from dlbug_assets.ingest.csv_cells import escape
-from dlbug_assets.protocol.study import load_study, shipped_studies
+from dlbug_assets.protocol.study import shipped_studies
 from dlbug_assets.publishing.package import Package
 from dlbug_assets.warehouse.table_specs import load_specs
 
@@ -27,7 +27,7 @@ def package(small_study, tmp_path):
             text = text.replace(old, new)
         path.write_text(text, encoding="utf-8")
         database = small_study(str(path))
-        return database, Package(load_study(path), load_specs(), database.query, tmp_path)
+        return database, Package(database.study, load_specs(study=database.study), database.query, tmp_path)
 
     return write
 

@@ -10,17 +10,13 @@ import pytest
 
 from dlbug_assets.code_identity import code_commit, code_digest
 from dlbug_assets.protocol.study import load_study
-from dlbug_assets.publishing.report import render_figures, render_page, report_files
-from dlbug_assets.publishing.report_queries import QUERIES
+from dlbug_assets.publishing.report import render_figures
+from dlbug_assets.publishing.report_queries import queries
 from dlbug_assets.publishing.study_info import notice, study_info
+from dlbug_assets.warehouse.table_specs import load_specs
 
 SO = "Stack Overflow"
 EVIL = "<script>alert('x')</script> & \"so\""
-
-
-def page_of(study):
-    rows = study.rows()
-    return render_page(rows, render_figures(rows))
 
 
 def cells(page):
@@ -62,27 +58,29 @@ def synthetic(small_study):
     return small_study("sample")
 
 
-def finding(study, number=3, **columns):
-    row = {"finding": number, "claim": "C", "metric": "M", "verdict": "reproduced", "position": 1}
-    study.put("analysis.findings", row | columns)
-    study.put("analysis.finding_verdicts", {"finding": number, "verdict": "reproduced"})
-    study.put("reference.findings", {"number": number, "claim": "C", "metric": "M", "section": "5.1"})
+def claim(study, number=3, **columns):
+    """Add a claim with both kinds of verdicts; ``columns`` are those of analysis.claims and analysis.findings."""
+    row = {"finding": number, "position": 1, "claim": "C", "metric": "M", "role": "headline", "support": "undecided",
+           "number_verdict": "differs", "note": "N", "verdict": "reproduced", "reason": "R"} | columns  # fmt: skip
+    for table in ("analysis.claims", "analysis.findings"):
+        known = load_specs(study=study.study)[table].column_names
+        study.put(table, {name: value for name, value in row.items() if name in known})
+    study.put("analysis.finding_verdicts", {"finding": number, "verdict": row["verdict"]})
 
 
 def test_the_page_of_a_synthetic_study_starts_with_its_notice(synthetic):
-    page = page_of(synthetic)
+    page = synthetic.page()
     assert page.index('<p class="notice">SYNTHETIC') < page.index("<h1>")
 
 
 def test_the_page_of_real_data_has_no_notice(study):
-    assert "SYNTHETIC" not in page_of(study)
+    assert "SYNTHETIC" not in study.page()
 
 
 def test_all_files_of_a_synthetic_study_have_the_notice(synthetic):
     synthetic.count("effect", SO, "Keras", {"Crash": 3})
-    rows = synthetic.rows()
-    files = report_files(rows, render_figures(rows))
-    assert "figures/figure4.svg" in files
+    files = synthetic.files()
+    assert "figures/effect_distribution.svg" in files
     without = [name for name, content in files.items() if name.endswith((".svg", ".tex", ".html"))
               and b"SYNTHETIC" not in content]  # fmt: skip
     assert without == []
@@ -90,7 +88,7 @@ def test_all_files_of_a_synthetic_study_have_the_notice(synthetic):
 
 def test_the_page_has_no_scripts_and_loads_nothing(study):
     study.count("effect", SO, "Keras", {"Crash": 3})
-    page = page_of(study)
+    page = study.page()
     assert not re.search(r"<script|<img|<iframe|<object|@import|\bon\w+=| src=|url\((?!#)", page)
     assert "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'" in page
     # links within the page, and to files beside it
@@ -100,8 +98,8 @@ def test_the_page_has_no_scripts_and_loads_nothing(study):
 
 def test_headings_are_in_order_and_links_within_the_page_have_targets(study):
     study.count("effect", SO, "Keras", {"Crash": 3})
-    finding(study)
-    outline = Outline(page_of(study))
+    claim(study)
+    outline = Outline(study.page())
     assert outline.open == []
     assert outline.levels[0] == 1
     assert outline.levels.count(1) == 1
@@ -112,8 +110,7 @@ def test_headings_are_in_order_and_links_within_the_page_have_targets(study):
 
 def test_links_to_files_are_exactly_the_files_of_the_folder(study):
     study.count("effect", SO, "Keras", {"Crash": 3})
-    rows = study.rows()
-    files = report_files(rows, render_figures(rows))
+    files = study.files()
     page = files["index.html"].decode()
     linked = {link for link in Outline(page).links if not link.startswith("#")}
     assert linked == set(files) - {"index.html"}
@@ -121,55 +118,75 @@ def test_links_to_files_are_exactly_the_files_of_the_folder(study):
 
 def test_texts_by_people_are_escaped(study):
     study.connection.execute("update publishing.study_info set value = ? where key = 'title'", [EVIL])
-    study.put("reference.taxonomy", {"dimension": "effect", "name": EVIL, "position": 99})
+    study.add_category("effect", EVIL)
     study.count("effect", SO, "Keras", {EVIL: 3})
-    finding(study, claim=EVIL, metric=EVIL, reason=EVIL, estimator=EVIL, published=EVIL, computed=EVIL)
+    claim(study, claim=EVIL, metric=EVIL, reason=EVIL, estimator=EVIL, note=EVIL, printed=EVIL, computed=EVIL)
     study.put("analysis.replication_diff", {"reference": "table4", "category": EVIL, "library": EVIL, "source": SO,
               "published": 1.0, "computed": 2.0, "same_when_rounded": False, "explanation": EVIL,
               "unit": "percent", "decimals": 0, "reading": "printed"})  # fmt: skip
-    page = page_of(study)
+    page = study.page()
     assert "<script" not in page
     assert page.count("&lt;script&gt;alert(") >= 10
 
 
 def test_the_queries_on_the_page_return_its_rows(study):
     study.count("effect", SO, "Keras", {"Crash": 3})
-    page = page_of(study)
+    study.put("analysis.source_tests", {"dimension": "effect", "library": "Keras"})
+    page = study.page()
     shown = dict(re.findall(r'<pre data-query="(\w+)">(.*?)</pre>', page, re.DOTALL))
     unescaped = {name: study.query(re.sub("&gt;", ">", re.sub("&lt;", "<", re.sub("&#39;", "'", re.sub("&#34;", '"',
                  sql))))) for name, sql in shown.items()}  # fmt: skip
     rows = study.rows()
-    assert {"figure4", "table4", "comparison", "source_tests", "diff_counts", "findings", "table1"} <= set(unescaped)
+    assert {"effect_distribution", "effect_shares", "comparison", "source_tests", "diff_counts", "claims",
+            "dataset_sizes"} <= set(unescaped)  # fmt: skip
     assert all(answer.equals(rows[name]) for name, answer in unescaped.items())
 
 
 def test_the_page_needs_the_rows_of_all_queries_and_no_others(study):
+    without = {name: frame for name, frame in study.rows().items() if name != "stage_distribution"}
     with pytest.raises(KeyError):
-        render_figures({name: frame for name, frame in study.rows().items() if name != "figure1"})
-    assert set(study.rows()) == set(QUERIES)
+        render_figures(without, study.study)
+    assert set(study.rows()) == set(queries(study.study))
 
 
 def test_missing_values_are_shown_as_a_dash(study):
-    study.put("analysis.dataset_summary", {"library": "Keras", "post_bugs": 3, "published_posts": 567})
-    finding(study, computed=None, reason=None)
-    page = page_of(study)
-    row = cells(page)[cells(page).index("Commits") + 2 :][:5]
-    assert row == ["Keras", "- [567]", "3", "-", "-"]
+    for source in (SO, "GitHub"):
+        study.put("analysis.dataset_sizes", {"library": "Keras", "source": source, "bugs": 3})
+    claim(study, computed=None)
+    page = study.page()
+    rows = cells(page)[cells(page).index("Commits") + 2 :]
+    assert rows[5:10] == ["Keras", "- [567]", "3 [162] ≠", "- [100]", "3 [348] ≠"]
     assert not re.search(r"\b(None|nan|NaN|null)\b", page.split("</style>")[1].split("<pre")[0])
 
 
-def test_every_metric_of_a_finding_has_verdict_and_reason(study):
-    finding(study, published="66", computed="65", verdict="not reproduced", reason="Because.", estimator="Shares",
-            n=1, decisive=0.123, interval_low=0.1, interval_high=0.25)  # fmt: skip
+def test_the_first_section_has_a_table_of_all_claims(study):
+    claim(study, printed="66", computed="65", probability=0.973, bugs=12)
+    claim(study, 7, position=2, role="supporting", claim="D", number_verdict=None, support="not testable")
+    page = study.page()
+    assert page.index('<h2 id="claims">') < page.index('<h2 id="study">')
+    assert cells(page)[:19] == [
+        "Finding", "Claim", "Role", "Printed", "Computed", "Number", "Claim is", "Probability", "Bugs",
+        "3", "C", "headline", "66", "65", "differs", "undecided", "0.97", "12",
+        "7",
+    ]  # fmt: skip
+
+
+def test_every_claim_has_verdicts_and_reasons(study):
+    claim(study, printed="66", computed="65", probability=0.5, ties=0.25, bugs=1, note="Because.", reason="Why.",
+          verdict="not reproduced", estimator="Shares", decisive=0.123, interval_low=0.1,
+          interval_high=0.25)  # fmt: skip
     study.put("analysis.finding_survival", {"finding": 3, "variant": "one vote per commit", "verdict": "underpowered",
                                             "decided": 3, "surviving": 2, "survives": False})  # fmt: skip
-    page = " ".join(re.sub(r"<[^>]+>", " ", page_of(study)).split())
-    assert "Published 66 Computed 65 Verdict not reproduced" in page
-    assert "Because. Decisive share: 12.3%, 95% interval 10.0% to 25.0%." in page
-    assert "Estimator: Shares; smallest group: 1 bug." in page
+    page = " ".join(re.sub(r"<[^>]+>", " ", study.page()).split())
+    assert "Printed 66 Computed 65 Number differs Claim undecided" in page
+    resamples = "It holds in 50.0% of the resamples, and in 25.0% only a tie prevents it."
+    assert f"Because. {resamples} Smallest group: 1 bug." in page
     assert (
-        "With possible duplicates counted once: one vote per commit: underpowered (2 of 3 outcomes unchanged)." in page
+        "Number and claim together: not reproduced. Why. Decisive share: 12.3%, 95% interval 10.0% to 25.0%. "
+        "Estimator: Shares." in page
     )
+    variant = "one vote per commit: underpowered (2 of 3 outcomes unchanged)."
+    assert f"With possible duplicates counted once: {variant}" in page
 
 
 def test_printed_numbers_are_counted_and_differing_ones_listed(study):
@@ -187,29 +204,36 @@ def test_printed_numbers_are_counted_and_differing_ones_listed(study):
         base | {"reference": "table2_p", "category": "D", "published": 0.002, "computed": 0.00034, "unit": "p",
                 "decimals": 4, "difference": -0.00166, "same_when_rounded": False},
     )  # fmt: skip
-    found = cells(page_of(study))
+    found = cells(study.page())
     counts = found.index("Table 2")
-    assert found[counts : counts + 6] == ["Table 2", "3", "1", "1", "1", "1"]
+    assert found[counts : counts + 7] == ["Table 2", "3", "1", "1", "1", "0", "1"]
+    measured = found.index("Figure 1", counts)
+    assert found[measured : measured + 7] == ["Figure 1", "1", "0", "0", "0", "1", "0"]
     listed = found.index("Table 2", counts + 1)
-    assert found[listed : listed + 8] == ["Table 2", "B", "Keras", "GitHub", "20", "23.5", "3.5", "Exchanged."]
+    assert found[listed : listed + 9] == [
+        "Table 2", "B", "Keras", "GitHub", "percent", "20", "23.5", "3.5", "Exchanged.",
+    ]  # fmt: skip
     # P values are compared and shown with four decimals.
-    p_value = found.index("Table 2, P")
-    assert found[p_value : p_value + 8] == ["Table 2, P", "D", "Keras", "GitHub", "0.0020", "0.0003", "-0.0017", "-"]
+    p_value = listed + 9
+    assert found[p_value : p_value + 9] == [
+        "Table 2, P values", "D", "Keras", "GitHub", "p", "0.0020", "0.0003", "-0.0017", "-",
+    ]  # fmt: skip
 
 
-def test_values_printed_in_a_table_of_the_paper_are_links_to_it(study):
-    finding(study, published="see table3_p.csv")
-    assert 'the P values of <a href="#table3">Table 3</a>' in page_of(study)
+def test_without_labels_of_raters_a_released_study_has_no_section_on_agreement(study):
+    assert 'id="agreement"' not in study.page()
+    study.put("analysis.repeat_agreement", {"source": SO, "dimension": "effect", "pairs": 3, "agreements": 2,
+              "observed_agreement": 2 / 3, "underpowered": True, "undefined_reason": "few"})  # fmt: skip
+    assert "There are no labels of individual raters (the source has only final labels)" in study.page()
 
 
-def test_without_labels_of_raters_the_page_states_why_there_is_no_agreement(study):
-    assert "There are no labels of individual raters" in page_of(study)
+def test_a_study_with_raters_states_that_there_are_no_labels_yet(synthetic):
+    assert "There are no labels of individual raters yet, so agreement cannot be computed." in synthetic.page()
 
 
 def test_the_same_rows_result_in_the_same_files(study):
     study.count("effect", SO, "Keras", {"Crash": 3})
-    first, second = (report_files(rows, render_figures(rows)) for rows in (study.rows(), study.rows()))
-    assert first == second
+    assert study.files() == study.files()
 
 
 def test_study_info_has_study_code_and_packages(corpus_refreshes):

@@ -1,4 +1,4 @@
-"""Tables 1 to 4 as CSV, LaTeX and HTML, alone and with the printed numbers."""
+"""The tables of a study as CSV, LaTeX and HTML, alone and with the printed numbers."""
 
 import csv
 import shutil
@@ -22,25 +22,28 @@ def study(small_study):
     study.count("effect", GH, "Caffe", {"Crash": 3})
     study.count("effect", SO, "Keras", {"Crash": 1, "Hang": 7})
     study.count("effect", GH, "Keras", {})
+    study.count("effect", SO, "All", {"Crash": 2, "Hang": 8})
     study.put("analysis.source_comparison", {"dimension": "effect", "category": "Crash", "p_paper_rounded": 0.12345})
     printed = {"reference": "table4", "dimension": "effect", "category": "Crash", "unit": "percent",
-               "reading": "printed"}  # fmt: skip
+               "reading": "printed", "position": 1}  # fmt: skip
     study.put(
         "analysis.replication_diff",
         printed | {"library": "Caffe", "source": SO, "published": 50.0, "same_when_rounded": True},
         printed | {"library": "Keras", "source": SO, "published": 12.0, "same_when_rounded": False},
         printed | {"library": "All", "source": "both", "published": 0.5, "same_when_rounded": False, "unit": "p"},
-        printed | {"library": "Keras", "source": SO, "published": 13.1, "reading": "approximate"},
-        printed | {"library": "Keras", "source": SO, "published": 9.0, "year": 2016},
+        printed | {"library": "Caffe", "source": GH, "published": 90.0, "reading": "approximate"},
     )
-    study.put("analysis.dataset_summary", {"library": "Keras", "posts": None, "post_bugs": 8, "commits": 3,
-                                           "commit_bugs": 0, "published_posts": 567, "published_post_bugs": 8,
-                                           "published_commits": 4})  # fmt: skip
+    study.put("analysis.dataset_sizes", {"library": "Keras", "source": SO, "bugs": 162})
+    study.put("analysis.dataset_sizes", {"library": "Keras", "source": GH, "items": 3, "bugs": 0})
     return study
 
 
-def table(study, number):
-    return tables.paper_tables(study.rows())[number - 1]
+def table(study, name):
+    return next(table for table in tables.study_tables(study.study, study.rows()) if table.name == name)
+
+
+def latex(study, name):
+    return tables.latex(table(study, name), with_published=False, notice=None)
 
 
 def lines(table, **options):
@@ -48,30 +51,30 @@ def lines(table, **options):
 
 
 def test_shares_are_by_library_and_source_with_p_value_and_number_of_bugs(study):
-    assert lines(table(study, 4), with_published=False) == [
-        ["", "Caffe SO", "Caffe GH", "Keras SO", "Keras GH", "P value"],
+    assert lines(table(study, "effect_shares"), with_published=False) == [
+        ["", "Caffe SO", "Caffe GH", "Keras SO", "Keras GH", "All SO", "P value"],
         # 1 of 8 is 12.5 percent: halves are rounded away from zero
-        ["Crash", "50", "100", "13", "", "0.1235"],
-        ["Hang", "50", "0", "88", "", ""],
-        ["Bugs", "2", "3", "8", "0", ""],
+        ["Crash", "50", "100", "13", "", "20", "0.1235"],
+        ["Hang", "50", "0", "88", "", "80", ""],
+        ["Bugs", "2", "3", "8", "0", "10", ""],
     ]
 
 
 def test_numbers_are_followed_by_the_printed_ones_and_whether_they_differ(study):
-    crash = lines(table(study, 4), with_published=True)[1]
+    crash = lines(table(study, "effect_shares"), with_published=True)[1]
     assert crash == ["Crash", "50", "50", "false", "100", "", "false", "13", "12", "true", "", "", "false",
-                     "0.1235", "0.5000", "true"]  # fmt: skip
+                     "20", "", "false", "0.1235", "0.5000", "true"]  # fmt: skip
 
 
 def test_missing_numbers_are_empty_and_do_not_differ(study):
-    assert lines(table(study, 1), with_published=True)[1] == [
-        "Keras", "", "567", "false", "8", "8", "false", "3", "4", "true", "0", "", "false",
+    assert lines(table(study, "dataset_sizes"), with_published=True)[2] == [
+        "Keras", "", "567", "false", "162", "162", "false", "3", "100", "true", "0", "348", "true",
     ]  # fmt: skip
 
 
 def test_html_marks_differences_with_a_sign_and_escapes_names(study):
     study.put("analysis.effect_distribution", NASTY_ROW)
-    page = tables.html(table(study, 4), with_published=True, notice="MADE UP")
+    page = tables.html(table(study, "effect_shares"), with_published=True, notice="MADE UP")
     assert '<td class="n differs">13% <small>[12%]</small> <abbr title="differs">≠</abbr></td>' in page
     assert '<td class="n">50% <small>[50%]</small></td>' in page
     assert "&lt;b&gt;" in page
@@ -81,7 +84,7 @@ def test_html_marks_differences_with_a_sign_and_escapes_names(study):
 
 def test_latex_marks_differences_in_bold_and_escapes_names(study):
     study.put("analysis.effect_distribution", NASTY_ROW)
-    source = tables.latex(table(study, 4), with_published=True, notice=None)
+    source = tables.latex(table(study, "effect_shares"), with_published=True, notice=None)
     assert r"\textbf{13\% (12\%)}" in source
     assert r"& 50\% (50\%) &" in source
     assert (
@@ -91,21 +94,38 @@ def test_latex_marks_differences_in_bold_and_escapes_names(study):
 
 
 def test_tables_without_printed_numbers_have_no_files_with_them(study):
-    assert set(tables.files(table(study, 3), None)) == {"table3.csv", "table3.tex", "table3.html"}
-    assert set(tables.files(table(study, 4), None)) == {
-        f"table4{variant}.{suffix}" for variant in ("", "_beside_published") for suffix in ("csv", "tex", "html")
+    study.count("stage", SO, "Caffe", {"Training": 1})
+    assert set(tables.files(table(study, "stage_shares"), None)) == {
+        f"stage_shares.{suffix}" for suffix in ("csv", "tex", "html")
+    }
+    names = ("effect_shares", "effect_shares_beside_published")
+    assert set(tables.files(table(study, "effect_shares"), None)) == {
+        f"{name}.{suffix}" for name in names for suffix in ("csv", "tex", "html")
     }
 
 
+def test_a_dimension_without_labels_has_no_table(study):
+    study.count("stage", SO, "Caffe", {})
+    shown = tables.study_tables(study.study, study.rows())
+    assert [table.name for table in shown] == ["dataset_sizes", "effect_shares"]
+
+
+def test_tables_have_the_numbers_of_the_printed_ones(study):
+    study.count("stage", SO, "Caffe", {"Training": 1})
+    assert [table.label for table in tables.study_tables(study.study, study.rows())] == [
+        "Table 1", "Table 4", "Table S1",
+    ]  # fmt: skip
+
+
 def test_only_wide_tables_span_both_columns(study):
-    assert tables.latex(table(study, 4), with_published=False, notice=None).startswith(r"\begin{table*}[t]")
-    assert tables.latex(table(study, 1), with_published=False, notice=None).startswith(r"\begin{table}[t]")
+    assert latex(study, "effect_shares").startswith(r"\begin{table*}[t]")
+    assert latex(study, "dataset_sizes").startswith(r"\begin{table}[t]")
 
 
 @pytest.mark.skipif(PDFLATEX is None, reason="pdflatex is missing: apt-get install texlive-latex-recommended")
 def test_every_table_compiles_in_a_two_column_paper(study, tmp_path):
     study.put("analysis.effect_distribution", NASTY_ROW)
-    sources = {name: content for one in tables.paper_tables(study.rows()) for name, content in
+    sources = {name: content for one in tables.study_tables(study.study, study.rows()) for name, content in
             tables.files(one, "SYNTHETIC: 100% made up").items() if name.endswith(".tex")}  # fmt: skip
     for name, content in sources.items():
         (tmp_path / name).write_bytes(content)
@@ -121,7 +141,7 @@ def test_every_table_compiles_in_a_two_column_paper(study, tmp_path):
     )  # fmt: skip
     assert built.returncode == 0, built.stdout[-2000:]
     assert "Overfull" not in built.stdout
-    assert len(sources) == 6
+    assert len(sources) == 4
 
 
 def test_a_category_is_no_formula_in_csv():

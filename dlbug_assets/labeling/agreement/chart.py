@@ -34,13 +34,18 @@ select kappas.source, kappas.dimension, kappas.checkpoint, kappas.units, kappas.
     kappas.kappa_high, study.kappa_target
 from labeling.kappa_checkpoints as kappas
 cross join reference.study as study
+inner join reference.sources as sources on sources.source = kappas.source
+left join reference.dimensions as dimensions on dimensions.dimension = kappas.dimension
 where kappas.round = (select max(newest.round) from labeling.kappa_checkpoints as newest)
-    and kappas.scope = 'cumulative' and kappas.source <> 'all'
-    and kappas.dimension in ('is_bug', 'bug_type', 'root_cause', 'effect')
-order by kappas.source, kappas.dimension, kappas.checkpoint
+    and kappas.scope = 'cumulative'
+    and (dimensions.is_required or kappas.dimension = 'is_bug')
+order by sources.position, dimensions.position nulls first, kappas.checkpoint
 """.strip()
 
 _STEP = 0.2
+# Percent of the queue by which neighbouring sources are apart, halved.
+_SHIFT = 0.7
+_SHAPES = ("circle", "square", "diamond", "triangle-up", "triangle-down", "cross", "stroke")
 
 
 def chart(kappas: pl.DataFrame, target: float = 0.8) -> str:
@@ -56,7 +61,7 @@ def chart(kappas: pl.DataFrame, target: float = 0.8) -> str:
             & pl.col("dimension").is_in(SHOWN)
             & pl.col("source").is_in(SOURCES)
         )
-        .sort("source", "dimension", "checkpoint")
+        .sort(pl.col("source").cast(pl.Enum(SOURCES)), pl.col("dimension").cast(pl.Enum(SHOWN)), "checkpoint")
         .with_columns(kappa_target=pl.lit(target))
     )
     if missing(shown):
@@ -95,17 +100,19 @@ def picture(shown: pl.DataFrame, title: str, notes: Sequence[str]) -> "alt.TopLe
     # Clipped below the lowest kappa, not at the lowest limit: the wide first intervals would flatten all later ones.
     lowest = min(shown["kappa"].drop_nulls(), default=0.0)
     bottom = math.floor(min(0.0, lowest) / _STEP) * _STEP
-    panels = [_dimension_text(dimension) for dimension in SHOWN]
+    dimensions, sources = (shown[name].unique(maintain_order=True).to_list() for name in ("dimension", "source"))
+    panels = [_dimension_text(dimension) for dimension in dimensions]
+    shifts = [_SHIFT * (2 * place - len(sources) + 1) for place in range(len(sources))]
     rows = shown.with_columns(
-        panel=pl.col("dimension").replace(dict(zip(SHOWN, panels, strict=True))),
+        panel=pl.col("dimension").replace(dict(zip(dimensions, panels, strict=True))),
         # Sources are shifted apart, so that intervals at the same checkpoint do not overlap.
-        percent=pl.col("checkpoint") + pl.when(pl.col("source") == SOURCES[0]).then(-0.7).otherwise(0.7),
+        percent=pl.col("checkpoint") + pl.col("source").replace_strict(dict(zip(sources, shifts, strict=True))),
         low=pl.max_horizontal("kappa_low", pl.lit(bottom)),
         high=pl.min_horizontal("kappa_high", pl.lit(1.0)),
     )
     base = alt.Chart(rows).encode(
         x=alt.X("percent:Q", title="percent of the queue", scale=alt.Scale(domain=[0, 102], nice=False)),
-        color=alt.Color("source:N", title=None, scale=chart_style.scale(chart_style.SOURCE_COLOURS)),
+        color=alt.Color("source:N", title=None, scale=chart_style.scale(chart_style.source_colours(sources))),
     )
     kappa = alt.Y("kappa:Q", title="kappa", scale=alt.Scale(domain=[bottom, 1], nice=False))
     defined = base.transform_filter("isValid(datum.kappa)")
@@ -113,7 +120,7 @@ def picture(shown: pl.DataFrame, title: str, notes: Sequence[str]) -> "alt.TopLe
     line = base.mark_line(strokeWidth=1.5, invalid="break-paths-show-path-domains").encode(y=kappa)
     marks = defined.mark_point(filled=True, size=34, opacity=1).encode(
         y=kappa,
-        shape=alt.Shape("source:N", title=None, scale=alt.Scale(domain=list(SOURCES), range=["circle", "square"])),
+        shape=alt.Shape("source:N", title=None, scale=alt.Scale(domain=sources, range=list(_SHAPES[: len(sources)]))),
     )
     target = alt.Chart(rows).mark_rule(strokeDash=[6, 4], color=chart_style.INK).encode(y="kappa_target:Q")
     return (
