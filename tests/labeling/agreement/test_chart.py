@@ -44,9 +44,9 @@ def texts(svg):
     return [text.text for text in ET.fromstring(svg).iter(f"{SVG}text")]  # noqa: S314 (our own)
 
 
-def test_each_dimension_has_a_panel_in_labelling_order(shown):
+def test_each_dimension_has_a_panel_in_the_order_of_the_rows(shown):
     rows = shown(
-        *(("GitHub", dimension, 5, 0.5, 0.4, 0.6) for dimension in ("effect", "root_cause", "bug_type", "is_bug"))
+        *(("GitHub", dimension, 5, 0.5, 0.4, 0.6) for dimension in ("is_bug", "bug_type", "root_cause", "effect"))
     )
     written = texts(chart_style.svg(picture(rows, TITLE, NOTES), "kappa", ""))
     panels = ["is it a bug", "bug type", "root cause", "effect"]
