@@ -324,21 +324,28 @@ def studies() -> None:
 @cli.command()
 @click.argument("name", type=click.Path(path_type=Path))
 @click.option("--like", metavar="STUDY", help="Take dimensions, taxonomy, selection and sources of a study that ships.")
+@click.option("--from", "file", metavar="FILE", type=click.Path(path_type=Path), help="Take labels of a CSV file.")
 @click.pass_obj
-def new(umask: int, name: Path, *, like: str | None) -> None:
+def new(umask: int, name: Path, *, like: str | None, file: Path | None) -> None:
     """Write the folder of a new study, named as the last part of NAME, that runs as it is.
 
-    Without --like, it has three dimensions of its own, and every key with a comment.
+    Without options, it has dimensions of its own and synthetic data, and every key with a comment.
     """
     from dlbug_assets.cli.studies.new import create, create_like  # noqa: PLC0415
 
+    if like and file:
+        raise click.UsageError("use --like or --from, not both")
     os.umask(umask)  # the user decides who can read it
-    if like is None:
-        study, left_out = create(name), ""
-    else:
+    if file:
+        from dlbug_assets.cli.studies.from_csv import create_from  # noqa: PLC0415
+
+        study, notes = create_from(name, file)
+        click.echo("\n".join(notes))
+    elif like:
         study, left_out = create_like(name, like)
-    if left_out:
-        click.echo(f"Left out: {left_out}")
+        click.echo(f"Left out: {left_out}" if left_out else "Nothing was left out.")
+    else:
+        study = create(name)
     click.echo(f"Study: {study.files.study}")
     click.echo(f"Next:  edit it, then dlbug run --study {name}")
 

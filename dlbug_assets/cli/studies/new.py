@@ -1,7 +1,7 @@
 """`dlbug new`: write the folder of a study."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import tomli_w
@@ -88,16 +88,16 @@ def _tables(text: str) -> Iterator[str]:
             yield text[start:end].strip("\n") + "\n"
 
 
-def write(folder: Path, files: dict[str, str]) -> Study:
+def write(folder: Path, files: Mapping[str, str | bytes]) -> Study:
     """Write the files of a study, with the JSON Schemas by which editors check them; return the study.
 
     Raises :class:`DlbugError` if the folder cannot be written.
     """
-    contents = {name: text.encode() for name, text in files.items()}
+    contents = {name: content if isinstance(content, bytes) else content.encode() for name, content in files.items()}
     for name in SCHEMAS:
         contents[f"{_SCHEMA_FOLDER}/{name}.schema.json"] = schema(name).encode()
-        if f"{name}.toml" in files:
-            contents[f"{name}.toml"] = (_SCHEMA_COMMENT.format(name=name) + files[f"{name}.toml"]).encode()
+        if described := contents.get(f"{name}.toml"):
+            contents[f"{name}.toml"] = _SCHEMA_COMMENT.format(name=name).encode() + described
     write_folder(folder, contents)
     study = load_study(folder)
     load_taxonomy(study)
