@@ -15,14 +15,8 @@ from pathlib import Path
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.protocol.dimensions import Dimension
 from dlbug_assets.protocol.names import closest, shown, without_control_characters
-from dlbug_assets.protocol.study import GITHUB, STACK_OVERFLOW, Study
+from dlbug_assets.protocol.study import Study
 from dlbug_assets.protocol.text_files import read_text_file
-
-SOURCES = (STACK_OVERFLOW, GITHUB)
-#: The dimensions of a bug's labels, in the order of the paper's research questions.
-DIMENSIONS = ("bug_type", "root_cause", "effect", "stage", "antipattern")
-#: Dimensions in which every bug has a label; stage and antipattern are optional.
-REQUIRED_DIMENSIONS = ("bug_type", "root_cause", "effect")
 
 LIBRARY, SOURCE = "library", "source"
 PAPER, STUDY = "paper", "study"

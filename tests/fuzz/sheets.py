@@ -20,25 +20,17 @@ from dlbug_assets.labeling.sheets import file_reader, inbox, submissions
 from dlbug_assets.labeling.sheets.assignments import due_sheets
 from dlbug_assets.labeling.sheets.csv_format import to_csv
 from dlbug_assets.labeling.sheets.validation import validate
-from dlbug_assets.protocol.study import Study
 from dlbug_assets.protocol.taxonomy import load_taxonomy
 from fuzz.kind import Kind
 from fuzz.mutations import mutate_bytes, mutate_cells, mutate_json
 from fuzz.tables import csv_bytes, csv_table
 from support.clocks import ManualClock
-from support.filled_sheets import Loop, exported, items_of
+from support.filled_sheets import Loop, exported, items_of, labelling_study
 from support.workbooks import workbook
 
-_STUDY = Study.model_validate(
-    {
-        "study": {"name": "tiny", "title": "Tiny", "seed": 7},
-        "libraries": [{"name": "Keras", "tags": ["keras"], "repositories": "topic:keras"}],
-        "sources": {"posts": "api", "commits": "api", "labels": "files"},
-        "labeling": {"raters": ["ann", "bob"], "adjudicator": "eve", "checkpoints": [100]},
-    }
-)
+_STUDY = labelling_study(checkpoints=(100,))
 _ITEMS = items_of(8, _STUDY)
-_TAXONOMY = load_taxonomy()
+_TAXONOMY = load_taxonomy(_STUDY)
 
 
 @cache
@@ -72,7 +64,7 @@ class _Submissions(Kind):
         (version,) = inbox.versions(folder / "received")
         reader = submissions._Reader(self._child, _ITEMS, _STUDY)
         reader.read(version)
-        rows = submissions.drop_repeated(pl.concat(reader.rows))
+        rows = submissions.drop_repeated(pl.concat(reader.rows), _STUDY)
         labels, _ = validate(rows, _ITEMS, _STUDY, _TAXONOMY)
         for _, line, _, reason, _ in reader.unreadable:
             if line == 0:

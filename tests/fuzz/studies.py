@@ -13,7 +13,7 @@ from dlbug_assets.github.commits import FixCommitFilter
 from dlbug_assets.github.followed import listed_repository
 from dlbug_assets.layout import PROJECT
 from dlbug_assets.protocol.study import load_study, shipped_studies
-from dlbug_assets.protocol.taxonomy import DIMENSIONS, load_taxonomy
+from dlbug_assets.protocol.taxonomy import load_taxonomy
 from fuzz.kind import Kind
 from fuzz.mutations import mutate_bytes, mutate_cells, mutate_text, nasty
 from fuzz.tables import csv_bytes, csv_table
@@ -72,7 +72,7 @@ class Categories(Kind):
 
     def examples(self) -> list[bytes]:
         rows = [["dimension", "code", "name", "aliases", "definition", "example"]]
-        for number, dimension in enumerate(DIMENSIONS):
+        for number, dimension in enumerate(load_study("sample").asked_names):
             aliases = f"first {number} | second {number}"
             rows.append([dimension, f"C{number}", f"Category {number}", aliases, "It is, so to speak, one.", ""])
         return [csv_bytes(rows), csv_bytes([row[:3] for row in rows])]

@@ -8,24 +8,15 @@ import polars as pl
 import pytest
 
 from dlbug_assets.labeling.items import ITEMS
-from dlbug_assets.labeling.sheets.validation import SUBMITTED, validate
+from dlbug_assets.labeling.sheets.validation import submitted_schema, validate
 from dlbug_assets.protocol.study import Study
 from dlbug_assets.protocol.taxonomy import Taxonomy, load_taxonomy
+from support.filled_sheets import labelling_study
 
 
 @pytest.fixture(scope="session")
 def make_study() -> Callable[..., Study]:
-    def make(raters: tuple[str, ...] = ("ann", "bob"), checkpoints: tuple[int, ...] = (5, 10, 100)) -> Study:
-        return Study.model_validate(
-            {
-                "study": {"name": "tiny", "title": "Tiny", "seed": 7},
-                "libraries": [{"name": "Keras", "tags": ["keras"], "repositories": "topic:keras"}],
-                "sources": {"posts": "api", "commits": "api", "labels": "files"},
-                "labeling": {"raters": raters, "adjudicator": "eve", "checkpoints": checkpoints},
-            }
-        )
-
-    return make
+    return labelling_study
 
 
 @pytest.fixture(scope="session")
@@ -34,8 +25,8 @@ def study(make_study: Callable[..., Study]) -> Study:
 
 
 @pytest.fixture(scope="session")
-def taxonomy() -> Taxonomy:
-    return load_taxonomy()
+def taxonomy(study: Study) -> Taxonomy:
+    return load_taxonomy(study)
 
 
 @pytest.fixture(scope="session")
@@ -67,12 +58,12 @@ def make_items() -> Callable[..., pl.DataFrame]:
 
 
 @pytest.fixture(scope="session")
-def rater_row() -> Callable[..., dict[str, Any]]:
+def rater_row(study: Study) -> Callable[..., dict[str, Any]]:
     """Return one submitted row. The pass is dimensions if a category is given, otherwise units."""
 
     def row(item: str, rater: str, batch: int = 100, bug_index: int = 1, **rest: Any) -> dict[str, Any]:
-        rated = any(name in rest for name in ("bug_type", "root_cause", "effect", "stage", "antipattern"))
-        content = dict.fromkeys(SUBMITTED.names()) | {
+        rated = any(name in rest for name in study.asked_names)
+        content = dict.fromkeys(submitted_schema(study).names()) | {
             "item_id": item,
             "rater": rater,
             "batch": batch,
@@ -92,9 +83,9 @@ def rater_row() -> Callable[..., dict[str, Any]]:
 
 
 @pytest.fixture(scope="session")
-def as_rows() -> Callable[..., pl.DataFrame]:
+def as_rows(study: Study) -> Callable[..., pl.DataFrame]:
     def frame(rows: list[dict[str, Any]]) -> pl.DataFrame:
-        return pl.DataFrame(rows, schema=SUBMITTED)
+        return pl.DataFrame(rows, schema=submitted_schema(study))
 
     return frame
 

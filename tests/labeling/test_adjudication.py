@@ -2,8 +2,9 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from dlbug_assets.labeling.adjudication import DISAGREEMENTS, LABELS, decide, disagreements
+from dlbug_assets.labeling.adjudication import DISAGREEMENTS, decide, disagreements
 from dlbug_assets.labeling.agreement.checkpoints import measure
+from dlbug_assets.labeling.bug_labels import bug_labels, full_schema, wide
 from dlbug_assets.labeling.units import freeze
 from dlbug_assets.protocol.study import load_study
 
@@ -16,13 +17,14 @@ def items(make_items):
 
 
 @pytest.fixture
-def adjudicate(validated, items, study):
+def adjudicate(validated, items, study, taxonomy):
     def outcome(rows, study=study):
         labels = validated(rows, items, study)
         units = freeze(labels, items, study)
-        differ, agreed = disagreements(labels, units, study), decide(labels, units, items, study)
+        differ, decided = disagreements(labels, units, study), decide(labels, units, items, study)
         assert differ.schema == DISAGREEMENTS
-        assert agreed.schema == LABELS
+        assert decided.schema == full_schema(study)
+        agreed = wide(decided, bug_labels(decided, study, taxonomy), study)
         return differ.rows(), agreed.to_dicts()
 
     return outcome
@@ -162,5 +164,5 @@ def test_a_study_without_raters_has_empty_tables(validated, make_items):
     units = freeze(labels, items, released)
     assert units.is_empty()
     assert disagreements(labels, units, released).schema == DISAGREEMENTS
-    assert decide(labels, units, items, released).schema == LABELS
+    assert decide(labels, units, items, released).schema == full_schema(released)
     assert all(table.is_empty() for table in measure(labels, items, released))

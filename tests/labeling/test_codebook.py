@@ -1,29 +1,22 @@
-"""The codebook defines each category of the taxonomy once, in a few words."""
-
-import csv
+"""The codebook defines each category that raters of islam2019's dimensions choose from, in a few words."""
 
 import pytest
 
-from dlbug_assets.layout import SEEDS
-from dlbug_assets.protocol.taxonomy import DIMENSIONS, load_taxonomy
+from dlbug_assets.protocol.study import load_study
+from dlbug_assets.protocol.taxonomy import load_taxonomy
 
-with (SEEDS / "codebook.csv").open(encoding="utf-8", newline="") as file:
-    ROWS = list(csv.DictReader(file))
-
-
-def test_each_category_has_one_row_in_taxonomy_order():
-    taxonomy = load_taxonomy()
-    expected = [(dimension, name) for dimension in DIMENSIONS for name in taxonomy.names(dimension)]
-    assert [(row["dimension"], row["category"]) for row in ROWS] == expected
+STUDY = load_study("islam2019")
+CATEGORIES = [category for name in STUDY.asked_names for category in load_taxonomy(STUDY).of(name)]
 
 
 def test_definitions_and_examples_are_unique():
-    for column in ("definition", "example"):
-        assert len({row[column] for row in ROWS}) == len(ROWS)
+    assert len({category.definition for category in CATEGORIES}) == len(CATEGORIES)
+    assert len({category.example for category in CATEGORIES}) == len(CATEGORIES)
 
 
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: row["category"])
-def test_texts_are_short_and_safe_to_open_in_a_spreadsheet(row):
-    assert 20 <= len(row["definition"]) <= 300
-    assert 10 <= len(row["example"]) <= 200
-    assert not any(cell.startswith(("=", "+", "-", "@", "\t")) for cell in row.values())
+@pytest.mark.parametrize("category", CATEGORIES, ids=lambda category: category.name)
+def test_texts_are_short_and_safe_to_open_in_a_spreadsheet(category):
+    assert 20 <= len(category.definition) <= 300
+    assert 10 <= len(category.example) <= 200
+    for cell in (category.name, category.definition, category.example):
+        assert not cell.startswith(("=", "+", "-", "@", "\t"))

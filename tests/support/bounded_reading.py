@@ -10,7 +10,7 @@ from typing import Any
 
 import dlbug_assets
 from dlbug_assets.labeling.sheets import submissions
-from dlbug_assets.protocol.study import Study
+from dlbug_assets.protocol.study import Study, load_study
 from dlbug_assets.protocol.taxonomy import load_taxonomy
 from support.filled_sheets import items_of
 
@@ -43,7 +43,7 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_DATA, (_MOST_MEMORY, _MOST_MEMORY))
     folder = Path(sys.argv[1])
     study = Study.model_validate_json((folder / "study.json").read_text(encoding="utf-8"))
-    read = submissions.read(folder / "received", items_of(5, study), study, load_taxonomy())
+    read = submissions.read(folder / "received", items_of(5, study), study, load_taxonomy(load_study("islam2019")))
     result = {
         "labels": read.labels.select("item_id", "rater", "line").rows(),
         "rejected": read.rejected.select("file", "line", "reason").rows(),

@@ -10,7 +10,9 @@ from pathlib import Path
 import duckdb
 import polars as pl
 
+from dlbug_assets.asset_factories.seeds import study_tables
 from dlbug_assets.labeling import adjudication, units
+from dlbug_assets.labeling.bug_labels import bug_labels, wide
 from dlbug_assets.labeling.items import ITEMS
 from dlbug_assets.labeling.rounds import ROUND
 from dlbug_assets.labeling.sheets import inbox, label_studio, submissions
@@ -18,23 +20,32 @@ from dlbug_assets.labeling.sheets.assignments import due_sheets
 from dlbug_assets.labeling.sheets.csv_format import to_csv
 from dlbug_assets.labeling.sheets.formats import LIST_BUGS
 from dlbug_assets.labeling.sheets.xlsx_format import to_xlsx
-from dlbug_assets.protocol.study import Study
-from dlbug_assets.protocol.taxonomy import DIMENSIONS, Taxonomy
+from dlbug_assets.protocol.study import Study, StudyFiles, load_study
+from dlbug_assets.protocol.taxonomy import Taxonomy
+from dlbug_assets.warehouse.frames import register_frame
 from dlbug_assets.warehouse.table_specs import load_specs
 from support.clocks import ManualClock
 
-SPECS = load_specs()
-#: The tables that are computed from submissions, and one query for the checks that they violate.
-TABLES = [
-    f"labeling.{name}" for name in ("items", "rater_labels", "units", "rejected_labels", "disagreements", "labels")
-]
-VIOLATED = " union all ".join(
-    f"select '{table}: {check.name}' where exists ({check.violations})"
-    for table in TABLES
-    for check in SPECS[table].checks
-    if check.blocking
-)
 WHEN = datetime(2026, 2, 3, 4, 5, 6, tzinfo=UTC)
+
+
+def labelling_study(raters=("ann", "bob"), checkpoints=(5, 10, 100), taxonomy=None, **changes):
+    """Return a study of posts and commits, labelled in the dimensions of islam2019 unless ``changes`` has others.
+
+    ``taxonomy`` is the path of the categories of others.
+    """
+    followed = load_study("islam2019")
+    content = {
+        "study": {"name": "tiny", "title": "Tiny", "seed": 7},
+        "libraries": [{"name": "Keras", "tags": ["keras"], "repositories": "topic:keras"}],
+        "sources": {"posts": "api", "commits": "api", "labels": "files"},
+        "labeling": {"raters": raters, "adjudicator": "eve", "checkpoints": checkpoints},
+        "dimensions": followed.dimensions,
+    }
+    files = StudyFiles(
+        taxonomy=taxonomy or followed.files.taxonomy, mappings=None if taxonomy else followed.files.mappings
+    )
+    return Study.model_validate(content | changes).with_files(files)
 
 
 @dataclass
@@ -109,26 +120,37 @@ class Loop:
         self.units = units.freeze(self.labels, self.items, self.study)
         self.disagreements = adjudication.disagreements(self.labels, self.units, self.study)
         self.decided = adjudication.decide(self.labels, self.units, self.items, self.study)
+        self.bug_labels = bug_labels(self.decided, self.study, self.taxonomy)
 
     def _check(self):
         """Assert that the tables pass their checks: no submission may stop a run."""
-        known = [(dimension, name) for dimension in DIMENSIONS for name in self.taxonomy.names(dimension)]
-        taxonomy = pl.DataFrame(known, schema=["dimension", "name"], orient="row")
-        rows = (self.items, self.labels, self.units, self.rejected, self.disagreements, self.decided)
-        tables = dict(zip(TABLES, rows, strict=True))
+        computed = {
+            "items": self.items,
+            "rater_labels": self.labels,
+            "units": self.units,
+            "rejected_labels": self.rejected,
+            "disagreements": self.disagreements,
+            "labels": wide(self.decided, self.bug_labels, self.study),
+            "bug_labels": self.bug_labels,
+        }
+        specs = load_specs(study=self.study)
         with duckdb.connect() as warehouse:
             warehouse.execute("create schema reference; create schema labeling")
-            for table, rows in {"reference.taxonomy": taxonomy, **tables}.items():
-                warehouse.register("rows", rows.to_arrow())
+            tables = study_tables(self.study, self.taxonomy)
+            for table, rows in (tables | {f"labeling.{name}": rows for name, rows in computed.items()}).items():
+                register_frame(warehouse, "rows", rows)
                 warehouse.execute(f"create table {table} as from rows")
-            for table, rows in tables.items():
-                assert set(rows.columns) == {column.name for column in SPECS[table].columns}
-            assert warehouse.execute(VIOLATED).fetchall() == []
+            for name, rows in computed.items():
+                spec = specs[f"labeling.{name}"]
+                assert set(rows.columns) == {column.name for column in spec.columns}
+                for check in spec.checks:
+                    if check.blocking:
+                        assert warehouse.execute(check.violations).fetchall() == [], f"{name}: {check.name}"
 
     def current(self):
         """Return the labels that are not superseded: item, rater, pass, bug, answers."""
-        names = ("item_id", "rater", "batch", "pass", "bug_index", "is_bug", "bug_type", "root_cause", "effect",
-                 "stage", "antipattern", "place", "comment")  # fmt: skip
+        asked = self.study.asked_names
+        names = ("item_id", "rater", "batch", "pass", "bug_index", "is_bug", *asked, "place", "comment")
         return self.labels.filter(~pl.col("superseded")).select(names).sort(names).rows()
 
 
@@ -163,10 +185,11 @@ def exported(sheet):
     for row, task in zip(sheet.rows, json.loads(label_studio.tasks(sheet)), strict=True):
         key = row["item_id"], row["bug_index"] if sheet.pass_name != LIST_BUGS else 0
         tasks.setdefault(key, {"data": task["data"], "rows": []})["rows"].append(row)
-    return json.dumps([_task(number, task) for number, task in enumerate(tasks.values(), 1)]).encode()
+    exported_tasks = [_task(number, task, sheet.dimensions) for number, task in enumerate(tasks.values(), 1)]
+    return json.dumps(exported_tasks).encode()
 
 
-def _task(number, task):
+def _task(number, task, dimensions):
     results = []
 
     def add(name, kind, values):
@@ -180,9 +203,9 @@ def _task(number, task):
         places = [row["place"] for row in task["rows"] if row["place"]]
         if places:
             add("place", "textarea", places)
-    for name in ("bug_type", "root_cause", "effect", "stage", "antipattern"):
-        if first[name] and first["pass"] != LIST_BUGS:
-            add(name, "choices", [first[name]])
+    for dimension in dimensions:
+        if first[dimension.name] and first["pass"] != LIST_BUGS:
+            add(dimension.name, "textarea" if dimension.open else "choices", dimension.split(first[dimension.name]))
     if first["comment"]:
         add("comment", "textarea", [first["comment"]])
     annotation = {"id": number, "completed_by": 1, "result": results, "was_cancelled": False, "lead_time": 3.5,

@@ -12,15 +12,13 @@ import polars as pl
 
 from dlbug_assets import chart_style
 from dlbug_assets.labeling.agreement.ratings import IS_BUG
-from dlbug_assets.labeling.agreement.subsets import CUMULATIVE
+from dlbug_assets.labeling.agreement.subsets import ALL_SOURCES, CUMULATIVE
 from dlbug_assets.labeling.items import FIRST_ROUND
-from dlbug_assets.protocol.taxonomy import REQUIRED_DIMENSIONS, SOURCES
+from dlbug_assets.protocol.study import Study
 
 if TYPE_CHECKING:
     import altair as alt
 
-#: The dimensions in which every item or bug has a label, so that their kappa covers the whole queue.
-SHOWN = (IS_BUG, *REQUIRED_DIMENSIONS)
 NOTHING_YET = "No two raters have labelled the same items yet."
 
 TITLE = "Agreement of raters over the checkpoints"
@@ -28,7 +26,7 @@ NOTES = (
     "Cohen's kappa of all items up to each checkpoint of the queue's newest round, in percent.",
     "Bars: analytic 95% intervals, clipped to the axis. Dashed: the study's target.",
 )
-#: The rows of the chart.
+#: The rows of the chart: of dimensions in which every item or bug has a label, so that kappa covers the whole queue.
 QUERY = """
 select kappas.source, kappas.dimension, kappas.checkpoint, kappas.units, kappas.kappa, kappas.kappa_low,
     kappas.kappa_high, study.kappa_target
@@ -48,21 +46,21 @@ _SHIFT = 0.7
 _SHAPES = ("circle", "square", "diamond", "triangle-up", "triangle-down", "cross", "stroke")
 
 
-def chart(kappas: pl.DataFrame, target: float = 0.8) -> str:
+def chart(kappas: pl.DataFrame, study: Study) -> str:
     """Return Markdown with the chart of :func:`picture`, or a sentence if no kappa is defined.
 
-    ``kappas`` is labeling.kappa_checkpoints, of which the newest round is shown, ``target`` the study's
-    ``kappa_target``.
+    ``kappas`` is labeling.kappa_checkpoints, of which the rows of :data:`QUERY` are shown.
     """
+    sources, dimensions = study.source_names, (IS_BUG, *study.required_names)
     shown = (
         kappas.filter(
             (pl.col("round") == pl.col("round").max())
             & (pl.col("scope") == CUMULATIVE)
-            & pl.col("dimension").is_in(SHOWN)
-            & pl.col("source").is_in(SOURCES)
+            & pl.col("dimension").is_in(dimensions)
+            & (pl.col("source") != ALL_SOURCES)
         )
-        .sort(pl.col("source").cast(pl.Enum(SOURCES)), pl.col("dimension").cast(pl.Enum(SHOWN)), "checkpoint")
-        .with_columns(kappa_target=pl.lit(target))
+        .sort(pl.col("source").cast(pl.Enum(sources)), pl.col("dimension").cast(pl.Enum(dimensions)), "checkpoint")
+        .with_columns(kappa_target=pl.lit(study.labeling.kappa_target))
     )
     if missing(shown):
         return NOTHING_YET
@@ -139,7 +137,7 @@ def below_target(kappas: pl.DataFrame, target: float) -> list[str]:
     """
     series = ("source", "dimension")
     newest = (
-        kappas.filter((pl.col("scope") == CUMULATIVE) & pl.col("source").is_in(SOURCES))
+        kappas.filter((pl.col("scope") == CUMULATIVE) & (pl.col("source") != ALL_SOURCES))
         .filter(pl.col("round") == pl.col("round").max().over(series))
         .filter(pl.col("checkpoint") == pl.col("checkpoint").max().over(series))
     )

@@ -14,11 +14,10 @@ def kappa_checkpoints(labels: pl.DataFrame, items: pl.DataFrame, study: Study) -
     ``labels`` is labeling.rater_labels, ``items`` labeling.items. See
     :func:`~dlbug_assets.labeling.agreement.checkpoints.measure`.
     """
-    target = study.labeling.kappa_target
     agreement = measure(labels, items, study)
-    below = below_target(agreement.kappa_checkpoints, target) or ["Nothing is below the target."]
+    below = below_target(agreement.kappa_checkpoints, study.labeling.kappa_target) or ["Nothing is below the target."]
     shown = {
-        "agreement": Markdown(chart(agreement.kappa_checkpoints, target)),
+        "agreement": Markdown(chart(agreement.kappa_checkpoints, study)),
         "below the target": Markdown("\n".join(f"- {sentence}" for sentence in below)),
     }
     return {

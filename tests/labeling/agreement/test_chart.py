@@ -103,14 +103,14 @@ def test_the_text_alternative_lists_the_newest_kappa_per_source_and_dimension(sh
     )
 
 
-def test_a_sentence_replaces_a_chart_without_kappa(kappas):
-    assert chart(kappas()) == NOTHING_YET == "No two raters have labelled the same items yet."
-    assert chart(kappas(("GitHub", "is_bug", 5, None, None, None))) == NOTHING_YET
-    assert chart(kappas(("GitHub", "is_bug", 5, 0.5, 0.4, 0.6), scope="increment")) == NOTHING_YET
-    assert chart(kappas(("all", "is_bug", 5, 0.5, 0.4, 0.6))) == NOTHING_YET
+def test_a_sentence_replaces_a_chart_without_kappa(kappas, study):
+    assert chart(kappas(), study) == NOTHING_YET == "No two raters have labelled the same items yet."
+    assert chart(kappas(("GitHub", "is_bug", 5, None, None, None)), study) == NOTHING_YET
+    assert chart(kappas(("GitHub", "is_bug", 5, 0.5, 0.4, 0.6), scope="increment"), study) == NOTHING_YET
+    assert chart(kappas(("all", "is_bug", 5, 0.5, 0.4, 0.6)), study) == NOTHING_YET
 
 
-def test_a_full_chart_is_small_and_independent_of_row_order(kappas):
+def test_a_full_chart_is_small_and_independent_of_row_order(kappas, study):
     frame = kappas(
         *(
             (source, dimension, checkpoint, 0.123456 + checkpoint / 123, -0.0123456, 0.98765)
@@ -119,10 +119,10 @@ def test_a_full_chart_is_small_and_independent_of_row_order(kappas):
             for checkpoint in CHECKPOINTS
         )
     )
-    markdown = chart(frame)
+    markdown = chart(frame, study)
     assert markdown.startswith("![Cohen's kappa at each checkpoint](data:image/svg+xml;base64,")
     assert len(markdown) < 80_000
-    assert chart(frame.reverse()) == markdown
+    assert chart(frame.reverse(), study) == markdown
 
 
 def test_below_target_lists_the_lowest_categories(kappas):
@@ -160,7 +160,7 @@ def test_below_target_ignores_increments(kappas):
     assert below_target(both, 0.3) == []
 
 
-def test_only_the_newest_round_is_shown(kappas):
+def test_only_the_newest_round_is_shown(study, kappas):
     both = pl.concat(
         [
             kappas(("GitHub", "effect", 100, 0.9, 0.8, 1.0)),
@@ -171,7 +171,7 @@ def test_only_the_newest_round_is_shown(kappas):
         "GitHub, effect: kappa 0.300 (95% interval 0.200 to 0.400) at 5% of round 2 is below the target of 0.8."
     ]
     newest = kappas(("GitHub", "effect", 5, 0.3, 0.2, 0.4), number=2)
-    assert chart(both) == chart(newest)
+    assert chart(both, study) == chart(newest, study)
 
 
 def test_nothing_is_below_the_target_without_kappa(kappas):

@@ -19,12 +19,15 @@ from statsmodels.stats.inter_rater import cohens_kappa
 
 from dlbug_assets.labeling.agreement import bootstrap, coefficients
 from dlbug_assets.labeling.agreement.checkpoints import measure
-from dlbug_assets.labeling.sheets.validation import RATER_LABELS
-from dlbug_assets.protocol.taxonomy import DIMENSIONS, REQUIRED_DIMENSIONS
+from dlbug_assets.warehouse.rows import table_schema
+from support.filled_sheets import labelling_study
 
 pytestmark = pytest.mark.slow
 
 WITHIN = 1e-10
+_STUDY = labelling_study()
+DIMENSIONS, REQUIRED_DIMENSIONS = _STUDY.asked_names, _STUDY.required_names
+RATER_LABELS = table_schema("labeling.rater_labels", _STUDY)
 RATERS = ("ann", "bob", "cid", "dan")
 PREFIXES = {"Stack Overflow": "SO", "GitHub": "GH"}
 #: 34 checkpoints, 2 sources, 6 dimensions, 3 numbers of raters: over 1,000 tables that share no label, and empty ones.

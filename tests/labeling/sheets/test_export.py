@@ -32,7 +32,7 @@ def test_nothing_is_due_when_everything_is_labelled(loop):
 
 def test_no_queue_is_frozen_while_something_is_unread(loop, tmp_path):
     unread = {"library": "Keras", "source": "GitHub", "unread": 1, "followed": 2, "unread_reason": "a/b: is shallow"}
-    labels = pl.DataFrame(schema=table_schema("labeling.rater_labels"))
+    labels = pl.DataFrame(schema=table_schema("labeling.rater_labels", loop.study))
 
     def query(sql):
         return labels if sql == "from labeling.rater_labels" else pl.DataFrame([unread])

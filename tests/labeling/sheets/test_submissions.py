@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.labeling.sheets import inbox, submissions
-from dlbug_assets.labeling.sheets.validation import SUBMITTED
+from dlbug_assets.labeling.sheets.validation import submitted_schema
 from support import bombs
 from support.filled_sheets import Loop, items_of
 from support.workbooks import Formatted, workbook
@@ -374,14 +374,14 @@ def test_special_cases_of_label_studio_exports(loop):
         max_size=14,
     )
 )  # fmt: skip
-def test_repeated_answers_are_dropped_until_is_bug_changes(answers):
+def test_repeated_answers_are_dropped_until_is_bug_changes(study, answers):
     rows = pl.DataFrame(
         [
             {"item_id": item, "rater": "ann", "batch": 5, "pass": "units", "is_bug": is_bug, "bug_index": index,
              "place": place, "line": line}
             for line, (item, is_bug, index, place) in enumerate(answers)
         ],
-        schema=SUBMITTED,
+        schema=submitted_schema(study),
     )  # fmt: skip
     # The same, row by row.
     current: dict = {}
@@ -393,4 +393,4 @@ def test_repeated_answers_are_dropped_until_is_bug_changes(answers):
         current[item] = {other: answer for other, answer in of_item.items() if answer[0] == is_bug}
         current[item][index] = (is_bug, place)
         kept.append(line)
-    assert submissions.drop_repeated(rows)["line"].to_list() == kept
+    assert submissions.drop_repeated(rows, study)["line"].to_list() == kept

@@ -7,7 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dlbug_assets.labeling.sheets.validation import RATER_LABELS, REJECTED_LABELS, validate
+from dlbug_assets.labeling.sheets.validation import REJECTED_LABELS, validate
+from dlbug_assets.warehouse.rows import table_schema
+from support.filled_sheets import labelling_study
+
+RATER_LABELS = table_schema("labeling.rater_labels", labelling_study())
 
 
 @pytest.fixture(scope="session")
