@@ -27,7 +27,9 @@ from dlbug_assets.ingest.csv_cells import ESCAPED_START
 from dlbug_assets.layout import MODELS
 from dlbug_assets.privacy import redact_emails
 from dlbug_assets.protocol.addresses import repository_name
-from dlbug_assets.protocol.study import Study
+from dlbug_assets.protocol.study import STUDY_FILE, Study, shipped_studies
+from dlbug_assets.publishing.citations import citation, zenodo
+from dlbug_assets.publishing.contents import author_names
 from dlbug_assets.publishing.report import TEMPLATES, render_figures, report_files
 from dlbug_assets.publishing.report_queries import run_queries
 from dlbug_assets.warehouse.table_specs import TableSpec
@@ -40,9 +42,8 @@ _COLLECTED = ("stackoverflow", "github", "labeling")
 # Columns that name raters, alone or within a file name or a reason.
 _RATER_COLUMNS = ("rater", "rater_1", "rater_2", "adjudicated_by", "file", "provenance", "undefined_reason")
 
-PAPER = "10.1145/3338906.3338955"
 _MANIFEST = "manifest-sha256.txt"
-_CITED_LICENCE = "CC-BY-4.0"
+_FOLDER = "study"
 # The earliest time that a zip file can store. With a fixed time, the same files result in the same archive.
 _ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
 
@@ -94,20 +95,18 @@ class Package:
         rendered = render_figures(rows, self.study)
         report = report_files(rows, rendered, self.study)
         files |= {f"report/{name}": content for name, content in report.items()}
-        files |= {f"sql/{path.relative_to(MODELS)}": path.read_bytes() for path in sorted(MODELS.glob("*/*.sql"))}
-        files |= self._study_files()
+        models = sorted(path for path in MODELS.glob("*/*.sql") if f"{path.parent.name}.{path.stem}" in self.specs)
+        files |= {f"sql/{path.relative_to(MODELS)}": path.read_bytes() for path in models}
+        files |= {f"{_FOLDER}/{name}": content for name, content in self._study_files().items()}
         files["requirements.txt"] = _requirements(info).encode()
         files["datapackage.json"] = _json(self._data_package(tables, files))
-        files["CITATION.cff"] = yaml.safe_dump(self._citation(), sort_keys=False, allow_unicode=True).encode()
-        files[".zenodo.json"] = _json(self._zenodo())
+        files["CITATION.cff"] = yaml.safe_dump(
+            citation(self.study, self._title, self.authors), sort_keys=False, allow_unicode=True
+        ).encode()
+        files[".zenodo.json"] = _json(zenodo(self.study, self._title, self.authors))
         files["README.md"] = self._readme(info, tables).encode()
         files[_MANIFEST] = "".join(f"{_sha256(files[name])}  {name}\n" for name in sorted(files)).encode()
         return dict(sorted(files.items()))
-
-    @property
-    def _is_released(self) -> bool:
-        """Whether the labels are from the authors' release, which has its own terms of use."""
-        return self.study.sources.labels == "release"
 
     @property
     def _pseudonyms(self) -> dict[str, str]:
@@ -139,6 +138,7 @@ class Package:
             shown |= {repository_name(entry): short.removesuffix(".git"), entry: short}
         if self.study.sources.dump_path:
             shown[str(self.study.sources.dump_path)] = Path(self.study.sources.dump_path).name
+        shown |= {release.path: Path(release.path).name for release in self.study.releases if release.path}
         shown |= {str(folder): "$DLBUG_HOME" for folder in (self.home, self.home.resolve())}
         return {path: shown[path] for path in sorted(shown, key=len, reverse=True)}
 
@@ -152,10 +152,6 @@ class Package:
     @property
     def _title(self) -> str:
         return f"{self.study.study.title}: replication package"
-
-    @property
-    def _creators(self) -> list[str]:
-        return list(self.authors) or [f"The researchers of the study {self.study.name}"]
 
     def _table(self, spec: TableSpec) -> pl.DataFrame:
         kept = [name for name in spec.column_names if spec.schema not in _COLLECTED or name not in LEFT_OUT_COLUMNS]
@@ -183,24 +179,49 @@ class Package:
         )
 
     def _study_files(self) -> dict[str, bytes]:
-        """Return the protocol as a study file that runs, with raters numbered and paths relative to the package."""
-        protocol = self.study.model_dump(mode="json", exclude_none=True)
+        """Return the study's folder, which runs as it is: raters are numbered, and paths are relative to it.
+
+        Files of a study that it follows are not copied: it still follows it. A study that ships and has raters gets
+        another name, because with other raters it is another study.
+        """
+        protocol = self.study.model_dump(mode="json", exclude_none=True, exclude_defaults=True, exclude={"files"})
         pseudonyms = self._pseudonyms
-        protocol["labeling"]["raters"] = [pseudonyms[rater] for rater in self.study.labeling.raters]
+        if pseudonyms:
+            protocol["labeling"]["raters"] = [pseudonyms[rater] for rater in self.study.labeling.raters]
+            if self.study.name in shipped_studies():
+                protocol["study"]["name"] = f"{self.study.name}_package"
         if self.study.labeling.adjudicator:
             protocol["labeling"]["adjudicator"] = pseudonyms[self.study.labeling.adjudicator]
         if self.study.sources.dump_path:
             protocol["sources"]["dump_path"] = Path(self.study.sources.dump_path).name
         for library in protocol["libraries"]:
-            if not isinstance(library["repositories"], str):
+            if not isinstance(library.get("repositories", ""), str):
                 library["repositories"] = [self._local_repositories.get(entry, entry)
                                            for entry in library["repositories"]]  # fmt: skip
+        for release in protocol.get("releases", ()):
+            if "path" in release:
+                release["path"] = Path(release["path"]).name
+        for dimension in protocol["dimensions"]:
+            if "rolls_up" in dimension:
+                dimension.pop("multiple", None)
         files = {}
         extra = self.study.taxonomy.extra
         if extra:
             protocol["taxonomy"]["extra"] = "taxonomy_extra.csv"
             files["taxonomy_extra.csv"] = extra.read_bytes()
-        files["study.toml"] = tomli_w.dumps(protocol).encode()
+        own = self._own_files()
+        if not any(name.startswith("published/") for name in own):
+            protocol.pop("published", None)
+        return files | own | {STUDY_FILE: tomli_w.dumps(protocol).encode()}
+
+    def _own_files(self) -> dict[str, bytes]:
+        """Return the files beside the study file by name, without those of a study that it follows."""
+        followed = shipped_studies().get(self.study.study.follows or "")
+        paths = (getattr(self.study.files, name) for name in ("taxonomy", "mappings", "claims", "published"))
+        own = [path for path in paths if path and not (followed and path.parent == followed.parent)]
+        files = {path.name: path.read_bytes() for path in own if path.is_file()}
+        for folder in (path for path in own if path.is_dir()):
+            files |= {f"{folder.name}/{path.name}": path.read_bytes() for path in folder.iterdir() if path.is_file()}
         return files
 
     def _data_package(self, tables: Mapping[str, pl.DataFrame], files: Mapping[str, bytes]) -> dict[str, Any]:
@@ -212,14 +233,20 @@ class Package:
             "run as a formula begin with an apostrophe; see README.md.",
             "profile": "tabular-data-package",
             "version": self.study.hash[:12],
-            "contributors": [{"title": name, "role": "author"} for name in self._creators],
-            "sources": [{"title": "A Comprehensive Study on Deep Learning Bug Characteristics",
-                         "path": f"https://doi.org/{PAPER}"}],
+            "contributors": [
+                {"title": name, "role": "author"} for name in self.authors or author_names(self.study)
+            ],
         }  # fmt: skip
-        if not self._is_released:
-            descriptor["licenses"] = [
-                {"name": _CITED_LICENCE, "path": "https://creativecommons.org/licenses/by/4.0/"}
+        identity = self.study.study
+        if identity.keywords:
+            descriptor["keywords"] = list(identity.keywords)
+        if identity.cites:
+            descriptor["sources"] = [
+                {"title": work.text} | ({"path": f"https://doi.org/{work.doi}"} if work.doi else {})
+                for work in identity.cites
             ]  # fmt: skip
+        if identity.licence:
+            descriptor["licenses"] = [{"name": identity.licence}]
         resources = [self._resource(self.specs[name], frame, files[f"tables/{name}.csv"])
                      for name, frame in tables.items()]  # fmt: skip
         return descriptor | {"resources": resources}
@@ -251,46 +278,6 @@ class Package:
             "schema": schema,
         }
 
-    def _citation(self) -> dict[str, Any]:
-        """Return the citation in the Citation File Format 1.2.0."""
-        cited = {
-            "cff-version": "1.2.0",
-            "message": "If you use this package, please cite it, and the study whose protocol it follows.",
-            "type": "dataset",
-            "title": self._title,
-            "version": self.study.hash[:12],
-            "authors": [{"name": name} for name in self._creators],
-            "references": [
-                {
-                    "type": "conference-paper",
-                    "title": "A Comprehensive Study on Deep Learning Bug Characteristics",
-                    "authors": [
-                        {"family-names": "Islam", "given-names": "Md Johirul"},
-                        {"family-names": "Nguyen", "given-names": "Giang"},
-                        {"family-names": "Pan", "given-names": "Rangeet"},
-                        {"family-names": "Rajan", "given-names": "Hridesh"},
-                    ],
-                    "year": 2019,
-                    "doi": PAPER,
-                    "collection-title": "ESEC/FSE 2019",
-                }
-            ],
-        }
-        return cited if self._is_released else cited | {"license": _CITED_LICENCE}
-
-    def _zenodo(self) -> dict[str, Any]:
-        return {
-            "title": self._title,
-            "upload_type": "dataset",
-            "description": f"<p>Tables, protocol and report of the study {self.study.name}, computed by dlbug.</p>",
-            "creators": [{"name": name} for name in self._creators],
-            "access_right": "open",
-            "license": "other-at" if self._is_released else _CITED_LICENCE.lower(),
-            "keywords": ["deep learning", "bugs", "empirical software engineering", "replication"],
-            "related_identifiers": [{"identifier": PAPER, "relation": "isDerivedFrom", "scheme": "doi"}],
-            "version": self.study.hash[:12],
-        }
-
     def _readme(self, info: Mapping[str, str], tables: Mapping[str, pl.DataFrame]) -> str:
         environment = jinja2.Environment(
             autoescape=jinja2.select_autoescape(),  # which leaves Markdown as it is
@@ -303,15 +290,13 @@ class Package:
             title=self._title,
             info=info,
             study=self.study,
-            is_released=self._is_released,
-            licence=_CITED_LICENCE,
+            folder=_FOLDER,
             tables=[
                 {"name": name, "rows": frame.height, "description": self.specs[name].description}
                 for name, frame in tables.items()
             ],
             left_out_tables=LEFT_OUT_TABLES,
             left_out_columns=LEFT_OUT_COLUMNS,
-            paper=PAPER,
         )
 
 

@@ -25,6 +25,7 @@ labels = "release"
 path = "bugs.csv"
 [releases.columns]
 link = "link"
+library = "library"
 """
 
 
