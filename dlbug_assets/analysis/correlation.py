@@ -1,4 +1,4 @@
-"""Similarity of two libraries' bugs (section 7, Figure 6): three measures of the same vectors of shares."""
+"""Similarity of two libraries' bugs: three measures of the same vectors of shares."""
 
 from collections.abc import Sequence
 from itertools import chain, combinations

@@ -1,4 +1,4 @@
-"""Shares of bugs: rounding as the paper rounds, and comparison without rounding errors."""
+"""Shares of bugs: rounding as papers print them, and comparison without rounding errors."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ class Share:
 
     @property
     def printed(self) -> int:
-        """The share in whole percent, as the paper prints it."""
+        """The share in whole percent, as papers print it."""
         return whole_percent(self.bugs, self.total)
 
     def __str__(self) -> str:
