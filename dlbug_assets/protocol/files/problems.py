@@ -65,9 +65,11 @@ def _known(location: Sequence[str | int], model: type[BaseModel]) -> Iterator[st
     tables = [model]
     for part in location:
         annotations = [field.annotation for table in tables for name, field in _fields(table) if name == part]
-        tables = [found for annotation in annotations for found in _models(annotation)] or tables
-    for table in tables:
-        yield from (name for name, _ in _fields(table))
+        found = [model for annotation in annotations for model in _models(annotation)]
+        # The tag of a union is a value of one of the table's keys.
+        tagged = [table for table in tables if any(part in get_args(field.annotation) for _, field in _fields(table))]
+        tables = found or tagged or tables
+    yield from dict.fromkeys(name for table in tables for name, _ in _fields(table))
 
 
 def _fields(model: type[BaseModel]) -> Iterator[tuple[str, FieldInfo]]:
