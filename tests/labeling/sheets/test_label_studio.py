@@ -10,7 +10,7 @@ from support.filled_sheets import Loop, items_of
 
 LOGIC = {"bug_type": "Structural Logic Bug", "root_cause": "Structure Inefficiency", "effect": "Crash"}
 
-QUESTIONS = dict.fromkeys(("is_bug", "bug_type", "root_cause", "effect", "place", "comment"), "; ")
+QUESTIONS: dict[str, str] = dict.fromkeys(("is_bug", "bug_type", "root_cause", "effect", "place", "comment"), "; ")
 
 
 @pytest.fixture
