@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Discriminator, Field, Tag, ValidationError, field_validator, model_validator
 
 from dlbug_assets.errors import DlbugError
+from dlbug_assets.protocol.files.problems import explanation
 from dlbug_assets.protocol.names import closest, shown
 from dlbug_assets.protocol.sections import MOST, Section, Whole
 from dlbug_assets.protocol.study import Study, shipped_studies
@@ -247,10 +248,7 @@ CategoryClaim = ShareClaim | LeadsClaim | RankClaim | MoreClaim
 CountedClaim = CategoryClaim | AlikeClaim | CorrelatedClaim | TrendClaim
 Claim = CountedClaim | QueryClaim
 
-_KINDS: dict[str, type[Claim]] = {
-    "share": ShareClaim, "leads": LeadsClaim, "rank": RankClaim, "more": MoreClaim, "alike": AlikeClaim,
-    "differ": AlikeClaim, "correlated": CorrelatedClaim, "trend": TrendClaim, "query": QueryClaim,
-}  # fmt: skip
+_KINDS = ("share", "leads", "rank", "more", "alike", "differ", "correlated", "trend", "query")
 
 
 def _kind(claim: Any) -> Any:
@@ -319,23 +317,18 @@ def load_claims(
         content = read_toml_file(path, "claims.toml lists the claims of a study")
     except (FileNotFoundError, NotADirectoryError) as error:
         raise DlbugError(f"cannot read {path}: {error.strerror}") from None
-    try:
-        claims = Claims.model_validate(content).claims
-    except ValidationError as error:
-        problems = [_explain(problem) for problem in error.errors(include_url=False)]
-    else:
-        if followed:
-            return claims
-        known = {dimension: categories.get(dimension, ()) for dimension in dimensions}
-        known |= {LIBRARY: libraries, SOURCE: sources}
-        problems = [
-            f"claims.{place}.{problem}" for place, claim in enumerate(claims) for problem in _unknown(claim, known)
-        ]
+    problems = list(_unknown_kinds(content.get("claims", [])))
+    if not problems:
+        try:
+            claims = Claims.model_validate(content).claims
+        except ValidationError as error:
+            raise DlbugError(f"{path}: {explanation(error, content, Claims)}") from None
+        problems = [] if followed else [*_unknown_names(claims, dimensions, categories, libraries, sources)]
         problems += _without_headline(claims)
         if not problems:
             return claims
     more = [f"{len(problems) - _MOST_PROBLEMS} more"] if len(problems) > _MOST_PROBLEMS else []
-    raise DlbugError(f"{path}: {'; '.join(problems[:_MOST_PROBLEMS] + more)}") from None
+    raise DlbugError(f"{path}: {'; '.join(problems[:_MOST_PROBLEMS] + more)}")
 
 
 def claim_rows(claims: Iterable[Claim]) -> list[dict[str, Any]]:
@@ -376,6 +369,29 @@ def _increasing(years: tuple[int, ...] | None) -> tuple[int, ...] | None:
     if years is not None and list(years) != sorted(set(years)):
         raise ValueError("list the years in order, each once")
     return years
+
+
+def _unknown_kinds(claims: Any) -> Iterator[str]:
+    for place, claim in enumerate(claims if isinstance(claims, list) else []):
+        kind = claim.get("kind") if isinstance(claim, dict) else None
+        if kind is None:
+            yield f"claims.{place}.kind: missing; known are {', '.join(_KINDS)}"
+        elif kind not in _KINDS:
+            suggestion = closest(str(kind), _KINDS)
+            yield f"claims.{place}.kind: unknown kind {shown(kind)}{suggestion}; known are {', '.join(_KINDS)}"
+
+
+def _unknown_names(
+    claims: tuple[Claim, ...],
+    dimensions: Collection[str],
+    categories: Mapping[str, Collection[str]],
+    libraries: Collection[str],
+    sources: Collection[str],
+) -> Iterator[str]:
+    known: dict[str, Collection[str]] = {dimension: categories.get(dimension, ()) for dimension in dimensions}
+    known |= {LIBRARY: libraries, SOURCE: sources}
+    for place, claim in enumerate(claims):
+        yield from (f"claims.{place}.{problem}" for problem in _unknown(claim, known))
 
 
 def _without_headline(claims: tuple[Claim, ...]) -> Iterator[str]:
@@ -440,26 +456,3 @@ def _problems(key: str, written: str | Collection[str] | None, known: Collection
 def _listed(names: Collection[str]) -> str:
     first = list(names)[:_MOST_NAMES]
     return ", ".join([*first, f"{len(names) - _MOST_NAMES} more"] if len(names) > _MOST_NAMES else first)
-
-
-def _explain(problem: Any) -> str:
-    """Format one problem as `key: message`, with the key as in TOML."""
-    parts = [str(part)[:80] for part in problem["loc"]]
-    kind = parts.pop(2) if len(parts) > 2 and parts[0] == "claims" and parts[2] in _KINDS else None  # noqa: PLR2004
-    message = problem["msg"].removeprefix("Value error, ")
-    if problem["type"] == "extra_forbidden":
-        keys = [field.alias or name for name, field in _KINDS[kind].model_fields.items()] if kind else ["claims"]
-        message = f"unknown key{closest(parts[-1], keys)}; known are {', '.join(keys)}"
-    elif problem["type"] == "missing":
-        message = "missing"
-    elif problem["type"] == "union_tag_invalid":
-        tag = str(problem["ctx"]["tag"])
-        message, parts = (
-            f"unknown kind {shown(tag)}{closest(tag, _KINDS)}; known are {', '.join(_KINDS)}",
-            [*parts, "kind"],
-        )
-    elif problem["type"] == "union_tag_not_found":
-        message, parts = f"missing; known are {', '.join(_KINDS)}", [*parts, "kind"]
-    elif problem["type"] != "value_error" and not isinstance(problem["input"], dict | list | tuple):
-        message = f"{message}, not {shown(problem['input'])}"
-    return f"{'.'.join(parts)}: {message}"

@@ -252,7 +252,7 @@ class Tally:
             tuple(groups),
             tuple(" and ".join(together) for together in named),
             _padded(columns, len(groups)),
-            np.array(_grouped(totals, axis, over)),
+            np.array(_grouped(totals, axis, over), dtype=np.int64).reshape(len(groups), -1 if groups else 0),
             _padded([_grouped(bugs[..., [place]], axis, over) for place in range(len(known))], len(groups)),
             over == "mean",
         )
