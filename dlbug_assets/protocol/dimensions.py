@@ -1,22 +1,31 @@
 """The dimensions of a study: the questions that each bug's labels answer."""
 
-import functools
 import re
 from collections.abc import Iterable, Sequence
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from dlbug_assets.protocol.names import without_devices
+from dlbug_assets.protocol.names import closest, without_devices
 from dlbug_assets.protocol.sections import MOST, Section, Whole
 
-#: Columns of tables and sheets beside the dimensions, and words that stand for all or no categories.
-RESERVED = frozenset(
-    "adjudicated_at adjudicated_by all as_written batch both bug_id bug_index bugs categories category cluster "
-    "commit_sha comment content created_at decided_by dimension entry file frozen_at is_bug item_id items "
-    "label label_counts labelled_at labels library line link none pass place position post_id problem provenance "
-    "rater received_at repository revision round share source superseded title total year".split()
-)
+_RESERVED = """
+adjudicated_at adjudicated_by all as_written batch both bug_id bug_index bugs categories category checkpoint cluster
+commit_sha comment content created_at decided_by dimension entry file frozen_at is_bug item_id items key label
+label_counts labelled_at labels library line link mapped none pass place position post_id problem provenance rater
+received_at repository revision round row share sheet source superseded swapped title total year
+"""
+_KEYWORDS = """
+all analyse analyze and any array as asc asymmetric both case cast check collate column constraint create default
+deferrable desc describe distinct do else end except false fetch for foreign from group having in initially intersect
+into lambda lateral leading limit not null offset on only or order pivot pivot_longer pivot_wider placing primary
+qualify references returning select show some summarize symmetric table then to trailing true union unique unpivot using
+variadic when where window with
+"""
+#: Columns of tables, sheets and releases beside the dimensions, and words that stand for all or no categories.
+RESERVED = frozenset(_RESERVED.split())
+#: Words that DuckDB accepts as the name of a column only in quotation marks.
+KEYWORDS = frozenset(_KEYWORDS.split())
 
 
 class Sample(Section, frozen=True):
@@ -52,7 +61,7 @@ class Dimension(Section, frozen=True):
             raise ValueError("use a small letter, then up to 39 small letters, digits or _ (it names columns)")
         if name in RESERVED or name.endswith("_as_written"):
             raise ValueError(f"{name!r} is the name of another column: use another one")
-        if name in _keywords():
+        if name in KEYWORDS:
             raise ValueError(f"{name!r} is a keyword of SQL, but it names columns: use another one")
         return without_devices(name)
 
@@ -89,16 +98,6 @@ class Dimension(Section, frozen=True):
         return [part for part in (" ".join(part.split()) for part in parts) if part]
 
 
-@functools.cache
-def _keywords() -> frozenset[str]:
-    """Return the words that DuckDB accepts as the name of a column only in quotation marks."""
-    import duckdb  # noqa: PLC0415 - slow to import, and most studies name no dimensions
-
-    with duckdb.connect(":memory:") as connection:
-        rows = connection.execute("select keyword_name from duckdb_keywords() where keyword_category = 'reserved'")
-        return frozenset(name for (name,) in rows.fetchall())
-
-
 def check_dimensions(dimensions: Sequence[Dimension]) -> tuple[Dimension, ...]:
     """Return the dimensions, where a roll-up of several categories has several, too.
 
@@ -118,7 +117,8 @@ def check_dimensions(dimensions: Sequence[Dimension]) -> tuple[Dimension, ...]:
             checked.append(dimension.model_copy(update={"multiple": asked[dimension.rolls_up].multiple}))
         else:
             raise ValueError(
-                f"dimensions: {dimension.name} rolls up {dimension.rolls_up!r}, which is not one of {', '.join(asked)}"
+                f"dimensions: {dimension.name} rolls up {dimension.rolls_up!r}, which is not one of "
+                f"{', '.join(asked)}{closest(dimension.rolls_up, asked)}"
             )
     return tuple(checked)
 

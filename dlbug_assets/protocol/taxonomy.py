@@ -6,7 +6,7 @@ mappings.csv has the labels that no category names.
 
 import csv
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from io import StringIO
 from itertools import zip_longest
@@ -20,6 +20,8 @@ from dlbug_assets.protocol.text_files import read_text_file
 
 LIBRARY, SOURCE = "library", "source"
 PAPER, STUDY = "paper", "study"
+_COLUMNS = ("dimension", "name", "code", "parent", "definition", "example", "aliases")
+_MAPPING_COLUMNS = ("dimension", "written", "category", "reason")
 _MOST_CATEGORIES = 500
 LONGEST_NAME = 100
 _LONGEST_CELL = 2000
@@ -56,7 +58,7 @@ class Mapping:
 class Taxonomy:
     """The categories of a study, in order, and the spellings of each.
 
-    Raises :class:`DlbugError` for a spelling of two categories, and for a mapping to an unknown category.
+    Raises :class:`DlbugError` for a spelling of two categories.
     """
 
     def __init__(self, categories: Iterable[Category], mappings: Iterable[Mapping] = ()) -> None:
@@ -68,12 +70,6 @@ class Taxonomy:
                 self._learn(category.dimension, spelling, category.name)
         self._mapped: dict[tuple[str, str], Mapping] = {}
         for mapping in self.mappings:
-            if mapping.category not in self.names(mapping.dimension):
-                names = self.names(mapping.dimension)
-                raise DlbugError(
-                    f"mappings.csv: {mapping.written!r} maps to {mapping.category!r}, which is not a category of "
-                    f"{mapping.dimension}{closest(mapping.category, names)}"
-                )
             self._mapped[mapping.dimension, _folded(mapping.written)] = mapping
 
     def _learn(self, dimension: str, spelling: str, name: str) -> None:
@@ -126,7 +122,8 @@ def load_taxonomy(study: Study) -> Taxonomy:
     for dimension in study.dimensions:
         if dimension.rolls_up:
             reader.add_missing(dimension.name, _parents(reader.categories, dimension))
-    taxonomy = Taxonomy(reader.categories, _mappings(study))
+    reader.check_parents()
+    taxonomy = Taxonomy(reader.categories, _mappings(study, reader.categories))
     for dimension in study.asked:
         if not dimension.open and not taxonomy.names(dimension.name):
             raise DlbugError(
@@ -140,18 +137,38 @@ def _origin(study: Study) -> str:
     return PAPER if study.study.cites else STUDY
 
 
-def _mappings(study: Study) -> list[Mapping]:
+def _mappings(study: Study, categories: Sequence[Category]) -> list[Mapping]:
     path = study.files.mappings
     if path is None:
         return []
-    rows = []
-    for number, row in enumerate(csv_rows(path), start=2):
-        if row.get("dimension") not in study.asked_names:
+    mappings = []
+    for number, row in enumerate(_rows(path, _MAPPING_COLUMNS, _MAPPING_COLUMNS[:3]), start=2):
+        mapping = Mapping(*(row.get(column, "") for column in _MAPPING_COLUMNS))
+        names = [category.name for category in categories if category.dimension == mapping.dimension]
+        for key, written, known in (
+            ("dimension", mapping.dimension, study.asked_names),
+            ("category", mapping.category, names),
+        ):
+            if written not in known:
+                raise DlbugError(
+                    f"{path}, line {number}: {key}: {shown(written)} is not one of {', '.join(known)}"
+                    f"{closest(written, known)}"
+                )
+        mappings.append(mapping)
+    return mappings
+
+
+def _rows(path: Path, known: Sequence[str], required: Sequence[str]) -> list[dict[str, str]]:
+    """Return the rows of a CSV file; raise :class:`DlbugError` for an unknown column and a missing required one."""
+    rows = csv_rows(path)
+    for column in rows[0] if rows else ():
+        if column and column not in known:
             raise DlbugError(
-                f"{path}, line {number}: dimension: {row.get('dimension')!r} is not one of "
-                f"{', '.join(study.asked_names)}{closest(row.get('dimension', ''), study.asked_names)}"
+                f"{path}: unknown column {shown(column)}{closest(column, known)} (known are {', '.join(known)})"
             )
-        rows.append(Mapping(row["dimension"], row.get("written", ""), row.get("category", ""), row.get("reason", "")))
+    for column in required if rows else ():
+        if column not in rows[0]:
+            raise DlbugError(f"{path}: the column {column} is missing (known are {', '.join(known)})")
     return rows
 
 
@@ -176,16 +193,17 @@ class _Reader:
         self._study = study
         self.categories: list[Category] = []
         self._owners: dict[tuple[str, str], str] = {}
+        self._places: dict[tuple[str, str], str] = {}
         self._known = (*study.dimension_names, LIBRARY, SOURCE)
 
     def read(self, path: Path, origin: str) -> None:
         """Add the rows of a CSV file; raise :class:`DlbugError` for a row that isn't a category."""
-        rows = csv_rows(path)
+        rows = _rows(path, _COLUMNS, _COLUMNS[:2])
         if len(rows) > _MOST_CATEGORIES:
             raise DlbugError(f"{path} has {len(rows)} rows, but raters can distinguish {_MOST_CATEGORIES} at most")
         for number, row in enumerate(rows, start=2):
             try:
-                self._add(_category(row, origin))
+                self._add(_category(row, origin), f"{path}, line {number}")
             except ValueError as error:
                 raise DlbugError(f"{path}, line {number}: {error}") from None
 
@@ -195,11 +213,21 @@ class _Reader:
             if (dimension, _folded(name)) not in self._owners:
                 self._add(Category(dimension, "", name, origin=STUDY))
 
-    def _add(self, category: Category) -> None:
+    def check_parents(self) -> None:
+        """Raise :class:`DlbugError` for a parent that has a parent itself: there are two levels."""
+        parents = {(each.dimension, _folded(each.name)): each.parent for each in self.categories if each.parent}
+        for (dimension, name), parent in parents.items():
+            if above := parents.get((dimension, _folded(parent))):
+                raise DlbugError(
+                    f"{self._places[dimension, name]}: parent: {parent!r} is a category of {dimension} that has itself "
+                    f"the parent {above!r}, but there are two levels: leave one of the parents out"
+                )
+
+    def _add(self, category: Category, place: str = "") -> None:
         dimension, name = category.dimension, category.name
         if dimension not in self._known:
             raise ValueError(
-                f"dimension {dimension!r} is not one of {', '.join(self._known)}{closest(dimension, self._known)}"
+                f"dimension: {shown(dimension)} is not one of {', '.join(self._known)}{closest(dimension, self._known)}"
             )
         if not name:
             raise ValueError("name: missing")
@@ -226,6 +254,7 @@ class _Reader:
                 raise ValueError(f"{spelling!r} is a spelling of {owner!r} already ({dimension})")
             self._owners[dimension, _folded(spelling)] = name
         self.categories.append(category)
+        self._places[dimension, _folded(name)] = place
 
 
 def csv_rows(path: Path) -> list[dict[str, str]]:
