@@ -83,6 +83,7 @@ EVERYTHING = """
     from dlbug_assets.labeling.items import queue
     from dlbug_assets.sample import commits, posts, raters
     from dlbug_assets.protocol.study import load_study
+    from dlbug_assets.protocol.taxonomy import load_taxonomy
 
     study = load_study("sample")
     year = lambda column: pl.col(column).dt.year().alias("year")
@@ -97,7 +98,7 @@ EVERYTHING = """
         for frame in (questions[-1], posts.answers(study, library), repositories, fixes, details):
             sha.update(frame.write_json().encode())
     items = queue(pl.concat(questions).with_columns(year("created_at")), pl.concat(sampled), study)
-    sha.update(raters.rater_rows(study, items).write_json().encode())
+    sha.update(raters.rater_rows(study, items, load_taxonomy(study)).write_json().encode())
     print(sha.hexdigest())
 """
 

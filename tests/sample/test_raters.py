@@ -9,7 +9,7 @@ import pytest
 
 from dlbug_assets.github.sampling import bottom_k_sample
 from dlbug_assets.labeling import adjudication, units
-from dlbug_assets.labeling.agreement import bootstrap, checkpoints, subsets
+from dlbug_assets.labeling.agreement import bootstrap, checkpoints
 from dlbug_assets.labeling.items import queue
 from dlbug_assets.labeling.sheets import validation
 from dlbug_assets.protocol.study import Study, load_study
@@ -68,7 +68,7 @@ def labelled(seed, number):
     fixes = fixes.with_columns(year_of("authored_at"))
     sampled = pl.concat([bottom_k_sample(fixes, library, seed, 100) for library in study.library_names])
     items = queue(candidates, sampled, study)
-    rows = raters.rater_rows(study, items)
+    rows = raters.rater_rows(study, items, load_taxonomy(study))
     labels, rejected = validated(rows, items, study)
     frozen = units.freeze(labels, items, study)
     return Labelled(
@@ -89,8 +89,8 @@ def kappas(seed, number):
     made = labelled(seed, number)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(bootstrap, "RESAMPLES", 1)
-        patch.setattr(subsets, "DIMENSIONS", ("bug_type",))
-        table = checkpoints.measure(made.labels, made.items, made.study).kappa_checkpoints
+        study = made.study.model_copy(update={"dimensions": made.study.dimensions[:1]})
+        table = checkpoints.measure(made.labels, made.items, study).kappa_checkpoints
     table = table.filter((pl.col("source") == "all") & (pl.col("scope") == "cumulative"))
     return {
         dimension: dict(rows.select("checkpoint", "kappa").iter_rows())
@@ -140,7 +140,7 @@ def test_every_rater_labels_every_item_and_those_of_the_first_batch_again(made):
 
 
 def test_the_frozen_units_are_the_true_bugs(made):
-    bugs = true_bugs(made.study, made.items)
+    bugs = true_bugs(made.study, made.items, load_taxonomy(made.study))
     true = {(item_id, index) for item_id, found in bugs.items() for index in range(1, len(found) + 1)}
     assert set(made.units.select("item_id", "bug_index").iter_rows()) == true
     assert set(made.units["frozen_by"]) == {"agreement", "adjudication"}
@@ -165,7 +165,7 @@ def test_every_unit_has_a_label(made):
 
 
 def test_the_adjudicators_labels_are_the_true_ones(made):
-    bugs = true_bugs(made.study, made.items)
+    bugs = true_bugs(made.study, made.items, load_taxonomy(made.study))
     decided = made.decided.filter(pl.col("decided_by") == "adjudication")
     for row in decided.iter_rows(named=True):
         labels = bugs[row["item_id"]][row["bug_index"] - 1].labels
@@ -198,7 +198,7 @@ def test_there_are_about_as_many_bugs_as_in_the_paper():
 
 def test_the_order_of_the_items_does_not_matter():
     made = labelled(*TWO)
-    again = raters.rater_rows(made.study, made.items.reverse())
+    again = raters.rater_rows(made.study, made.items.reverse(), load_taxonomy(made.study))
     assert again.equals(made.rows)
 
 
@@ -206,7 +206,7 @@ def test_the_order_of_the_items_does_not_matter():
 def test_a_small_queue_can_be_labelled(count):
     made = labelled(*TWO)
     few = made.items.head(count)
-    rows = raters.rater_rows(made.study, few)
+    rows = raters.rater_rows(made.study, few, load_taxonomy(made.study))
     labels, rejected = validated(rows, few, made.study)
     assert rejected.is_empty()
     frozen = units.freeze(labels, few, made.study)
@@ -220,7 +220,7 @@ def test_libraries_that_are_not_in_the_paper_can_be_labelled():
         commits.fix_commits(study, "PyTorch").with_columns(year_of("authored_at")), "PyTorch", 2026, 50
     )
     items = queue(questions, sampled, study)
-    labels, rejected = validated(raters.rater_rows(study, items), items, study)
+    labels, rejected = validated(raters.rater_rows(study, items, load_taxonomy(study)), items, study)
     assert rejected.is_empty()
     assert set(labels["item_id"]) == set(items["item_id"])
 
