@@ -47,7 +47,7 @@ def build_defs(study: Study, environ: Mapping[str, str], *, incomplete: bool = F
 
     @functools.cache
     def release() -> releases.Released:
-        return releases.read(study, taxonomy, environ, home.folder / "releases")
+        return releases.read(study, taxonomy, environ, home.releases)
 
     @dg.resource(description="The study's DuckDB files, under the writer's lease from the first write to the run's end")
     def warehouse(context: dg.InitResourceContext) -> Iterator[Warehouse]:

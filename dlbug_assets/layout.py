@@ -122,6 +122,11 @@ class Home:
         return self.root / "quota.sqlite"
 
     @property
+    def releases(self) -> Path:
+        """Downloaded files of the study's releases."""
+        return self.folder / "releases"
+
+    @property
     def report(self) -> Path:
         """The report: a folder with a web page, figures and tables."""
         return self.folder / "report"

@@ -35,7 +35,8 @@ class Line:
 def examine(study: Study, home: Home, environ: Mapping[str, str]) -> Iterator[Line]:
     """Check Python, packages, clock, tokens and Spark, and the home.
 
-    Of the home: disk, permissions, clones, lease, quotas, completeness of the corpora, and schedules.
+    Of the home and the study: disk, permissions, files of releases, clones, lease, quotas, completeness of the corpora,
+    and schedules.
     """
     yield _python()
     yield _packages()
@@ -57,6 +58,7 @@ def examine(study: Study, home: Home, environ: Mapping[str, str]) -> Iterator[Li
         return
     yield from _disk(home)
     yield from _privacy(home)
+    yield from _releases(study, home, environ)
     yield from _clones(home)
     yield _lock(home)
     yield from _quota(home)
@@ -96,6 +98,25 @@ def _privacy(home: Home) -> Iterator[Line]:
     if open_to_others and home.root.stat().st_mode & 0o077:
         paths = " ".join(shlex.quote(str(path)) for path in open_to_others)
         yield Line("note", "folder", f"its mode lets others on this machine read the study: chmod -R go= {paths}")
+
+
+def _releases(study: Study, home: Home, environ: Mapping[str, str]) -> Iterator[Line]:
+    if not study.releases:
+        return
+    # Polars takes a second to import: only studies with releases need it.
+    from dlbug_assets.releases.locate import found  # noqa: PLC0415
+
+    files = {file: release for release in study.releases for file in release.file_names}
+    for file, release in files.items():
+        try:
+            path = found(release, file, study.name, environ, home.releases)
+        except DlbugError as error:
+            yield Line("FAIL", "release", str(error))
+            continue
+        if path is None:
+            yield Line("note", "release", f"{file}: the next run downloads it from {release.address_of(file)}")
+        else:
+            yield Line("ok", "release", str(path))
 
 
 def _clones(home: Home) -> Iterator[Line]:

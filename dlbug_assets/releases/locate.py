@@ -22,15 +22,35 @@ _OK, _REDIRECTS = 200, (301, 302, 303, 307, 308)
 def locate(release: Release, file: str, study: str, environ: Mapping[str, str], downloads: Path) -> Path:
     """Return the path of a file of a release, one of its ``file_names``; what the release gives a sha256 for has it.
 
-    This is ``<study>/<file>`` in the folder DLBUG_RELEASES if it is there, else what the release's variable names, else
-    the file beside the study, or an earlier download in ``downloads``, or a new one. Raises :class:`DlbugError` for a
-    missing, unreadable, too large or altered file, and without a network.
+    This is the file as :func:`found` finds it, or else a new download in ``downloads``. Raises :class:`DlbugError` for
+    a missing, unreadable, too large or altered file, and without a network.
     """
-    address = release.address_of(file)
-    by_hand = f"Download it from {address}" if address else "Get the file"
-    fix = f"{by_hand}, and set {VARIABLE} to a folder with {study}/{file}."
-    if release.variable:
-        fix = f"{by_hand}, and set {release.variable} to its path."
+    if path := found(release, file, study, environ, downloads):
+        return path
+    address, fix = str(release.address_of(file)), _fix(release, file, study)
+    path = downloads / file
+    content = _download(address, fix)
+    _check(content, f"the download from {address}", release, fix)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # A folder per process: several may download at the same time, and any of their files will do.
+        with tempfile.TemporaryDirectory(dir=downloads, prefix=".unfinished-") as unfinished:
+            download = Path(unfinished) / path.name
+            download.write_bytes(content)
+            download.replace(path)
+    except OSError as error:
+        raise DlbugError(f"cannot write {path}: {error.strerror}. Free some disk space and run again.") from None
+    return path
+
+
+def found(release: Release, file: str, study: str, environ: Mapping[str, str], downloads: Path) -> Path | None:
+    """Return the path of a file of a release that is on this machine, None if it has to be downloaded.
+
+    This is ``<study>/<file>`` in the folder DLBUG_RELEASES if it is there, else what the release's variable names, else
+    the file beside the study, or an earlier download in ``downloads``. Raises :class:`DlbugError` for a missing,
+    unreadable, too large or altered file.
+    """
+    fix = _fix(release, file, study)
     if folder := environ.get(VARIABLE):
         if not Path(folder).is_dir():
             raise DlbugError(f"{VARIABLE} names {folder}, which is not a folder. {fix}")
@@ -46,22 +66,17 @@ def locate(release: Release, file: str, study: str, environ: Mapping[str, str], 
         if not path.is_file():
             raise DlbugError(f"{path} is not a file, but the study's release is read from it. Put the file there.")
         return _verified(path, release, "Replace it, or correct sha256 in the study.")
-    assert address  # noqa: S101 - it has either path or address
     path = downloads / file
-    if path.is_file():
-        return _verified(path, release, f"Delete it. {fix}")
-    content = _download(address, fix)
-    _check(content, f"the download from {address}", release, fix)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # A folder per process: several may download at the same time, and any of their files will do.
-        with tempfile.TemporaryDirectory(dir=downloads, prefix=".unfinished-") as unfinished:
-            download = Path(unfinished) / path.name
-            download.write_bytes(content)
-            download.replace(path)
-    except OSError as error:
-        raise DlbugError(f"cannot write {path}: {error.strerror}. Free some disk space and run again.") from None
-    return path
+    return _verified(path, release, f"Delete it. {fix}") if path.is_file() else None
+
+
+def _fix(release: Release, file: str, study: str) -> str:
+    """Return how to provide a file by hand."""
+    address = release.address_of(file)
+    by_hand = f"Download it from {address}" if address else "Get the file"
+    if release.variable:
+        return f"{by_hand}, and set {release.variable} to its path."
+    return f"{by_hand}, and set {VARIABLE} to a folder with {study}/{file}."
 
 
 def _download(address: str, fix: str) -> bytes:

@@ -5,6 +5,7 @@ from importlib.metadata import version
 import pytest
 
 from dlbug_assets.cli.doctor import Line, examine
+from dlbug_assets.cli.studies.from_csv import create_from
 from dlbug_assets.installation import unmet_requirements
 from dlbug_assets.layout import Home
 from dlbug_assets.protocol.study import load_study
@@ -56,3 +57,38 @@ def test_a_package_of_an_extra_may_be_missing_but_not_have_another_version():
     requirements = ["nowhere-a", 'nowhere-b; extra == "spark"', "pytest>=1", 'pytest<1; extra == "spark"']
     expected = ["nowhere-a is missing", f"pytest is {version('pytest')}, but <1 is required"]
     assert unmet_requirements(requirements) == expected
+
+
+def release_lines(study, tmp_path, environ):
+    lines = examine(study, Home(tmp_path / "home", study.name), environ)
+    return [line for line in lines if line.subject == "release"]
+
+
+def test_a_study_without_releases_has_no_line_about_them(tmp_path):
+    assert release_lines(load_study("sample"), tmp_path, {}) == []
+
+
+def test_a_release_that_is_not_there_is_a_note_with_its_address_and_is_not_downloaded(tmp_path):
+    assert release_lines(load_study("islam2019"), tmp_path, {}) == [
+        Line(
+            "note",
+            "release",
+            "islam2019-dataset.zip: the next run downloads it from "
+            "https://lab-design.github.io/papers/ESEC-FSE-19/dataset.zip",
+        )
+    ]
+    assert not (tmp_path / "home").exists()
+
+
+def test_a_release_is_found_beside_its_study_and_a_missing_or_altered_one_fails(tmp_path):
+    (tmp_path / "bugs.csv").write_text("ID,Symptom\n1,Crash\n2,Hang\n3,Hang\n", encoding="utf-8")
+    study, _ = create_from(tmp_path / "mine", tmp_path / "bugs.csv")
+    path = tmp_path / "mine" / "bugs.csv"
+    assert release_lines(study, tmp_path, {}) == [Line("ok", "release", str(path))]
+    path.unlink()
+    missing = f"{path} is not a file, but the study's release is read from it. Put the file there."
+    assert release_lines(study, tmp_path, {}) == [Line("FAIL", "release", missing)]
+    (tmp_path / "altered.zip").write_bytes(b"altered")
+    (line,) = release_lines(load_study("islam2019"), tmp_path, {"DLBUG_ARTIFACT": str(tmp_path / "altered.zip")})
+    assert line.status == "FAIL"
+    assert line.text.startswith(f"{tmp_path / 'altered.zip'} is truncated or altered: its 7 bytes have sha256 ")
