@@ -9,6 +9,7 @@ import polars as pl
 
 from dlbug_assets import releases
 from dlbug_assets.labeling.agreement.ratings import IS_BUG, NONE, as_text, from_text, rated_bugs, ratings
+from dlbug_assets.labeling.agreement.released_raters import compared
 from dlbug_assets.labeling.bug_labels import bug_labels, full_schema, wide
 from dlbug_assets.labeling.items import add_dates
 from dlbug_assets.labeling.sheets.formats import LIST_BUGS, RATE_BUGS
@@ -33,6 +34,7 @@ def disagreements(labels: pl.DataFrame, units: pl.DataFrame, study: Study) -> pl
     _by and _at (UTC; when the decision was made, or received if its file does not contain a time) are NULL while
     undecided.
     """
+    labels, study, names = compared(labels, study)
     if not study.labeling.raters:  # a release may have no labels by raters
         return pl.DataFrame(schema=DISAGREEMENTS)
     frames = []
@@ -59,9 +61,13 @@ def disagreements(labels: pl.DataFrame, units: pl.DataFrame, study: Study) -> pl
                     )
                 )
     order = pl.Enum([IS_BUG, *study.asked_names])
+    found = pl.concat(frames)
+    for column in ("rater_1", "rater_2"):
+        named = names.select("item_id", pl.col("compared_as").alias(column), _name="rater")
+        found = found.join(named, on=["item_id", column], how="left")
+        found = found.with_columns(pl.coalesce("_name", column).alias(column)).drop("_name")
     return (
-        pl.concat(frames)
-        .sort("item_id", "bug_index", pl.col("dimension").cast(order), "rater_1", "rater_2")
+        found.sort("item_id", "bug_index", pl.col("dimension").cast(order), "rater_1", "rater_2")
         .rename({"_label_1": "label_1", "_label_2": "label_2"})
         .select(DISAGREEMENTS.names())
         .cast(DISAGREEMENTS)

@@ -403,6 +403,8 @@ class _Reader:
                     mapped.append(name)
             if len(categories) > 1 and not dimension.multiple:
                 row.problems.append(f"{name} has {len(categories)} values, but takes one")
+            if dimension.required and not row.parts[name] and row.parts.get("rater"):
+                row.problems.append(f"{name} is empty, but required of raters")
             record[name] = list(categories) or None
             record[f"{name}_as_written"] = list(categories.values()) or None
         row.problems += misfits

@@ -13,6 +13,7 @@ from dlbug_assets.github.sources import commit_source
 from dlbug_assets.ingest.landing import Landing
 from dlbug_assets.privacy import keyed_hash, secret_key
 from dlbug_assets.protocol.study import Study, load_study
+from dlbug_assets.releases import Released
 from dlbug_assets.warehouse.table_specs import load_specs
 from support.clocks import ManualClock
 from support.collection_checks import current_rows
@@ -20,15 +21,18 @@ from support.repositories import GitRepository
 
 SPECS = load_specs()
 TABLES = ("repositories", "fix_commits", "collections")
-RELEASE = pl.DataFrame(
-    {
-        "source": ["GitHub", "GitHub", "GitHub", "Stack Overflow"],
-        "library": ["Keras", "Keras", "Torch", "Keras"],
-        "repository": ["a/a", "a/a", "b/b", None],
-        "commit_sha": ["s1", "s1", "s2", None],
-        "post_id": [None, None, None, 5],
-        "link": ["l1", "l1", "l2", "l3"],
-    }
+RELEASED = Released(
+    pl.DataFrame(
+        {
+            "source": ["GitHub", "GitHub", "GitHub", "Stack Overflow"],
+            "library": ["Keras", "Keras", "Torch", "Keras"],
+            "repository": ["a/a", "a/a", "b/b", None],
+            "commit_sha": ["s1", "s1", "s2", None],
+            "post_id": [None, None, None, 5],
+            "link": ["l1", "l1", "l2", "l3"],
+        }
+    ),
+    pl.DataFrame(),
 )
 
 
@@ -37,7 +41,7 @@ def landing(tmp_path):
     return Landing(tmp_path / "landing" / "github", ManualClock(datetime(2026, 3, 1, tzinfo=UTC)))
 
 
-def source(study, landing, release=lambda: RELEASE):
+def source(study, landing, release=lambda: RELEASED):
     root = landing.root.parent
     access = ApiAccess.of({"DLBUG_GITHUB_URL": "http://127.0.0.1:9"}, root / "quota.sqlite")
     return commit_source(study, landing, access, root / "clones", root.parent / "secret.key", release=release)

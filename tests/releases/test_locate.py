@@ -1,40 +1,61 @@
-"""The authors' release is named by a variable or downloaded once, and verified."""
+"""Released files are found in a folder, by a variable, beside the study, or downloaded once; and verified."""
 
 import contextlib
 import hashlib
 import http.server
-import importlib
 import os
 import socket
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
-from dlbug_assets import releases
 from dlbug_assets.errors import DlbugError
-from support.release import release_path
+from dlbug_assets.protocol.releases import Release
+from dlbug_assets.releases.locate import LARGEST_FILE, locate
+from support.release import STUDY, release_path
+
+CONTENT = b"as if it were a table"
+SHA256 = hashlib.sha256(CONTENT).hexdigest()
+COLUMNS = {"key": "ID"}
+URL = "https://data.example.org/bugs.csv"
 
 
-@pytest.fixture
-def tiny_release(monkeypatch) -> bytes:
-    """Return a few bytes that are accepted as the release."""
-    content = b"as if it were the release"
-    module = importlib.import_module("dlbug_assets.releases.locate")
-    monkeypatch.setattr(module, "SIZE", len(content))
-    monkeypatch.setattr(module, "SHA256", hashlib.sha256(content).hexdigest())
-    return content
+def released(**other) -> Release:
+    return Release.model_validate({"url": URL, "sha256": SHA256, "columns": COLUMNS, **other})
+
+
+def located(release: Release, environ: dict[str, str], downloads: Path) -> Path:
+    (file,) = release.file_names
+    return locate(release, file, "small", environ, downloads)
+
+
+def error_of(release: Release, environ: dict[str, str], downloads: Path) -> str:
+    with pytest.raises(DlbugError) as caught:
+        located(release, environ, downloads)
+    return str(caught.value)
 
 
 @contextlib.contextmanager
-def serving(content: bytes, status: int = 200, announced: int | None = None) -> Iterator[tuple[str, list[str]]]:
-    """Yield the address of a loopback server with one reply, and the list of requested paths."""
+def serving(
+    content: bytes, status: int = 200, announced: int | None = None, leads_to: str | None = None
+) -> Iterator[tuple[str, list[str]]]:
+    """Yield the address of a loopback server, and the list of requested paths.
+
+    All replies are the same, except that the first one redirects if ``leads_to`` is given.
+    """
     requested: list[str] = []
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
             requested.append(self.path)
+            if leads_to is not None and (len(requested) == 1 or leads_to == self.path):
+                self.send_response(302)
+                self.send_header("Location", leads_to)
+                self.end_headers()
+                return
             self.send_response(status)
             self.send_header("Content-Length", str(len(content) if announced is None else announced))
             self.end_headers()
@@ -49,115 +70,174 @@ def serving(content: bytes, status: int = 200, announced: int | None = None) -> 
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_port}/dataset.zip", requested
+        yield f"http://127.0.0.1:{server.server_port}/bugs.csv", requested
     finally:
         server.shutdown()
         thread.join()
         server.server_close()
 
 
-def test_the_named_file_is_used(tmp_path, tiny_release):
-    named = tmp_path / "mine.zip"
-    named.write_bytes(tiny_release)
-    assert releases.locate({"DLBUG_ARTIFACT": str(named)}, tmp_path / "artifact") == named
-    assert not (tmp_path / "artifact").exists()
+def test_the_folder_of_releases_comes_first(tmp_path):
+    theirs = tmp_path / "small" / "bugs.csv"
+    theirs.parent.mkdir()
+    theirs.write_bytes(CONTENT)
+    named = tmp_path / "named.csv"
+    named.write_bytes(CONTENT)
+    environ = {"DLBUG_RELEASES": str(tmp_path), "DLBUG_FILE": str(named)}
+    release = released(variable="DLBUG_FILE")
+    assert located(release, environ, tmp_path / "downloads") == theirs
+    theirs.unlink()
+    assert located(release, environ, tmp_path / "downloads") == named
+    assert not (tmp_path / "downloads").exists()
 
 
-@pytest.mark.parametrize("name", ["nowhere.zip", "."])
-def test_a_name_that_is_not_a_file_is_rejected(tmp_path, name):
-    with pytest.raises(DlbugError) as caught:
-        releases.locate({"DLBUG_ARTIFACT": str(tmp_path / name)}, tmp_path)
-    assert f"DLBUG_ARTIFACT names {tmp_path / name}, which is not a file" in str(caught.value)
-    assert "https://lab-design.github.io/papers/ESEC-FSE-19/dataset.zip" in str(caught.value)
+def test_a_folder_of_releases_that_does_not_exist_is_an_error(tmp_path):
+    assert error_of(released(), {"DLBUG_RELEASES": str(tmp_path / "nowhere")}, tmp_path) == (
+        f"DLBUG_RELEASES names {tmp_path / 'nowhere'}, which is not a folder. Download it from {URL}, and set "
+        "DLBUG_RELEASES to a folder with small/bugs.csv."
+    )
 
 
-@pytest.mark.parametrize("change", [lambda content: content[:-1], lambda content: content[:-1] + b"?"])
-def test_a_truncated_or_altered_file_is_rejected_with_both_hashes(tmp_path, tiny_release, change):
-    content = change(tiny_release)
-    named = tmp_path / "mine.zip"
+@pytest.mark.parametrize("name", ["nowhere.csv", "."])
+def test_a_variable_that_does_not_name_a_file_is_an_error(tmp_path, name):
+    assert error_of(released(variable="DLBUG_FILE"), {"DLBUG_FILE": str(tmp_path / name)}, tmp_path) == (
+        f"DLBUG_FILE names {tmp_path / name}, which is not a file. Download it from {URL}, and set DLBUG_FILE to its "
+        "path."
+    )
+
+
+def test_a_file_beside_the_study_needs_no_checksum(tmp_path):
+    path = tmp_path / "bugs.csv"
+    path.write_bytes(CONTENT)
+    for release in (
+        Release(path=str(path), columns=COLUMNS),
+        Release(path=str(tmp_path), file="bugs.csv", columns=COLUMNS),
+    ):
+        assert located(release, {}, tmp_path / "downloads") == path
+    path.unlink()
+    assert error_of(Release(path=str(path), columns=COLUMNS), {}, tmp_path) == (
+        f"{path} is not a file, but the study's release is read from it. Put the file there."
+    )
+
+
+@pytest.mark.parametrize("content", [CONTENT[:-1], CONTENT[:-1] + b"?", b""])
+def test_a_truncated_or_altered_file_is_an_error_with_both_checksums(tmp_path, content):
+    named = tmp_path / "mine.csv"
     named.write_bytes(content)
-    with pytest.raises(DlbugError) as caught:
-        releases.locate({"DLBUG_ARTIFACT": str(named)}, tmp_path)
-    for part in (str(named), hashlib.sha256(tiny_release).hexdigest(), hashlib.sha256(content).hexdigest()):
-        assert part in str(caught.value)
-    assert f"{len(content)} bytes" in str(caught.value)
-    assert f"{len(tiny_release)} bytes" in str(caught.value)
+    assert error_of(released(variable="DLBUG_FILE"), {"DLBUG_FILE": str(named)}, tmp_path) == (
+        f"{named} is truncated or altered: its {len(content)} bytes have sha256 {hashlib.sha256(content).hexdigest()}, "
+        f"expected {SHA256}. Download it from {URL}, and set DLBUG_FILE to its path."
+    )
+
+
+def test_any_of_several_checksums_is_accepted(tmp_path):
+    path = tmp_path / "bugs.csv"
+    path.write_bytes(CONTENT)
+    assert located(released(sha256=["0" * 64, SHA256]), {}, tmp_path) == path
+    assert f"expected {'0' * 64} or {'1' * 64}." in error_of(released(sha256=["0" * 64, "1" * 64]), {}, tmp_path)
 
 
 def test_a_huge_file_is_rejected_without_reading_it(tmp_path):
-    named = tmp_path / "mine.zip"
+    named = tmp_path / "mine.csv"
     with named.open("wb") as file:
         file.truncate(1 << 40)  # a sparse terabyte, too large for the memory
-    with pytest.raises(DlbugError, match=f"{1 << 40} bytes"):
-        releases.locate({"DLBUG_ARTIFACT": str(named)}, tmp_path)
+    message = error_of(released(variable="DLBUG_FILE"), {"DLBUG_FILE": str(named)}, tmp_path)
+    assert message.startswith(f"{named} is larger than {LARGEST_FILE >> 20} MiB, so it is not read. ")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root can read every file")
 def test_an_unreadable_file_is_an_error(tmp_path):
-    named = tmp_path / "mine.zip"
+    named = tmp_path / "mine.csv"
     named.touch(mode=0o000)
-    with pytest.raises(DlbugError, match=str(named)):
-        releases.locate({"DLBUG_ARTIFACT": str(named)}, tmp_path)
+    message = error_of(released(variable="DLBUG_FILE"), {"DLBUG_FILE": str(named)}, tmp_path)
+    assert message.startswith(f"cannot read {named}: ")
 
 
-def test_the_release_is_downloaded_once(tmp_path, tiny_release):
-    folder = tmp_path / "home" / "artifact"
-    with serving(tiny_release) as (address, requested):
-        first = releases.locate({}, folder, address)
-        second = releases.locate({}, folder, address)
-    assert first == second == folder / "islam2019-dataset.zip"
-    assert first.read_bytes() == tiny_release
-    assert requested == ["/dataset.zip"]
+def test_a_file_is_downloaded_once(tmp_path):
+    folder = tmp_path / "home" / "releases"
+    with serving(CONTENT) as (address, requested):
+        first = located(released(url=address), {}, folder)
+        second = located(released(url=address), {}, folder)
+    assert first == second == folder / "bugs.csv"
+    assert first.read_bytes() == CONTENT
+    assert requested == ["/bugs.csv"]
     assert list(folder.iterdir()) == [first]
 
 
-def test_a_damaged_earlier_download_is_rejected_and_not_replaced(tmp_path, tiny_release):
-    damaged = tmp_path / "islam2019-dataset.zip"
+def test_files_below_an_address_are_downloaded_into_their_folders(tmp_path):
+    with serving(CONTENT) as (address, requested):
+        release = released(url=address.removesuffix("bugs.csv"), files=["a/1.csv", "b/1.csv"])
+        paths = [locate(release, file, "small", {}, tmp_path) for file in release.file_names]
+    assert paths == [tmp_path / "a" / "1.csv", tmp_path / "b" / "1.csv"]
+    assert requested == ["/a/1.csv", "/b/1.csv"]
+
+
+def test_a_redirect_is_followed(tmp_path):
+    with serving(CONTENT, leads_to="moved/bugs.csv") as (address, requested):
+        assert located(released(url=address), {}, tmp_path).read_bytes() == CONTENT
+    assert requested == ["/bugs.csv", "/moved/bugs.csv"]
+
+
+def test_a_redirect_without_end_is_an_error(tmp_path):
+    with serving(CONTENT, leads_to="/bugs.csv") as (address, requested):
+        message = error_of(released(url=address), {}, tmp_path)
+    assert message.startswith(f"cannot download {address}: it is redirected more than 5 times. ")
+    assert len(requested) == 6
+
+
+def test_a_redirect_to_a_file_is_an_error(tmp_path):
+    with serving(CONTENT, leads_to="file:///etc/passwd") as (address, _):
+        message = error_of(released(url=address), {}, tmp_path)
+    assert message.startswith(f"cannot download {address}: it leads to 'file:///etc/passwd', which is not https. ")
+
+
+def test_a_damaged_earlier_download_is_rejected_and_not_replaced(tmp_path):
+    damaged = tmp_path / "bugs.csv"
     damaged.write_bytes(b"half")
-    with serving(tiny_release) as (address, requested), pytest.raises(DlbugError, match=f"{damaged} .*Delete it"):
-        releases.locate({}, tmp_path, address)
+    with serving(CONTENT) as (address, requested):
+        message = error_of(released(url=address), {}, tmp_path)
+    assert message.startswith(f"{damaged} is truncated or altered: ")
+    assert ". Delete it. " in message
     assert requested == []
 
 
-def test_concurrent_downloads_succeed(tmp_path, tiny_release):
-    with serving(tiny_release) as (address, _), ThreadPoolExecutor(8) as pool:
-        found = list(pool.map(lambda _: releases.locate({}, tmp_path, address), range(32)))
-    assert set(found) == {tmp_path / "islam2019-dataset.zip"}
+def test_concurrent_downloads_succeed(tmp_path):
+    with serving(CONTENT) as (address, _), ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda _: located(released(url=address), {}, tmp_path), range(32)))
+    assert set(found) == {tmp_path / "bugs.csv"}
     assert list(tmp_path.iterdir()) == found[:1]
 
 
-@pytest.mark.parametrize("change", [lambda content: content + b"and more", lambda content: b"<html>moved</html>"])
-def test_a_download_of_another_file_is_not_kept(tmp_path, tiny_release, change):
-    with serving(change(tiny_release)) as (address, _), pytest.raises(DlbugError) as caught:
-        releases.locate({}, tmp_path, address)
-    assert address in str(caught.value)
-    assert hashlib.sha256(tiny_release).hexdigest() in str(caught.value)
+@pytest.mark.parametrize("content", [CONTENT + b"and more", b"<html>moved</html>"])
+def test_a_download_of_another_file_is_not_kept(tmp_path, content):
+    with serving(content) as (address, _):
+        message = error_of(released(url=address), {}, tmp_path)
+    assert message.startswith(f"the download from {address} is truncated or altered: ")
+    assert SHA256 in message
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_truncated_download_is_not_kept(tmp_path, tiny_release):
-    with serving(tiny_release[:5], announced=len(tiny_release)) as (address, _), pytest.raises(DlbugError) as caught:
-        releases.locate({}, tmp_path, address)
-    assert address in str(caught.value)
+def test_a_truncated_download_is_not_kept(tmp_path):
+    with serving(CONTENT[:5], announced=len(CONTENT)) as (address, _):
+        message = error_of(released(url=address), {}, tmp_path)
+    assert message.startswith(f"cannot download {address}: no whole reply (ProtocolError). Check the network")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_refused_connection_is_an_error_with_the_fix(tmp_path):
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))  # bound but not listening: connections are refused
-        address = f"http://127.0.0.1:{unused.getsockname()[1]}/dataset.zip"
-        with pytest.raises(DlbugError) as caught:
-            releases.locate({}, tmp_path, address)
-    assert address in str(caught.value)
-    assert "refused" in str(caught.value)
-    assert "set DLBUG_ARTIFACT" in str(caught.value)
+        address = f"http://127.0.0.1:{unused.getsockname()[1]}/bugs.csv"
+        assert error_of(released(url=address), {}, tmp_path) == (
+            f"cannot download {address}: no whole reply (ConnectionError). Check the network, or get it by hand. "
+            f"Download it from {address}, and set DLBUG_RELEASES to a folder with small/bugs.csv."
+        )
 
 
 def test_an_http_error_is_an_error(tmp_path):
-    with serving(b"gone", status=404) as (address, _), pytest.raises(DlbugError) as caught:
-        releases.locate({}, tmp_path, address)
-    assert address in str(caught.value)
-    assert "Not Found" in str(caught.value)
+    with serving(b"gone", status=404) as (address, _):
+        message = error_of(released(url=address), {}, tmp_path)
+    assert message.startswith(f"cannot download {address}: the reply is HTTP 404. ")
 
 
 def test_a_server_without_http_is_an_error(tmp_path):
@@ -171,20 +251,14 @@ def test_a_server_without_http_is_an_error(tmp_path):
 
         thread = threading.Thread(target=answer)
         thread.start()
-        address = f"http://127.0.0.1:{server.getsockname()[1]}/dataset.zip"
-        with pytest.raises(DlbugError, match=address):
-            releases.locate({}, tmp_path, address)
+        address = f"http://127.0.0.1:{server.getsockname()[1]}/bugs.csv"
+        assert error_of(released(url=address), {}, tmp_path).startswith(f"cannot download {address}: ")
         thread.join()
 
 
-@pytest.mark.parametrize("address", ["file:///etc/passwd", "ftp://example.org/dataset.zip", "http://[broken/x"])
-def test_only_web_addresses_are_requested(tmp_path, address):
-    with pytest.raises(DlbugError) as caught:
-        releases.locate({}, tmp_path, address)
-    assert address in str(caught.value)
-
-
-def test_the_authors_release_has_the_expected_size_and_hash(tmp_path):
+def test_the_authors_release_of_2019_has_the_expected_checksum(tmp_path):
     content = release_path().read_bytes()
     with serving(content) as (address, _):
-        assert releases.locate({}, tmp_path, address).read_bytes() == content
+        release = STUDY.releases[0].model_copy(update={"url": address})
+        assert located(release, {}, tmp_path).read_bytes() == content
+    assert located(release, {}, tmp_path) == tmp_path / "islam2019-dataset.zip"

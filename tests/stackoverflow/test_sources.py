@@ -11,6 +11,7 @@ from dlbug_assets.errors import DlbugError
 from dlbug_assets.ingest.landing import Landing
 from dlbug_assets.privacy import keyed_hash
 from dlbug_assets.protocol.study import Study, load_study
+from dlbug_assets.releases import Released
 from dlbug_assets.stackoverflow.dump import extraction
 from dlbug_assets.stackoverflow.dump.source import Dump
 from dlbug_assets.stackoverflow.release import Release
@@ -21,13 +22,16 @@ from servers.stand_in import Fault
 from support.collected_posts import TABLES, CollectedPosts, load_posts
 from support.collection_checks import SPECS, STUDY, current_rows
 
-RELEASE = pl.DataFrame(
-    {
-        "source": ["Stack Overflow", "Stack Overflow", "Stack Overflow", "GitHub"],
-        "library": ["Keras", "Keras", "Torch", "Keras"],
-        "post_id": [5, 5, 6, None],
-        "link": ["l5", "l5 again", "l6", "l7"],
-    }
+RELEASED = Released(
+    pl.DataFrame(
+        {
+            "source": ["Stack Overflow", "Stack Overflow", "Stack Overflow", "GitHub"],
+            "library": ["Keras", "Keras", "Torch", "Keras"],
+            "post_id": [5, 5, 6, None],
+            "link": ["l5", "l5 again", "l6", "l7"],
+        }
+    ),
+    pl.DataFrame(),
 )
 POSTS = """\
 <?xml version="1.0" encoding="utf-8"?>
@@ -60,20 +64,20 @@ def live(api, tmp_path):
 
 
 def release(live):
-    return Release(load_study("islam2019"), live.landing, live.home.secret_key, live.access, lambda: RELEASE)
+    return Release(load_study("islam2019"), live.landing, live.home.secret_key, live.access, lambda: RELEASED)
 
 
 @pytest.mark.parametrize(
     ("name", "kind"), [("sample", "Sample"), ("islam2019", "Release"), ("live", "Live"), ("modern", "Live")]
 )
 def test_the_study_names_its_source(name, kind, live, tmp_path):
-    source = post_source(load_study(name), tmp_path, tmp_path / "key", live.access, lambda: RELEASE)
+    source = post_source(load_study(name), tmp_path, tmp_path / "key", live.access, lambda: RELEASED)
     assert type(source).__name__ == kind
 
 
 @pytest.mark.parametrize("name", ["sample", "islam2019", "live"])
 def test_every_source_returns_the_columns_of_the_tables(name, live, warehouse, tmp_path):
-    source = post_source(load_study(name), tmp_path, tmp_path / "key", live.access, lambda: RELEASE)
+    source = post_source(load_study(name), tmp_path, tmp_path / "key", live.access, lambda: RELEASED)
     loaded = source.load("Keras", current_rows(warehouse))
     for table in TABLES:
         assert set(frame(loaded[table]).columns) == set(SPECS[f"stackoverflow.{table}"].column_names), table

@@ -20,6 +20,7 @@ from dlbug_assets.labeling.agreement.coefficients import (
     one_against_rest,
 )
 from dlbug_assets.labeling.agreement.ratings import IS_BUG
+from dlbug_assets.labeling.agreement.released_raters import compared
 from dlbug_assets.labeling.agreement.subsets import ALL_SOURCES, CUMULATIVE, INCREMENT, Subset, subsets
 from dlbug_assets.parallel import parallel_map
 from dlbug_assets.protocol.study import Study
@@ -57,6 +58,7 @@ def measure(labels: pl.DataFrame, items: pl.DataFrame, study: Study) -> Agreemen
     Where raters give several categories, two labels agree if their sets are equal. category_kappa compares having each
     category that a rater used with not having it, including ``none``, and true and false for is_bug.
     """
+    labels, study, _ = compared(labels, study)
     # Threads are enough: nearly all the time is spent in NumPy's draws, which release the interpreter lock.
     rows = [
         row
