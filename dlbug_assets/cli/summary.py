@@ -9,26 +9,35 @@ from rich.console import Console
 from rich.table import Table
 
 from dlbug_assets.layout import Home
+from dlbug_assets.protocol.study import Study
+from dlbug_assets.publishing.contents import reference_text, short_names
+from dlbug_assets.publishing.tables import SIZES, queries, size_table
 from dlbug_assets.warehouse.published import open_published
 
 
-def print_summary(home: Home, console: Console) -> None:
-    """Print sizes beside the paper's, kappa, findings and paths; raises :class:`DlbugError` if nothing is published."""
+def print_summary(study: Study, home: Home, console: Console) -> None:
+    """Print sizes, kappa, findings, printed numbers and paths, as far as the study has them.
+
+    Raises :class:`DlbugError` if nothing is published.
+    """
     connection = open_published(home)
     try:
         info = dict(connection.execute("from publishing.study_info").fetchall())
         if info["is_synthetic"] == "true":
             console.print(f"\n[bold yellow]{info['notice']}[/]")
-        _dataset(connection, console)
-        _completeness(connection, console)
+        _dataset(study, connection, console)
+        _completeness(study.study.group, connection, console)
         _kappas(connection, console)
-        _findings(connection, console)
-        _differences(connection, console)
+        if study.files.claims:
+            _findings(connection, console)
+        if study.published:
+            _differences(connection, console)
     finally:
         connection.close()
+    table = "analysis.claims" if study.files.claims else f"analysis.{study.dimension_names[0]}_distribution"
     console.print(f"\nDatabase: {home.published}", soft_wrap=True)
     console.print(f"Report:   {home.report / 'index.html'}", soft_wrap=True)
-    console.print(f'Query:    dlbug sql --study {home.study} "from analysis.findings"', soft_wrap=True)
+    console.print(f'Query:    dlbug sql --study {home.study} "from {table}"', soft_wrap=True)
 
 
 def print_status(status: pl.DataFrame, query: Callable[[str], pl.DataFrame], console: Console) -> None:
@@ -66,52 +75,78 @@ def _table(console: Console, title: str, columns: Sequence[str], rows: Sequence[
     """Print a table; columns of numbers, whose names begin with #, are aligned to the right."""
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     for column in columns:
-        table.add_column(column.removeprefix("#"), justify="right" if column.startswith("#") else "left")
+        table.add_column(
+            column.removeprefix("#").strip(), overflow="fold", justify="right" if column.startswith("#") else "left"
+        )
     for row in rows:
         table.add_row(*("-" if value is None else str(value) for value in row))
     console.print()
     console.print(table)
 
 
-def _dataset(connection: duckdb.DuckDBPyConnection, console: Console) -> None:
-    rows = connection.execute(
-        "select library, posts, published_posts, post_bugs, published_post_bugs, "
-        "commits, published_commits, commit_bugs, published_commit_bugs from analysis.dataset_summary"
-    ).fetchall()
-    columns = ("Library", "#Posts", "#paper", "#Bugs", "#paper", "#Commits", "#paper", "#Bugs", "#paper")
-    _table(console, "Dataset (beside the paper's Table 1)", columns, rows)
+def _dataset(study: Study, connection: duckdb.DuckDBPyConnection, console: Console) -> None:
+    """Print the numbers of items and bugs by library and source, beside printed ones where there are any."""
+    sizes = size_table(study, connection.sql(queries(study)[SIZES]).pl())
+    sources = [source for source, width in sizes.groups for _ in range(width)]
+    short = short_names(study.source_names) if len(study.source_names) > 1 else dict.fromkeys(sources, "")
+    columns, lines = [study.study.group], [[title] for title, _ in sizes.rows]
+    for place, (source, name) in enumerate(zip(sources, sizes.columns, strict=True)):
+        cells = [of_row[place] for _, of_row in sizes.rows]
+        is_printed = any(cell.published is not None for cell in cells)
+        columns += [f"#{short[source]} {name}", *(["#printed"] if is_printed else [])]
+        for line, cell in zip(lines, cells, strict=True):
+            line += [cell.computed, *([cell.published or "-"] if is_printed else [])]
+    named = ", ".join(f"{name} ({initials})" for name, initials in short.items() if initials not in ("", name))
+    _table(console, f"Dataset: {named}" if named else "Dataset", columns, lines)
 
 
-def _completeness(connection: duckdb.DuckDBPyConnection, console: Console) -> None:
-    """Print how much of what the study follows was read, and each library of which something is missing."""
+def _completeness(group: str, connection: duckdb.DuckDBPyConnection, console: Console) -> None:
+    """Print how much of what the study follows was read, and each library of which something is missing.
+
+    A study that follows nothing has no rows.
+    """
     ((followed, read, refused),) = connection.execute(
         "select sum(followed), sum(read), sum(refused) from publishing.completeness"
     ).fetchall()
+    if followed is None:
+        return
     console.print(f"\nCompleteness: {read} of {followed} repositories and queries read, {refused} gone or blocked")
     rows = connection.execute(
         "select library, source, followed, read, unread, refused, outdated, rows_set_aside "
         "from publishing.completeness where unread > 0 or outdated > 0 or rows_set_aside > 0 order by library, source"
     ).fetchall()
     if rows:
-        columns = ("Library", "Source", "#Followed", "#Read", "#Unread", "#Refused", "#Outdated", "#Set aside")
+        columns = (group, "Source", "#Followed", "#Read", "#Unread", "#Refused", "#Outdated", "#Set aside")
         _table(console, "Incomplete (reasons are in publishing.completeness)", columns, rows)
 
 
 def _kappas(connection: duckdb.DuckDBPyConnection, console: Console) -> None:
+    """Print kappa of the required dimensions over all sources at each checkpoint."""
     rows = connection.execute(
-        "select k.round, checkpoint, units, round(kappa, 3), round(kappa_low, 3), round(kappa_high, 3), "
-        "undefined_reason from labeling.kappa_checkpoints as k "
-        "where source = 'all' and dimension = 'bug_type' and scope = 'cumulative' order by k.round, checkpoint"
+        "select kappas.round, checkpoint, max(units) over (partition by kappas.round, checkpoint), dimensions.title, "
+        "kappa, kappa_low, kappa_high, undefined_reason "
+        "from labeling.kappa_checkpoints as kappas "
+        "inner join reference.dimensions as dimensions on dimensions.dimension = kappas.dimension "
+        "where source = 'all' and scope = 'cumulative' and dimensions.is_required "
+        "order by kappas.round, checkpoint, dimensions.position"
     ).fetchall()
     if not rows:
-        console.print("\nInter-rater agreement: not testable, the source has final labels but no labels by rater")
+        console.print("\nInter-rater agreement: not testable, there are final labels but no labels by rater")
         return
-    lines = [
-        (number, f"{checkpoint}%", units, kappa, reason or f"{low} to {high}")
-        for number, checkpoint, units, kappa, low, high, reason in rows
-    ]
-    columns = ("#Round", "#Checkpoint", "#Units", "#Kappa", "95% interval")
-    _table(console, "Cohen's kappa of bug types, both sources", columns, lines)
+    lines: dict[tuple[int, int], list[Any]] = {}
+    for number, checkpoint, units, _, kappa, low, high, reason in rows:
+        line = lines.setdefault((number, checkpoint), [number, f"{checkpoint}%", units])
+        line.append(reason or f"{kappa:z.3f} ({low:z.2f}, {high:z.2f})")
+    titles = dict.fromkeys(title for _, _, _, title, *_ in rows)
+    columns = ("#Round", "#Checkpoint", "#Units", *titles)
+    # A first round is not counted.
+    skipped = 1 if all(number == 1 for number, _ in lines) else 0
+    _table(
+        console,
+        "Cohen's kappa over all sources, with 95% intervals",
+        columns[skipped:],
+        [line[skipped:] for line in lines.values()],
+    )
 
 
 def _findings(connection: duckdb.DuckDBPyConnection, console: Console) -> None:
@@ -119,7 +154,12 @@ def _findings(connection: duckdb.DuckDBPyConnection, console: Console) -> None:
         "select v.finding, v.verdict, min_by(f.claim, f.position) from analysis.finding_verdicts as v "
         "join analysis.findings as f on f.finding = v.finding and f.verdict = v.verdict group by all order by v.finding"
     ).fetchall()
-    _table(console, "The paper's findings", ("#Finding", "Verdict", "Claim"), rows)
+    _table(console, "Findings", ("#Finding", "Verdict", "Claim"), rows)
+    counts = connection.execute(
+        "select support, count(*) from analysis.claims group by support "
+        "order by list_position(['supported', 'contradicted', 'undecided', 'not testable'], support)"
+    ).fetchall()
+    console.print(f"\nClaims: {', '.join(f'{number} {support}' for support, number in counts)}")
 
 
 def _differences(connection: duckdb.DuckDBPyConnection, console: Console) -> None:
@@ -128,5 +168,6 @@ def _differences(connection: duckdb.DuckDBPyConnection, console: Console) -> Non
         "count(*) filter (not same_when_rounded), count(*) filter (computed is null) "
         "from analysis.replication_diff where reading = 'printed' group by reference order by min(position)"
     ).fetchall()
-    columns = ("Reference", "#Numbers", "#Same", "#Differ", "#Not computed")
-    _table(console, "Compared with the printed tables (analysis.replication_diff)", columns, rows)
+    columns = ("Printed in", "#Numbers", "#Same", "#Differ", "#Not computed")
+    lines = [(reference_text(reference), *numbers) for reference, *numbers in rows]
+    _table(console, "Compared with printed numbers (analysis.replication_diff)", columns, lines)

@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from dlbug_assets.labeling.agreement.ratings import IS_BUG
 from dlbug_assets.parallel import parallel_map
+from dlbug_assets.protocol.names import slug
 from dlbug_assets.protocol.study import Study
 from dlbug_assets.publishing import tables
 from dlbug_assets.publishing.contents import (
@@ -24,7 +25,6 @@ from dlbug_assets.publishing.contents import (
 )
 from dlbug_assets.publishing.figures import RenderedFigure, figure_files, figures, render_figure
 from dlbug_assets.publishing.report_queries import queries
-from dlbug_assets.warehouse.table_specs import slug
 
 _MISSING = "-"
 TEMPLATES = Path(__file__).parent / "templates"

@@ -9,12 +9,13 @@ from collections.abc import Callable, Mapping
 
 import polars as pl
 
+from dlbug_assets.protocol.names import slug
 from dlbug_assets.protocol.published_cells import BOTH_SOURCES
 from dlbug_assets.protocol.study import Study
 from dlbug_assets.publishing import tables
 from dlbug_assets.publishing.contents import main_dimension, printed_correlation, printed_evolution
 from dlbug_assets.publishing.figures import figures
-from dlbug_assets.warehouse.table_specs import load_specs, slug
+from dlbug_assets.warehouse.table_specs import load_specs
 
 _EVERY_STUDY = {
     "info": "from publishing.study_info",

@@ -84,7 +84,7 @@ def study_tables(study: Study, rows: Mapping[str, pl.DataFrame]) -> tuple[Table,
     A table whose numbers are printed in a numbered one has its number. The others are counted, from S1 on if there are
     printed ones.
     """
-    drafts = [(_sizes(study, rows[SIZES]), printed_size_table(study))]
+    drafts = [(size_table(study, rows[SIZES]), printed_size_table(study))]
     for dimension in study.dimensions:
         if rows[_name(dimension)]["is_used"].any():
             drafts.append((_shares(study, dimension, rows[_name(dimension)]), printed_table(study, dimension.name)))
@@ -138,8 +138,8 @@ where sizes.source <> 'both'
 order by libraries.position nulls last, sources.position""".strip()
 
 
-def _sizes(study: Study, rows: pl.DataFrame) -> Table:
-    """Return the table of numbers of items and bugs.
+def size_table(study: Study, rows: pl.DataFrame) -> Table:
+    """Return the table of numbers of items and bugs from the rows of its query.
 
     Where a release lists only labelled items, the number of items read is unknown: those with bugs are counted instead,
     unless the number read is printed.

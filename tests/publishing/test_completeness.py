@@ -7,7 +7,7 @@ import pytest
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.ingest.completeness import are_corpora_known, require_complete, unread_corpora
 from dlbug_assets.layout import MODELS
-from publishing.conftest import SmallStudy
+from support.small_study import SmallStudy
 
 COMPLETENESS = (MODELS / "publishing" / "completeness.sql").read_text(encoding="utf-8")
 COLUMNS = "source, library, followed, read, unread, refused, outdated, rows_set_aside, unread_reason"
