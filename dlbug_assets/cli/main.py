@@ -115,7 +115,7 @@ def _run(
     if select is None and (is_published or not failures):
         if not is_published:
             click.echo(f"Nothing has changed since {home.published} was published.")
-        print_summary(home, Console())
+        print_summary(study, home, Console())
     if failures:
         # A message that several steps share is printed once.
         for message in dict.fromkeys(failure.message for failure in failures):
