@@ -11,9 +11,9 @@ import polars as pl
 
 from dlbug_assets.analysis.statistics.multiplicity import with_corrections
 from dlbug_assets.analysis.statistics.shares import whole_percent
+from dlbug_assets.protocol.names import slug
 from dlbug_assets.protocol.study import Study
 from dlbug_assets.warehouse.rows import table_schema
-from dlbug_assets.warehouse.table_specs import slug
 
 #: The significance level of the test.
 SIGNIFICANCE = 0.05

@@ -23,9 +23,9 @@ from dlbug_assets.analysis.statistics.resampling import (
     shuffled_tables,
 )
 from dlbug_assets.parallel import parallel_map
+from dlbug_assets.protocol.names import slug
 from dlbug_assets.protocol.study import Study
 from dlbug_assets.warehouse.rows import table_schema
-from dlbug_assets.warehouse.table_specs import slug
 
 #: The number of random tables with the same margins, and of shuffles of clusters, of each test.
 RESAMPLES, CLUSTER_RESAMPLES = 9999, 1999

@@ -40,6 +40,27 @@ def require_more_than_case(names: Iterable[str]) -> None:
             raise ValueError(f"{other!r} and {name!r} differ only in case, but they name files: use different names")
 
 
+def slug(name: str) -> str:
+    """Return a name as part of the names of columns: `Stack Overflow` as `stack_overflow`."""
+    return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
+
+
+def require_columns(sources: Iterable[str]) -> None:
+    """Raise ValueError if sources cannot be told apart in the names of columns, or one has the name of all of them."""
+    known: dict[str, str] = {}
+    for name in sources:
+        column = slug(name)
+        if not column:
+            raise ValueError(f"sources: {shown(name)}: use letters from a to z or digits (it names columns)")
+        if column == "both":
+            raise ValueError(f"sources: {shown(name)} means all sources together: use another name")
+        if (other := known.setdefault(column, name)) != name:
+            raise ValueError(
+                f"sources: {shown(other)} and {shown(name)} differ in no letter or digit, but they name columns "
+                f"(both {column!r}): use different names"
+            )
+
+
 def shown(value: Any, most: int = _MOST_SHOWN) -> str:
     """Return a value as messages show it: its beginning, of up to ``most`` characters, as in Python."""
     try:

@@ -19,7 +19,7 @@ from dlbug_assets.layout import STUDIES, Home
 from dlbug_assets.protocol.addresses import is_address
 from dlbug_assets.protocol.dimensions import Dimension, check_dimensions
 from dlbug_assets.protocol.files.problems import explanation
-from dlbug_assets.protocol.names import closest, require_more_than_case, shown
+from dlbug_assets.protocol.names import closest, require_columns, require_more_than_case, shown
 from dlbug_assets.protocol.published import PublishedNumbers
 from dlbug_assets.protocol.releases import Release, check_releases, source_names
 from dlbug_assets.protocol.sections import (
@@ -92,6 +92,7 @@ class Study(Section, frozen=True):
         if (self.sources.labels == "release") != bool(self.releases):
             raise ValueError("releases: describe the files of a release where labels = 'release', and only there")
         check_releases(self.releases, self.asked, self._stated_sources)
+        require_columns(self.source_names)
         return self
 
     @property

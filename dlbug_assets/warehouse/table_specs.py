@@ -25,6 +25,7 @@ import yaml
 
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.layout import MODELS, SCHEMAS, display_path
+from dlbug_assets.protocol.names import slug
 from dlbug_assets.protocol.study import Study
 
 _LINE = "__line__"
@@ -189,11 +190,6 @@ class _Shape:
         """Return what a placeholder in a list of values stands for."""
         kind = placeholder.removeprefix("$")
         return [value["source_name" if kind == "sources" else "dimension"] for value in self.values(kind)]
-
-
-def slug(name: str) -> str:
-    """Return a name as part of the names of columns: `Stack Overflow` as `stack_overflow`."""
-    return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
 
 
 @functools.cache

@@ -324,6 +324,28 @@ def test_libraries_differ_in_more_than_case(tmp_path):
     assert "study.toml: 'Keras' and 'keras' differ only in case, but they name files: use different names" in message
 
 
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (
+            ["Mail", "C", "C++"],
+            "'C' and 'C++' differ in no letter or digit, but they name columns (both 'c'): use different names",
+        ),
+        (
+            ["Stack-Overflow"],
+            "'Stack Overflow' and 'Stack-Overflow' differ in no letter or digit, but they name columns "
+            "(both 'stack_overflow'): use different names",
+        ),
+        (["почта"], "'почта': use letters from a to z or digits (it names columns)"),
+        (["Both"], "'Both' means all sources together: use another name"),
+    ],
+)
+def test_sources_are_told_apart_in_the_names_of_columns(tmp_path, names, expected):
+    message = error_of(tmp_path, MINIMAL.replace("[sources]", f"[sources]\nnames = {names}"))
+
+    assert message == f"{tmp_path / 'study.toml'}: sources: {expected}"
+
+
 @pytest.mark.timeout(30)
 @pytest.mark.parametrize(
     "text",
