@@ -207,6 +207,29 @@ def test_design_effects_of_repositories_are_above_two_and_those_of_posts_are_not
     }
 
 
+def test_claims_have_a_verdict_for_the_number_and_one_for_the_support(islam2019):
+    found = islam2019.query(
+        "select position, number_verdict, support, round(probability, 3) as probability from analysis.claims "
+        "where position in (3, 5, 7, 11, 15, 21, 22, 26, 28) order by position"
+    )
+    assert found.select("position", "number_verdict", "support").rows() == [
+        (3, "reproduced", "undecided"),
+        (5, "reproduced", "undecided"),
+        (7, "differs", "contradicted"),
+        (11, "reproduced", "undecided"),
+        (15, "differs", "contradicted"),
+        # 65.8% are not more than 66%.
+        (21, "differs", "supported"),
+        (22, "reproduced", "undecided"),
+        (26, "differs", "undecided"),
+        (28, "not computable", "not testable"),
+    ]
+    # As computed independently, over eight seeds.
+    assert dict(found.select("position", "probability").rows()) == pytest.approx(
+        {3: 0.937, 5: 0.517, 7: 0, 11: 0.572, 15: 0, 21: 1, 22: 0.65, 26: 0.492, 28: None}, abs=0.02
+    )
+
+
 def test_every_decisive_finding_survives_counting_repeats_once(islam2019):
     found = islam2019.query(
         "select variant, max(bugs) as bugs, count(survives) as decided, count(*) filter (survives) as survive "

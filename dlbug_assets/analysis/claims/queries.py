@@ -40,8 +40,8 @@ def queried_tables(claims: Sequence[Claim], known: Collection[str]) -> set[str]:
             for table in sorted(tables):
                 if table not in readable:
                     raise DlbugError(
-                        f"claims.{place}.query: {table} is not a table that claims can be made of"
-                        f"{closest(table, readable)}: name a table of the study as schema.table"
+                        f"{_key(place)}: {table} is not a table that claims can be made of{closest(table, readable)}: "
+                        "name a table of the study as schema.table"
                     )
             found |= tables
     return found
@@ -81,7 +81,11 @@ def _naming(place: int) -> Iterator[None]:
     try:
         yield
     except DlbugError as error:
-        raise DlbugError(f"claims.{place}.query: {error}") from None
+        raise DlbugError(f"{_key(place)}: {error}") from None
+
+
+def _key(place: int) -> str:
+    return f"claims.toml: claims.{place}.query"
 
 
 def _run(query: str, tables: Mapping[str, pl.DataFrame]) -> pl.DataFrame:

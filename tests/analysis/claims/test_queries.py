@@ -59,7 +59,7 @@ def test_null_is_not_testable(claimed):
     ],
 )
 def test_anything_but_one_row_is_an_error_that_names_the_claim(claimed, query, problem):
-    with pytest.raises(DlbugError, match=f"claims.0.query: .*{problem}"):
+    with pytest.raises(DlbugError, match=rf"claims\.toml: claims\.0\.query: .*{problem}"):
         _tables(claimed, query)
 
 
@@ -84,7 +84,7 @@ def test_tables_are_those_that_queries_name():
     ],
 )  # fmt: skip
 def test_queries_that_do_more_than_read_the_study_are_refused(query, problem):
-    with pytest.raises(DlbugError, match=f"claims.1.query: .*{problem}"):
+    with pytest.raises(DlbugError, match=rf"claims\.toml: claims\.1\.query: .*{problem}"):
         queried_tables([_claim("select 1"), _claim(query)], KNOWN)
 
 
