@@ -309,8 +309,9 @@ def _with_absolute_paths(content: dict[str, Any], folder: Path) -> dict[str, Any
             table[key] = absolute(table[key])
     releases = content.get("releases")
     for release in releases if isinstance(releases, list) else ():
-        if isinstance(release, dict) and "url" not in release and isinstance(release.get("path", "."), str):
-            release["path"] = absolute(release.get("path", "."))
+        if isinstance(release, dict) and "url" not in release and {"path", "file", "files"} & set(release):
+            path = release.get("path", ".")
+            release["path"] = absolute(path) if isinstance(path, str) else path
     libraries = content.get("libraries")
     for library in libraries if isinstance(libraries, list) else ():
         listed = library.get("repositories") if isinstance(library, dict) else None
