@@ -40,10 +40,12 @@ class Handmade:
 
     raters = ("ann", "bob")
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, study: str = STUDY, taxonomy: str | None = None) -> None:
         self.root = folder / "home"
-        self.path = folder / "handmade.toml"
-        self.path.write_text(STUDY, encoding="utf-8")
+        self.path = folder / "study.toml"
+        self.path.write_text(study, encoding="utf-8")
+        if taxonomy is not None:
+            (folder / "taxonomy.csv").write_text(taxonomy, encoding="utf-8")
         self.outbox = self.root / "handmade" / "labels" / "outbox"
         self.inbox = self.root / "handmade" / "labels" / "inbox"
 
