@@ -251,7 +251,8 @@ def _read(path: Path) -> dict[str, Any]:
 def _inherit(content: dict[str, Any], path: Path, shipped: dict[str, Path]) -> StudyFiles:
     """Add what a study takes over from the shipped study that it follows, and return its files.
 
-    A study that neither has dimensions nor follows another study has those of :data:`_DEFAULT`.
+    A study that neither has dimensions nor follows another study has those of :data:`_DEFAULT`, but neither its claims
+    nor its printed numbers.
     """
     identity = content.get("study")
     followed = identity.get("follows") if isinstance(identity, dict) else None
@@ -267,6 +268,8 @@ def _inherit(content: dict[str, Any], path: Path, shipped: dict[str, Path]) -> S
         taken_over = _own_files(base)
         if "taxonomy" in files:
             taken_over.pop("mappings", None)
+        if not followed:
+            taken_over.pop("claims", None)
         # What the files in published/ are, [[published]] states: a study has both of its own, or neither.
         if not followed or "published" in content or "published" in files:
             taken_over.pop("published", None)
