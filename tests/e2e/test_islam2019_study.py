@@ -207,6 +207,37 @@ def test_design_effects_of_repositories_are_above_two_and_those_of_posts_are_not
     }
 
 
+def test_findings_have_the_numbers_and_verdicts_of_the_release(islam2019):
+    found = islam2019.query("select position, computed, verdict from analysis.findings order by position")
+    same, other, contradicted, few, untestable = (
+        "reproduced", "reproduced differently", "not reproduced", "underpowered", "not testable"
+    )  # fmt: skip
+    assert found["verdict"].to_list() == [
+        other, other, same, other, same, same, other, same, contradicted, same, same, same, same, same, other, other,
+        other, other, few, other, same, same, same, same, contradicted, other, other,
+        *[untestable] * 5, contradicted, *[untestable] * 5,
+    ]  # fmt: skip
+    p_values_and_correlations = (7, 15, 26, 33)
+    assert [computed for position, computed, verdict in found.rows()
+            if position not in p_values_and_correlations and verdict != untestable] == [
+        "27", "Tensorflow=30; Keras=24; Torch=36; Theano=37; Caffe=9", "43", "19; 27",
+        "Torch=16; Keras=11; Tensorflow=11", "82", "24", "Tensorflow=26; Theano=30", "Keras=25; Caffe=37", "Torch=28",
+        "Tensorflow=16; Keras=12; Torch=28; Theano=7; Caffe=3", "Theano=30; Keras=8; Tensorflow=15",
+        "Tensorflow=9; Keras=7", "SI=13; 55 | IPS=29; 67", "27; 13; 20; 37; 55", "67; 48; 40; 35; 29",
+        "0; 100 | 100; 100", "API Change=66; API Misuse=20", "66", "40; 77",
+        "Caffe=31; Keras=16; Tensorflow=8; Theano=11; Torch=8", "12", "Incorrect Functionality = Bad Performance",
+        "Bad Performance=90; Crash=77",
+    ]  # fmt: skip
+    assert found["computed"][32] == (
+        "Caffe-Keras=0.70; Caffe-Tensorflow=0.40; Caffe-Theano=0.44; Caffe-Torch=0.43; Keras-Tensorflow=0.90; "
+        "Keras-Theano=0.80; Keras-Torch=0.86; Tensorflow-Theano=0.77; Tensorflow-Torch=0.88; Theano-Torch=0.91"
+    )
+    assert found["computed"][25] == (
+        "Bad Performance=0.9428; Crash=0.7726; Data Corruption=1.0000; Hang=0.3466; Incorrect Functionality=0.6299; "
+        "Memory Out of Bound=0.0844; Unknown=0.7511"
+    )
+
+
 def test_claims_have_a_verdict_for_the_number_and_one_for_the_support(islam2019):
     found = islam2019.query(
         "select position, number_verdict, support, round(probability, 3) as probability from analysis.claims "
