@@ -160,13 +160,14 @@ def _is_moment(value: str) -> bool:
 
 
 def _separator(values: Sequence[str]) -> str | None:
-    """Return what separates several categories in a cell: what makes fewer of them, of which one also occurs alone."""
+    """Return what separates several categories in a cell.
+
+    A comma does if it makes fewer categories, of which one also occurs alone: it is common within a text, too.
+    """
     alone = {value.casefold() for value in values}
-    for separator in (";", "|", ","):
-        parts = {part.casefold() for value in values for part in _parts(value, separator)}
-        if any(separator in value for value in values) and len(parts) < len(alone) and parts & alone:
-            return separator
-    return None
+    parts = {part.casefold() for value in values for part in _parts(value, ",")}
+    found = (separator for separator in ";|" if any(separator in value for value in values))
+    return next(found, "," if len(parts) < len(alone) and parts & alone else None)
 
 
 def _parts(value: str, separator: str | None) -> list[str]:

@@ -98,6 +98,21 @@ def test_columns_with_names_that_dimensions_may_not_have_get_other_ones(tmp_path
     }
 
 
+@pytest.mark.parametrize(
+    ("cells", "multiple", "names"),
+    [
+        (("Core; Disk", "Tape", "Tape"), True, ("Tape", "Core", "Disk")),
+        (("Core|Disk", "Disk", "Disk"), True, ("Disk", "Core")),
+        (("Core, Disk", "Disk, Tape", "Core", "Tape", "Disk", "Core, Tape"), True, ("Core", "Disk", "Tape")),
+        (("Slow, but right", "Wrong", "Wrong"), False, ("Wrong", "Slow, but right")),
+    ],
+)
+def test_several_categories_in_a_cell_are_told_from_a_comma_in_a_text(tmp_path, cells, multiple, names):
+    rows = "".join(f'{number},"{cell}"\n' for number, cell in enumerate(cells))
+    study, _ = made_from(tmp_path, f"ID,Part\n{rows}")
+    assert (study.dimensions[0].multiple, load_taxonomy(study).names("part")) == (multiple, names)
+
+
 def test_raters_own_labels_are_recognized(tmp_path):
     study, notes = made_from(tmp_path, "Bug,Evaluator,Symptom\n1,ann,Crash\n2,bob,Hang\n3,ann,Crash\n")
     assert notes == ["Bug: key", "Evaluator: rater", "Symptom: dimension symptom (required)"]
