@@ -11,7 +11,9 @@ from dlbug_assets.protocol.published_cells import ALL_LIBRARIES, BOTH_SOURCES, p
 from dlbug_assets.protocol.study import GITHUB, STACK_OVERFLOW, Study
 from dlbug_assets.protocol.taxonomy import load_taxonomy
 
-_NUMBERED = re.compile(r"(?i)(fig|figure|table)[ ._]*(\d+)(_p)?")
+# A reference may be the name of a file, such as fig9_evolution.
+_NUMBERED = re.compile(r"(?i)(fig|figure|table)[ ._]*(\d+)(_p)?(_[a-z_]+)?")
+_SEE = re.compile(r"see (\w+)\.csv")
 _ITEMS = {STACK_OVERFLOW: "Posts", GITHUB: "Commits"}
 
 
@@ -50,6 +52,12 @@ def reference_text(reference: str) -> str:
         return reference.replace("_", " ")
     word = "Table" if found[1].lower() == "table" else "Figure"
     return f"{word} {found[2]}{', P values' if found[3] else ''}"
+
+
+def printed_text(text: str) -> str:
+    """Return printed numbers of a claim; if it refers to a file of them, the table or figure that has them."""
+    found = _SEE.fullmatch(text)
+    return f"see {reference_text(found[1])}" if found else text
 
 
 def printed_distribution(study: Study, dimension: str) -> Printed | None:

@@ -18,6 +18,7 @@ from dlbug_assets.publishing.contents import (
     in_sentence,
     items_of,
     plural,
+    printed_text,
     prints_p_values,
     question_of,
     reference_text,
@@ -71,6 +72,7 @@ def render_page(rows: Mapping[str, pl.DataFrame], rendered: Sequence[RenderedFig
         "title_of": titles.__getitem__,
         "inline": in_sentence,
         "reference": reference_text,
+        "printed_text": printed_text,
     }
     content = rows.keys()
     return environment.get_template("report.html.j2").render(

@@ -63,12 +63,12 @@ order by library""",
 _RELEASED = {"mappings": "select dimension, written, category, reason from reference.taxonomy_mappings"}
 _CLAIMS = {
     "claims": """
-select position, finding, claim, metric, role, printed, computed, number_verdict, support, probability, ties,
-    at_threshold, bugs, note
+select position, finding, claim, metric, role, printed, computed, number_verdict, support, probability, at_threshold,
+    bugs, note
 from analysis.claims
 order by finding, position""",
     "findings": """
-select position, verdict, reason, estimator, n, decisive, interval_low, interval_high
+select position, verdict, estimator, decisive, interval_low, interval_high
 from analysis.findings
 order by position""",
     "verdict_counts": """
