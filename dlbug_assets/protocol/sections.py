@@ -162,13 +162,14 @@ class Library(Section, frozen=True):
 
     ``tags`` are those of the Q&A site in the site's spelling: lower case, words joined by hyphens. ``repositories`` are
     qualifiers of GitHub's search, or a list of repositories (owner/name, addresses, paths). Both are empty where the
-    study collects no posts or no commits.
+    study collects no posts or no commits. A synthetic corpus has nothing about it before its ``first_year``.
     """
 
     name: str = Field(min_length=1, max_length=40)
     tags: tuple[Annotated[str, Field(min_length=1, max_length=100)], ...] = Field(default=(), max_length=100)
     repositories: str | tuple[str, ...] = ()
     max_repositories: Size = 1000
+    first_year: Whole | None = Field(default=None, ge=1970, le=9999)
 
     @field_validator("tags", mode="before", json_schema_input_type=str | list[str])
     @classmethod

@@ -1,6 +1,6 @@
-"""The synthetic corpus of the study `sample`: posts, commits and raters, of about the paper's size and shape.
+"""A synthetic corpus: posts, commits and raters, of the sizes and shares that the study's printed numbers state.
 
 Everything is derived from the study's seed through sha256 and Python's own random generator, so that every machine and
-Python version gets the same rows. Sizes and shares come from the paper's printed tables (dbt_like_sql/seeds); texts are
-invented. Nothing in it is a fact about real bugs.
+Python version gets the same rows. Without printed numbers, sizes are constants and shares are even. Texts are invented.
+Nothing in it is a fact about real bugs.
 """

@@ -1,6 +1,7 @@
 """Synthetic repositories and bug-fix commits."""
 
 import functools
+import re
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from typing import Any
@@ -112,7 +113,7 @@ def _repository(draw: Draw, study: Study, library: Library, number: int) -> dict
         "library": library.name,
         "repository_id": number,
         # An invented owner, so that no real account is named.
-        "full_name": f"synthetic-{number}/{draw.one(_WORDS)}-{draw.one(_WORDS)}-{library.tags[0]}",
+        "full_name": f"synthetic-{number}/{draw.one(_WORDS)}-{draw.one(_WORDS)}-{_slug(library)}",
         "stars": int(3 * (1 / (1 - draw.share()) - 1)),
         "is_fork": False,
         "is_archived": draw.chance(0.05),
@@ -123,6 +124,11 @@ def _repository(draw: Draw, study: Study, library: Library, number: int) -> dict
         "unread_reason": None,
         "head_sha": None,
     }
+
+
+def _slug(library: Library) -> str:
+    """Return the end of repositories' names: the library's tag, or its name as one."""
+    return library.tags[0] if library.tags else re.sub(r"[^a-z0-9]+", "-", library.name.lower()).strip("-")
 
 
 def _own_commits(draw: Draw, study: Study, library: str, repository: dict[str, Any]) -> list[dict[str, Any]]:

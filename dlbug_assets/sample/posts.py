@@ -14,8 +14,6 @@ from dlbug_assets.sample.draw import Draw, digest
 from dlbug_assets.sample.published import published
 from dlbug_assets.warehouse.rows import table_schema
 
-#: The first year with questions about a library; for others, questions start on the selection's first day.
-_FIRST_YEARS = {"Theano": 2010, "Caffe": 2014, "Keras": 2015, "Tensorflow": 2015}
 _SITE_OPENED = date(2008, 9, 15)
 _LAST_DAY = date(2018, 12, 31)
 #: A new id every six seconds results in ids of the same size as the site's.
@@ -124,7 +122,8 @@ def span(study: Study, library: str) -> tuple[date, date]:
     """
     first = max(study.selection.created_from or _SITE_OPENED, _SITE_OPENED)
     last = study.selection.created_until or max(_LAST_DAY, first)
-    began = date(_FIRST_YEARS[library], 1, 1) if library in _FIRST_YEARS else first
+    first_year = study.libraries[study.library_names.index(library)].first_year
+    began = first if first_year is None else date(first_year, 1, 1)
     return (began if first < began <= last else first), last
 
 

@@ -1,4 +1,4 @@
-"""Simulated raters, whose agreement develops as section 2.3 of the paper describes.
+"""Simulated raters, whose agreement develops as that of people who are trained and discuss their differences.
 
 At the first checkpoint they are untrained and agree only by chance. After a training they label those items again with
 the second batch. Items on which they still differ are discussed and labelled again with the third batch; from then on
