@@ -30,16 +30,9 @@ TESTS = Path(__file__).parent.parent
 sys.path[:0] = [str(TESTS), str(TESTS / "labeling")]
 
 from dlbug_assets.labeling.sheets import label_studio  # noqa: E402
-from dlbug_assets.protocol.study import Study  # noqa: E402
 from dlbug_assets.protocol.taxonomy import load_taxonomy  # noqa: E402
-from support.filled_sheets import Loop, items_of  # noqa: E402
+from support.filled_sheets import Loop, items_of, labelling_study  # noqa: E402
 
-STUDY = {
-    "study": {"name": "tried", "title": "Tried", "seed": 7},
-    "libraries": [{"name": "Keras", "tags": ["keras"], "repositories": "topic:keras"}],
-    "sources": {"posts": "api", "commits": "api", "labels": "files"},
-    "labeling": {"raters": ["ann", "bob"], "adjudicator": "eve", "checkpoints": [100]},
-}
 BUGS = [("true", ["line 1"]), ("false", []), ("true", ["=first", "-second"]), ("true", [])]
 RATING = {"bug_type": "Structural Logic Bug", "root_cause": "Unaligned Tensor", "effect": "Crash", "stage": "Training"}
 
@@ -112,17 +105,17 @@ class Project:
 
 
 def chosen(name: str, value: str) -> dict[str, Any]:
-    return {"from_name": name, "to_name": "text", "type": "choices", "value": {"choices": [value]}}
+    return {"from_name": name, "to_name": "content", "type": "choices", "value": {"choices": [value]}}
 
 
 def written(name: str, texts: list[str]) -> dict[str, Any]:
-    return {"from_name": name, "to_name": "text", "type": "textarea", "value": {"text": texts}}
+    return {"from_name": name, "to_name": "content", "type": "textarea", "value": {"text": texts}}
 
 
 def try_out(url: str, token: str, folder: Path) -> None:
     """Label two passes by two raters, and compare the labels with the answers."""
-    study = Study.model_validate(STUDY)
-    taxonomy = load_taxonomy()
+    study = labelling_study(checkpoints=(100,))
+    taxonomy = load_taxonomy(study)
     loop = Loop(study, taxonomy, items_of(len(BUGS), study), folder, "label-studio")
     for which in ("units", "dimensions"):
         for rater in study.labeling.raters:

@@ -194,7 +194,7 @@ def _task(number, task, dimensions):
 
     def add(name, kind, values):
         key = "text" if kind == "textarea" else "choices"
-        results.append({"id": f"r{number}{name}", "from_name": name, "to_name": "text", "type": kind,
+        results.append({"id": f"r{number}{name}", "from_name": name, "to_name": "content", "type": kind,
                         "origin": "manual", "value": {key: values}})  # fmt: skip
 
     first = task["rows"][0]
