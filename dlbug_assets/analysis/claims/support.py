@@ -24,8 +24,8 @@ AT_THRESHOLD = 3
 
 NOT_TESTABLE = "not testable"
 
-# The number of weights of a batch of draws: 16 MiB.
-_BATCH = 1 << 21
+# The number of weights of a batch of draws: 8 MiB, and as much for each step of drawing them.
+_BATCH = 1 << 20
 _MOST_OF_A_BATCH = 500
 
 
@@ -45,7 +45,7 @@ def supports(cases: Sequence[Case], tally: Tally, seed: int) -> list[Support]:
     for batch in draws(tally, seed) if cases else ():
         for place, case in enumerate(cases):
             strictly, with_ties = case.held(batch)
-            is_defined = ~np.any([np.isnan(group.percent(batch)).any(axis=(1, 2)) for group in case.groups], axis=0)
+            is_defined = np.all([(group.total(batch) > 0).all(axis=1) for group in case.groups], axis=0)
             held[place] += (strictly & is_defined).sum()
             ties[place] += (with_ties & ~strictly & is_defined).sum()
             defined[place] += is_defined.sum()
