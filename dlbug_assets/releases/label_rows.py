@@ -1,33 +1,31 @@
 """The rows of a study's releases: what each cell means, with the irregularities of the files.
 
-What belongs here: columns, joins, spellings, swapped columns. What doesn't: finding and reading files (locate.py,
-ingest/table_files.py), and the tables that are made of the rows (tables.py).
+What belongs here: spellings, swapped columns, links, rows that are set aside. What doesn't: finding and reading files
+(locate.py, ingest/table_files.py), their columns (columns.py), and the tables that are made of the rows (tables.py).
 """
 
-import io
 import itertools
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from dlbug_assets.clock import parse_timestamp, utc_naive
 from dlbug_assets.errors import DlbugError
-from dlbug_assets.ingest.child_process import ChildProcess, LimitError, Limits
-from dlbug_assets.ingest.table_files import Cell, Layout, read_file
+from dlbug_assets.ingest.child_process import ChildProcess, Limits
+from dlbug_assets.ingest.table_files import read_file
 from dlbug_assets.privacy import redact_emails
 from dlbug_assets.protocol.dimensions import Dimension
 from dlbug_assets.protocol.names import closest, shown
-from dlbug_assets.protocol.releases import FORMATS, PLACEHOLDER, Column, Header, Release
+from dlbug_assets.protocol.releases import Column, Release
 from dlbug_assets.protocol.study import RELEASE, Study
 from dlbug_assets.protocol.taxonomy import Taxonomy
-from dlbug_assets.releases.locate import locate
+from dlbug_assets.releases.columns import Joined, Part, ReleaseFiles, Table, column_parts, needed_columns
 from dlbug_assets.warehouse.rows import table_schema
 
 #: For one file. One of 64 MiB with two million values takes 600 MiB and ten seconds.
@@ -90,163 +88,21 @@ def read(study: Study, taxonomy: Taxonomy, environ: Mapping[str, str], downloads
     aside, for unknown labels and other invalid cells: with file, sheet, row and value.
     """
     with ChildProcess(f"{read_file.__module__}:{read_file.__name__}", _LIMITS) as child:
-        files = _Files(child, study, environ, downloads)
-        joins = {release.name: _Joined(release, files) for release in study.releases if release.name is not None}
+        files = ReleaseFiles(child, study, environ, downloads)
+        joins = {release.name: Joined(release, files) for release in study.releases if release.name is not None}
         reader = _Reader(study, taxonomy, joins)
         for release in study.releases:
             if release.name is None:
-                for table in files.tables(release, _needed(release)):
+                for table in files.tables(release, needed_columns(release)):
                     reader.read(release, table)
     return reader.released()
-
-
-@dataclass(frozen=True, eq=False)
-class _Table:
-    """The rows of a file or sheet: their numbers, and the cells of each column."""
-
-    name: str
-    sheet: str | None
-    numbers: list[int]
-    cells: dict[str, list[Cell]]
-
-    def cell(self, column: Column, index: int) -> Cell:
-        """Return the first of the column's cells that is filled, in the row with an index."""
-        cells = (self.cells[name][index] for name in column.column)
-        return next((cell for cell in cells if cell and (not isinstance(cell, str) or cell.strip())), None)
-
-    def place(self, index: int) -> str:
-        """Return where a row is, for messages."""
-        return ", ".join([self.name, *[f"sheet {self.sheet}"] * bool(self.sheet), f"row {self.numbers[index]}"])
-
-
-def _needed(release: Release, own: str | None = None) -> list[str]:
-    """Return the columns of the release's files, or of the one that it joins as ``own``, that are needed."""
-    columns = [name for column in release.columns.values() if column.from_ == own for name in column.column]
-    if own is None:
-        columns += [name for column in release.columns.values() for name in column.placeholders if name != "key"]
-    return list(dict.fromkeys(columns))
-
-
-@dataclass(frozen=True)
-class _Files:
-    """Reads the files of releases, in a child process."""
-
-    child: ChildProcess
-    study: Study
-    environ: Mapping[str, str]
-    downloads: Path
-
-    def tables(self, release: Release, columns: list[str]) -> Iterator[_Table]:
-        """Yield the rows of each file or member of a release."""
-        for file in release.file_names:
-            path = locate(release, file, self.study.name, self.environ, self.downloads)
-            for member in release.member_names or (None,):
-                name = member or file
-                inside = None if member is None else str(PurePosixPath(release.folder or "") / member)
-                arguments = {"path": str(path.absolute()), "member": inside, "columns": columns}
-                try:
-                    reply = b"".join(self.child.call(layout=asdict(_layout(release, name)), **arguments))
-                except LimitError as error:
-                    raise DlbugError(f"{name} cannot be read: {error}. Is it the file that the study means?") from None
-                except DlbugError as error:
-                    raise DlbugError(f"{name}: {error}") from None
-                sheet, *lines = map(json.loads, io.BytesIO(reply))
-                rows = [row for line in lines for row in line]
-                cells = {column: [row[1][place] for row in rows] for place, column in enumerate(columns)}
-                yield _Table(name, sheet, [number for number, _ in rows], cells)
-
-
-def _layout(release: Release, name: str) -> Layout:
-    return Layout(
-        kind=FORMATS[PurePosixPath(name).suffix.lower()],
-        sheet=release.sheet if isinstance(release.sheet, str) else None,
-        header=release.sheet.header if isinstance(release.sheet, Header) else None,
-        rows=release.rows,
-        where=release.where,
-        encoding=release.encoding,
-        separator=release.separator,
-    )
-
-
-class _Joined:
-    """A release that others join, by the key of its rows."""
-
-    def __init__(self, release: Release, files: _Files) -> None:
-        joining = [column for other in files.study.releases for column in _needed(other, release.name)]
-        self._key = release.columns["key"]
-        self._tables = list(files.tables(release, list(dict.fromkeys([*_needed(release), *joining]))))
-        self._rows: dict[bool, dict[str, tuple[_Table, int]]] = {}
-
-    def cells(self, keys: Sequence[str | None], column: Column) -> list[Cell]:
-        """Return the cells of a column in the rows with these keys; None where there is no such row."""
-        rows = self._rows_by_key(column.ignore_case)
-        found = [rows.get(_folded(key or "", column.ignore_case)) for key in keys]
-        return [None if row is None else row[0].cell(column, row[1]) for row in found]
-
-    def lacks(self, key: str | None, column: Column) -> bool:
-        """Return whether no row has a key."""
-        return _folded(key or "", column.ignore_case) not in self._rows_by_key(column.ignore_case)
-
-    def _rows_by_key(self, ignore_case: bool) -> dict[str, tuple[_Table, int]]:
-        if ignore_case not in self._rows:
-            rows: dict[str, tuple[_Table, int]] = {}
-            for table in self._tables:
-                for index, parts in enumerate(_parts(self._key, _own_cells(self._key, table))):
-                    place = table.place(index)
-                    if len(parts) != 1 or (key := parts[0][1]) is None:
-                        raise DlbugError(f"{place}: it needs one key, by which other releases find the row")
-                    other, row = rows.setdefault(_folded(key, ignore_case), (table, index))
-                    if (other, row) != (table, index):
-                        raise DlbugError(
-                            f"{place}: the key {shown(key)} is also that of {other.place(row)}, but other releases "
-                            "find one row by it. Delete one of them."
-                        )
-            self._rows[ignore_case] = rows
-        return self._rows[ignore_case]
-
-
-def _folded(key: str, ignore_case: bool) -> str:
-    return key.casefold() if ignore_case else key
-
-
-#: A part of a cell as written, and its value: None if it does not match what the column extracts.
-_Part = tuple[str, str | None]
-
-
-def _own_cells(column: Column, table: _Table) -> list[Cell]:
-    """Return the cells of a column that comes from a table itself."""
-    if column.column:
-        return [table.cell(column, index) for index in range(len(table.numbers))]
-    return [column.value or table.name] * len(table.numbers)
-
-
-def _parts(column: Column, cells: Sequence[Cell], separator: str | None = None) -> list[list[_Part]]:
-    """Return the parts of each cell that are not empty: those of an array, or between separators, or its text."""
-    split: list[list[str]] = []
-    for cell in cells:
-        if isinstance(cell, str) and separator:
-            parts = [part.strip() for part in cell.split(separator)]
-        else:
-            parts = [cell] if isinstance(cell, str) else cell or []
-        split.append([part for part in parts if part.strip()])
-    written = list(dict.fromkeys(part for parts in split for part in parts))
-    values = pl.Series(written, dtype=pl.String)
-    if column.extract:
-        groups = values.str.extract_groups(column.extract).struct.unnest()
-        joined = groups.select(pl.concat_str(pl.all(), ignore_nulls=True)).to_series()
-        values = joined.zip_with(values.str.contains(column.extract), pl.Series([None], dtype=pl.String))
-    if column.strip:
-        values = values.str.replace_all(column.strip, "")
-    values = values.str.strip_chars()
-    meant = {text: column.map.get(value, value) for text, value in zip(written, values, strict=True)}
-    return [[(part, meant[part]) for part in parts if meant[part] != ""] for parts in split]
 
 
 @dataclass
 class _Row:
     """A row while it is read: the parts of its columns, and what is wrong with it."""
 
-    parts: dict[str, list[_Part]]
+    parts: dict[str, list[Part]]
     problems: list[str] = field(default_factory=list)
 
     def fact(self, name: str) -> str | None:
@@ -260,7 +116,7 @@ class _Row:
 class _Reader:
     """Reads tables one by one; collects their rows, those set aside, and problems."""
 
-    def __init__(self, study: Study, taxonomy: Taxonomy, joins: Mapping[str, _Joined]) -> None:
+    def __init__(self, study: Study, taxonomy: Taxonomy, joins: Mapping[str, Joined]) -> None:
         self._study = study
         self._taxonomy = taxonomy
         self._joins = joins
@@ -270,12 +126,14 @@ class _Reader:
         self._problems: list[str] = []
         self._unmatched = 0
 
-    def read(self, release: Release, table: _Table) -> None:
+    def read(self, release: Release, table: Table) -> None:
         """Read the rows of a table of a release that is not joined by others."""
         if not table.numbers:
             return
         dimensions = [dimension for dimension in self._study.asked if dimension.name in release.columns]
-        parts = self._columns(release, table, {dimension.name: dimension for dimension in dimensions})
+        by_name = {dimension.name: dimension for dimension in dimensions}
+        parts, unmatched = column_parts(release, table, self._joins, by_name)
+        self._unmatched += unmatched
         for index, number in enumerate(table.numbers):
             row = _Row({name: found[index] for name, found in parts.items()})
             record = {"file": table.name, "sheet": table.sheet, "row": number, **self._facts(row, release)}
@@ -302,7 +160,7 @@ class _Reader:
         )
         return Released(pl.DataFrame(self._records, schema=row_schema(self._study)), rejected, self._unmatched)
 
-    def _reject(self, table: _Table, index: int, row: _Row) -> None:
+    def _reject(self, table: Table, index: int, row: _Row) -> None:
         content = {name: [written for written, _ in parts] for name, parts in row.parts.items()}
         self._rejected.append(
             {
@@ -313,35 +171,6 @@ class _Reader:
                 "seen_at": utc_naive(datetime.now(UTC)),
             }
         )
-
-    def _columns(
-        self, release: Release, table: _Table, dimensions: Mapping[str, Dimension]
-    ) -> dict[str, list[list[_Part]]]:
-        """Return the parts of each column's cells."""
-        columns = release.columns
-        parts: dict[str, list[list[_Part]]] = {}
-        # Links may contain keys, and other releases are joined by either.
-        for name in sorted(columns, key=lambda name: ("key", "link").index(name) if name in ("key", "link") else 2):
-            column = columns[name]
-            if column.template:
-                cells = _filled(column, table, parts.get("key"))
-            elif column.from_:
-                keys = [found[0][1] if found else None for found in parts["key" if "key" in parts else "link"]]
-                joined = self._joins[column.from_]
-                cells = joined.cells(keys, column)
-                unmatched = sum(joined.lacks(key, column) for key in keys)
-                if unmatched == len(keys):
-                    raise DlbugError(
-                        f"{table.name}: {name}: no row of the release {column.from_!r} has a key such as "
-                        f"{shown(keys[0])}. Set key to the column that both have."
-                    )
-                self._unmatched += unmatched
-            else:
-                cells = _own_cells(column, table)
-            dimension = dimensions.get(name)
-            separator = (column.separator or dimension.separator) if dimension and dimension.multiple else None
-            parts[name] = _parts(column, cells, separator)
-        return parts
 
     def _facts(self, row: _Row, release: Release) -> dict[str, Any]:
         for name, parts in row.parts.items():
@@ -450,7 +279,7 @@ def _is_movable(dimension: Dimension, column: Column) -> bool:
     return bool(column.column) and not (column.from_ or dimension.multiple or dimension.open)
 
 
-def _orders(options: Sequence[tuple[_Part, list[str]]], taken: dict[str, _Part]) -> Iterator[dict[str, _Part]]:
+def _orders(options: Sequence[tuple[Part, list[str]]], taken: dict[str, Part]) -> Iterator[dict[str, Part]]:
     """Yield each way to give every label a dimension of its own; ``options`` are the dimensions that each fits.
 
     Labels that are written the same are next to each other, and exchanging them is not another way.
@@ -484,23 +313,3 @@ def _identified(link: str) -> dict[str, Any]:
         "repository": repository.group(1) if repository else None,
         "commit_sha": commit.group(1) if commit else None,
     }
-
-
-def _filled(column: Column, table: _Table, keys: Sequence[list[_Part]] | None) -> list[Cell]:
-    """Return the template with the cells of each row; empty where one of them is."""
-    filled: list[Cell] = []
-    for index in range(len(table.numbers)):
-        values: dict[str, str | None] = {}
-        for name in column.placeholders:
-            if name == "key" and keys is not None:
-                values[name] = keys[index][0][1] if keys[index] else None
-            else:
-                cell = table.cells[name][index]
-                values[name] = cell.strip() if isinstance(cell, str) else None
-        text = PLACEHOLDER.sub(partial(_value_of, values), column.template or "")
-        filled.append(text if all(values.values()) else None)
-    return filled
-
-
-def _value_of(values: Mapping[str, str | None], found: re.Match[str]) -> str:
-    return values[found[1]] or ""
