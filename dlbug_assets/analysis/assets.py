@@ -36,7 +36,6 @@ _CLAIMS = _LABELS | {
 def assets(tables: TableAssets) -> list[dg.AssetsDefinition]:
     """Return the assets of the analysis that Python computes."""
     study = tables.study
-    seed = study.study.seed
     queried = queried_tables(study_claims(study, load_taxonomy(study)), tables.specs)
     has = tables.specs.__contains__
     return [
@@ -65,7 +64,7 @@ def assets(tables: TableAssets) -> list[dg.AssetsDefinition]:
             else []
         ),
         tables.table(
-            "analysis.library_correlation", compute=partial(library_correlation, seed=seed), reads=_COUNTS | _CLUSTERS
+            "analysis.library_correlation", compute=partial(library_correlation, study=study), reads=_COUNTS | _CLUSTERS
         ),
         tables.table("analysis.yearly_evolution", compute=yearly_evolution, reads={"counts": "analysis.yearly_counts"}),
         tables.table(

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from dlbug_assets.analysis.statistics.pools import member
 from dlbug_assets.analysis.statistics.resampling import (
     bootstrap_counts,
     cluster_table,
@@ -15,6 +16,7 @@ from dlbug_assets.analysis.statistics.resampling import (
     percentile_limits,
 )
 from dlbug_assets.parallel import parallel_map
+from dlbug_assets.protocol.study import Study
 from dlbug_assets.warehouse.rows import table_schema
 
 _MEASURES = ("pearson", "spearman", "jensen_shannon")
@@ -34,12 +36,12 @@ _PAIRS = table_schema("analysis.library_correlation", without=_SENSITIVITY)
 _ENOUGH_CATEGORIES = 3
 
 
-def library_correlation(counts: pl.DataFrame, clusters: pl.DataFrame, seed: int) -> pl.DataFrame:
+def library_correlation(counts: pl.DataFrame, clusters: pl.DataFrame, study: Study) -> pl.DataFrame:
     """Return analysis.library_correlation: the columns of :func:`pairwise_correlation` and :func:`with_sensitivity`.
 
     ``counts`` is analysis.label_counts, ``clusters`` analysis.cluster_counts.
     """
-    return with_sensitivity(pairwise_correlation(counts), counts, clusters, seed)
+    return with_sensitivity(pairwise_correlation(counts), counts, clusters, study)
 
 
 def pairwise_correlation(counts: pl.DataFrame) -> pl.DataFrame:
@@ -98,7 +100,7 @@ def _jensen_shannon(a: Sequence[float], b: Sequence[float]) -> float:
     return 0.0 if list(a) == list(b) else float(jensenshannon(a, b, base=2))
 
 
-def with_sensitivity(rows: pl.DataFrame, counts: pl.DataFrame, clusters: pl.DataFrame, seed: int) -> pl.DataFrame:
+def with_sensitivity(rows: pl.DataFrame, counts: pl.DataFrame, clusters: pl.DataFrame, study: Study) -> pl.DataFrame:
     """Return ``rows`` of :func:`pairwise_correlation` with confidence intervals and the most influential category.
 
     ``counts`` is analysis.label_counts, ``clusters`` analysis.cluster_counts. Adds _low and _high of each measure
@@ -121,7 +123,7 @@ def with_sensitivity(rows: pl.DataFrame, counts: pl.DataFrame, clusters: pl.Data
         resampled = {
             library: _resampled_shares(
                 cluster_table(filter_clusters(clusters, source, library, dimension), of_library["category"]),
-                generator(seed, "likeness", source, library, dimension),
+                generator(study.study.seed, "likeness", member(study, "source", source), library, dimension),
             )
             for library, of_library in shares.items()
         }

@@ -13,7 +13,8 @@ import polars as pl
 
 from dlbug_assets.analysis.comparison import compared_dimensions
 from dlbug_assets.analysis.statistics.intervals import ALPHA
-from dlbug_assets.analysis.statistics.multiplicity import only_members, with_corrections
+from dlbug_assets.analysis.statistics.multiplicity import with_corrections
+from dlbug_assets.analysis.statistics.pools import member
 from dlbug_assets.analysis.statistics.resampling import (
     cluster_table,
     filter_clusters,
@@ -151,8 +152,7 @@ def _test_part(part: _Part, clusters: pl.DataFrame, study: Study) -> dict[str, o
         for source, is_tested in zip(part.sources, tested, strict=True)
         if is_tested
     ]
-    library = only_members(study).get("library", {}).get(part.library, part.library)
-    random = generator(study.study.seed, "test", library, part.dimension)
+    random = generator(study.study.seed, "test", member(study, "library", part.library), part.dimension)
     return row | _test_bugs(part.table[tested][:, used], random) | {"p_clusters": _test_clusters(groups, random)}
 
 

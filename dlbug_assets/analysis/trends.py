@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from dlbug_assets.analysis.statistics.multiplicity import only_members, with_corrections
+from dlbug_assets.analysis.statistics.multiplicity import with_corrections
+from dlbug_assets.analysis.statistics.pools import member
 from dlbug_assets.analysis.statistics.resampling import generator, monte_carlo_p, shuffled_bugs
 from dlbug_assets.analysis.statistics.shares import ENOUGH_BUGS
 from dlbug_assets.parallel import parallel_map
@@ -64,8 +65,7 @@ def _test_series(series: tuple[Any, ...], study: Study) -> dict[str, object]:
     missing = _missing(bugs, totals)
     if missing:
         return row | {"undefined_reason": missing}
-    only = only_members(study)
-    purpose = [only.get(column, {}).get(name, str(name)) for column, name in zip(_KEYS, keys, strict=True)]
+    purpose = [member(study, column, name) for column, name in zip(_KEYS, keys, strict=True)]
     return row | _test_trend(bugs, totals, np.array(years), generator(study.study.seed, "trend", *purpose))
 
 

@@ -8,9 +8,11 @@ from scipy.spatial.distance import jensenshannon
 from scipy.stats import pearsonr, spearmanr
 
 from dlbug_assets.analysis.correlation import library_correlation, pairwise_correlation, with_sensitivity
+from dlbug_assets.protocol.study import load_study
 from dlbug_assets.warehouse.rows import table_schema
 
 SO = "Stack Overflow"
+STUDY = load_study("islam2019")
 FOUR = {"effect": ("Crash", "Hang", "Unknown", "Data Corruption")}
 
 
@@ -99,7 +101,7 @@ def _sensitive(label_counts, bugs, size=1):
     clusters = pl.DataFrame(
         rows, schema=table_schema("analysis.cluster_counts"), orient="row",
     )  # fmt: skip
-    return with_sensitivity(pairwise_correlation(counts), counts, clusters, seed=3)
+    return with_sensitivity(pairwise_correlation(counts), counts, clusters, STUDY)
 
 
 BUGS = {"Caffe": {"Crash": 40, "Hang": 20, "Unknown": 10, "Data Corruption": 30},
@@ -178,7 +180,7 @@ def test_undefined_intervals_are_null_with_a_reason(label_counts):
 def test_a_single_library_has_no_pairs(label_counts):
     counts = label_counts({"effect": {(SO, "Keras"): {"Crash": 2, "Hang": 1}}}, ("Keras",), FOUR)
 
-    rows = library_correlation(counts, pl.DataFrame(schema=table_schema("analysis.cluster_counts")), seed=3)
+    rows = library_correlation(counts, pl.DataFrame(schema=table_schema("analysis.cluster_counts")), STUDY)
 
     assert rows.height == 0
     assert rows.columns == list(table_schema("analysis.library_correlation"))
@@ -194,12 +196,12 @@ def test_shares_of_bugs_with_several_categories_are_of_the_labelled_bugs():
             # Crashes are the first of the ten, the others the last ones.
             numbers = range(n) if name == "Crash" else range(10 - n, 10)
             clusters += [(SO, library, str(number), "effect", name, 1, 1) for number in numbers]
-    tables = (
+    counted, clustered = (
         pl.DataFrame(rows, schema=table_schema(f"analysis.{table}"), orient="row")
         for table, rows in (("label_counts", counts), ("cluster_counts", clusters))
     )
 
-    pair = _pair(library_correlation(*tables, seed=3))
+    pair = _pair(library_correlation(counted, clustered, STUDY))
 
     a, b = ([n / 10 for n in row.values()] for row in bugs.values())
     assert pair["pearson"] == pytest.approx(pearsonr(a, b)[0])

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from dlbug_assets.analysis.statistics.pools import member
 from dlbug_assets.analysis.statistics.resampling import (
     bootstrap_counts,
     cluster_table,
@@ -13,6 +14,7 @@ from dlbug_assets.analysis.statistics.resampling import (
     percentile_limits,
 )
 from dlbug_assets.parallel import parallel_map
+from dlbug_assets.protocol.study import Study
 
 #: Columns that this module computes.
 CLUSTER_COLUMNS = pl.Schema(
@@ -28,7 +30,7 @@ CLUSTER_COLUMNS = pl.Schema(
 ONE_CLUSTER = "the bugs are all of one cluster"
 
 
-def with_cluster_intervals(rows: pl.DataFrame, clusters: pl.DataFrame, dimension: str, seed: int) -> pl.DataFrame:
+def with_cluster_intervals(rows: pl.DataFrame, clusters: pl.DataFrame, dimension: str, study: Study) -> pl.DataFrame:
     """Return the distribution of one dimension with cluster bootstrap intervals and design effects.
 
     ``rows`` has source, library and category, in the order of analysis.label_counts; ``clusters`` is
@@ -42,7 +44,8 @@ def with_cluster_intervals(rows: pl.DataFrame, clusters: pl.DataFrame, dimension
     def with_limits(group: tuple[tuple[Any, ...], pl.DataFrame]) -> pl.DataFrame:
         (source, library), of_library = group
         table = cluster_table(filter_clusters(clusters, source, library, dimension), of_library["category"])
-        limits = _limits(table, dimension, generator(seed, "shares", source, library, dimension))
+        purpose = member(study, "source", source), member(study, "library", library)
+        limits = _limits(table, dimension, generator(study.study.seed, "shares", *purpose, dimension))
         return of_library.hstack(pl.DataFrame(limits, schema=CLUSTER_COLUMNS, orient="row"))
 
     empty = rows.clear().hstack(pl.DataFrame(schema=CLUSTER_COLUMNS))

@@ -3,16 +3,8 @@
 import numpy as np
 import polars as pl
 
+from dlbug_assets.analysis.statistics.pools import pools_of_one
 from dlbug_assets.protocol.study import Study
-
-
-def only_members(study: Study) -> dict[str, dict[str, str]]:
-    """Return, by column, the only source as the member of `both`, and the only library as that of `All`.
-
-    The rows of such a pool repeat those of its member. Pools of several members are left out.
-    """
-    pools = {"source": ("both", study.source_names), "library": ("All", study.library_names)}
-    return {column: {pool: names[0]} for column, (pool, names) in pools.items() if len(names) == 1}
 
 
 def with_corrections(rows: pl.DataFrame, p_value: str, study: Study) -> pl.DataFrame:
@@ -21,9 +13,7 @@ def with_corrections(rows: pl.DataFrame, p_value: str, study: Study) -> pl.DataF
     The family is every row in which the column ``p_value`` is not NULL, without pools of one source or library, which
     repeat tests of the family and have the same P values.
     """
-    repeated = [
-        pl.col(column).is_in(list(pools)) for column, pools in only_members(study).items() if column in rows.columns
-    ]
+    repeated = [pl.col(column) == pool for column, (pool, _) in pools_of_one(study).items() if column in rows.columns]
     defined = rows.filter(~pl.any_horizontal(False, *repeated))[p_value].drop_nulls().to_numpy()
     # Equal P values have equal corrections.
     corrected = pl.DataFrame(

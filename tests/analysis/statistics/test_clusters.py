@@ -5,9 +5,11 @@ from scipy.stats import norm
 
 from dlbug_assets.analysis.distributions import distribution
 from dlbug_assets.analysis.statistics.clusters import with_cluster_intervals
+from dlbug_assets.protocol.study import load_study
 from dlbug_assets.warehouse.rows import table_schema
+from support.small_studies import GH, SO, small_study
 
-SO, GH = "Stack Overflow", "GitHub"
+STUDY = load_study("islam2019")
 FOUR = {"effect": ("Crash", "Hang", "Unknown", "Data Corruption")}
 
 
@@ -23,7 +25,7 @@ def _clustered(label_counts, clusters, source=GH):
     for *_, category, n, _ in rows:
         totals[category] = totals.get(category, 0) + n
     counts = label_counts({"effect": {(source, "Keras"): totals}}, ("Keras",), FOUR)
-    return with_cluster_intervals(distribution(counts, "effect"), frame, "effect", seed=7)
+    return with_cluster_intervals(distribution(counts, "effect"), frame, "effect", STUDY)
 
 
 def _row(rows, category, source=GH):
@@ -102,7 +104,7 @@ def test_shares_of_bugs_with_several_categories_are_of_the_labelled_bugs():
         schema=table_schema("analysis.label_counts"), orient="row",
     )  # fmt: skip
 
-    rows = with_cluster_intervals(distribution(counts, "effect"), clusters, "effect", seed=7)
+    rows = with_cluster_intervals(distribution(counts, "effect"), clusters, "effect", STUDY)
 
     for row, of_bugs in zip(rows.iter_rows(named=True), bugs.values(), strict=True):
         share = of_bugs.mean()
@@ -116,6 +118,25 @@ def test_a_dimension_without_categories_has_no_rows():
     counts = pl.DataFrame(schema=table_schema("analysis.label_counts"))
     clusters = pl.DataFrame(schema=table_schema("analysis.cluster_counts"))
 
-    rows = with_cluster_intervals(distribution(counts, "trick"), clusters, "trick", seed=7)
+    rows = with_cluster_intervals(distribution(counts, "trick"), clusters, "trick", STUDY)
 
     assert (rows.height, rows.columns[-2:]) == (0, ["design_effect", "cluster_undefined_reason"])
+
+
+def test_pools_of_one_source_and_library_have_the_intervals_of_these(tmp_path):
+    study = small_study(tmp_path, ("Ebb",), ("Mail",))
+    counts = pl.DataFrame(
+        [(source, library, "effect", category, bugs, 30)
+         for source in ("Mail", "both") for library in ("Ebb", "All")
+         for category, bugs in (("Crash", 10), ("Hang", 20))],
+        schema=table_schema("analysis.label_counts"), orient="row",
+    )  # fmt: skip
+    clusters = pl.DataFrame(
+        [("Mail", "Ebb", str(n), "effect", "Crash" if n < 10 else "Hang", 1, 1) for n in range(30)],
+        schema=table_schema("analysis.cluster_counts"), orient="row",
+    )  # fmt: skip
+
+    rows = with_cluster_intervals(distribution(counts, "effect"), clusters, "effect", study)
+
+    assert rows.height == 8
+    assert rows.group_by("category", "cluster_low", "cluster_high", "design_effect").len()["len"].to_list() == [4, 4]
