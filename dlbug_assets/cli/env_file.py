@@ -6,7 +6,7 @@ from io import StringIO
 from dotenv import dotenv_values
 
 from dlbug_assets.layout import ENV_FILE
-from dlbug_assets.protocol.text_files import read_text_file
+from dlbug_assets.protocol.files.text import read_text_file
 
 #: The variables that the file may set, which README.md describes. Any other could make Python or git run code.
 VARIABLES = (

@@ -9,11 +9,11 @@ from pydantic import Discriminator, Field, Tag, ValidationError, field_validator
 
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.protocol.files.problems import explanation
+from dlbug_assets.protocol.files.toml import read_toml_file
 from dlbug_assets.protocol.names import closest, shown
 from dlbug_assets.protocol.sections import MOST, Section, Whole
 from dlbug_assets.protocol.study import Study, shipped_studies
 from dlbug_assets.protocol.taxonomy import LIBRARY, SOURCE, Taxonomy
-from dlbug_assets.protocol.toml_file import read_toml_file
 
 #: In ``than``: every library that the claim does not name.
 OTHERS = "others"

@@ -1,15 +1,16 @@
 """The printed numbers of a study: its published/*.csv, read as [[published]] of study.toml describes them."""
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from dlbug_assets.errors import DlbugError
+from dlbug_assets.protocol.files.csv import csv_rows
 from dlbug_assets.protocol.names import closest, shown
 from dlbug_assets.protocol.published import PLACES, CellText, PublishedNumbers, Unit
 from dlbug_assets.protocol.study import Study, shipped_studies
-from dlbug_assets.protocol.taxonomy import LIBRARY, SOURCE, Taxonomy, csv_rows
+from dlbug_assets.protocol.taxonomy import LIBRARY, SOURCE, Taxonomy
 
 ALL_LIBRARIES, BOTH_SOURCES = "All", "both"
 
@@ -79,11 +80,11 @@ def published_cells(study: Study, taxonomy: Taxonomy) -> list[dict[str, Any]]:
 
 
 def _cells(
-    path: Path, contents: Sequence[Mapping[str, str]], entry: PublishedNumbers, names: "_Names"
+    path: Path, contents: Mapping[int, Mapping[str, str]], entry: PublishedNumbers, names: "_Names"
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield the lines of a file with the row that each becomes; ``decimals`` are those of its own value."""
-    texts = _texts(path, entry, list(contents[0]) if contents else [])
-    for line, content in enumerate(contents, start=2):
+    texts = _texts(path, entry, list(next(iter(contents.values()), ())))
+    for line, content in contents.items():
         try:
             yield line, _cell(entry, {key: _read(text, content) for key, text in texts.items()}, names)
         except ValueError as error:

@@ -19,6 +19,7 @@ from dlbug_assets.layout import STUDIES, Home
 from dlbug_assets.protocol.addresses import is_address
 from dlbug_assets.protocol.dimensions import Dimension, check_dimensions
 from dlbug_assets.protocol.files.problems import explanation
+from dlbug_assets.protocol.files.toml import read_toml_file
 from dlbug_assets.protocol.names import closest, require_columns, require_more_than_case, shown
 from dlbug_assets.protocol.published import PublishedNumbers
 from dlbug_assets.protocol.releases import Release, check_releases, source_names
@@ -32,7 +33,6 @@ from dlbug_assets.protocol.sections import (
     Sources,
     TaxonomyOptions,
 )
-from dlbug_assets.protocol.toml_file import read_toml_file
 
 STUDY_FILE = "study.toml"
 STACK_OVERFLOW, GITHUB = "Stack Overflow", "GitHub"

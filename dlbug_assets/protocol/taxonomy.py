@@ -4,19 +4,16 @@ They are in the study's taxonomy.csv, and further ones, found while labelling, i
 mappings.csv has the labels that no category names.
 """
 
-import csv
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from io import StringIO
-from itertools import zip_longest
 from pathlib import Path
 
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.protocol.dimensions import Dimension
-from dlbug_assets.protocol.names import closest, shown, without_control_characters
+from dlbug_assets.protocol.files.csv import csv_rows
+from dlbug_assets.protocol.names import closest, shown
 from dlbug_assets.protocol.study import Study
-from dlbug_assets.protocol.text_files import read_text_file
 
 LIBRARY, SOURCE = "library", "source"
 PAPER, STUDY = "paper", "study"
@@ -24,7 +21,6 @@ _COLUMNS = ("dimension", "name", "code", "parent", "definition", "example", "ali
 _MAPPING_COLUMNS = ("dimension", "written", "category", "reason")
 _MOST_CATEGORIES = 500
 LONGEST_NAME = 100
-_LONGEST_CELL = 2000
 
 
 @dataclass(frozen=True)
@@ -142,7 +138,7 @@ def _mappings(study: Study, categories: Sequence[Category]) -> list[Mapping]:
     if path is None:
         return []
     mappings = []
-    for number, row in enumerate(_rows(path, _MAPPING_COLUMNS, _MAPPING_COLUMNS[:3]), start=2):
+    for number, row in _rows(path, _MAPPING_COLUMNS, _MAPPING_COLUMNS[:3]).items():
         mapping = Mapping(*(row.get(column, "") for column in _MAPPING_COLUMNS))
         names = [category.name for category in categories if category.dimension == mapping.dimension]
         for key, written, known in (
@@ -158,16 +154,17 @@ def _mappings(study: Study, categories: Sequence[Category]) -> list[Mapping]:
     return mappings
 
 
-def _rows(path: Path, known: Sequence[str], required: Sequence[str]) -> list[dict[str, str]]:
-    """Return the rows of a CSV file; raise :class:`DlbugError` for an unknown column and a missing required one."""
+def _rows(path: Path, known: Sequence[str], required: Sequence[str]) -> dict[int, dict[str, str]]:
+    """Return the rows of a CSV file by line; raise :class:`DlbugError` for an unknown or missing column."""
     rows = csv_rows(path)
-    for column in rows[0] if rows else ():
+    columns = next(iter(rows.values()), dict.fromkeys(required, ""))
+    for column in columns:
         if column and column not in known:
             raise DlbugError(
                 f"{path}: unknown column {shown(column)}{closest(column, known)} (known are {', '.join(known)})"
             )
-    for column in required if rows else ():
-        if column not in rows[0]:
+    for column in required:
+        if column not in columns:
             raise DlbugError(f"{path}: the column {column} is missing (known are {', '.join(known)})")
     return rows
 
@@ -201,7 +198,7 @@ class _Reader:
         rows = _rows(path, _COLUMNS, _COLUMNS[:2])
         if len(rows) > _MOST_CATEGORIES:
             raise DlbugError(f"{path} has {len(rows)} rows, but raters can distinguish {_MOST_CATEGORIES} at most")
-        for number, row in enumerate(rows, start=2):
+        for number, row in rows.items():
             try:
                 self._add(_category(row, origin), f"{path}, line {number}")
             except ValueError as error:
@@ -255,41 +252,6 @@ class _Reader:
             self._owners[dimension, _folded(spelling)] = name
         self.categories.append(category)
         self._places[dimension, _folded(name)] = place
-
-
-def csv_rows(path: Path) -> list[dict[str, str]]:
-    """Return the rows of a CSV file as mappings from column to text; cells that a row lacks are empty.
-
-    Raises :class:`DlbugError` for a file that cannot be read, isn't valid UTF-8 or is larger than 1 MiB, for a column
-    that occurs twice, and for a row with more cells than columns, cells of more than 2,000 characters or control
-    characters.
-    """
-    try:
-        text = read_text_file(path, "make it a CSV file")
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise DlbugError(
-            f"cannot read {path}: {error.strerror}. Make the file readable, or name another one."
-        ) from None
-    reader = csv.reader(StringIO(text, newline=""))
-    rows: list[dict[str, str]] = []
-    try:
-        columns = [name.strip() for name in next(reader, [])]
-        if repeated := [name for name in columns if name and columns.count(name) > 1]:
-            raise DlbugError(f"{path}: the column {shown(repeated[0])} occurs twice: rename one of them")
-        rows += [_row(columns, cells) for cells in filter(None, reader)]
-    except (csv.Error, ValueError) as error:
-        raise DlbugError(f"{path}, line {reader.line_num}: {error}") from None
-    return rows
-
-
-def _row(columns: list[str], cells: list[str]) -> dict[str, str]:
-    """Return a row by column; raise ValueError for more cells than columns, and for a cell that no text can be."""
-    if len(cells) > len(columns):
-        raise ValueError(f"{len(cells)} cells, but the file has {len(columns)} columns: quote cells with commas")
-    for cell in cells:
-        if len(without_control_characters(cell)) > _LONGEST_CELL:
-            raise ValueError(f"{shown(cell)} has more than {_LONGEST_CELL} characters")
-    return dict(zip_longest(columns, cells, fillvalue=""))
 
 
 def _category(row: dict[str, str], origin: str) -> Category:

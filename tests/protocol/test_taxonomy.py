@@ -128,6 +128,13 @@ def test_a_byte_order_mark_and_blank_lines_of_a_taxonomy_file_are_skipped(tmp_pa
     assert load_taxonomy(study_with_extra(extra)).fold("effect", "überlauf") == "Überlauf"
 
 
+def test_blank_lines_and_cells_of_several_lines_are_counted(tmp_path):
+    extra = tmp_path / "extra.csv"
+    extra.write_text('dimension,name,example\n\neffect,Slow,"a\nb"\neffect,None,\n', encoding="utf-8")
+    with pytest.raises(DlbugError, match=rf"^{extra}, line 5: 'None' means that a bug has no label$"):
+        load_taxonomy(study_with_extra(extra))
+
+
 def test_a_column_that_occurs_twice_is_an_error(tmp_path):
     extra = tmp_path / "extra.csv"
     extra.write_text("dimension,code,name,name\neffect,X,Slow,Slower\n", encoding="utf-8")

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from dlbug_assets.errors import DlbugError
-from dlbug_assets.protocol.text_files import read_text_file
+from dlbug_assets.protocol.files.text import read_text_file
 
 # For a dotted key, tomllib takes the square of its length.
 _LONG_KEY = re.compile(r"""(?<![\w-])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){50}""")
