@@ -68,8 +68,8 @@ def vega_lite(chart: "alt.TopLevelMixin") -> dict[str, Any]:
         "title": {"anchor": "start", "fontWeight": "normal", "fontSize": 14, "color": INK, "subtitleColor": SOFT,
                   "subtitleFontSize": 11, "subtitlePadding": 4, "offset": 12},
     }  # fmt: skip
-    # If a viewer lacks the font, labels at the left may be wider than vl-convert computed.
-    padding = {"left": 40, "top": 8, "right": 8, "bottom": 8}
+    # If a viewer lacks the font, labels at the left and slanted ones below may be longer than vl-convert computed.
+    padding = {"left": 40, "top": 8, "right": 8, "bottom": 24}
     return {**chart.to_dict(), "config": config, "background": "white", "padding": padding}
 
 

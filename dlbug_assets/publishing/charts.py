@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 _PALE = 0.35
 #: Shares of fewer bugs are pale.
 FEW = 10
-# The panels of a distribution that fit beside each other.
-_PANELS = 7
+# The panels of a distribution that fit beside each other, and their width together.
+_PANELS = 6
+_WIDTH = 576
 _STEPS = {"collected": "#c6dbef", "in scope": "#9ecae1", "with code": "#6baed6", "read by raters": "#2171b5",
           "bugs": "#D55E00"}  # fmt: skip
 
@@ -53,7 +54,7 @@ def distribution(rows: pl.DataFrame, title: str, notes: Sequence[str]) -> "alt.T
         printed.transform_filter("isValid(datum.published)"),
     )
     return (
-        layers.properties(width=96, height=17 * len(categories))
+        layers.properties(width=_WIDTH // min(len(panels), _PANELS), height=17 * len(categories))
         .facet(facet=alt.Facet("panel:N", sort=panels, title=None), columns=_PANELS, spacing=8)
         .properties(title=alt.TitleParams(title, subtitle=list(notes)))
     )
@@ -108,7 +109,9 @@ def correlation(rows: pl.DataFrame, title: str, notes: Sequence[str]) -> "alt.To
     numbers = base.mark_text(fontSize=13, dy=-6).encode(text="number:N", color=strong)
     printed = base.mark_text(fontSize=10, dy=9).encode(text="printed:N", color=strong)
     return alt.layer(cells, numbers, printed.transform_filter("isValid(datum.printed)")).properties(
-        width=alt.Step(84), height=alt.Step(42), title=alt.TitleParams(title, subtitle=list(notes))
+        width=alt.Step(max(84, _WIDTH // len(libraries))),
+        height=alt.Step(42),
+        title=alt.TitleParams(title, subtitle=list(notes)),
     )
 
 

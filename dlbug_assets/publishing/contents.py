@@ -149,6 +149,11 @@ def _cells(study: Study) -> Sequence[Mapping[str, Any]]:
     ]
 
 
+def has_raters(study: Study) -> bool:
+    """Return whether the study has, or is to have, labels of individual raters."""
+    return study.sources.labels != "release" or any("rater" in release.columns for release in study.releases)
+
+
 def related_dimensions(study: Study) -> tuple[Dimension, Dimension] | None:
     """Return the dimensions whose relation is shown, the categories of the second within those of the first.
 

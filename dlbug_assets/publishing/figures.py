@@ -19,6 +19,7 @@ from dlbug_assets.protocol.study import Study
 from dlbug_assets.publishing import charts
 from dlbug_assets.publishing.contents import (
     Printed,
+    has_raters,
     in_sentence,
     main_dimension,
     plural,
@@ -103,7 +104,7 @@ def figures(study: Study) -> tuple[Figure, ...]:
     pair = related_dimensions(study)
     drafts: list[tuple[Figure, Printed | None]] = [
         *([(_FUNNEL, None)] if study.sources.posts not in (None, "release") else []),
-        (_KAPPA, None),
+        *([(_KAPPA, None)] if has_raters(study) else []),
         *dimensions,
         *([(_relation(*pair, printed_relation(study)), printed_relation(study))] if pair else []),
         *([(_correlation(study), printed_correlation(study))] if len(study.libraries) > 1 else []),
@@ -159,7 +160,8 @@ left join labeling.categories as categories
 where shown.source = '{_quoted(source)}' {no_pool}
 order by libraries.position nulls last, categories.position"""
     notes = [
-        f"Bars: share of the {group}'s bugs, with number and Wilson 95% interval; in brackets, the {group}'s bugs."
+        f"Bars: share of the {group}'s bugs, with number and Wilson 95% interval.",
+        f"In brackets: number of the {group}'s bugs.",
     ]
     if dimension.multiple:
         notes.append("A bug may have several categories.")

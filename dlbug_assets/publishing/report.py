@@ -15,6 +15,7 @@ from dlbug_assets.protocol.study import Study
 from dlbug_assets.publishing import tables
 from dlbug_assets.publishing.contents import (
     author_names,
+    has_raters,
     in_sentence,
     items_of,
     plural,
@@ -102,9 +103,7 @@ def render_page(rows: Mapping[str, pl.DataFrame], rendered: Sequence[RenderedFig
 
 def _sections(rows: Mapping[str, pl.DataFrame], study: Study) -> list[tuple[str, str]]:
     """Return the identifiers and titles of the page's sections, in order."""
-    has_agreement = study.sources.labels != "release" or any(
-        rows[name].height for name in ("kappas", "repeat_agreement")
-    )
+    has_agreement = has_raters(study) or any(rows[name].height for name in ("kappas", "repeat_agreement"))
     optional = {
         "claims": ("All claims", "claims" in rows),
         "study": ("The study and its sources", True),

@@ -19,8 +19,8 @@ def notice(study: Study) -> str:
 def study_info(refreshes: pl.DataFrame, study: Study) -> pl.DataFrame:
     """Return publishing.study_info: key, value.
 
-    ``refreshes`` is publishing.corpus_refreshes. Times are UTC. The source of posts or commits is missing where the
-    study collects none. Includes version, digest and commit of the code (the
+    ``refreshes`` is publishing.corpus_refreshes. Times are UTC. The source and last refresh of posts or commits are
+    missing where the study has none. Includes version, digest and commit of the code (the
     commit only in a checkout) and the versions of the installed packages.
     """
     refreshed: dict[str, datetime | None] = dict(refreshes.select("corpus", "last_refresh").iter_rows())
@@ -32,8 +32,9 @@ def study_info(refreshes: pl.DataFrame, study: Study) -> pl.DataFrame:
         "seed": str(study.study.seed),
         "is_synthetic": str(study.is_synthetic).lower(),
         "notice": notice(study),
-        "posts_source": study.sources.posts or "none",
-        "commits_source": study.sources.commits or "none",
+        "group": study.study.group,
+        **({"posts_source": study.sources.posts} if study.sources.posts else {}),
+        **({"commits_source": study.sources.commits} if study.sources.commits else {}),
         "labels_source": study.sources.labels,
         "dlbug_version": code_version(),
         **({} if commit is None else {"code_commit": commit}),
@@ -43,6 +44,7 @@ def study_info(refreshes: pl.DataFrame, study: Study) -> pl.DataFrame:
         **{
             f"last_refresh_{corpus}": "never" if moment is None else moment.isoformat(timespec="seconds")
             for corpus, moment in refreshed.items()
+            if {"posts": study.sources.posts, "commits": study.sources.commits}[corpus]
         },
     }
     return pl.DataFrame({"key": list(info), "value": list(info.values())})

@@ -32,7 +32,7 @@ def test_a_figure_without_data_is_not_rendered_and_has_a_reason(study):
     for dimension in study.study.dimension_names:
         study.count(dimension, SO, "Caffe", {})
     rendered = [study.figure(figure.name) for figure in figures(study.study)]
-    assert [each.svg for each in rendered] == [None] * 10
+    assert [each.svg for each in rendered] == [None] * 9
     assert all(each.reason and figure_files(each) == {} for each in rendered)
     assert study.figure("stage_distribution").reason == "no bug has a label in stage"
 
@@ -166,7 +166,6 @@ def test_names_and_labels_of_figures_are_unique(study):
 
 def test_figures_have_the_numbers_of_the_printed_ones_and_the_others_their_own(study, small_study):
     assert {figure.name: figure.label for figure in figures(study.study)} == {
-        "kappa": "Figure S1",
         "bug_type_distribution": "Figure 1",
         "root_cause_distribution": "Figure 2",
         "effect_distribution": "Figure 4",
@@ -175,7 +174,7 @@ def test_figures_have_the_numbers_of_the_printed_ones_and_the_others_their_own(s
         "root_cause_by_bug_type": "Figure 3",
         "bug_type_correlation": "Figure 6",
         "bug_type_evolution": "Figure 9",
-        "published": "Figure S2",
+        "published": "Figure S1",
     }
     assert [figure.label for figure in figures(small_study("chaliasos2021").study)][:3] == [
         "Figure 1", "Figure 2", "Figure 3",
