@@ -8,7 +8,6 @@ import jinja2
 import polars as pl
 from markupsafe import Markup
 
-from dlbug_assets.labeling.agreement.ratings import IS_BUG
 from dlbug_assets.parallel import parallel_map
 from dlbug_assets.protocol.names import slug
 from dlbug_assets.protocol.study import Study
@@ -62,7 +61,7 @@ def render_page(rows: Mapping[str, pl.DataFrame], rendered: Sequence[RenderedFig
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    titles = {dimension.name: dimension.title for dimension in study.dimensions} | {IS_BUG: "Is it a bug?"}
+    titles = {dimension.name: dimension.title for dimension in study.dimensions} | {"is_bug": "Is it a bug?"}
     environment.filters |= {
         "cell": _cell,
         "printed": _printed,

@@ -19,9 +19,9 @@ from support.commands import environment, run_twice_at_once
 def test_the_run_prints_sizes_kappas_findings_and_paths(sample):
     output = sample.result.stdout
     assert "SYNTHETIC" in output
-    assert "Dataset (beside the paper's Table 1)" in output
-    assert "Cohen's kappa of bug types, both sources" in output
-    findings = output.partition("The paper's findings")[2].partition("Compared with the printed tables")[0]
+    assert "Dataset: Stack Overflow (SO), GitHub (GH)" in output
+    assert "Cohen's kappa over all sources, with 95% intervals" in output
+    findings = output.partition("Findings")[2].partition("Claims: ")[0]
     lines = [" ".join(line.split()) for line in findings.splitlines() if line.split() and line.split()[0].isdigit()]
     # Beside each verdict is the first claim with that verdict.
     decisive = sample.query(
