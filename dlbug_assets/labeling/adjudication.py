@@ -8,10 +8,11 @@ from collections.abc import Callable, Sequence
 import polars as pl
 
 from dlbug_assets import releases
-from dlbug_assets.labeling.agreement.ratings import IS_BUG, NONE, as_text, from_text, rated_bugs, ratings
+from dlbug_assets.labeling.agreement.ratings import rated_bugs, ratings
 from dlbug_assets.labeling.agreement.released_raters import compared
 from dlbug_assets.labeling.bug_labels import bug_labels, full_schema, wide
 from dlbug_assets.labeling.items import add_dates
+from dlbug_assets.labeling.label_texts import IS_BUG, NONE, as_text, from_text
 from dlbug_assets.labeling.sheets.formats import LIST_BUGS, RATE_BUGS
 from dlbug_assets.labeling.units import ADJUDICATION, AGREEMENT
 from dlbug_assets.protocol.study import Study

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from dlbug_assets import chart_style
-from dlbug_assets.labeling.agreement.ratings import IS_BUG
 from dlbug_assets.labeling.agreement.subsets import ALL_SOURCES, CUMULATIVE
 from dlbug_assets.labeling.items import FIRST_ROUND
+from dlbug_assets.labeling.label_texts import IS_BUG
 from dlbug_assets.protocol.study import Study
 
 if TYPE_CHECKING:

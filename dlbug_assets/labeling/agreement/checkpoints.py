@@ -19,9 +19,9 @@ from dlbug_assets.labeling.agreement.coefficients import (
     mean_of_pairs,
     one_against_rest,
 )
-from dlbug_assets.labeling.agreement.ratings import IS_BUG
 from dlbug_assets.labeling.agreement.released_raters import compared
 from dlbug_assets.labeling.agreement.subsets import ALL_SOURCES, CUMULATIVE, INCREMENT, Subset, subsets
+from dlbug_assets.labeling.label_texts import IS_BUG
 from dlbug_assets.parallel import parallel_map
 from dlbug_assets.protocol.study import Study
 from dlbug_assets.warehouse.rows import table_schema

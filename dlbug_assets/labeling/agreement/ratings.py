@@ -2,23 +2,9 @@
 
 import polars as pl
 
+from dlbug_assets.labeling.label_texts import IS_BUG, NONE, as_text
 from dlbug_assets.labeling.sheets.formats import LIST_BUGS, RATE_BUGS
-from dlbug_assets.protocol.dimensions import Dimension
 from dlbug_assets.protocol.study import Study
-
-IS_BUG = "is_bug"
-#: The label of a rater who does not list a bug, or leaves an optional dimension blank.
-NONE = "none"
-
-
-def as_text(dimension: Dimension) -> pl.Expr:
-    """Return a dimension's column of labels as texts: several categories are joined, so that equal sets are equal."""
-    return pl.col(dimension.name).list.join(dimension.joiner) if dimension.multiple else pl.col(dimension.name)
-
-
-def from_text(text: pl.Expr, dimension: Dimension) -> pl.Expr:
-    """Return labels from what :func:`as_text` makes of them."""
-    return text.str.split(dimension.joiner) if dimension.multiple else text
 
 
 def rated_bugs(labels: pl.DataFrame, study: Study) -> pl.DataFrame:
@@ -38,7 +24,7 @@ def ratings(labels: pl.DataFrame, study: Study, dimension: str, checkpoint: int 
     rater lists a bug. Other dimensions: the bugs that a rater rated in the dimensions pass; the label is ``none`` for
     a rater who submitted the sheet without the bug. An item is left out until every rater submitted a sheet (same
     pass, round and batch) in which it was rated. Optional dimensions: only bugs with a label by at least one rater, a
-    blank being ``none``. Several categories are one label, see :func:`as_text`.
+    blank being ``none``. Several categories are one label, see :func:`~dlbug_assets.labeling.label_texts.as_text`.
     """
     return _complete(latest_labels(labels, study, dimension, checkpoint), study)
 

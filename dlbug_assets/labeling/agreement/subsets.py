@@ -15,7 +15,8 @@ import numpy as np
 import polars as pl
 
 from dlbug_assets.labeling.agreement.coefficients import MISSING, has_one_category
-from dlbug_assets.labeling.agreement.ratings import IS_BUG, label_columns, latest_labels
+from dlbug_assets.labeling.agreement.ratings import label_columns, latest_labels
+from dlbug_assets.labeling.label_texts import IS_BUG
 from dlbug_assets.protocol.study import Study
 
 ALL_SOURCES = "all"

@@ -11,7 +11,7 @@ from typing import Any
 
 import polars as pl
 
-from dlbug_assets.labeling.agreement.ratings import IS_BUG, as_text
+from dlbug_assets.labeling.label_texts import IS_BUG, as_text
 from dlbug_assets.labeling.sheets.formats import LIST_BUGS, RATE_BUGS
 from dlbug_assets.protocol.dimensions import Dimension
 from dlbug_assets.protocol.study import STACK_OVERFLOW, Study, posts_per_library

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 
 import polars as pl
 
-from dlbug_assets.labeling.agreement.ratings import NONE, from_text
+from dlbug_assets.labeling.label_texts import NONE, from_text
 from dlbug_assets.labeling.sheets.formats import PASSES, RATE_BUGS
 from dlbug_assets.protocol.dimensions import Dimension
 from dlbug_assets.protocol.study import Study
