@@ -1,5 +1,6 @@
 """The claims of a study: what its paper, or its authors, state about the bugs, as claims.toml describes them."""
 
+import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -355,14 +356,18 @@ def parsed_claims(definitions: Iterable[str]) -> tuple[Claim, ...]:
 
 
 def numbers(printed: str) -> list[float]:
-    """Return the numbers of a text such as ``Keras=25; Caffe=37`` or ``40; 77``."""
-    found: list[float] = []
-    for part in printed.replace("|", ";").split(";"):
-        try:
-            found.append(float(part.rpartition("=")[2]))
-        except ValueError:
-            continue
-    return found
+    """Return the numbers of a text such as ``Keras=25; Caffe=37`` or ``40%; 77%``."""
+    return [float(text) for text in _number_texts(printed)]
+
+
+def printed_decimals(printed: str) -> int:
+    """Return the largest number of decimals in a text such as ``27.66; 23.8``."""
+    return max((len(text.partition(".")[2]) for text in _number_texts(printed)), default=0)
+
+
+def _number_texts(printed: str) -> list[str]:
+    values = (part.rpartition("=")[2].strip("% ") for part in printed.replace("|", ";").split(";"))
+    return [value for value in values if re.fullmatch(r"-?\d{1,9}(\.\d{1,9})?", value)]
 
 
 def _increasing(years: tuple[int, ...] | None) -> tuple[int, ...] | None:

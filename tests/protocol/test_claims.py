@@ -6,7 +6,15 @@ import re
 import pytest
 
 from dlbug_assets.errors import DlbugError
-from dlbug_assets.protocol.claims import Claims, claim_rows, load_claims, numbers, parsed_claims, study_claims
+from dlbug_assets.protocol.claims import (
+    Claims,
+    claim_rows,
+    load_claims,
+    numbers,
+    parsed_claims,
+    printed_decimals,
+    study_claims,
+)
 from dlbug_assets.protocol.study import load_study
 from dlbug_assets.protocol.taxonomy import load_taxonomy
 
@@ -256,3 +264,5 @@ def test_printed_numbers_are_read_without_their_names():
     assert numbers("Keras=25; Caffe=37") == [25, 37]
     assert numbers("6; 100 | 100; 100") == [6, 100, 100, 100]
     assert numbers("see table2_p.csv") == []
+    assert numbers("Ansible=27.66%; Chef=-3") == [27.66, -3]
+    assert [printed_decimals(text) for text in ("27.66; 30", "30", "see table2_p.csv")] == [2, 0, 0]

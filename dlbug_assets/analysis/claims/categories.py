@@ -4,7 +4,8 @@ import numpy as np
 
 from dlbug_assets.analysis.claims import kinds
 from dlbug_assets.analysis.claims.kinds import Held
-from dlbug_assets.analysis.claims.readings import Case, Reading, as_printed, smallest
+from dlbug_assets.analysis.claims.notation import Notation
+from dlbug_assets.analysis.claims.readings import Case, Reading, smallest
 from dlbug_assets.analysis.claims.reasons import estimator, reason
 from dlbug_assets.analysis.claims.selections import own_shares, rival_shares
 from dlbug_assets.analysis.claims.shown import shown_shares
@@ -75,7 +76,7 @@ def _reading(claim: CategoryClaim, tally: Tally, own: Selection, rivals: Selecti
     computed, shown = shown_shares(claim, tally)
     of_claim = [row[0] for row in tally.shares(own)]
     others = tally.shares(rivals) if rivals else []
-    same, reproduced = as_printed(claim, computed, shown)
+    same, reproduced = Notation(claim).as_printed(computed, shown)
     return Reading(
         computed, same, reproduced, holds, reason(claim, tally, own, rivals),
         smallest(of_claim if claim.over == "mean" else shown), smallest(of_claim, *others), estimator(claim, tally),

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from dlbug_assets.analysis.claims.readings import Reading, as_printed, smallest
+from dlbug_assets.analysis.claims.notation import Notation
+from dlbug_assets.analysis.claims.readings import Reading, smallest
 from dlbug_assets.analysis.claims.tally import NotTestable, Selection, Tally
 from dlbug_assets.analysis.comparison import SIGNIFICANCE, student_t_test
 from dlbug_assets.analysis.statistics.shares import whole_percent
@@ -35,7 +36,7 @@ def p_reading(claim: AlikeClaim, tally: Tally) -> Reading:
         texts = {name: f"{p:.4f}" for name, p in rounded.items() if p is not None}
         how = "decided with exact shares, shown with shares rounded to whole percent, as those printed are"
     computed = "; ".join(f"{name}={text}" for name, text in texts.items())
-    same, reproduced = as_printed(claim, computed, ())
+    same, reproduced = Notation(claim).as_printed(computed)
     if claim.printed_values is not None:
         equal = [name for name, p in claim.printed_values.items() if texts.get(name) == f"{p:.4f}"]
         same = reproduced = len(equal) == len(claim.printed_values)

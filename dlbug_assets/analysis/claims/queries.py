@@ -10,7 +10,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 import duckdb
 import polars as pl
 
-from dlbug_assets.analysis.claims.readings import Reading, as_printed
+from dlbug_assets.analysis.claims.notation import Notation
+from dlbug_assets.analysis.claims.readings import Reading
 from dlbug_assets.analysis.claims.tally import NotTestable
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.protocol.claims import Claim, QueryClaim
@@ -68,7 +69,7 @@ def query_reading(claim: QueryClaim, place: int, tables: Mapping[str, pl.DataFra
             raise DlbugError(f"holds is {holds!r}: return true or false")
         if not isinstance(bugs, int) or bugs < 0:
             raise DlbugError(f"bugs is {bugs!r}: return the number of bugs that the claim rests on")
-    same, reproduced = as_printed(claim, str(computed), ())
+    same, reproduced = Notation(claim).as_printed(str(computed))
     return Reading(
         str(computed), same, reproduced, holds, f"the query states that it {'holds' if holds else 'does not hold'}",
         bugs, bugs, "a query on the study's tables", "a query decides",

@@ -1,14 +1,13 @@
 """What the data of a study say of a claim: the number that is set beside the printed one, and the reason in words."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
-from dlbug_assets.analysis.claims.kinds import CLOSE, Held
+from dlbug_assets.analysis.claims.kinds import Held
 from dlbug_assets.analysis.claims.tally import NotTestable, Selection
 from dlbug_assets.analysis.statistics.shares import ENOUGH_BUGS, Share
-from dlbug_assets.protocol.claims import Claim, numbers
 
 
 @dataclass(frozen=True)
@@ -78,51 +77,6 @@ def missing_data(missing: NotTestable) -> str:
 
 def _too_few(n: int) -> str:
     return f"the smallest group has {n} {'bug' if n == 1 else 'bugs'}, under {ENOUGH_BUGS}"
-
-
-def as_printed(claim: Claim, computed: str, shares: Sequence[Share]) -> tuple[bool | None, bool | None]:
-    """Return whether a number is as printed when rounded as the paper rounds, and whether the exact one is.
-
-    ``shares`` are those that words such as "more than" concern. Where all are equal in text, both are true.
-    """
-    if claim.printed is None:
-        return None, None
-    if claim.sense == "equal":
-        # Names may be left out: "26; 26".
-        same = claim.printed in (computed, _without_names(computed))
-        return same, same
-    printed = numbers(claim.printed)
-    targets = printed * len(shares) if len(printed) == 1 else printed
-    if len(targets) != len(shares):
-        return False, False
-    pairs = list(zip(shares, targets, strict=True))
-    if claim.sense == "about":
-        same = all(abs(share.percent - target) <= CLOSE for share, target in pairs)
-        return same, same
-    same = all(target <= share.printed <= target + CLOSE for share, target in pairs)
-    strict = claim.sense == "more than"
-    return same, same and all(share.percent > target or (share.percent == target and not strict)
-                              for share, target in pairs)  # fmt: skip
-
-
-def _without_names(text: str) -> str:
-    return " | ".join("; ".join(part.rpartition("=")[2] for part in row.split("; ")) for row in text.split(" | "))
-
-
-def listed(shares: Iterable[Share]) -> str:
-    """Return whole percents as in ``31; 3; 10``."""
-    return "; ".join(str(share.printed) for share in shares)
-
-
-def named(shares: Mapping[str, Share]) -> str:
-    """Return whole percents by name as in ``Torch=16; Keras=11``."""
-    return "; ".join(f"{name}={share.printed}" for name, share in shares.items())
-
-
-def spread(shares: Iterable[Share]) -> str:
-    """Return the smallest and the largest share in whole percent as in ``40; 77``."""
-    ordered = sorted(shares, key=lambda share: share.exact)
-    return listed((ordered[0], ordered[-1]))
 
 
 def smallest(*groups: Iterable[Share]) -> int:

@@ -9,8 +9,9 @@ import numpy as np
 from dlbug_assets.analysis.claims import kinds
 from dlbug_assets.analysis.claims.effective import Limits, difference
 from dlbug_assets.analysis.claims.kinds import Held
+from dlbug_assets.analysis.claims.notation import Notation
 from dlbug_assets.analysis.claims.p_values import p_reading
-from dlbug_assets.analysis.claims.readings import Case, Reading, as_printed, named, smallest
+from dlbug_assets.analysis.claims.readings import Case, Reading, smallest
 from dlbug_assets.analysis.claims.tally import NotTestable, Selection, Tally
 from dlbug_assets.analysis.correlation import rowwise_pearson
 from dlbug_assets.protocol.claims import AlikeClaim, CorrelatedClaim
@@ -74,8 +75,9 @@ def _difference_reading(claim: AlikeClaim, groups: Mapping[str, Selection], tall
     place = int(apart.argmax())
     category = next(iter(groups.values())).names[place]
     high, low = (pick(percents, key=lambda name: percents[name][place]) for pick in (max, min))
-    computed = f"{category}={apart[place]:.0f}"
-    same, reproduced = as_printed(claim, computed, ())
+    notation = Notation(claim)
+    computed = f"{category}={apart[place]:.{notation.decimals}f}"
+    same, reproduced = notation.as_printed(computed)
     n = int(min(group.total(tally.observed).min() for group in groups.values()))
     how = "mean of the libraries' shares" if claim.over == "mean" else "shares of the bugs of all libraries pooled"
     return Reading(
@@ -107,8 +109,9 @@ def _closer_case(claim: AlikeClaim, unlike: tuple[str, ...], tally: Tally) -> Ca
     apart = _pairs(select(libraries=(*libraries, *unlike)), tally, kinds.jensen_shannon)
     distances = [f"{a} and {b} {value:.2f}" for (a, b), value in apart.items() if not {a, b} <= set(unlike)]
     shares = [row[0] for row in tally.shares(select([(str(claim.category),)], libraries=libraries))]
-    computed = named(dict(zip(libraries, shares, strict=True)))
-    same, reproduced = as_printed(claim, computed, shares)
+    notation = Notation(claim)
+    computed = notation.named(dict(zip(libraries, shares, strict=True)))
+    same, reproduced = notation.as_printed(computed, shares)
     reading = Reading(
         computed, same, reproduced, bool(held(tally.observed).strictly[0]),
         f"the distributions are apart: {', '.join(distances)}", smallest(shares),
@@ -160,7 +163,7 @@ def _correlated_reading(claim: CorrelatedClaim, both: Selection, tally: Tally, *
         reason += f", {', '.join(claim.other_than)} with them by {min(rest):.2f} to {max(rest):.2f}"
     texts = {f"{a}-{b}": f"{value:.2f}" for (a, b), value in r.items()}
     computed = "; ".join(f"{pair}={text}" for pair, text in texts.items())
-    same, reproduced = as_printed(claim, computed, ())
+    same, reproduced = Notation(claim).as_printed(computed)
     if claim.printed_values is not None:
         equal = [pair for pair, value in claim.printed_values.items() if texts.get(pair) == f"{value:.2f}"]
         same = reproduced = len(equal) == len(claim.printed_values)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from dlbug_assets.analysis.claims.readings import listed, named, spread
+from dlbug_assets.analysis.claims.notation import Notation
 from dlbug_assets.analysis.claims.selections import filters, own_shares, require, rival_shares
 from dlbug_assets.analysis.claims.tally import NotTestable, Selection, Tally
 from dlbug_assets.analysis.statistics.shares import Share
@@ -37,17 +37,17 @@ def shown_shares(claim: CategoryClaim, tally: Tally) -> tuple[str, list[Share]]:
 
 
 def _listed(claim: CategoryClaim, tally: Tally, selection: Selection) -> tuple[str, list[Share]]:
-    rows = tally.shares(selection)
+    rows, notation = tally.shares(selection), Notation(claim)
     if selection.is_mean:
         rows = [[_mean([row[place] for row in rows]) for place in range(len(selection.names))]]
     shown = [share for row in rows for share in row]
     if len(selection.names) > 1:
         by_name = {name: [row[place] for row in rows] for place, name in enumerate(selection.names)}
         separator = "; " if len(rows) == 1 else " | "
-        return separator.join(f"{name}={listed(shares)}" for name, shares in by_name.items()), shown
+        return separator.join(f"{name}={notation.listed(shares)}" for name, shares in by_name.items()), shown
     if len(rows) == len(selection.groups) and selection.groups != ("",) and claim.within is None:
-        return named(dict(zip(selection.groups, shown, strict=True))), shown
-    return listed(shown), shown
+        return notation.named(dict(zip(selection.groups, shown, strict=True))), shown
+    return notation.listed(shown), shown
 
 
 def _mean(shares: Sequence[Share]) -> Share:
@@ -79,7 +79,7 @@ def _ranges(claim: CategoryClaim, tally: Tally, selection: Selection, beside: Se
 
     Groups without bugs have no share, and count only if they are named.
     """
-    totals = selection.total(tally.observed)[0]
+    totals, notation = selection.total(tally.observed)[0], Notation(claim)
     rows = zip(selection.groups, tally.shares(selection), totals, strict=True)
     found = {group: row for group, row, total in rows if total}
     for group in beside:
@@ -88,7 +88,7 @@ def _ranges(claim: CategoryClaim, tally: Tally, selection: Selection, beside: Se
     shown = [share for row in found.values() for share in row]
     if len(selection.names) > 1:
         codes = [tally.codes.get((claim.dimension, name), name) for name in selection.names]
-        spreads = [spread(row[place] for row in found.values()) for place in range(len(codes))]
+        spreads = [notation.spread(row[place] for row in found.values()) for place in range(len(codes))]
         return " | ".join(f"{code}={text}" for code, text in zip(codes, spreads, strict=True)), shown
-    text = spread(shown)
-    return (f"{text} | {listed(found[group][0] for group in beside)}" if beside else text), shown
+    text = notation.spread(shown)
+    return (f"{text} | {notation.listed(found[group][0] for group in beside)}" if beside else text), shown

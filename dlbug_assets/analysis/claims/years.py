@@ -6,7 +6,8 @@ import numpy as np
 
 from dlbug_assets.analysis.claims import kinds
 from dlbug_assets.analysis.claims.kinds import Held
-from dlbug_assets.analysis.claims.readings import Case, Reading, as_printed, listed, named, smallest
+from dlbug_assets.analysis.claims.notation import Notation
+from dlbug_assets.analysis.claims.readings import Case, Reading, smallest
 from dlbug_assets.analysis.claims.tally import NotTestable, Selection, Tally
 from dlbug_assets.analysis.statistics.shares import Share
 from dlbug_assets.protocol.claims import TrendClaim
@@ -73,8 +74,9 @@ def _reading(
     claim: TrendClaim, dated: _Years, libraries: Sequence[str], shares: Mapping[str, Sequence[Share]]
 ) -> Reading:
     """Return what the data say; ``shares`` are by library: first and last year, or all if they are to be steady."""
+    notation = Notation(claim)
     computed, shown = _shown(claim, dated, libraries)
-    same, reproduced = as_printed(claim, computed, shown)
+    same, reproduced = notation.as_printed(computed, shown)
     first, last = claim.years[0], claim.years[-1]
     decisive: Share | str = "years are compared"
     if claim.direction == "steady":
@@ -85,7 +87,7 @@ def _reading(
             for share in of_years
         )
         decisive = next(iter(pooled.values())) if len(pooled) == 1 else decisive
-        courses = ", ".join(f"{name} has {listed(of_years)} percent" for name, of_years in shares.items())
+        courses = ", ".join(f"{name} has {notation.listed(of_years)} percent" for name, of_years in shares.items())
         reason = f"{courses} from {first} to {last}, {'' if holds else 'not '}within {kinds.CLOSE} points of all years"
     else:
         changes = [of_years[-1].exact - of_years[0].exact for of_years in shares.values()]
@@ -102,16 +104,19 @@ def _reading(
 
 def _shown(claim: TrendClaim, dated: _Dated, libraries: Sequence[str]) -> tuple[str, list[Share]]:
     """Return what is set beside the printed numbers, and the shares that they concern."""
-    shown = claim.shown or libraries
+    notation, shown = Notation(claim), claim.shown or libraries
     if claim.shows == "last":
         last = {name: dated[name, claim.years[-1]] for name in shown}
-        return named(last), list(last.values())
+        return notation.named(last), list(last.values())
     years = (claim.years[0], claim.years[-1]) if claim.shows == "first and last" else claim.years
     rows = {name: {str(year): dated[name, year] for year in years} for name in shown}
     shares = [share for row in rows.values() for share in row.values()]
     if claim.shows == "pooled":
-        return listed([_pooled(shares)]), shares
-    texts = {name: named(row) if claim.shows == "shares" else listed(row.values()) for name, row in rows.items()}
+        return notation.listed([_pooled(shares)]), shares
+    texts = {
+        name: notation.named(row) if claim.shows == "shares" else notation.listed(row.values())
+        for name, row in rows.items()
+    }
     if len(texts) == 1:
         return next(iter(texts.values())), shares
     return " | ".join(f"{name}: {text}" for name, text in texts.items()), shares

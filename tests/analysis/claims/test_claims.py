@@ -96,6 +96,33 @@ def test_printed_numbers_of_libraries_may_be_without_names(claimed, printed):
     assert row["number_verdict"] == "reproduced"
 
 
+@pytest.mark.parametrize(
+    ("printed", "computed", "verdict"),
+    [
+        ("57.14", "57.14", "reproduced"),
+        ("57.1", "57.1", "reproduced"),
+        ("57.10", "57.14", "differs"),
+        ("57%", "57", "reproduced"),
+        ("Keras=57.1", "57.1", "differs"),
+    ],
+)
+def test_numbers_have_as_many_decimals_as_the_printed_ones(claimed, printed, computed, verdict):
+    lines = ('kind = "leads"', 'category = "Crash"', 'source = "Stack Overflow"', 'libraries = ["Keras"]')
+    bugs = {"effect": {(SO, "Keras"): {"Crash": 4, "Hang": 3}}}
+
+    row = _row(claimed, *lines, f'printed = "{printed}"', bugs=bugs)
+
+    assert (row["computed"], row["number_verdict"]) == (computed, verdict)
+
+
+def test_zeros_at_the_end_of_decimals_may_be_left_out(claimed):
+    bugs = {"effect": {(SO, "Keras"): {"Crash": 8, "Hang": 1}, (SO, "Torch"): {"Crash": 9, "Hang": 6}}}
+
+    row = _row(claimed, 'kind = "leads"', 'category = "Crash"', 'over = "each"', 'printed = "88.89; 60"', bugs=bugs)
+
+    assert (row["computed"], row["number_verdict"]) == ("Keras=88.89; Torch=60.00", "reproduced")
+
+
 def test_hypotheses_of_the_study_have_no_number_to_reproduce(claimed):
     made = claimed(_claim('kind = "leads"', 'category = "Crash"'), EFFECTS, libraries=LIBRARIES)
     tables = made.tables()

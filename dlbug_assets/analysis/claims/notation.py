@@ -1,0 +1,70 @@
+"""The notation of printed numbers: shares in percent, by name or listed, and whether they are as printed."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from dlbug_assets.analysis.claims.kinds import CLOSE
+from dlbug_assets.analysis.statistics.shares import Share
+from dlbug_assets.protocol.claims import Claim, numbers, printed_decimals
+
+
+class Notation:
+    """The notation of a claim's printed numbers: with as many decimals as they have at most, none without any."""
+
+    def __init__(self, claim: Claim) -> None:
+        self._printed = claim.printed
+        self._sense = claim.sense
+        self.decimals = printed_decimals(claim.printed or "")
+
+    def percent(self, share: Share) -> str:
+        """Return a share in percent, halves rounded away from zero."""
+        scale = 10**self.decimals
+        # With integers, so that a half is exactly a half.
+        scaled = (200 * scale * share.bugs + share.total) // (2 * share.total)
+        return f"{scaled // scale}.{scaled % scale:0{self.decimals}d}" if self.decimals else str(scaled)
+
+    def listed(self, shares: Iterable[Share]) -> str:
+        """Return percents as in ``31; 3; 10``."""
+        return "; ".join(map(self.percent, shares))
+
+    def named(self, shares: Mapping[str, Share]) -> str:
+        """Return percents by name as in ``Torch=16; Keras=11``."""
+        return "; ".join(f"{name}={self.percent(share)}" for name, share in shares.items())
+
+    def spread(self, shares: Iterable[Share]) -> str:
+        """Return the smallest and the largest share as in ``40; 77``."""
+        ordered = sorted(shares, key=lambda share: share.exact)
+        return self.listed((ordered[0], ordered[-1]))
+
+    def as_printed(self, computed: str, shares: Sequence[Share] = ()) -> tuple[bool | None, bool | None]:
+        """Return whether a number is as printed when rounded as the paper rounds, and whether the exact one is.
+
+        ``shares`` are those that words such as "more than" concern. Names may be left out of printed numbers, and zeros
+        at the end of decimals. Both are None if nothing is printed.
+        """
+        if self._printed is None:
+            return None, None
+        if self._sense == "equal":
+            same = _entries(self._printed) in (_entries(computed), [("", value) for _, value in _entries(computed)])
+            return same, same
+        printed = numbers(self._printed)
+        targets = printed * len(shares) if len(printed) == 1 else printed
+        if len(targets) != len(shares):
+            return False, False
+        pairs = list(zip(shares, targets, strict=True))
+        if self._sense == "about":
+            same = all(abs(share.percent - target) <= CLOSE for share, target in pairs)
+            return same, same
+        same = all(target <= float(self.percent(share)) <= target + CLOSE for share, target in pairs)
+        strict = self._sense == "more than"
+        exact = all(share.percent > target or (share.percent == target and not strict) for share, target in pairs)
+        return same, same and exact
+
+
+def _entries(text: str) -> list[tuple[str, float | str]]:
+    """Return the names and values of a text such as ``Keras=25; Caffe=37``."""
+    entries: list[tuple[str, float | str]] = []
+    for part in text.replace("|", ";").split(";"):
+        name, _, value = part.strip().rpartition("=")
+        found = numbers(value)
+        entries.append((name.strip(), found[0] if found else value.strip()))
+    return entries
