@@ -1,5 +1,6 @@
 """The command line: each error is one message that names the cause and the fix."""
 
+import json
 import os
 import re
 import shutil
@@ -27,7 +28,25 @@ def only_message(result) -> str:
 def test_studies_lists_the_shipped_studies(dlbug):
     result = dlbug("studies")
     assert result.returncode == 0
-    assert [line.split()[0] for line in result.stdout.splitlines()] == ["islam2019", "live", "modern", "sample"]
+    assert re.findall(r"^(\w+): .", result.stdout, flags=re.M) == [
+        "chaliasos2021",
+        "drosos2024",
+        "islam2019",
+        "live",
+        "modern",
+        "sample",
+    ]
+    assert result.stdout.endswith(
+        "sample: Synthetic sample study\n"
+        "    Library: Caffe, Keras, Tensorflow, Theano, Torch\n"
+        "    Dimensions: Bug type, Root cause, Effect, Stage, Antipattern\n"
+        "    Sources: Stack Overflow, GitHub (posts: sample, commits: sample, labels: sample)\n"
+        "    Needs: nothing\n"
+    )
+
+
+def test_the_schema_of_a_study_is_json(dlbug):
+    assert json.loads(dlbug("schema", "study").stdout)["required"] == ["study", "libraries", "sources"]
 
 
 def test_doctor_reports_what_works_and_what_is_optional(dlbug):
@@ -87,7 +106,8 @@ def test_doctor_never_prints_a_token(dlbug):
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (("run", "--study", "nope"), "error: unknown study 'nope': it is neither a file nor one of islam2019,"),
+        (("run", "--study", "nope"), "error: unknown study 'nope': it is neither a folder with a study.toml, nor"),
+        (("new", "Mine"), "error: 'Mine' cannot be the name of a study: use a small letter, then up to 39 small"),
         (("run", "--libraries", "Keras,Chainer"), "error: unknown library 'Chainer': this study has Caffe, Keras,"),
         (("run", "--select", "group:nope"), "error: --select 'group:nope' selects nothing"),
         (("run", "--select", "group:("), "error: --select 'group:(': "),
@@ -101,9 +121,12 @@ def test_invalid_arguments_are_one_message(dlbug, arguments, expected):
 
 def test_an_unknown_key_of_a_study_is_one_message(dlbug, tmp_path):
     study = tmp_path / "mine.toml"
-    text = (STUDIES / "sample.toml").read_text(encoding="utf-8")
+    text = (STUDIES / "sample" / "study.toml").read_text(encoding="utf-8")
     study.write_text(text.replace("seed = 2019", "seed = 2019\nsead = 1"), encoding="utf-8")
-    assert only_message(dlbug("run", "--study", str(study))) == f"error: {study}: study.sead: unknown key\n"
+    known = "name, title, seed, group, follows, cites, licence, keywords, authors"
+    assert only_message(dlbug("run", "--study", str(study))) == (
+        f"error: {study}: study.sead: unknown key (did you mean 'seed'?) (known are {known})\n"
+    )
 
 
 def test_an_unreachable_service_is_one_message(dlbug):

@@ -132,10 +132,11 @@ def test_the_ui_shows_the_study(installed, home):
     [
         "_project/dbt_like_sql/analysis/label_counts.sql",
         "_project/dbt_like_sql/labeling/schema.yml",
-        "_project/dbt_like_sql/seeds/table1.csv",
+        "studies/islam2019/published/table1.csv",
         "_project/workspace.yaml",
         "publishing/templates/style.css",
-        "studies/sample.toml",
+        "studies/sample/study.toml",
+        "cli/studies/template/study.toml",
         "warehouse/database.py",
     ],
 )
