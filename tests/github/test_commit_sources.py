@@ -54,6 +54,7 @@ def listing(*repositories, **selection):
             "study": {"name": "tiny", "title": "Tiny", "seed": 7},
             "selection": selection,
             "libraries": [{"name": "Keras", "tags": ["keras"], "repositories": list(map(str, repositories))}],
+            "dimensions": [{"name": "symptom", "open": True}],
             "sources": {"posts": "api", "commits": "clone", "labels": "files"},
             "labeling": {"raters": ["a", "b"], "adjudicator": "c"},
         }

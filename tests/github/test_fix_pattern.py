@@ -10,6 +10,7 @@ STUDY = Study.model_validate(
     {
         "study": {"name": "tiny", "title": "Tiny", "seed": 1},
         "libraries": [{"name": "Keras", "tags": ["keras"], "repositories": "topic:keras"}],
+        "dimensions": [{"name": "symptom", "open": True}],
         "sources": {"posts": "api", "commits": "api", "labels": "files"},
         "labeling": {"raters": ["a", "b"], "adjudicator": "c"},
     }

@@ -38,6 +38,7 @@ STUDY = Study.model_validate(
             {"name": "Keras", "tags": ["keras"], "repositories": "topic:keras"},
             {"name": "Torch", "tags": ["torch"], "repositories": "topic:torch"},
         ],
+        "dimensions": [{"name": "symptom", "open": True}],
         "sources": {"posts": "api", "commits": "api", "labels": "files"},
         "labeling": {"raters": ["a", "b"], "adjudicator": "c"},
     }
