@@ -13,7 +13,7 @@ from dlbug_assets.protocol.study import load_study
 from dlbug_assets.warehouse.table_specs import load_specs
 
 STUDY = load_study("sample")
-CHANGED = "analysis.dataset_summary"
+CHANGED = "analysis.label_counts"
 
 
 @pytest.fixture
