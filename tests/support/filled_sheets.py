@@ -10,7 +10,6 @@ from pathlib import Path
 import duckdb
 import polars as pl
 
-from dlbug_assets.asset_factories.seeds import study_tables
 from dlbug_assets.labeling import adjudication, units
 from dlbug_assets.labeling.bug_labels import bug_labels, wide
 from dlbug_assets.labeling.items import ITEMS
@@ -124,6 +123,9 @@ class Loop:
 
     def _check(self):
         """Assert that the tables pass their checks: no submission may stop a run."""
+        # It loads Dagster, which would be in the way of tests that read files with little memory.
+        from dlbug_assets.asset_factories.seeds import study_tables  # noqa: PLC0415
+
         computed = {
             "items": self.items,
             "rater_labels": self.labels,
