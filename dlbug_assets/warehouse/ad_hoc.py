@@ -11,15 +11,17 @@ import os
 import re
 import shutil
 import threading
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
 import duckdb
+import polars as pl
 from duckdb import StatementType
 
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.layout import Home
+from dlbug_assets.warehouse.frames import create_tables, to_frame
 from dlbug_assets.warehouse.published import open_published
 
 _MAX_WIDTH = 60
@@ -133,6 +135,28 @@ def tables_read(query: str) -> set[str]:
         ((_, _, _, paths),) = connection.execute(_TREE, [statements[0].query]).fetchall()
     # A name without a schema is that of a common table expression.
     return {".".join(path) for path in map(json.loads, paths) if len(path) > 1}
+
+
+def query_within_limits(
+    query: str, tables: Mapping[str, pl.DataFrame], *, rows: int, seconds: float, memory: str
+) -> pl.DataFrame:
+    """Return the first rows of a query on copies of tables (``schema.table``), with nothing else to read or write.
+
+    Raises :class:`DlbugError` for a query that fails, takes longer, or needs more memory.
+    """
+    with duckdb.connect(":memory:", config={"memory_limit": memory, "temp_directory": "", "threads": 1}) as connection:
+        create_tables(connection, tables)
+        connection.execute("set enable_external_access = false; set lock_configuration = true")
+        timer = threading.Timer(seconds, connection.interrupt)
+        timer.start()
+        try:
+            return to_frame(connection.sql(query).limit(rows))
+        except duckdb.InterruptException:
+            raise DlbugError(f"the query runs longer than {seconds:.0f} seconds") from None
+        except duckdb.Error as error:
+            raise DlbugError(f"the query failed: {str(error).strip()}") from None
+        finally:
+            timer.cancel()
 
 
 def _readable(connection: duckdb.DuckDBPyConnection, query: str, database: str) -> list[duckdb.Statement]:

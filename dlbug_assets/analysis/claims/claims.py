@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from dlbug_assets.analysis.claims.cases import case
+from dlbug_assets.analysis.claims.cases.case import case
 from dlbug_assets.analysis.claims.findings import findings
 from dlbug_assets.analysis.claims.queries import query_reading
 from dlbug_assets.analysis.claims.readings import Case, Reading, capitalized, missing_data

@@ -4,10 +4,8 @@ The query comes with the study's folder, so that it runs on copies of the tables
 """
 
 import contextlib
-import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
-import duckdb
 import polars as pl
 
 from dlbug_assets.analysis.claims.notation import Notation
@@ -16,8 +14,7 @@ from dlbug_assets.analysis.claims.tally import NotTestable
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.protocol.claims import Claim, QueryClaim
 from dlbug_assets.protocol.names import closest
-from dlbug_assets.warehouse.ad_hoc import tables_read
-from dlbug_assets.warehouse.frames import create_tables, to_frame
+from dlbug_assets.warehouse.ad_hoc import query_within_limits, tables_read
 
 COLUMNS = ("computed", "holds", "bugs")
 
@@ -56,7 +53,8 @@ def query_reading(claim: QueryClaim, place: int, tables: Mapping[str, pl.DataFra
     ``computed``, ``holds``, ``bugs``.
     """
     with _naming(place):
-        rows = _run(claim.query, {table: tables[table] for table in tables_read(claim.query)})
+        copies = {table: tables[table] for table in tables_read(claim.query)}
+        rows = query_within_limits(claim.query, copies, rows=2, seconds=_SECONDS, memory=_MEMORY)
         if tuple(rows.columns) != COLUMNS:
             raise DlbugError(f"the query returns {', '.join(rows.columns)}: select {', '.join(COLUMNS)}")
         if rows.height != 1:
@@ -87,20 +85,3 @@ def _naming(place: int) -> Iterator[None]:
 
 def _key(place: int) -> str:
     return f"claims.toml: claims.{place}.query"
-
-
-def _run(query: str, tables: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
-    """Return the first two rows of a query."""
-    with duckdb.connect(":memory:", config={"memory_limit": _MEMORY, "temp_directory": "", "threads": 1}) as connection:
-        create_tables(connection, tables)
-        connection.execute("set enable_external_access = false; set lock_configuration = true")
-        timer = threading.Timer(_SECONDS, connection.interrupt)
-        timer.start()
-        try:
-            return to_frame(connection.sql(query).limit(2))
-        except duckdb.InterruptException:
-            raise DlbugError(f"the query runs longer than {_SECONDS:.0f} seconds") from None
-        except duckdb.Error as error:
-            raise DlbugError(f"the query failed: {str(error).strip()}") from None
-        finally:
-            timer.cancel()

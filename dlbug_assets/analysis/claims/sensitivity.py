@@ -7,7 +7,7 @@ import hashlib
 
 import polars as pl
 
-from dlbug_assets.analysis.claims.cases import case
+from dlbug_assets.analysis.claims.cases.case import case
 from dlbug_assets.analysis.claims.findings import findings
 from dlbug_assets.analysis.claims.readings import Reading
 from dlbug_assets.analysis.claims.tally import NotTestable, Tally

@@ -3,12 +3,12 @@
 import numpy as np
 
 from dlbug_assets.analysis.claims import kinds
+from dlbug_assets.analysis.claims.cases.reasons import estimator, reason
+from dlbug_assets.analysis.claims.cases.selections import own_shares, rival_shares
+from dlbug_assets.analysis.claims.cases.shown import shown_shares
 from dlbug_assets.analysis.claims.kinds import Held
 from dlbug_assets.analysis.claims.notation import Notation
 from dlbug_assets.analysis.claims.readings import Case, Reading, smallest
-from dlbug_assets.analysis.claims.reasons import estimator, reason
-from dlbug_assets.analysis.claims.selections import own_shares, rival_shares
-from dlbug_assets.analysis.claims.shown import shown_shares
 from dlbug_assets.analysis.claims.tally import Selection, Tally
 from dlbug_assets.analysis.statistics.shares import Share
 from dlbug_assets.protocol.claims import CategoryClaim, MoreClaim, RankClaim, ShareClaim

@@ -5,7 +5,7 @@ from functools import partial
 import numpy as np
 
 from dlbug_assets.analysis.claims import kinds
-from dlbug_assets.analysis.claims.selections import filters
+from dlbug_assets.analysis.claims.cases.selections import filters
 from dlbug_assets.analysis.claims.tally import Selection, Tally
 from dlbug_assets.analysis.statistics.shares import leads, rank
 from dlbug_assets.protocol.claims import CategoryClaim, LeadsClaim, RankClaim, ShareClaim

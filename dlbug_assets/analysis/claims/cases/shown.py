@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
+from dlbug_assets.analysis.claims.cases.selections import filters, own_shares, require, rival_shares
 from dlbug_assets.analysis.claims.notation import Notation
-from dlbug_assets.analysis.claims.selections import filters, own_shares, require, rival_shares
 from dlbug_assets.analysis.claims.tally import NotTestable, Selection, Tally
 from dlbug_assets.analysis.statistics.shares import Share
 from dlbug_assets.protocol.claims import OTHERS, CategoryClaim, MoreClaim

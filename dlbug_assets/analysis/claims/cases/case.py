@@ -1,10 +1,10 @@
 """The case of a claim, whatever its kind."""
 
-from dlbug_assets.analysis.claims.categories import category_case
+from dlbug_assets.analysis.claims.cases.categories import category_case
+from dlbug_assets.analysis.claims.cases.relations import alike_case, correlated_case
+from dlbug_assets.analysis.claims.cases.years import trend_case
 from dlbug_assets.analysis.claims.readings import Case
-from dlbug_assets.analysis.claims.relations import alike_case, correlated_case
 from dlbug_assets.analysis.claims.tally import Tally
-from dlbug_assets.analysis.claims.years import trend_case
 from dlbug_assets.protocol.claims import AlikeClaim, CorrelatedClaim, CountedClaim, TrendClaim
 
 
