@@ -14,7 +14,7 @@ import tomli_w
 from dlbug_assets.cli.main import cli
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.layout import Home
-from dlbug_assets.protocol.study import load_study, shipped_studies
+from dlbug_assets.protocol.study import load_study, posts_per_library, shipped_studies
 from dlbug_assets.warehouse.published import open_published
 
 _NAME = "grown_sample"
@@ -28,8 +28,8 @@ def study_file(factor: int, folder: Path) -> Path:
     content["study"]["name"] = _NAME
     content["sources"]["sample_size"] = factor
     content["selection"]["commits_per_library"] = factor * shipped.selection.commits_per_library
-    posts = factor * shipped.labeling.antipattern_posts_per_library
-    content["labeling"]["antipattern_posts_per_library"] = posts
+    sampled = [posts for each in shipped.dimensions if (posts := posts_per_library(shipped, each)) is not None]
+    content["labeling"]["antipattern_posts_per_library"] = factor * max(sampled)
     for library, known in zip(content["libraries"], shipped.libraries, strict=True):
         library["max_repositories"] = factor * known.max_repositories
     path = folder / f"{_NAME}.toml"

@@ -47,8 +47,9 @@ class Model:
 def load_models(known: Mapping[str, TableSpec], folder: Path = MODELS) -> list[Model]:
     """Read every model under ``folder``, in the order of their names.
 
-    ``known`` are the study's tables; models of tables that it does not have are left out. Raises :class:`DlbugError`, naming file and line, for a
-    file that is not a single query, an unknown or unqualified table, a missing description, or a cycle.
+    ``known`` are the study's tables; models of tables that it does not have are left out. Raises :class:`DlbugError`,
+    naming file and line, for a file that is not a single query, an unknown or unqualified table, a missing description,
+    or a cycle.
     """
     left_out = described_tables(folder) - known.keys()
     files = [file for file in sorted(folder.glob("*/*.sql")) if f"{file.parent.name}.{file.stem}" not in left_out]

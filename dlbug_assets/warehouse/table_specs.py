@@ -234,17 +234,13 @@ def _repeated(entries: Any, shape: _Shape | None) -> Iterator[Any]:
     Without a study, entries that depend on one are left out.
     """
     for entry in entries or ():
-        if not isinstance(entry, dict) or not {"each", "needs"} & entry.keys():
+        given = _options(entry)
+        if not {"each", "needs"} & given.keys():
             yield entry
-            continue
-        rest = {key: value for key, value in entry.items() if key not in ("each", "needs")}
-        if shape is None or not shape.has(entry.get("needs", {})):
-            continue
-        if "each" not in entry:
-            yield rest
-            continue
-        for values in shape.values(entry["each"]):
-            yield _replaced(rest, values)
+        elif shape and shape.has(given.get("needs", {})):
+            rest = {key: value for key, value in given.items() if key not in ("each", "needs")}
+            kind = given.get("each")
+            yield from [_replaced(rest, values) for values in shape.values(kind)] if kind else [rest]
 
 
 def _replaced(content: Any, values: Mapping[str, str]) -> Any:
@@ -252,26 +248,23 @@ def _replaced(content: Any, values: Mapping[str, str]) -> Any:
     if isinstance(content, str):
         return re.sub(r"\{(\w+)\}", lambda match: values.get(match[1], match[0]), content)
     if isinstance(content, list):
-        return [_replaced(each, values) for each in content]
+        return [_replaced(each, values) for each in cast("list[Any]", content)]
     if isinstance(content, dict):
-        return {key: _replaced(value, values) for key, value in content.items()}
+        return {key: _replaced(value, values) for key, value in cast("dict[Any, Any]", content).items()}
     return content
 
 
-def _depends_on_the_study(model: Any) -> bool:
-    columns = model.get("columns") if isinstance(model, dict) else None
-    return isinstance(model, dict) and (
-        "each" in model or any(isinstance(column, dict) and "each" in column for column in columns or ())
-    )
+def _without_study(models: Any) -> Iterator[Any]:
+    """Yield the tables whose columns do not depend on a study, whether or not a study has them."""
+    for model in models:
+        given = _options(model)
+        if "each" not in given and not any("each" in _options(column) for column in given.get("columns") or ()):
+            yield {key: value for key, value in given.items() if key != "needs"} or model
 
 
 def _read(file: Path, schema: str, shape: _Shape | None) -> Iterator[TableSpec]:
     top = _Entry(file, _content(file), {"version", "models"}, {"models"})
-    models = top["models"]
-    if shape is None:
-        models = [{k: v for k, v in m.items() if k != "needs"} if isinstance(m, dict) else m
-                  for m in models if not _depends_on_the_study(m)]  # fmt: skip
-    for model in _repeated(models, shape):
+    for model in _repeated(top["models"], shape) if shape else _without_study(top["models"]):
         keys = {"name", "description", "grain", "columns"}
         entry = _Entry(file, model, keys | {"tests", "preview"}, keys, top.line)
         columns = [
@@ -394,7 +387,7 @@ def _column_check(column: _Entry, table: str, test: Any, shape: _Shape | None) -
 
 
 def _options(test: Any) -> dict[str, Any]:
-    """Return a test with options as a mapping of its name to them; empty for a test that is only a name."""
+    """Return an entry of YAML as a mapping, a test by its name; empty for one that is only a name."""
     return cast("dict[str, Any]", test) if isinstance(test, dict) else {}
 
 
