@@ -47,12 +47,12 @@ _REJECTED = table_schema("labeling.rejected_labels")
 class Released:
     """The label rows of a study's releases, and those that were set aside (labeling.rejected_labels).
 
-    ``rows`` has one row per label row, in the order of the files: library, source, file, sheet (NULL if the file has
-    none), row (its number in the file, from 1), key, link, title, post_id, repository, commit_sha, created_at (UTC),
-    rater, ``<dimension>`` and ``<dimension>_as_written`` (VARCHAR[]; NULL if the cell is empty) for each asked
-    dimension, swapped (whether the labels were in other columns, which their values reveal), and mapped (the dimensions
-    of which a label is not a category but mapped to one, joined by "; "). ``unmatched`` is the number of rows whose key
-    another release lacks.
+    ``rows`` has one row per label row, in the order of the files: library, source, file, sheet (NULL if the file
+    has none), row (its number in the file, from 1), key, link, title, post_id, repository, commit_sha, created_at
+    (UTC), rater (numbered, because a release may name people), ``<dimension>`` and ``<dimension>_as_written``
+    (VARCHAR[]; NULL if the cell is empty) for each asked dimension, swapped (whether the labels were in other
+    columns, which their values reveal), and mapped (the dimensions of which a label is not a category but mapped to
+    one, joined by "; "). ``unmatched`` is the number of rows whose key another release lacks.
     """
 
     rows: pl.DataFrame
@@ -158,10 +158,12 @@ class _Reader:
         rejected = pl.DataFrame(self._rejected, schema=_REJECTED).with_columns(
             redact_emails(pl.col("content", "reason")), entry
         )
-        return Released(pl.DataFrame(self._records, schema=row_schema(self._study)), rejected, self._unmatched)
+        rows = _with_numbered_raters(pl.DataFrame(self._records, schema=row_schema(self._study)))
+        return Released(rows, rejected, self._unmatched)
 
     def _reject(self, table: Table, index: int, row: _Row) -> None:
-        content = {name: [written for written, _ in parts] for name, parts in row.parts.items()}
+        # Without the rater, who may be named there.
+        content = {name: [written for written, _ in parts] for name, parts in row.parts.items() if name != "rater"}
         self._rejected.append(
             {
                 "file": table.name,
@@ -313,3 +315,11 @@ def _identified(link: str) -> dict[str, Any]:
         "repository": repository.group(1) if repository else None,
         "commit_sha": commit.group(1) if commit else None,
     }
+
+
+def _with_numbered_raters(rows: pl.DataFrame) -> pl.DataFrame:
+    """Replace the raters of a release by numbers in the order of their names: rater_1, rater_2 .. (rater_01 of ten)."""
+    names = rows["rater"].drop_nulls().unique().sort()
+    width = len(str(len(names)))
+    numbered = {name: f"rater_{number:0{width}}" for number, name in enumerate(names, start=1)}
+    return rows.with_columns(pl.col("rater").replace_strict(numbered, default=None, return_dtype=pl.String))

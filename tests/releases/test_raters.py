@@ -49,10 +49,19 @@ def test_rows_with_a_rater_are_raters_labels(tmp_path):
     study, released = rated(tmp_path, *BOTH[:3])
     labels = releases.rater_labels(released, study)
     assert labels.drop("received_at").row(2, named=True) == {
-        "item_id": "Alpha-x:2", "rater": "ann", "batch": 100, "pass": "dimensions", "revision": 1, "bug_index": 1,
+        "item_id": "Alpha-x:2", "rater": "rater_1", "batch": 100, "pass": "dimensions", "revision": 1, "bug_index": 1,
         "is_bug": True, "symptom": "Hang", "cause": "Race", "inputs": ["file"], "remark": None, "place": None,
         "comment": None, "labelled_at": None, "file": "bugs.csv", "line": 4, "superseded": False, "round": 1,
     }  # fmt: skip
+
+
+def test_raters_of_a_release_are_numbered_because_they_are_people(tmp_path):
+    _, released = rated(
+        tmp_path, ("1", "Crash", "Typo", "Zoe"), ("1", "Smoke", "Typo", "Ann Lee"), ("2", "Hang", "Race", "Ann Lee"),
+        on_unknown="reject",
+    )  # fmt: skip
+    assert released.rows["rater"].to_list() == ["rater_2", "rater_1"]
+    assert "Ann" not in released.rejected["content"][0]
 
 
 def test_the_label_is_what_all_raters_say(tmp_path):
@@ -93,8 +102,8 @@ def test_raters_may_differ_per_item(tmp_path):
     assert kappa_of(study, released)["symptom"] == (4, 0.75, pytest.approx(0.5))
     found = disagreements(releases.rater_labels(released, study), releases.units(released), study)
     assert found.select("item_id", "dimension", "rater_1", "label_1", "rater_2", "label_2").rows() == [
-        ("Alpha-x:2", "cause", "ann", "Race", "bob", "Typo"),
-        ("Alpha-x:3", "symptom", "bob", "Hang", "cleo", "Crash"),
+        ("Alpha-x:2", "cause", "rater_1", "Race", "rater_2", "Typo"),
+        ("Alpha-x:3", "symptom", "rater_2", "Hang", "rater_3", "Crash"),
     ]
 
 
