@@ -23,6 +23,7 @@ SUPPORTED, CONTRADICTED = 0.95, 0.05
 AT_THRESHOLD = 3
 
 NOT_TESTABLE = "not testable"
+ONE_CLUSTER_EACH = "the bugs of each source and library are all of one cluster"
 
 # The number of weights of a batch of draws: 8 MiB, and as much for each step of drawing them.
 _BATCH = 1 << 20
@@ -96,10 +97,15 @@ def _support(case: Case, tally: Tally, held: int, ties: int, defined: int) -> Su
 
 
 def _lone(groups: Sequence[Selection], tally: Tally) -> str | None:
-    """Return which group's bugs are all of one cluster, None if those of every group are of several."""
+    """Return why no draw can differ: a group's bugs are all of one cluster, or of one in each stratum; else None."""
+    is_drawn = np.zeros(tally.by_cluster.shape[0], dtype=bool)
+    for members in tally.strata.values():
+        is_drawn[members] = len(members) > 1
     for selection in groups:
-        clusters = (tally.clusters(selection.totals) > 0).sum(axis=0)
-        for group, number in zip(selection.groups, clusters, strict=True):
-            if number < 2:  # noqa: PLR2004
-                return f"{ONE_CLUSTER}{f': {group}' if group else ''}"
+        has_bugs = tally.clusters(selection.totals) > 0
+        clusters, drawn = has_bugs.sum(axis=0), (has_bugs & is_drawn[:, None]).any(axis=0)
+        for group, number, varies in zip(selection.groups, clusters, drawn, strict=True):
+            if number < 2 or not varies:  # noqa: PLR2004
+                reason = ONE_CLUSTER if number < 2 else ONE_CLUSTER_EACH  # noqa: PLR2004
+                return f"{reason}{f': {group}' if group else ''}"
     return None

@@ -73,6 +73,19 @@ def test_a_post_in_two_libraries_is_one_cluster_of_a_stratum_of_its_own(claimed)
     assert (crash.total(batch) == 4).all()
 
 
+def test_a_claim_is_not_testable_where_every_library_is_one_cluster(claimed):
+    made = claimed(CRASHES, libraries=["Keras", "Torch"])
+    for library, effects in (("Keras", ["Crash"] * 20), ("Torch", ["Crash"] * 10 + ["Hang"] * 5)):
+        for place, effect in enumerate(effects):
+            made.study.label(source=GH, library=library, item_id=f"{library}{place}", repository=f"x/{library}",
+                             effect=effect)  # fmt: skip
+    row = _row(made)
+
+    # Every draw is the data themselves.
+    assert (row["support"], row["probability"], row["holds"]) == ("not testable", None, True)
+    assert "the bugs of each source and library are all of one cluster, so that no draw differs" in row["note"]
+
+
 def test_draws_do_not_depend_on_the_size_of_the_batches(claimed, monkeypatch):
     tally = claimed(CRASHES, _of_one_library(22, 18), libraries=["Keras"]).tally()
     whole = np.concatenate(list(draws(tally, seed=5, number=700)))
