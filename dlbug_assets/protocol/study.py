@@ -158,8 +158,17 @@ class Study(Section, frozen=True):
 
     @property
     def hash(self) -> str:
-        """The sha256 of the validated protocol and its files, which does not depend on how study.toml spells it."""
+        """The sha256 of the validated protocol and its files.
+
+        It depends neither on how study.toml spells it, nor on where the folder is.
+        """
         protocol = self.model_dump(mode="json") | {"files": self.files.digest}
+        folder = self.files.study.parent if self.files.study else None
+        for table, key in ((protocol["sources"], "dump_path"), (protocol["taxonomy"], "extra"),
+                           *((release, "path") for release in protocol["releases"])):  # fmt: skip
+            path = table[key]
+            if folder and path and not is_address(path):
+                table[key] = os.path.relpath(path, os.path.realpath(folder))
         return hashlib.sha256(json.dumps(protocol, sort_keys=True).encode()).hexdigest()
 
     def __hash__(self) -> int:

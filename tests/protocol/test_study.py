@@ -138,6 +138,17 @@ def test_the_hash_depends_on_decisions_and_not_on_spelling(tmp_path):
     assert study.hash != decided.hash
 
 
+def test_the_hash_does_not_depend_on_where_the_folder_is(tmp_path):
+    text = MINIMAL.replace('posts = "sample"', 'posts = "dump"\ndump_path = "dumps/Posts.xml"')
+    text = text.replace('labels = "sample"', 'labels = "files"') + '[taxonomy]\nextra = "more.csv"\n'
+    for name in ("here", "there"):
+        (tmp_path / name).mkdir()
+        write(tmp_path / name, text)
+    elsewhere = write(tmp_path, text.replace("dumps/", "other/"))
+    hashes = [load_study(folder).hash for folder in (tmp_path / "here", tmp_path / "there", elsewhere)]
+    assert hashes[0] == hashes[1] != hashes[2]
+
+
 def test_tags_are_spelled_as_the_site_does(tmp_path):
     text = MINIMAL.replace('["keras"]', '[" Keras ", "keras", "Apache Spark", "TF_Keras", "C++", ".NET", "c#"]')
     study = load_study(write(tmp_path, text))
