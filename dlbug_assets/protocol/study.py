@@ -162,7 +162,7 @@ class Study(Section, frozen=True):
 
         It depends neither on how study.toml spells it, nor on where the folder is.
         """
-        protocol = self.model_dump(mode="json") | {"files": self.files.digest}
+        protocol: dict[str, Any] = self.model_dump(mode="json") | {"files": self.files.digest}
         folder = self.files.study.parent if self.files.study else None
         for table, key in ((protocol["sources"], "dump_path"), (protocol["taxonomy"], "extra"),
                            *((release, "path") for release in protocol["releases"])):  # fmt: skip
