@@ -11,6 +11,7 @@ from rich.table import Table
 from dlbug_assets.layout import Home
 from dlbug_assets.protocol.study import Study
 from dlbug_assets.publishing.contents import reference_text, short_names
+from dlbug_assets.publishing.report_queries import FINDINGS
 from dlbug_assets.publishing.tables import SIZES, queries, size_table
 from dlbug_assets.warehouse.published import open_published
 
@@ -27,7 +28,7 @@ def print_summary(study: Study, home: Home, console: Console) -> None:
             console.print(f"\n[bold yellow]{info['notice']}[/]")
         _dataset(study, connection, console)
         _completeness(study.study.group, connection, console)
-        _kappas(connection, console)
+        _kappas(study, connection, console)
         if study.files.claims:
             _findings(connection, console)
         if study.published:
@@ -120,7 +121,7 @@ def _completeness(group: str, connection: duckdb.DuckDBPyConnection, console: Co
         _table(console, "Incomplete (reasons are in publishing.completeness)", columns, rows)
 
 
-def _kappas(connection: duckdb.DuckDBPyConnection, console: Console) -> None:
+def _kappas(study: Study, connection: duckdb.DuckDBPyConnection, console: Console) -> None:
     """Print kappa of the required dimensions over all sources at each checkpoint."""
     rows = connection.execute(
         "select kappas.round, checkpoint, max(units) over (partition by kappas.round, checkpoint), dimensions.title, "
@@ -131,7 +132,13 @@ def _kappas(connection: duckdb.DuckDBPyConnection, console: Console) -> None:
         "order by kappas.round, checkpoint, dimensions.position"
     ).fetchall()
     if not rows:
-        console.print("\nInter-rater agreement: not testable, there are final labels but no labels by rater")
+        if study.sources.labels == "release":
+            reason = "there are final labels but no labels by rater"
+        elif connection.execute("from labeling.rater_labels limit 1").fetchall():
+            reason = "no two raters have labelled the same items yet"
+        else:
+            reason = "nothing is labelled yet"
+        console.print(f"\nInter-rater agreement: not testable, {reason}")
         return
     lines: dict[tuple[int, int], list[Any]] = {}
     for number, checkpoint, units, _, kappa, low, high, reason in rows:
@@ -150,10 +157,7 @@ def _kappas(connection: duckdb.DuckDBPyConnection, console: Console) -> None:
 
 
 def _findings(connection: duckdb.DuckDBPyConnection, console: Console) -> None:
-    rows = connection.execute(
-        "select v.finding, v.verdict, min_by(f.claim, f.position) from analysis.finding_verdicts as v "
-        "join analysis.findings as f on f.finding = v.finding and f.verdict = v.verdict group by all order by v.finding"
-    ).fetchall()
+    rows = connection.execute(f"select finding, verdict, claim from ({FINDINGS}) order by finding").fetchall()
     _table(console, "Findings", ("#Finding", "Verdict", "Claim"), rows)
     counts = connection.execute(
         "select support, count(*) from analysis.claims group by support "

@@ -17,10 +17,44 @@ from dlbug_assets.publishing.contents import main_dimension, printed_correlation
 from dlbug_assets.publishing.figures import figures
 from dlbug_assets.warehouse.table_specs import load_specs
 
+#: The verdict on each finding, with the claim that decides it. Where nothing is printed there is nothing to reproduce:
+#: the verdict is whether the bugs support the finding's headline claim.
+FINDINGS = """
+with per_finding as (
+    select
+        finding, bool_or(printed is not null) as is_printed,
+        first(support order by role <> 'headline', position) as support,
+        first(claim order by role <> 'headline', position) as claim
+    from analysis.claims
+    group by finding
+),
+
+deciding as (
+    select verdicts.finding, verdicts.verdict, min_by(judged.claim, judged.position) as claim
+    from analysis.finding_verdicts as verdicts
+    inner join analysis.findings as judged
+        on judged.finding = verdicts.finding and judged.verdict = verdicts.verdict
+    group by verdicts.finding, verdicts.verdict
+)
+
+select
+    deciding.finding, per_finding.is_printed,
+    if(per_finding.is_printed, deciding.verdict, per_finding.support) as verdict,
+    if(per_finding.is_printed, deciding.claim, per_finding.claim) as claim
+from deciding
+inner join per_finding on per_finding.finding = deciding.finding
+order by deciding.finding
+""".strip()
+
 _EVERY_STUDY = {
     "info": "from publishing.study_info",
     "sizes": "from analysis.dataset_sizes",
     "repeats": "select * from analysis.repeats where labels > 0",
+    "dependence": """
+select
+    count(*) > count(distinct coalesce(link, item_id)) as shares_items,
+    count(repository) > count(distinct repository) as shares_repositories
+from labeling.labels""",
     "kappas": """
 select kappas.dimension, kappas.checkpoint, kappas.units, kappas.kappa, kappas.kappa_low, kappas.kappa_high,
     kappas.kappa_boot_low, kappas.kappa_boot_high, kappas.alpha, kappas.reached_target, kappas.undefined_reason
@@ -71,14 +105,18 @@ order by finding, position""",
 select position, verdict, estimator, decisive, interval_low, interval_high
 from analysis.findings
 order by position""",
-    "verdict_counts": """
+    "verdict_counts": f"""
 select verdict, count(*) as findings
-from analysis.finding_verdicts
+from ({FINDINGS})
 group by verdict
 order by list_position(
-    ['reproduced', 'reproduced differently', 'not reproduced', 'underpowered', 'not testable'], verdict
+    [
+        'reproduced', 'reproduced differently', 'not reproduced', 'supported', 'contradicted', 'underpowered',
+        'undecided', 'not testable'
+    ],
+    verdict
 )""",
-    "verdicts": "select finding, verdict from analysis.finding_verdicts order by finding",
+    "verdicts": FINDINGS,
     "survival": """
 select finding, variant, verdict, decided, surviving, survives
 from analysis.finding_survival

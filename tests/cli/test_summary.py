@@ -74,11 +74,33 @@ def test_kappa_of_the_required_dimensions_is_side_by_side(printed, tmp_path):
     ]
 
 
+def test_a_finding_without_printed_numbers_has_the_verdict_on_its_headline_claim(printed):
+    database = SmallStudy("islam2019")
+    for position, role, support in ((1, "supporting", "undecided"), (2, "headline", "contradicted")):
+        row = {"finding": 1, "position": position, "claim": f"The {role} one"}
+        database.put("analysis.claims", row | {"role": role, "support": support})
+        database.put("analysis.findings", row | {"verdict": "not reproduced"})
+    database.put("analysis.finding_verdicts", {"finding": 1, "verdict": "not reproduced"})
+    lines = printed(database)
+    assert "      1  contradicted  The headline one" in lines
+    assert not [line for line in lines if "reproduced" in line]
+
+
+@pytest.mark.parametrize(("rated", "reason"), [(0, "nothing is labelled yet"),
+                                               (1, "no two raters have labelled the same items yet")])  # fmt: skip
+def test_without_kappa_a_study_with_raters_says_how_far_they_are(printed, rated, reason):
+    database = SmallStudy("sample")
+    for _ in range(rated):
+        database.put("labeling.rater_labels", {"rater": "a"})
+    assert f"Inter-rater agreement: not testable, {reason}" in printed(database)
+
+
 def test_a_study_that_repeats_another_prints_its_numbers_and_claims(printed):
     database = SmallStudy("islam2019")
     for source, bugs in (("Stack Overflow", 162), ("GitHub", 350)):
         database.put("analysis.dataset_sizes", {"library": "Keras", "source": source, "bugs": bugs})
-    database.put("analysis.claims", {"finding": 1, "support": "undecided"}, {"finding": 1, "support": "supported"})
+    database.put("analysis.claims", {"finding": 1, "support": "undecided", "printed": "9"},
+                 {"finding": 1, "support": "supported"})  # fmt: skip
     database.put("analysis.findings", {"finding": 1, "position": 1, "claim": "Data Bugs lead", "verdict": "reproduced"})
     database.put("analysis.finding_verdicts", {"finding": 1, "verdict": "reproduced"})
     database.put("analysis.replication_diff", {"reference": "table2_p", "reading": "printed", "position": 1,

@@ -188,6 +188,45 @@ def test_every_claim_has_verdicts_and_reasons(study):
     assert f"With possible duplicates counted once: {variant}" in page
 
 
+def test_a_finding_without_printed_numbers_is_not_called_reproduced_or_not(study):
+    claim(study, role="supporting", position=1, support="undecided", number_verdict=None, verdict="not reproduced")
+    study.put("analysis.claims", {"finding": 3, "position": 2, "claim": "D", "role": "headline", "note": "N",
+                                  "support": "contradicted"})  # fmt: skip
+    study.put("analysis.finding_survival", {"finding": 3, "variant": "one vote per commit", "decided": 3,
+                                            "verdict": "not reproduced", "surviving": 2, "survives": False})  # fmt: skip
+    page = study.page()
+    shown = " ".join(re.sub(r"<details.*?</details>|<[^>]+>", " ", page.split("</style>")[1], flags=re.DOTALL).split())
+    assert "contradicted 1 finding" in shown
+    assert "Finding 3: contradicted" in shown
+    assert "With possible duplicates counted once: one vote per commit: 2 of 3 outcomes unchanged." in shown
+    assert "reproduced" not in shown.split("Differences from the printed numbers")[0]
+
+
+def test_why_two_libraries_have_no_interval_stands_in_a_column_of_its_own(study):
+    pair = {"source": SO, "dimension": "bug_type", "library_a": "Caffe", "library_b": "Keras", "pearson": 0.5,
+            "most_influential": "Data Bug"}  # fmt: skip
+    study.put("analysis.library_correlation", pair)
+    assert "Without numbers because" not in study.page()
+    study.put("analysis.library_correlation", pair | {"library_b": "Torch", "interval_undefined_reason": "one cluster"})
+    found = cells(study.page())
+    heads = found.index("Most influential category")
+    assert found[heads + 1] == "Without numbers because"
+    row = found.index("Caffe, Torch")
+    assert found[row + 8 : row + 10] == ["Data Bug", "one cluster"]
+
+
+@pytest.mark.parametrize(("repository", "links", "shared"), [
+    (None, "ab", None), (None, "aa", "one item"), ("r", "ab", "one repository"), ("r", "aa", "one item or repository"),
+])  # fmt: skip
+def test_bugs_are_said_to_depend_on_each_other_only_where_they_share_an_item_or_a_repository(
+    study, repository, links, shared
+):
+    for link in links:
+        study.put("labeling.labels", {"link": link, "repository": repository})
+    found = re.search(r"Several bugs come from (.*?) and are not independent", study.page())
+    assert (found and found[1]) == shared
+
+
 def test_printed_numbers_are_counted_and_differing_ones_listed(study):
     base = {"dimension": "bug_type", "library": "Keras", "source": "GitHub", "published": 20.0, "unit": "percent",
             "decimals": 0, "reading": "printed"}  # fmt: skip
