@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from dlbug_assets.privacy import redact_emails
 from dlbug_assets.protocol.dimensions import Dimension
 from dlbug_assets.protocol.names import closest, shown
 from dlbug_assets.protocol.releases import Column, Release
-from dlbug_assets.protocol.study import RELEASE, Study
+from dlbug_assets.protocol.study import RELEASE, STUDY_FILE, Study
 from dlbug_assets.protocol.taxonomy import Taxonomy
 from dlbug_assets.releases.columns import Joined, Part, ReleaseFiles, Table, column_parts, needed_columns
 from dlbug_assets.warehouse.rows import table_schema
@@ -98,19 +99,50 @@ def read(study: Study, taxonomy: Taxonomy, environ: Mapping[str, str], downloads
     return reader.released()
 
 
+class _Fix(Enum):
+    """What helps against a kind of problem, with the study's files in braces."""
+
+    CELL = "fix the cell"
+    CATEGORY = (
+        "fix the cell, add the category or its other spelling (aliases) to {taxonomy}, or say in {mappings} what it "
+        "counts as"
+    )
+    LIBRARY = "add the library to [[libraries]] of {study}, or map it in releases.columns.library"
+    SOURCE = "map the source in releases.columns.source of {study}, or add it to sources.names"
+
+
 @dataclass
 class _Row:
     """A row while it is read: the parts of its columns, and what is wrong with it."""
 
     parts: dict[str, list[Part]]
-    problems: list[str] = field(default_factory=list)
+    problems: dict[str, _Fix] = field(default_factory=dict)
 
     def fact(self, name: str) -> str | None:
         """Return the only value of a column, None if its cell is empty."""
         parts = self.parts.get(name, [])
         if len(parts) > 1:
-            self.problems.append(f"{name} has {len(parts)} values, but takes one")
+            self.problems[f"{name} has {len(parts)} values, but takes one"] = _Fix.CELL
         return parts[0][1] if parts else None
+
+    def shown(self, name: str) -> str:
+        """Return the text of a column, and how it was read."""
+        return _shown(*self.parts[name][0])
+
+
+def _shown(written: str, value: str | None) -> str:
+    """Return a part of a cell, and its value if that differs."""
+    as_read = "" if value in (None, written.strip()) else f", read as {shown(value, _MOST_SHOWN)}"
+    return shown(written, _MOST_SHOWN) + as_read
+
+
+@dataclass
+class _Problem:
+    """A problem that rows have in common: where the first one is, and how many have it."""
+
+    place: str
+    fix: _Fix
+    rows: int = 0
 
 
 class _Reader:
@@ -123,7 +155,7 @@ class _Reader:
         self._libraries = {name.casefold(): name for name in study.library_names}
         self._records: list[dict[str, Any]] = []
         self._rejected: list[dict[str, Any]] = []
-        self._problems: list[str] = []
+        self._problems: dict[str, _Problem] = {}
         self._unmatched = 0
 
     def read(self, release: Release, table: Table) -> None:
@@ -143,23 +175,37 @@ class _Reader:
             elif release.on_unknown == "reject":
                 self._reject(table, index, row)
             else:
-                self._problems.append(f"{table.place(index)}: {'; '.join(row.problems)}")
+                for problem, fix in row.problems.items():
+                    self._problems.setdefault(problem, _Problem(table.place(index), fix)).rows += 1
 
     def released(self) -> Released:
         """Return what was read. Raises :class:`DlbugError` for problems of rows that are not set aside."""
         if self._problems:
-            more = len(self._problems) - _ERRORS_SHOWN
-            message = "; ".join(self._problems[:_ERRORS_SHOWN]) + (f"; and {more} more" if more > 0 else "")
-            raise DlbugError(
-                f'{message}. Fix the cell, or set on_unknown = "reject" to leave such rows out. If it is a new '
-                f"spelling of a known category, add that to {self._study.files.taxonomy or 'taxonomy.csv'}."
-            )
+            raise DlbugError(self._message())
         entry = pl.int_range(1, pl.len() + 1, dtype=pl.Int32).over("file", "line").alias("entry")
         rejected = pl.DataFrame(self._rejected, schema=_REJECTED).with_columns(
             redact_emails(pl.col("content", "reason")), entry
         )
         rows = _with_numbered_raters(pl.DataFrame(self._records, schema=row_schema(self._study)))
         return Released(rows, rejected, self._unmatched)
+
+    def _message(self) -> str:
+        """Return the problems, each once with its first row, and what helps against each kind of them."""
+        listed = [
+            f"{problem.place}{f' and {problem.rows - 1} more' if problem.rows > 1 else ''}: {text}"
+            for text, problem in self._problems.items()
+        ]
+        more = len(listed) - _ERRORS_SHOWN
+        message = "; ".join(listed[:_ERRORS_SHOWN]) + (f"; and {more} more problems" if more > 0 else "")
+        files = self._study.files
+        names = {
+            "study": files.study or STUDY_FILE,
+            "taxonomy": files.taxonomy or "taxonomy.csv",
+            "mappings": files.mappings or "mappings.csv",
+        }
+        fixes = dict.fromkeys(problem.fix.value.format(**names) for problem in self._problems.values())
+        fix = ". ".join(f"{fix[0].upper()}{fix[1:]}" for fix in fixes)
+        return f'{message}. {fix}. Or set on_unknown = "reject" under [[releases]] to leave such rows out.'
 
     def _reject(self, table: Table, index: int, row: _Row) -> None:
         # Without the rater, who may be named there.
@@ -178,10 +224,10 @@ class _Reader:
         for name, parts in row.parts.items():
             if unmatched := [written for written, value in parts if value is None]:
                 pattern = release.columns[name].extract
-                row.problems.append(f"{name} {shown(unmatched[0], _MOST_SHOWN)} does not match {pattern}")
+                row.problems[f"{name} {shown(unmatched[0], _MOST_SHOWN)} does not match {pattern}"] = _Fix.CELL
         key, link = row.fact("key"), row.fact("link")
         if not (key or link or row.problems):
-            row.problems.append("it has neither key nor link")
+            row.problems["it has neither key nor link"] = _Fix.CELL
         return {
             "library": self._library(row),
             "source": self._source(row, release),
@@ -196,9 +242,11 @@ class _Reader:
     def _library(self, row: _Row) -> str | None:
         written = row.fact("library")
         name = written and (self._taxonomy.fold("library", written) or self._libraries.get(written.casefold()))
-        if name not in self._study.library_names:
-            known = self._study.library_names
-            row.problems.append(f"unknown library {shown(written)}{closest(written or '', known)}")
+        known = self._study.library_names
+        if not row.parts["library"]:
+            row.problems["library is empty"] = _Fix.CELL
+        elif written and name not in known:
+            row.problems[f"unknown library {row.shown('library')}{closest(written, known)}"] = _Fix.LIBRARY
         return name
 
     def _source(self, row: _Row, release: Release) -> str | None:
@@ -206,8 +254,10 @@ class _Reader:
         if "source" not in release.columns:
             return known[0] if len(known) == 1 else RELEASE
         written = row.fact("source")
-        if written not in known:
-            row.problems.append(f"unknown source {shown(written)}; the study has {', '.join(known)}")
+        if not row.parts["source"]:
+            row.problems["source is empty"] = _Fix.CELL
+        elif written and written not in known:
+            row.problems[f"unknown source {row.shown('source')}; the study has {', '.join(known)}"] = _Fix.SOURCE
         return written
 
     def _labels(self, row: _Row, release: Release, dimensions: Sequence[Dimension]) -> dict[str, Any]:
@@ -218,9 +268,9 @@ class _Reader:
             if _is_movable(dimension, release.columns[dimension.name]) and len(row.parts[dimension.name]) <= 1
         ]
         swapped, misfits = self._arranged(row, movable)
+        row.problems |= misfits
         record: dict[str, Any] = {}
         mapped: list[str] = []
-        unknown: list[str] = []
         for dimension in dimensions:
             name = dimension.name
             categories: dict[str, str] = {}
@@ -229,18 +279,15 @@ class _Reader:
                 if category:
                     categories.setdefault(category, written)
                 elif value and not (misfits and name in movable):
-                    unknown.append(self._unknown(name, written, value))
+                    row.problems[self._unknown(name, written, value)] = _Fix.CATEGORY
                 if value and self._taxonomy.mapping_of(name, value) and name not in mapped:
                     mapped.append(name)
             if len(categories) > 1 and not dimension.multiple:
-                row.problems.append(f"{name} has {len(categories)} values, but takes one")
+                row.problems[f"{name} has {len(categories)} values, but takes one"] = _Fix.CELL
             if dimension.required and not row.parts[name] and row.parts.get("rater"):
-                row.problems.append(f"{name} is empty, but required of raters")
+                row.problems[f"{name} is empty, but required of raters"] = _Fix.CELL
             record[name] = list(categories) or None
             record[f"{name}_as_written"] = list(categories.values()) or None
-        row.problems += misfits
-        if unknown:
-            row.problems.append(f"unknown {', '.join(unknown)}")
         return record | {"swapped": swapped, "mapped": "; ".join(mapped) or None}
 
     def _category(self, dimension: Dimension, value: str) -> str | None:
@@ -248,9 +295,15 @@ class _Reader:
         return self._taxonomy.fold(dimension.name, value) or (" ".join(value.split()) if dimension.open else None)
 
     def _unknown(self, dimension: str, written: str, value: str) -> str:
-        return f"{dimension} {shown(written, _MOST_SHOWN)}{closest(value, self._taxonomy.names(dimension))}"
+        if name := self._taxonomy.fold(dimension, written):
+            why = (
+                f": the taxonomy's {shown(name)} contains what strip, extract or map changes, so name it as it is read"
+            )
+        else:
+            why = closest(value, self._taxonomy.names(dimension))
+        return f"unknown {dimension} {_shown(written, value)}{why}"
 
-    def _arranged(self, row: _Row, dimensions: Sequence[str]) -> tuple[bool, list[str]]:
+    def _arranged(self, row: _Row, dimensions: Sequence[str]) -> tuple[bool, dict[str, _Fix]]:
         """Put the labels of a row into the only order that fits, if theirs does not.
 
         Returns whether they were in another order, and what is wrong if none fits, or several.
@@ -261,19 +314,19 @@ class _Reader:
             return [name for name in dimensions if value and self._taxonomy.fold(name, value)]
 
         if all(name in fitting(value) for name, (_, value) in labels.items()):
-            return False, []
+            return False, {}
         unknown = [self._unknown(name, written, value or "")
                    for name, (written, value) in labels.items() if not fitting(value)]  # fmt: skip
         if unknown:
-            return False, [f"unknown {', '.join(unknown)}"]
+            return False, dict.fromkeys(unknown, _Fix.CATEGORY)
         options = sorted(((part, fitting(part[1])) for part in labels.values()), key=lambda it: (len(it[1]), it[0][0]))
         orders = list(itertools.islice(_orders(options, {}), 2)) if len(dimensions) <= _MOST_SWAPPED else []
         if len(orders) == 1:
             row.parts |= {name: [orders[0][name]] if name in orders[0] else [] for name in dimensions}
-            return True, []
+            return True, {}
         misplaced = [f"{name} {shown(written)}"
                      for name, (written, value) in labels.items() if name not in fitting(value)]  # fmt: skip
-        return False, [f"in the wrong column, and more than one order fits, or none: {', '.join(misplaced)}"]
+        return False, {f"in the wrong column, and more than one order fits, or none: {', '.join(misplaced)}": _Fix.CELL}
 
 
 def _is_movable(dimension: Dimension, column: Column) -> bool:
@@ -303,16 +356,21 @@ def _moment(row: _Row) -> datetime | None:
     try:
         return parse_timestamp(written) if written else None
     except (ValueError, OverflowError):
-        row.problems.append(f"created_at {shown(written)} is not a time such as 2020-01-31 or 2020-01-31T12:00:00Z")
+        problem = f"created_at {shown(written)} is not a time such as 2020-01-31 or 2020-01-31T12:00:00Z"
+        row.problems[problem] = _Fix.CELL
         return None
 
 
 def _identified(link: str) -> dict[str, Any]:
-    """Return post, repository and commit that a link leads to; each is NULL if it does not."""
+    """Return post, and repository and commit that a link leads to; each is NULL if it does not.
+
+    Issues have no repository: they are reported one by one, whereas bugs of one repository's commits resemble each
+    other and are a cluster.
+    """
     post, repository, commit = (pattern.fullmatch(link) for pattern in (_POST, _REPOSITORY, _COMMIT))
     return {
         "post_id": int(post.group(1)) if post else None,
-        "repository": repository.group(1) if repository else None,
+        "repository": repository.group(1) if repository and commit else None,
         "commit_sha": commit.group(1) if commit else None,
     }
 

@@ -9,6 +9,8 @@ from dlbug_assets import releases
 from dlbug_assets.errors import DlbugError
 from support.released_studies import COLUMNS, HEADER, ROWS, TAXONOMY, csv_text, read, study_of
 
+REJECT = 'Or set on_unknown = "reject" under [[releases]] to leave such rows out.'
+
 
 def released(tmp_path, rows, header=HEADER, columns=(), **release):
     (tmp_path / "bugs.csv").write_text(csv_text(rows, header), encoding="utf-8")
@@ -53,15 +55,17 @@ def test_sources_are_mapped_or_listed(tmp_path):
     assert read(study_of(tmp_path, listed, sources=sources)).rows["source"].to_list() == ["Code", "Configuration"]
     with pytest.raises(DlbugError) as caught:
         read(study_of(tmp_path, listed, sources={"labels": "release", "names": ["Code", "Text"]}))
-    assert str(caught.value).startswith(
-        "bugs.csv, row 3: unknown source 'Configuration'; the study has Code, Text. Fix the cell"
+    assert str(caught.value) == (
+        "bugs.csv, row 3: unknown source 'Configuration'; the study has Code, Text. Map the source in "
+        f"releases.columns.source of {tmp_path / 'study.toml'}, or add it to sources.names. {REJECT}"
     )
 
 
 def test_an_unknown_library_is_an_error_with_the_nearest(tmp_path):
-    message = error_of(tmp_path, [row(Library="Alpa"), row(Library="")])
-    assert message.startswith(
-        "bugs.csv, row 2: unknown library 'Alpa' (did you mean 'Alpha'?); bugs.csv, row 3: unknown library None. "
+    assert error_of(tmp_path, [row(Library="Alpa"), row(Library="")]) == (
+        "bugs.csv, row 2: unknown library 'Alpa' (did you mean 'Alpha'?); bugs.csv, row 3: library is empty. Add the "
+        f"library to [[libraries]] of {tmp_path / 'study.toml'}, or map it in releases.columns.library. Fix the cell. "
+        f"{REJECT}"
     )
 
 
@@ -110,11 +114,11 @@ def test_links_are_made_of_keys_and_columns(tmp_path):
         ("https://stackoverflow.com/questions/7/how-to", (7, None, None), "SO-Alpha-7"),
         ("https://stackoverflow.com/q/7", (7, None, None), "SO-Alpha-7"),
         ("https://stackoverflow.com/a/7", (None, None, None), "Alpha-https://stackoverflow.com/a/7"),
-        ("https://github.com/o/n/issues/3", (None, "o/n", None), "Alpha-https://github.com/o/n/issues/3"),
-        ("https://github.com/o/n/pull/3#issuecomment-1", (None, "o/n", None), None),
+        ("https://github.com/o/n/issues/3", (None, None, None), "Alpha-https://github.com/o/n/issues/3"),
+        ("https://github.com/o/n/pull/3#issuecomment-1", (None, None, None), None),
         (f"https://github.com/o/n/commit/{'a' * 40}", (None, "o/n", "a" * 40), f"GH-Alpha-{'a' * 40}"),
         (f"https://github.com/o/n/pull/3/commits/{'a' * 40}", (None, "o/n", "a" * 40), f"GH-Alpha-{'a' * 40}"),
-        (f"https://github.com/o/n/commit/{'a' * 39}", (None, "o/n", None), None),
+        (f"https://github.com/o/n/commit/{'a' * 39}", (None, None, None), None),
         ("https://issues.example.org/browse/X-1", (None, None, None), "Alpha-https://issues.example.org/browse/X-1"),
     ],
 )
@@ -217,16 +221,44 @@ def test_labels_of_many_dimensions_are_arranged_where_only_one_order_fits(tmp_pa
 def test_an_unknown_label_is_an_error_with_its_place_and_the_nearest(tmp_path):
     message = error_of(tmp_path, [row(), row(Symptom="Crush", Inputs="file;prot"), row(Cause="Moon")])
     assert message == (
-        "bugs.csv, row 3: unknown symptom 'Crush' (did you mean 'Crash'?); unknown inputs 'prot' (did you mean "
-        "'port'?); bugs.csv, row 4: unknown cause 'Moon'. Fix the cell, or set on_unknown = \"reject\" to leave such "
-        f"rows out. If it is a new spelling of a known category, add that to {tmp_path / 'taxonomy.csv'}."
+        "bugs.csv, row 3: unknown symptom 'Crush' (did you mean 'Crash'?); bugs.csv, row 3: unknown inputs 'prot' (did "
+        "you mean 'port'?); bugs.csv, row 4: unknown cause 'Moon'. Fix the cell, add the category or its other "
+        f"spelling (aliases) to {tmp_path / 'taxonomy.csv'}, or say in mappings.csv what it counts as. {REJECT}"
     )
 
 
-def test_at_most_ten_rows_are_listed(tmp_path):
-    message = error_of(tmp_path, [row(Symptom="Moon")] * 13)
-    assert message.count("unknown symptom 'Moon'") == 10
-    assert "; and 3 more. " in message
+def test_a_problem_of_several_rows_is_listed_once_with_the_first(tmp_path):
+    message = error_of(tmp_path, [row(), *[row(Symptom="Moon")] * 13, row(Symptom="Crush")])
+    assert message.startswith(
+        "bugs.csv, row 3 and 12 more: unknown symptom 'Moon'; bugs.csv, row 16: unknown symptom 'Crush' (did you mean "
+        "'Crash'?). Fix the cell, "
+    )
+
+
+def test_at_most_ten_problems_are_listed(tmp_path):
+    message = error_of(tmp_path, [row(Symptom=f"Moon {number}") for number in range(13)])
+    assert message.count("unknown symptom 'Moon ") == 10
+    assert "; and 3 more problems. " in message
+
+
+def test_an_unknown_label_is_shown_as_it_was_read(tmp_path):
+    column = {"column": "Symptom", "strip": r" \([A-Z]+\)$"}
+    message = error_of(tmp_path, [row(Symptom="Crush (CR)")], columns={"symptom": column})
+    assert message.startswith(
+        "bugs.csv, row 2: unknown symptom 'Crush (CR)', read as 'Crush' (did you mean 'Crash'?). "
+    )
+
+
+def test_a_category_with_what_strip_removes_is_an_error_of_the_taxonomy(tmp_path):
+    (tmp_path / "bugs.csv").write_text(csv_text([row(Symptom="Hang (H)")] * 2), encoding="utf-8")
+    columns = {**COLUMNS, "symptom": {"column": "Symptom", "strip": r" \([A-Z]+\)$"}}
+    taxonomy = TAXONOMY.replace("Hang", "Hang (H)")
+    with pytest.raises(DlbugError) as caught:
+        read(study_of(tmp_path, {"file": "bugs.csv", "columns": columns}, taxonomy=taxonomy))
+    assert str(caught.value).startswith(
+        "bugs.csv, row 2 and 1 more: unknown symptom 'Hang (H)', read as 'Hang': the taxonomy's 'Hang (H)' contains "
+        "what strip, extract or map changes, so name it as it is read. "
+    )
 
 
 def test_rejected_rows_are_set_aside_with_their_reason(tmp_path):
