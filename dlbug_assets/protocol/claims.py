@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Discriminator, Field, Tag, ValidationError, field_validator, model_validator
 
 from dlbug_assets.errors import DlbugError
-from dlbug_assets.protocol.files.problems import explanation
+from dlbug_assets.protocol.files.problems import explanation, numbered
 from dlbug_assets.protocol.files.toml import read_toml_file
 from dlbug_assets.protocol.names import closest, shown
 from dlbug_assets.protocol.sections import MOST, Section, Whole
@@ -378,12 +378,13 @@ def _increasing(years: tuple[int, ...] | None) -> tuple[int, ...] | None:
 
 def _unknown_kinds(claims: Any) -> Iterator[str]:
     for place, claim in enumerate(claims if isinstance(claims, list) else []):
-        kind = claim.get("kind") if isinstance(claim, dict) else None
+        kind, text = (claim.get("kind"), claim.get("text")) if isinstance(claim, dict) else (None, None)
         if kind is None:
-            yield f"claims.{place}.kind: missing; known are {', '.join(_KINDS)}"
+            yield f"claims.{numbered(place, text)}.kind: missing; known are {', '.join(_KINDS)}"
         elif kind not in _KINDS:
             suggestion = closest(str(kind), _KINDS)
-            yield f"claims.{place}.kind: unknown kind {shown(kind)}{suggestion}; known are {', '.join(_KINDS)}"
+            key = f"claims.{numbered(place, text)}.kind"
+            yield f"{key}: unknown kind {shown(kind)}{suggestion}; known are {', '.join(_KINDS)}"
 
 
 def _unknown_names(
@@ -396,19 +397,23 @@ def _unknown_names(
     known: dict[str, Collection[str]] = {dimension: categories.get(dimension, ()) for dimension in dimensions}
     known |= {LIBRARY: libraries, SOURCE: sources}
     for place, claim in enumerate(claims):
-        yield from (f"claims.{place}.{problem}" for problem in _unknown(claim, known))
+        yield from (f"{_key(place, claim)}.{problem}" for problem in _unknown(claim, known))
+
+
+def _key(place: int, claim: Claim) -> str:
+    return f"claims.{numbered(place, claim.text)}"
 
 
 def _without_headline(claims: tuple[Claim, ...]) -> Iterator[str]:
     headlines = Counter(claim.finding for claim in claims if claim.role == "headline")
     for place, claim in enumerate(claims):
         if claim.finding not in headlines:
-            yield f"claims.{place}.role: finding {claim.finding} has no headline: one of its claims decides it"
+            yield f"{_key(place, claim)}.role: finding {claim.finding} has no headline: one of its claims decides it"
             headlines[claim.finding] = 1
         elif headlines[claim.finding] > 1:
             yield (
-                f"claims.{place}.role: finding {claim.finding} has {headlines[claim.finding]} headlines: keep the one "
-                "that decides it, and make the others supporting"
+                f"{_key(place, claim)}.role: finding {claim.finding} has {headlines[claim.finding]} headlines: keep "
+                "the one that decides it, and make the others supporting"
             )
             headlines[claim.finding] = 1
 

@@ -90,58 +90,61 @@ def test_an_open_dimension_has_any_category(load):
     [
         (
             'kind = "lead"',
-            "claims.0.kind: unknown kind 'lead' (did you mean 'leads'?); known are share, leads, rank, more, "
+            "claims.0 ('x').kind: unknown kind 'lead' (did you mean 'leads'?); known are share, leads, rank, more, "
             "alike, differ, correlated, trend, query",
         ),
-        ("", "claims.0.kind: missing; known are share, "),
-        ("kind = 3", "claims.0.kind: unknown kind 3; known are share, "),
+        ("", "claims.0 ('x').kind: missing; known are share, "),
+        ("kind = 3", "claims.0 ('x').kind: unknown kind 3; known are share, "),
         (
             LEADS.replace('"effect"', '"effects"'),
-            "claims.0.dimension: unknown dimension 'effects' (did you mean 'effect'?); known are effect, cause, "
+            "claims.0 ('x').dimension: unknown dimension 'effects' (did you mean 'effect'?); known are effect, cause, "
             "library, source",
         ),
         (
             LEADS.replace('"Crash"', '"Crush"'),
-            "claims.0.category: unknown category 'Crush' (did you mean 'Crash'?); known are Crash, Hang",
+            "claims.0 ('x').category: unknown category 'Crush' (did you mean 'Crash'?); known are Crash, Hang",
         ),
         (
             LEADS.replace('category = "Crash"', 'categories = ["Crash", "Misuse"]'),
-            "claims.0.categories: unknown category 'Misuse'",
+            "claims.0 ('x').categories: unknown category 'Misuse'",
         ),
         (
             LEADS + 'libraries = ["keras"]',
-            "claims.0.libraries: unknown library 'keras' (did you mean 'Keras'?); known are Keras, Torch",
+            "claims.0 ('x').libraries: unknown library 'keras' (did you mean 'Keras'?); known are Keras, Torch",
         ),
         (
             LEADS + 'source = "Github"',
-            "claims.0.source: unknown source 'Github' (did you mean 'GitHub'?); known are Stack Overflow, GitHub",
+            "claims.0 ('x').source: unknown source 'Github' (did you mean 'GitHub'?); known are Stack Overflow, GitHub",
         ),
-        (LEADS + 'shown = ["Kerras"]', "claims.0.shown: unknown category or library 'Kerras' (did you mean 'Keras'?)"),
+        (
+            LEADS + 'shown = ["Kerras"]',
+            "claims.0 ('x').shown: unknown category or library 'Kerras' (did you mean 'Keras'?)",
+        ),
         (
             LEADS + 'within = {dimension = "causes", categories = ["Misuse"]}',
-            "claims.0.within.dimension: unknown dimension 'causes' (did you mean 'cause'?)",
+            "claims.0 ('x').within.dimension: unknown dimension 'causes' (did you mean 'cause'?)",
         ),
         (
             LEADS + 'within = {dimension = "cause", categories = ["Misuses"]}',
-            "claims.0.within.categories: unknown category 'Misuses' (did you mean 'Misuse'?)",
+            "claims.0 ('x').within.categories: unknown category 'Misuses' (did you mean 'Misuse'?)",
         ),
         (
             LEADS.replace("leads", "more") + 'than = {category = "Hung"}',
-            "claims.0.than.category: unknown category 'Hung' (did you mean 'Hang'?)",
+            "claims.0 ('x').than.category: unknown category 'Hung' (did you mean 'Hang'?)",
         ),
         (
             LEADS.replace("leads", "more") + 'than = {libraries = ["Torhc"]}',
-            "claims.0.than.libraries: unknown library 'Torhc' (did you mean 'Torch'?)",
+            "claims.0 ('x').than.libraries: unknown library 'Torhc' (did you mean 'Torch'?)",
         ),
-        ('kind = "alike"\ndimension = "effect"\nexcept = ["Cras"]', "claims.0.except: unknown category 'Cras'"),
+        ('kind = "alike"\ndimension = "effect"\nexcept = ["Cras"]', "claims.0 ('x').except: unknown category 'Cras'"),
         (
             'kind = "correlated"\ndimension = "effect"\nat_least = 0.5\nexcept = ["Toch"]\nbelow = 0.2',
-            "claims.0.except: unknown library 'Toch'",
+            "claims.0 ('x').except: unknown library 'Toch'",
         ),
         (
             'kind = "trend"\ndimension = "effect"\ncategory = "Crash"\ndirection = "rising"\nyears = [2015, 2016]\n'
             'shown = ["Kera"]',
-            "claims.0.shown: unknown library 'Kera'",
+            "claims.0 ('x').shown: unknown library 'Kera'",
         ),
     ],
 )
@@ -153,61 +156,67 @@ def test_unknown_names_are_reported_with_the_nearest_and_the_known_ones(load, li
 @pytest.mark.parametrize(
     ("lines", "problem"),
     [
-        ('kind = "leads"\ndimension = "effect"', "claims.0: category: missing; name a category, or several"),
-        (LEADS + 'categories = ["Crash"]', "claims.0: category: missing; name a category, or several"),
+        ('kind = "leads"\ndimension = "effect"', "claims.0 ('x'): category: missing; name a category, or several"),
+        (LEADS + 'categories = ["Crash"]', "claims.0 ('x'): category: missing; name a category, or several"),
         (
             LEADS.replace("leads", "share"),
-            "claims.0: a share needs one of above, at_least, below, between and close_to",
+            "claims.0 ('x'): a share needs one of above, at_least, below, between and close_to",
         ),
-        (LEADS.replace("leads", "share") + "above = 3\nbelow = 5", "claims.0: a share needs one of"),
-        (LEADS.replace("leads", "share") + "between = [5, 3]", "claims.0: between: 5.0 is above 3.0: exchange them"),
-        (LEADS.replace("leads", "share") + "above = 101", "claims.0.above: Input should be less than or equal to 100"),
-        (LEADS.replace("leads", "rank"), "claims.0: a rank needs either at_most or exactly"),
-        (LEADS.replace("leads", "more"), "claims.0.than: missing"),
+        (LEADS.replace("leads", "share") + "above = 3\nbelow = 5", "claims.0 ('x'): a share needs one of"),
+        (
+            LEADS.replace("leads", "share") + "between = [5, 3]",
+            "claims.0 ('x'): between: 5.0 is above 3.0: exchange them",
+        ),
+        (
+            LEADS.replace("leads", "share") + "above = 101",
+            "claims.0 ('x').above: Input should be less than or equal to 100",
+        ),
+        (LEADS.replace("leads", "rank"), "claims.0 ('x'): a rank needs either at_most or exactly"),
+        (LEADS.replace("leads", "more"), "claims.0 ('x').than: missing"),
         (
             LEADS.replace("leads", "more") + "than = {}",
-            "claims.0.than: needs a category, libraries or a source that differs",
+            "claims.0 ('x').than: needs a category, libraries or a source that differs",
         ),
         (
             'kind = "trend"\ndimension = "effect"\ncategory = "Crash"',
-            "claims.0.direction: missing; claims.0.years: missing",
+            "claims.0 ('x').direction: missing; claims.0 ('x').years: missing",
         ),
-        (LEADS + "years = [2016, 2015]", "claims.0.years: list the years in order, each once"),
+        (LEADS + "years = [2016, 2015]", "claims.0 ('x').years: list the years in order, each once"),
         (
             LEADS + 'years = [2015]\nwithin = {dimension = "cause", categories = ["Misuse"]}',
-            "claims.0: years: bugs are limited either to years or to those within other categories",
+            "claims.0 ('x'): years: bugs are limited either to years or to those within other categories",
         ),
-        (LEADS + 'shows = "comparison"', "claims.0: shows: 'comparison' is for kind = 'more'"),
-        (LEADS + 'sense = "about"', "claims.0: printed: missing; sense is about what the paper prints"),
+        (LEADS + 'shows = "comparison"', "claims.0 ('x'): shows: 'comparison' is for kind = 'more'"),
+        (LEADS + 'sense = "about"', "claims.0 ('x'): printed: missing; sense is about what the paper prints"),
         (
             LEADS + 'printed = "many"\nsense = "about"',
-            "claims.0: printed: 'many' has no number, which sense = 'about' needs",
+            "claims.0 ('x'): printed: 'many' has no number, which sense = 'about' needs",
         ),
         (
             'kind = "alike"\ndimension = "effect"\nunlike = ["Torch"]',
-            "claims.0: unlike: needs a source and the libraries",
+            "claims.0 ('x'): unlike: needs a source and the libraries",
         ),
         (
             'kind = "alike"\ndimension = "effect"\nsource = "GitHub"\nshows = "p_values"',
-            "claims.0: shows: 'p_values' are of two sources: leave source out",
+            "claims.0 ('x'): shows: 'p_values' are of two sources: leave source out",
         ),
         (
             'kind = "correlated"\ndimension = "effect"\nat_least = 0.6\nbelow = 0.2',
-            "claims.0: except and below belong together",
+            "claims.0 ('x'): except and below belong together",
         ),
-        ('kind = "query"', "claims.0.query: missing"),
+        ('kind = "query"', "claims.0 ('x').query: missing"),
         (
             LEADS + "above = 3",
-            "claims.0.above: unknown key (did you mean 'over'?) (known are finding, role, text, metric, section, "
+            "claims.0 ('x').above: unknown key (did you mean 'over'?) (known are finding, role, text, metric, section, "
             "printed, sense, dimension, libraries, source, category, categories, within, years, over, shows, shown, ",
         ),
-        (LEADS + 'librarys = ["Keras"]', "claims.0.librarys: unknown key (did you mean 'libraries'?)"),
+        (LEADS + 'librarys = ["Keras"]', "claims.0 ('x').librarys: unknown key (did you mean 'libraries'?)"),
         (
             LEADS.replace("leads", "more") + 'than = {librarys = ["Keras"]}',
-            "claims.0.than.librarys: unknown key (did you mean 'libraries'?) (known are category, libraries, ",
+            "claims.0 ('x').than.librarys: unknown key (did you mean 'libraries'?) (known are category, libraries, ",
         ),
-        (LEADS + "libraries = []", "claims.0.libraries: "),
-        (LEADS + f'metric = "{"x" * 1001}"', "claims.0.metric: String should have at most 1000 characters"),
+        (LEADS + "libraries = []", "claims.0 ('x').libraries: "),
+        (LEADS + f'metric = "{"x" * 1001}"', "claims.0 ('x').metric: String should have at most 1000 characters"),
     ],
 )
 def test_a_claim_that_lacks_what_its_kind_needs_is_an_error_with_the_key(load, lines, problem):
@@ -216,9 +225,11 @@ def test_a_claim_that_lacks_what_its_kind_needs_is_an_error_with_the_key(load, l
 
 
 def test_one_claim_of_a_finding_decides_it(load):
-    with pytest.raises(DlbugError, match=r"claims\.1\.role: finding 2 has no headline"):
+    with pytest.raises(DlbugError, match=r"claims\.1 \('x'\)\.role: finding 2 has no headline"):
         load(_claim(LEADS) + _claim(LEADS, finding=2, role="supporting"))
-    with pytest.raises(DlbugError, match=r"claims\.0\.role: finding 1 has 2 headlines: keep the one that decides it"):
+    with pytest.raises(
+        DlbugError, match=r"claims\.0 \('x'\)\.role: finding 1 has 2 headlines: keep the one that decides it"
+    ):
         load(_claim(LEADS) + _claim(LEADS))
     assert load(_claim(LEADS) + _claim(LEADS, role="supporting"))
 

@@ -102,13 +102,14 @@ def test_a_reserved_column_is_an_error(tmp_path, name):
         (['[[dimensions]]\nname = "cause"\nrolls_up = "cause"'], "dimensions: none of them is asked"),
         (
             [CAUSE + "required = true\nasked_of = {posts_per_library = 3}"],
-            "dimensions.0: a required dimension is asked of every bug: leave out asked_of, or required",
+            "dimensions.0 ('cause'): a required dimension is asked of every bug: leave out asked_of, or required",
         ),
         (
             [CAUSE, '[[dimensions]]\nname = "kind"\nrolls_up = "cause"\nrequired = true'],
-            "dimensions.1: a dimension that rolls_up another one is derived: leave out required, multiple, asked_of",
+            "dimensions.1 ('kind'): a dimension that rolls_up another one is derived: leave out required, multiple, "
+            "asked_of",
         ),
-        ([CAUSE + 'before = "-"'], "dimensions.0: before is for a dimension that rolls_up another one"),
+        ([CAUSE + 'before = "-"'], "dimensions.0 ('cause'): before is for a dimension that rolls_up another one"),
         (
             [CAUSE.replace("cause", "Root cause")],
             "dimensions.0.name: use a small letter, then up to 39 small letters, digits or _ (it names columns)",

@@ -621,7 +621,7 @@ def test_an_unknown_study_to_follow_is_an_error_with_the_nearest_one(tmp_path):
         (
             "[sources]",
             '[[dimensions]]\nname = "cause"\nasked_of = {posts = 3}\n[sources]',
-            "dimensions.0.asked_of.posts: unknown key (known are posts_per_library)",
+            "dimensions.0 ('cause').asked_of.posts: unknown key (known are posts_per_library)",
         ),
         (
             "[sources]",

@@ -11,10 +11,15 @@ from dlbug_assets.protocol.names import closest, shown
 _MOST_PROBLEMS = 10
 #: Characters of a key that messages show.
 _LONGEST_KEY = 80
+#: The key by whose text messages tell the entries of a list apart, and how much of it they show.
+_NAMES = {"claims": "text", "dimensions": "name"}
+_LONGEST_NAME = 40
 
 
 def explanation(error: ValidationError, content: Mapping[str, Any], model: type[BaseModel]) -> str:
     """Return the first problems of a file's content as `key: message; key: message`, with keys as in TOML.
+
+    Dimensions and claims are numbered from 0, followed by their name or text: `dimensions.0 ('cause').title`.
 
     ``model`` is what the content was validated as. The first unknown key of a table is followed by those that are known
     in it. A list that lacks only its invalid entries is not reported as too short.
@@ -34,7 +39,7 @@ def explanation(error: ValidationError, content: Mapping[str, Any], model: type[
 def _explain(problem: Any, content: Mapping[str, Any], model: type[BaseModel], listed: set[tuple[Any, ...]]) -> str:
     """Format one problem as `key: message`; ``listed`` are the tables whose keys are listed in an earlier message."""
     location, kind = problem["loc"], problem["type"]
-    key = ".".join(str(part)[:_LONGEST_KEY] for part in _keys(location, content, is_missing=kind == "missing"))
+    key = ".".join(_keys(location, content, is_missing=kind == "missing"))
     message = problem["msg"].removeprefix("Value error, ")
     if kind == "extra_forbidden":
         known = list(_known(location[:-1], model))
@@ -49,15 +54,25 @@ def _explain(problem: Any, content: Mapping[str, Any], model: type[BaseModel], l
     return f"{key}: {message}" if key else message
 
 
-def _keys(location: Sequence[Any], content: Any, *, is_missing: bool) -> Iterator[Any]:
+def numbered(place: int, name: Any) -> str:
+    """Return the place of an entry of a list, with its name or text if it has one."""
+    return f"{place} ({shown(name, _LONGEST_NAME)})" if isinstance(name, str) else f"{place}"
+
+
+def _keys(location: Sequence[Any], content: Any, *, is_missing: bool) -> Iterator[str]:
     """Yield the parts of a place that the file has, without the alternatives of a union that pydantic adds to it."""
     for number, part in enumerate(location, start=1):
-        in_table = isinstance(content, dict) and part in content
-        if in_table or (isinstance(content, list) and isinstance(part, int)):
+        key = str(part)[:_LONGEST_KEY]
+        if isinstance(content, list) and isinstance(part, int):
+            content = content[part]
+            name = _NAMES.get(location[0])
+            if number == 2 and isinstance(content, dict) and tuple(location[number:]) != (name,):  # noqa: PLR2004
+                key = numbered(part, content.get(name))
+        elif isinstance(content, dict) and part in content:
             content = content[part]
         elif not (is_missing and number == len(location)):
             continue
-        yield part
+        yield key
 
 
 def _known(location: Sequence[str | int], model: type[BaseModel]) -> Iterator[str]:
