@@ -39,7 +39,7 @@ def distribution(rows: pl.DataFrame, title: str, notes: Sequence[str]) -> "alt.T
     panels = shown["panel"].unique(maintain_order=True).to_list()
     y = alt.Y("category:N", sort=categories, title=None)
     base = alt.Chart(shown).encode(y=y)
-    percent = alt.Axis(format="%", tickCount=3, title=None, labelFlush=False)
+    percent = alt.Axis(format="%", tickCount=3, title=None, labelFlush=True)
     bars = base.mark_bar(height=11, stroke=INK, strokeWidth=0.3).encode(
         x=alt.X("share:Q", axis=percent), color=alt.Color("category:N", scale=scale(colour_of), legend=None)
     )
@@ -55,7 +55,7 @@ def distribution(rows: pl.DataFrame, title: str, notes: Sequence[str]) -> "alt.T
     )
     return (
         layers.properties(width=_WIDTH // min(len(panels), _PANELS), height=17 * len(categories))
-        .facet(facet=alt.Facet("panel:N", sort=panels, title=None), columns=_PANELS, spacing=8)
+        .facet(facet=alt.Facet("panel:N", sort=panels, title=None), columns=_PANELS, spacing=20)
         .properties(title=alt.TitleParams(title, subtitle=list(notes)))
     )
 

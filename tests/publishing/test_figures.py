@@ -1,19 +1,26 @@
 """The figures, each from the rows of its query on small tables."""
 
 import re
+import shutil
 from xml.etree import ElementTree as ET
 
+import polars as pl
 import pytest
 import sqlglot
+from playwright.sync_api import sync_playwright
 from sqlglot import exp
 
+from dlbug_assets import chart_style
+from dlbug_assets.labeling.agreement import chart as kappa
 from dlbug_assets.protocol.study import load_study
 from dlbug_assets.protocol.taxonomy import load_taxonomy
+from dlbug_assets.publishing import charts
 from dlbug_assets.publishing.figures import figure_files, figures
 from dlbug_assets.publishing.report_queries import queries, report_tables
 from dlbug_assets.warehouse.table_specs import load_specs
 
 SO = "Stack Overflow"
+CHROMIUM = shutil.which("chromium")
 TEXT = "{http://www.w3.org/2000/svg}text"
 
 
@@ -123,6 +130,52 @@ def test_printed_numbers_that_differ_are_marked(study):
 def test_the_notice_of_a_synthetic_study_is_in_the_figure(study):
     study.count("effect", SO, "Keras", {"Crash": 3})
     assert "MADE UP" in texts(study.figure("effect_distribution", "MADE UP"))
+
+
+_SHARES = {"library": "A", "bugs": 3, "total": 4, "share": 0.75}
+_NARROW = {
+    charts.distribution: [_SHARES | {"category": name, "share_low": 0.5, "share_high": 1.0, "published": None,
+                                     "is_used": True} for name in "xy"],
+    charts.evolution: [_SHARES | {"category": name, "year": 2020, "is_used": True} for name in "xy"],
+    charts.relation: [{"category_a": "a", "category_b": name, "bugs": 1, "total": 2, "share": 0.5} for name in "xy"],
+    charts.correlation: [{"library_a": a, "library_b": b, "pearson": 0.5, "published": 0.4} for a, b in ("AB", "BA")],
+    charts.funnel: [{"library": "A", "step": step, "number": 5} for step in ("collected", "bugs")],
+    charts.against_published: [{"reference": "table2", "source": "s", "position": 1, "published": 3.0, "computed": 3.0,
+                                "agreement": "as printed"}],
+    kappa.picture: [{"source": "s", "dimension": "d", "checkpoint": 5, "units": 4, "kappa": 0.5, "kappa_low": 0.1,
+                     "kappa_high": 0.9, "kappa_target": 0.9}],
+}  # fmt: skip
+_OUTSIDE = """
+[...document.querySelectorAll('svg')].flatMap(picture => {
+    const frame = picture.getBoundingClientRect();
+    return [...picture.querySelectorAll('text')].filter(text => {
+        const box = text.getBoundingClientRect();
+        return box.left < frame.left || box.right > frame.right || box.top < frame.top || box.bottom > frame.bottom;
+    }).map(text => text.textContent);
+})
+"""
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed: apt-get install chromium")
+def test_title_and_notes_of_the_narrowest_chart_of_every_kind_are_in_the_picture():
+    title = "Root cause within each symptom, a title that is longer than the chart is wide, Stack Overflow"
+    notes = [
+        "Area of a square: share of the framework's bugs of that year; below, the number.",
+        "SYNTHETIC: the posts, commits and labels of this study are made up. DO NOT CITE ITS NUMBERS.",
+    ]
+    pictures = [
+        chart_style.svg(draw(pl.DataFrame(rows), title, notes), f"figure{number}", "")
+        for number, (draw, rows) in enumerate(_NARROW.items())
+    ]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        page = browser.new_page()
+        page.set_content("".join(pictures))
+        assert page.evaluate(_OUTSIDE) == []
+        browser.close()
+    for picture in pictures:
+        words = " ".join(ET.fromstring(picture).itertext())  # noqa: S314 (our own)
+        assert all(text in words for text in (title, *notes))
 
 
 def test_names_from_raters_are_escaped(study):
