@@ -19,6 +19,7 @@ from dlbug_assets.layout import STUDIES, Home
 from dlbug_assets.protocol.addresses import is_address
 from dlbug_assets.protocol.dimensions import Dimension, check_dimensions
 from dlbug_assets.protocol.files.problems import explanation
+from dlbug_assets.protocol.files.text import read_text_file
 from dlbug_assets.protocol.files.toml import read_toml_file
 from dlbug_assets.protocol.names import closest, require_columns, require_more_than_case, shown
 from dlbug_assets.protocol.published import PublishedNumbers
@@ -288,7 +289,18 @@ def _inherit(content: dict[str, Any], path: Path, shipped: dict[str, Path]) -> S
         if followed and isinstance(identity, dict):
             identity.setdefault("cites", inherited["study"].get("cites", []))
         content.setdefault("dimensions", inherited["dimensions"])
+    if "claims" in files and not _states_claims(files["claims"]):
+        del files["claims"]
     return StudyFiles(study=path.absolute(), digest=_digest(files), **files)
+
+
+def _states_claims(path: Path) -> bool:
+    """Return whether a claims.toml has more than comments, as that which `dlbug new --from` writes."""
+    try:
+        text = read_text_file(path, "claims.toml lists the claims of a study")
+    except DlbugError:  # is raised again when the claims are read
+        return True
+    return any(line and not line.startswith("#") for line in map(str.strip, text.splitlines()))
 
 
 def _own_files(path: Path) -> dict[str, Path]:

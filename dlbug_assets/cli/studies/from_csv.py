@@ -39,7 +39,27 @@ _MOST_GROUPS, _MOST_SOURCES, _MOST_CATEGORIES = 50, 10, 60
 _LONGEST_CATEGORY = 100
 #: A file with fewer rows may have this number of categories in a dimension; others, one for every two rows.
 _FEW = 5
-_NONE = r"(?i)^none$"
+_NONE = "(?i:^none$)"
+#: A code in brackets after the name of a category.
+_CODE = r" \([A-Z0-9.]+\)$"
+
+
+@dataclass(frozen=True)
+class _Labels:
+    """A dimension, the names and codes of its categories, and what is stripped of the texts of the column."""
+
+    dimension: Dimension
+    categories: Sequence[tuple[str, str]]
+    strip: str | None
+
+    @property
+    def kind(self) -> str:
+        """What the column was taken for, in words."""
+        kind = "required" if self.dimension.required else "optional"
+        if self.dimension.multiple:
+            kind += f", several separated by {self.dimension.separator}"
+        code = self.categories[0][1]
+        return f"{kind}, without codes such as ({code})" if code else kind
 
 
 @dataclass
@@ -47,7 +67,7 @@ class _Guess:
     """What the columns are taken for: the facts and dimensions of a release, and why the others are not used."""
 
     facts: dict[str, str] = field(default_factory=dict)
-    dimensions: dict[str, tuple[Dimension, Sequence[str]]] = field(default_factory=dict)
+    dimensions: dict[str, _Labels] = field(default_factory=dict)
     unused: dict[str, str] = field(default_factory=dict)
 
 
@@ -74,12 +94,16 @@ def create_from(folder: Path, file: Path) -> tuple[Study, list[str]]:
         raise DlbugError(f"{file}: no column has labels: a few texts that recur in its rows")
     notes = [
         *(f"{column}: {fact}" for fact, column in guess.facts.items()),
-        *(f"{column}: dimension {found[0].name} ({_kind(found[0])})" for column, found in guess.dimensions.items()),
+        *(
+            f"{column}: dimension {labels.dimension.name} ({labels.kind})"
+            for column, labels in guess.dimensions.items()
+        ),
         *(f"{column}: not used, {reason}" for column, reason in guess.unused.items()),
     ]
     files: dict[str, str | bytes] = {
         STUDY_FILE: _study(name, file, guess, columns, notes),
         "taxonomy.csv": _taxonomy(guess),
+        "claims.toml": _claims(guess),
         file.name: content,
     }
     return write(folder, files), notes
@@ -127,13 +151,15 @@ def _guess(columns: Mapping[str, Sequence[str]]) -> _Guess:
         filled = [value for value in values if value and not re.fullmatch(_NONE, value)]
         separator = _separator(filled)
         parts = [part for value in filled for part in _parts(value, separator)]
-        if reason := _not_categories(parts, len(filled)):
+        if reason := _not_categories(parts, len(filled), len(values)):
             guess.unused[column] = reason
             continue
-        taken = {dimension.name for dimension, _ in guess.dimensions.values()}
+        taken = {labels.dimension.name for labels in guess.dimensions.values()}
         several = {"multiple": True, "separator": separator} if separator else {}
         dimension = _dimension(column, taken, required=len(filled) == len(values), **several)
-        guess.dimensions[column] = (dimension, _categories(parts))
+        categories = _with_codes(_categories(parts))
+        patterns = [_NONE] * (any(re.fullmatch(_NONE, value) for value in values)) + [_CODE] * bool(categories[0][1])
+        guess.dimensions[column] = _Labels(dimension, categories, "|".join(patterns) or None)
     return guess
 
 
@@ -175,16 +201,24 @@ def _parts(value: str, separator: str | None) -> list[str]:
     return [" ".join(part.split()) for part in parts if part.strip()]
 
 
-def _not_categories(parts: Sequence[str], rows: int) -> str | None:
-    """Return why the parts of a column's cells are not labels, None if they can be."""
+def _not_categories(parts: Sequence[str], filled: int, rows: int) -> str | None:
+    """Return why the parts of a column's cells, of which some are filled, are not labels, None if they can be."""
     distinct = len({part.casefold() for part in parts})
-    if distinct < 2:  # noqa: PLR2004
-        return "the same in all rows" if distinct else "empty"
-    if distinct > min(_MOST_CATEGORIES, max(_FEW, rows // 2)):
-        return f"{distinct} different texts or numbers"
+    if not distinct:
+        return "empty"
+    if distinct == 1:
+        return (
+            "the same in all rows" if filled == rows else _mostly_empty(filled, rows) or "the same where it is filled"
+        )
+    if distinct > min(_MOST_CATEGORIES, max(_FEW, filled // 2)):
+        return _mostly_empty(filled, rows) or f"{distinct} different texts or numbers"
     if any(len(part) > _LONGEST_CATEGORY for part in parts):
         return f"texts of more than {_LONGEST_CATEGORY} characters"
     return None
+
+
+def _mostly_empty(filled: int, rows: int) -> str | None:
+    return f"mostly empty ({filled} of {rows})" if filled < rows / 2 else None
 
 
 def _dimension(column: str, taken: set[str], **values: Any) -> Dimension:
@@ -209,9 +243,13 @@ def _categories(parts: Sequence[str]) -> Sequence[str]:
     return [counts.most_common(1)[0][0] for counts in counted]
 
 
-def _kind(dimension: Dimension) -> str:
-    required = "required" if dimension.required else "optional"
-    return f"{required}, several separated by {dimension.separator}" if dimension.multiple else required
+def _with_codes(categories: Sequence[str]) -> Sequence[tuple[str, str]]:
+    """Return name and code of each category; codes are those in brackets if all have one, and names differ without."""
+    names = [re.sub(_CODE, "", category) for category in categories]
+    pairs = list(zip(names, categories, strict=True))
+    if all(name not in ("", category) for name, category in pairs) and len({*map(str.casefold, names)}) == len(names):
+        return [(name, category[len(name) :].strip(" ()")) for name, category in pairs]
+    return [(category, "") for category in categories]
 
 
 def _study(name: str, file: Path, guess: _Guess, columns: Mapping[str, Sequence[str]], notes: Sequence[str]) -> str:
@@ -222,12 +260,13 @@ def _study(name: str, file: Path, guess: _Guess, columns: Mapping[str, Sequence[
     lines = [
         f"# Made from {file.name} by dlbug new. Check what its columns were taken for:",
         *(f"# - {note}" for note in notes),
-        "# Definitions and order of the categories are in taxonomy.csv. All keys: `dlbug new`, without --from.",
+        "# Definitions and order of the categories are in taxonomy.csv.",
+        "# `dlbug new NAME` without --from writes a study.toml with every key.",
         *_keys("\n[study]", {"name": name, "title": f"Bugs of {file.name}", "seed": 1}),
         *(_keys("", {"group": group[:40]}) if group else ()),
     ]
-    for dimension, _ in guess.dimensions.values():
-        lines += _keys("\n[[dimensions]]", dimension.model_dump(mode="json", exclude_defaults=True))
+    for labels in guess.dimensions.values():
+        lines += _keys("\n[[dimensions]]", labels.dimension.model_dump(mode="json", exclude_defaults=True))
     for library in names:
         lines += _keys("\n[[libraries]]", {"name": library})
     lines += _keys("\n[sources]", {"labels": "release"})
@@ -237,9 +276,8 @@ def _study(name: str, file: Path, guess: _Guess, columns: Mapping[str, Sequence[
     release: dict[str, Any] = {fact: column for fact, column in guess.facts.items() if fact != "library"}
     changed = {value: library for value, library in libraries.items() if value != library}
     release["library"] = {"value": names[0]} if not group else {"column": group, "map": changed} if changed else group
-    for column, (dimension, _) in guess.dimensions.items():
-        has_none = any(re.fullmatch(_NONE, value) for value in columns[column])
-        release[dimension.name] = {"column": column, "strip": _NONE} if has_none else column
+    for column, labels in guess.dimensions.items():
+        release[labels.dimension.name] = {"column": column, "strip": labels.strip} if labels.strip else column
     lines += _keys("\n[releases.columns]", release)
     return "\n".join(line for line in lines if line) + "\n"
 
@@ -257,7 +295,9 @@ def _keys(header: str, content: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _literal(value: Any) -> str:
-    """Return a value as TOML. Texts, booleans, numbers and their lists are written as in JSON."""
+    """Return a value as TOML. Texts, booleans, numbers and their lists are written as in JSON, patterns as they are."""
+    if isinstance(value, str) and "\\" in value and "'" not in value and value.isprintable():
+        return f"'{value}'"
     if isinstance(value, dict):
         pairs = (f"{key if key.isidentifier() else _literal(key)} = {_literal(each)}" for key, each in value.items())
         return f"{{{', '.join(pairs)}}}"
@@ -268,6 +308,30 @@ def _taxonomy(guess: _Guess) -> str:
     text = StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(("dimension", "code", "name", "parent", "definition", "example", "aliases"))
-    for dimension, categories in guess.dimensions.values():
-        writer.writerows((dimension.name, "", category, "", "", "", "") for category in categories)
+    for labels in guess.dimensions.values():
+        writer.writerows((labels.dimension.name, code, name, "", "", "", "") for name, code in labels.categories)
     return text.getvalue()
+
+
+def _claims(guess: _Guess) -> str:
+    """Return claims.toml: two examples, as comments."""
+    found = list(guess.dimensions.values())
+    first, last = found[0], found[-1]
+    category, leader = first.categories[0][0], last.categories[0][0]
+    about = {"dimension": first.dimension.name, "category": category}
+    share = {
+        "finding": 1,
+        "text": f"{first.dimension.title}: more than a quarter are {category}",
+        "kind": "share",
+        **about,
+    }
+    about = {"dimension": last.dimension.name, "category": leader}
+    leads = {"finding": 2, "text": f"{last.dimension.title}: {leader} is the most frequent", "kind": "leads", **about}
+    examples = [*_keys("[[claims]]", share | {"above": 25}), "", *_keys("[[claims]]", leads)]
+    return "".join(
+        [
+            "# What you expect of the bugs, or what a paper claims: each claim is judged by `dlbug run`.\n"
+            "# Two examples; delete the # before those that you mean. All keys: `dlbug schema claims`.\n\n",
+            *(f"# {line}".rstrip() + "\n" if line else "\n" for line in examples),
+        ]
+    )

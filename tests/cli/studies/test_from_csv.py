@@ -1,11 +1,15 @@
 """`dlbug new --from` makes a study of a CSV file of labelled bugs, by what its columns look like."""
 
+import re
+
 import pytest
 
 from dlbug_assets import releases
 from dlbug_assets.cli.studies.from_csv import create_from
 from dlbug_assets.errors import DlbugError
+from dlbug_assets.protocol.claims import study_claims
 from dlbug_assets.protocol.dimensions import Dimension
+from dlbug_assets.protocol.study import load_study
 from dlbug_assets.protocol.taxonomy import load_taxonomy
 
 BUGS = """\
@@ -113,10 +117,52 @@ def test_several_categories_in_a_cell_are_told_from_a_comma_in_a_text(tmp_path, 
     assert (study.dimensions[0].multiple, load_taxonomy(study).names("part")) == (multiple, names)
 
 
+def test_codes_after_the_names_of_categories_are_stripped_and_kept_as_codes(tmp_path):
+    cells = ("Bad prompt (BP)", "Bad prompt (BP)", "Race (RC.1)", "None")
+    lines = "".join(f"{number},{cell},Tape (T)\n{number}0,{cell},Disk\n" for number, cell in enumerate(cells, start=1))
+    study, notes = made_from(tmp_path, f"ID,Cause,Part\n{lines}")
+    assert notes[1] == "Cause: dimension cause (optional, without codes such as (BP))"
+    assert [(each.code, each.name) for each in load_taxonomy(study).of("cause")] == [
+        ("BP", "Bad prompt"),
+        ("RC.1", "Race"),
+    ]
+    assert rows(study, tmp_path)["cause"].to_list() == [["Bad prompt"]] * 4 + [["Race"]] * 2 + [None] * 2
+    assert load_taxonomy(study).names("part") == ("Tape (T)", "Disk")
+    written = (tmp_path / "mine" / "study.toml").read_text(encoding="utf-8")
+    assert r"""cause = {column = "Cause", strip = '(?i:^none$)| \([A-Z0-9.]+\)$'}""" in written
+
+
+@pytest.mark.parametrize(
+    ("notes_of_bugs", "reason"),
+    [
+        (("", "", "", ""), "empty"),
+        (("seen", "seen", "seen", "seen"), "the same in all rows"),
+        (("seen", "seen", "seen", ""), "the same where it is filled"),
+        (("seen", "", "", ""), "mostly empty (1 of 4)"),
+    ],
+)
+def test_a_column_without_labels_is_not_used_and_the_reason_says_why(tmp_path, notes_of_bugs, reason):
+    lines = "".join(f"{number},{'Crash' if number else 'Hang'},{note}\n" for number, note in enumerate(notes_of_bugs))
+    _, notes = made_from(tmp_path, f"ID,Symptom,Notes\n{lines}")
+    assert notes[2:] == [f"Notes: not used, {reason}"]
+
+
+def test_examples_of_claims_are_comments_that_hold_for_the_study(tmp_path):
+    study, _ = made_from(tmp_path, BUGS)
+    path = tmp_path / "mine" / "claims.toml"
+    assert study.files.claims is None
+    path.write_text(re.sub(r"(?m)^# (?=\[\[|\w+ = )", "", path.read_text(encoding="utf-8")), encoding="utf-8")
+    study = load_study(tmp_path / "mine")
+    assert [(claim.kind, claim.text) for claim in study_claims(study, load_taxonomy(study))] == [
+        ("share", "Symptom: more than a quarter are Crash"),
+        ("leads", "Affected parts: Tools is the most frequent"),
+    ]
+
+
 def test_raters_own_labels_are_recognized(tmp_path):
     study, notes = made_from(tmp_path, "Bug,Evaluator,Symptom\n1,ann,Crash\n2,bob,Hang\n3,ann,Crash\n")
     assert notes == ["Bug: key", "Evaluator: rater", "Symptom: dimension symptom (required)"]
-    assert rows(study, tmp_path)["rater"].to_list() == ["ann", "bob", "ann"]
+    assert rows(study, tmp_path)["rater"].to_list() == ["rater_1", "rater_2", "rater_1"]
 
 
 @pytest.mark.parametrize(
