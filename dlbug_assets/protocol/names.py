@@ -61,6 +61,19 @@ def require_columns(sources: Iterable[str]) -> None:
             )
 
 
+def plural(noun: str) -> str:
+    """Return the plural of an English noun with a regular one."""
+    if re.search(r"(?i)[^aeiou]y$", noun):
+        return f"{noun[:-1]}ies"
+    return f"{noun}es" if re.search(r"(?i)(s|x|z|ch|sh)$", noun) else f"{noun}s"
+
+
+def in_sentence(name: str) -> str:
+    """Return a title as it is written within a sentence: with a small letter, except for abbreviations and names."""
+    first = name.split(maxsplit=1)[0] if name.strip() else name
+    return name if re.search(r"[A-Z0-9]", first[1:]) else name[:1].lower() + name[1:]
+
+
 def shown(value: Any, most: int = _MOST_SHOWN) -> str:
     """Return a value as messages show it: its beginning, of up to ``most`` characters, as in Python."""
     try:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dlbug_assets.protocol.dimensions import Dimension
+from dlbug_assets.protocol.names import in_sentence
 from dlbug_assets.protocol.published_cells import ALL_LIBRARIES, BOTH_SOURCES, published_cells
 from dlbug_assets.protocol.study import GITHUB, STACK_OVERFLOW, Study
 from dlbug_assets.protocol.taxonomy import load_taxonomy
@@ -187,19 +188,6 @@ def short_names(sources: Sequence[str]) -> dict[str, str]:
     """Return each source's initials, such as SO for Stack Overflow, or the names if two have the same."""
     initials = {source: "".join(re.findall(r"[A-Z0-9]|\b[a-z]", source)).upper() for source in sources}
     return initials if len({*initials.values(), ""}) == len(sources) + 1 else {source: source for source in sources}
-
-
-def plural(noun: str) -> str:
-    """Return the plural of an English noun with a regular one."""
-    if re.search(r"(?i)[^aeiou]y$", noun):
-        return f"{noun[:-1]}ies"
-    return f"{noun}es" if re.search(r"(?i)(s|x|z|ch|sh)$", noun) else f"{noun}s"
-
-
-def in_sentence(name: str) -> str:
-    """Return a title as it is written within a sentence: with a small letter, except for abbreviations and names."""
-    first = name.split(maxsplit=1)[0] if name.strip() else name
-    return name if re.search(r"[A-Z0-9]", first[1:]) else name[:1].lower() + name[1:]
 
 
 def question_of(dimension: Dimension) -> str:

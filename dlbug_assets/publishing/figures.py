@@ -14,15 +14,14 @@ import polars as pl
 from dlbug_assets import chart_style
 from dlbug_assets.labeling.agreement import chart
 from dlbug_assets.protocol.dimensions import Dimension
+from dlbug_assets.protocol.names import in_sentence, plural
 from dlbug_assets.protocol.published_cells import BOTH_SOURCES
 from dlbug_assets.protocol.study import Study
 from dlbug_assets.publishing import charts
 from dlbug_assets.publishing.contents import (
     Printed,
     has_raters,
-    in_sentence,
     main_dimension,
-    plural,
     printed_correlation,
     printed_distribution,
     printed_evolution,

@@ -9,15 +9,13 @@ import polars as pl
 from markupsafe import Markup
 
 from dlbug_assets.parallel import parallel_map
-from dlbug_assets.protocol.names import slug
+from dlbug_assets.protocol.names import in_sentence, plural, slug
 from dlbug_assets.protocol.study import Study
 from dlbug_assets.publishing import tables
 from dlbug_assets.publishing.contents import (
     author_names,
     has_raters,
-    in_sentence,
     items_of,
-    plural,
     printed_text,
     prints_p_values,
     question_of,

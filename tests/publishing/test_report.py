@@ -193,7 +193,8 @@ def test_a_finding_without_printed_numbers_is_not_called_reproduced_or_not(study
     study.put("analysis.claims", {"finding": 3, "position": 2, "claim": "D", "role": "headline", "note": "N",
                                   "support": "contradicted"})  # fmt: skip
     study.put("analysis.finding_survival", {"finding": 3, "variant": "one vote per commit", "decided": 3,
-                                            "surviving": 2, "verdict": "not reproduced", "survives": False})  # fmt: skip
+                                            "surviving": 2, "verdict": "not reproduced",
+                                            "survives": False})  # fmt: skip
     page = study.page()
     shown = " ".join(re.sub(r"<details.*?</details>|<[^>]+>", " ", page.split("</style>")[1], flags=re.DOTALL).split())
     assert "contradicted 1 finding" in shown

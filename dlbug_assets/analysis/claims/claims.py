@@ -44,6 +44,7 @@ def claims(
         libraries=study.library_names,
         sources=study.source_names,
         claims=[claim for claim in parsed if not isinstance(claim, QueryClaim)],
+        group=study.study.group,
     )
     cases = [judged(claim, place, tally, queried) for place, claim in enumerate(parsed)]
     resampled = [each for each in cases if isinstance(each, Case)]

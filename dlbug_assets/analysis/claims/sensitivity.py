@@ -90,6 +90,7 @@ def finding_sensitivity(
             libraries=study.library_names,
             sources=study.source_names,
             claims=counted.values(),
+            group=study.study.group,
         )
         judged = findings(list(counted.values()), [_reading(claim, tally) for claim in counted.values()])
         parts.append(

@@ -16,6 +16,7 @@ import polars as pl
 from dlbug_assets.analysis.claims.effective import Limits, intraclass_correlation, limits
 from dlbug_assets.analysis.statistics.shares import Share
 from dlbug_assets.protocol.claims import AlikeClaim, CorrelatedClaim, CountedClaim, TrendClaim
+from dlbug_assets.protocol.names import in_sentence, plural
 from dlbug_assets.protocol.taxonomy import LIBRARY, SOURCE
 
 if TYPE_CHECKING:
@@ -78,7 +79,8 @@ class Tally:
     """The counts that the claims of a study need.
 
     ``labels`` is labeling.labels, ``bug_labels`` labeling.bug_labels, ``categories`` labeling.categories, ``taxonomy``
-    reference.taxonomy (for short codes), ``libraries`` and ``sources`` are names. Bugs of other libraries are left out.
+    reference.taxonomy (for short codes), ``libraries`` and ``sources`` are names, ``group`` is what a library is
+    called. Bugs of other libraries are left out.
     A cluster is the bugs of a repository, or with the same link (those of a post in two libraries, too), as in
     analysis.cluster_counts.
     """
@@ -93,8 +95,11 @@ class Tally:
         libraries: Sequence[str],
         sources: Sequence[str],
         claims: Iterable[CountedClaim],
+        group: str = LIBRARY,
     ) -> None:
         self.libraries, self.sources = tuple(libraries), tuple(sources)
+        #: What the study calls a library, and several, within a sentence.
+        self.group, self.groups = in_sentence(group), in_sentence(plural(group))
         #: Short codes by dimension and category.
         self.codes = {row[:2]: row[2] for row in taxonomy.select("dimension", "name", "code").iter_rows() if row[2]}
         self.categories: Mapping[str, tuple[str, ...]] = {

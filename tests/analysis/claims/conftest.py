@@ -45,6 +45,7 @@ class Claimed:
             libraries=protocol.library_names,
             sources=protocol.source_names,
             claims=[claim for claim in self.claims if not isinstance(claim, QueryClaim)],
+            group=protocol.study.group,
         )
 
     def tables(self, **queried: pl.DataFrame) -> dict[str, pl.DataFrame]:

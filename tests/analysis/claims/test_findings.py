@@ -279,3 +279,17 @@ def test_a_single_library_is_judged_without_an_error(judge, library):
 
     assert rows.height == 38
     assert _one(rows, 15)["note"] == "The data it needs is not there: a t-test needs two libraries or more."
+
+
+def test_estimators_name_libraries_as_the_study_does(claimed):
+    text = '[[claims]]\nfinding = 1\ntext = "T"\nkind = "leads"\ndimension = "effect"\ncategory = "Crash"\n'
+    effect = {(SO, library): {"Crash": 3, "Hang": 1} for library in ("Caffe", "Keras")}
+    made = claimed(
+        f'{text}{text}over = "each"\nrole = "supporting"\n', {"effect": effect}, libraries=("Caffe", "Keras")
+    )
+    named = made.study.study
+    made.study.study = named.model_copy(update={"study": named.study.model_copy(update={"group": "Framework"})})
+    assert made.findings()["estimator"].to_list() == [
+        "bugs of all sources of all frameworks pooled (mean of the frameworks' shares: 75.0)",
+        "share of the framework's bugs of all sources",
+    ]

@@ -80,13 +80,13 @@ def _reading(claim: CategoryClaim, tally: Tally, own: Selection, rivals: Selecti
     return Reading(
         computed, same, reproduced, holds, reason(claim, tally, own, rivals),
         smallest(of_claim if claim.over == "mean" else shown), smallest(of_claim, *others), estimator(claim, tally),
-        _decisive(claim, of_claim),
+        _decisive(claim, of_claim, tally),
     )  # fmt: skip
 
 
-def _decisive(claim: CategoryClaim, shares: list[Share]) -> Share | str:
+def _decisive(claim: CategoryClaim, shares: list[Share], tally: Tally) -> Share | str:
     if claim.over == "most":
-        return f"{'categories' if claim.within else 'libraries'} are counted"
+        return f"{'categories' if claim.within else tally.groups} are counted"
     if claim.over == "mean":
         return "a mean of shares decides"
     extreme = max if isinstance(claim, ShareClaim) and claim.below is not None else min

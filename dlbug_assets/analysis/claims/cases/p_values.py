@@ -44,7 +44,7 @@ def p_reading(claim: AlikeClaim, tally: Tally) -> Reading:
     n = smallest(*(row for sample in _samples(claim, names, tally) for row in tally.shares(sample)))
     return Reading(
         computed, same, reproduced, (set(different) == set(claim.other_than)) == (claim.kind == "alike"), reason, n, n,
-        f"Student's t-test on one share per library and source, {how}", "P values are compared",
+        f"Student's t-test on one share per {tally.group} and source, {how}", "P values are compared",
     )  # fmt: skip
 
 
@@ -87,4 +87,4 @@ def _require(samples: Sequence[Selection], claim: AlikeClaim, tally: Tally) -> N
         where = "" if len(without) == len(cells) else f": {', '.join(without)}"
         raise NotTestable(f"no bug has a label in {label}{where}")
     if len(samples[0].groups) < _TWO:
-        raise NotTestable("a t-test needs two libraries or more")
+        raise NotTestable(f"a t-test needs two {tally.groups} or more")

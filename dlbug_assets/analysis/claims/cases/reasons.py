@@ -32,15 +32,15 @@ def estimator(claim: CategoryClaim, tally: Tally) -> str:
         how = {"pooled": "pooled", "mean": "their mean", "each": "each", "most": "most of them"}[claim.over]
         other, number = claim.within.dimension.replace("_", " "), len(claim.within.categories)
         names = f"{other} {claim.within.categories[0]}" if number == 1 else f"{number} categories of {other} ({how})"
-        return f"share within the {bugs} with {names}, all libraries pooled"
+        return f"share within the {bugs} with {names}, all {tally.groups} pooled"
     if claim.over in ("each", "most") or (claim.libraries is not None and len(claim.libraries) == 1):
-        return f"share of the library's {bugs}"
-    which = "all libraries" if claim.libraries is None else " and ".join(claim.libraries)
+        return f"share of the {tally.group}'s {bugs}"
+    which = f"all {tally.groups}" if claim.libraries is None else " and ".join(claim.libraries)
     select = partial(tally.select, claim.dimension, [claim.together], **filters(claim))
     pooled, mean = (float(select(over=over).percent(tally.observed)[0, 0, 0]) for over in ("pooled", "mean"))
     if claim.over == "mean":
         return f"mean of the shares of {bugs} of {which} (pooled: {pooled:.1f})"
-    beside = "" if np.isnan(mean) else f" (mean of the libraries' shares: {mean:.1f})"
+    beside = "" if np.isnan(mean) else f" (mean of the {tally.groups}' shares: {mean:.1f})"
     return f"{bugs} of {which} pooled{beside}"
 
 

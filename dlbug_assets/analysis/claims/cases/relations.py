@@ -56,7 +56,7 @@ def _compared(claim: AlikeClaim, tally: Tally) -> dict[str, Selection]:
         chosen = claim.libraries or tally.libraries
         groups = {name: select(source=claim.source, libraries=[name]) for name in chosen}
     if len(groups) < 2:  # noqa: PLR2004
-        raise NotTestable(f"there are no two {'sources' if claim.source is None else 'libraries'} to compare")
+        raise NotTestable(f"there are no two {'sources' if claim.source is None else tally.groups} to compare")
     return groups
 
 
@@ -79,7 +79,8 @@ def _difference_reading(claim: AlikeClaim, groups: Mapping[str, Selection], tall
     computed = f"{category}={apart[place]:.{notation.decimals}f}"
     same, reproduced = notation.as_printed(computed)
     n = int(min(group.total(tally.observed).min() for group in groups.values()))
-    how = "mean of the libraries' shares" if claim.over == "mean" else "shares of the bugs of all libraries pooled"
+    pooled = f"shares of the bugs of all {tally.groups} pooled"
+    how = f"mean of the {tally.groups}' shares" if claim.over == "mean" else pooled
     return Reading(
         computed, same, reproduced, bool(apart[place] < claim.margin) == (claim.kind == "alike"),
         f"the largest difference is {apart[place]:.1f} points, of {category}: {percents[high][place]:.1f}% ({high}) "
@@ -116,7 +117,7 @@ def _closer_case(claim: AlikeClaim, unlike: tuple[str, ...], tally: Tally) -> Ca
         computed, same, reproduced, bool(held(tally.observed).strictly[0]),
         f"the distributions are apart: {', '.join(distances)}", smallest(shares),
         int(min(group.total(tally.observed).min() for group in (own, others))),
-        f"share of the library's {claim.source} bugs with a label; Jensen-Shannon distance, base 2",
+        f"share of the {tally.group}'s {claim.source} bugs with a label; Jensen-Shannon distance, base 2",
         "distances are compared",
     )  # fmt: skip
     return Case(reading, held, (own, others), lambda _: None)
@@ -135,7 +136,7 @@ def correlated_case(claim: CorrelatedClaim, tally: Tally) -> Case:
     libraries = claim.libraries or tally.libraries
     strong = [name for name in libraries if name not in claim.other_than]
     if len(strong) < 2:  # noqa: PLR2004
-        raise NotTestable(f"it needs {', '.join([*claim.other_than, 'two other libraries'])}")
+        raise NotTestable(f"it needs {', '.join([*claim.other_than, f'two other {tally.groups}'])}")
     every = tally.select(claim.dimension, source=claim.source, over="each")
     _require(every, claim, tally)
     # Categories without bugs in any library would make any two libraries similar.
@@ -157,7 +158,7 @@ def correlated_case(claim: CorrelatedClaim, tally: Tally) -> Case:
 def _correlated_reading(claim: CorrelatedClaim, both: Selection, tally: Tally, *, holds: bool) -> Reading:
     r = _pairs(both, tally, rowwise_pearson)
     others = [value for pair, value in r.items() if not set(pair) & set(claim.other_than)]
-    reason = f"the libraries correlate by {min(others):.2f} to {max(others):.2f}"
+    reason = f"the {tally.groups} correlate by {min(others):.2f} to {max(others):.2f}"
     if claim.other_than:
         rest = [value for pair, value in r.items() if set(pair) & set(claim.other_than)]
         reason += f", {', '.join(claim.other_than)} with them by {min(rest):.2f} to {max(rest):.2f}"

@@ -63,7 +63,7 @@ def _than(claim: MoreClaim, tally: Tally) -> Selection:
     if libraries == OTHERS:
         libraries = tuple(name for name in tally.libraries if name not in mine)
         if not libraries:
-            raise NotTestable(f"the study has no library beside {', '.join(mine)}")
+            raise NotTestable(f"the study has no {tally.group} beside {', '.join(mine)}")
     limited = filters(claim) | {"libraries": libraries, "source": than.source or claim.source}
     together = claim.together if than.category is None else (than.category,)
     return tally.select(claim.dimension, [together], over=_grouped(than.over or claim.over), **limited)

@@ -38,7 +38,7 @@ def trend_case(claim: TrendClaim, tally: Tally) -> Case:
     constant = [name for name, (share,) in zip(libraries, tally.shares(pooled), strict=True)
                 if share.bugs in (0, share.total)]  # fmt: skip
     objection = f"the share is 0 or 100% in all years of {', '.join(constant)}, in every draw" if constant else None
-    return Case(_reading(claim, dated, libraries, shares), held, (pooled,), lambda _: objection)
+    return Case(_reading(claim, dated, tally, shares), held, (pooled,), lambda _: objection)
 
 
 class _Years(dict[tuple[str, int], Share]):
@@ -70,12 +70,10 @@ def _in_year(claim: TrendClaim, tally: Tally, libraries: Sequence[str], year: in
     )
 
 
-def _reading(
-    claim: TrendClaim, dated: _Years, libraries: Sequence[str], shares: Mapping[str, Sequence[Share]]
-) -> Reading:
+def _reading(claim: TrendClaim, dated: _Years, tally: Tally, shares: Mapping[str, Sequence[Share]]) -> Reading:
     """Return what the data say; ``shares`` are by library: first and last year, or all if they are to be steady."""
     notation = Notation(claim)
-    computed, shown = _shown(claim, dated, libraries)
+    computed, shown = _shown(claim, dated, tuple(shares))
     same, reproduced = notation.as_printed(computed, shown)
     first, last = claim.years[0], claim.years[-1]
     decisive: Share | str = "years are compared"
@@ -98,7 +96,7 @@ def _reading(
         )
     return Reading(
         computed, same, reproduced, holds, reason, smallest(shown, *shares.values()), smallest(*shares.values()),
-        f"share of the library's {dated.source}bugs of the year", decisive,
+        f"share of the {tally.group}'s {dated.source}bugs of the year", decisive,
     )  # fmt: skip
 
 
