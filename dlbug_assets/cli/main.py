@@ -304,12 +304,15 @@ def package(study_name: str, authors: tuple[str, ...]) -> None:
     study = load_study(study_name, os.environ)
     home = _home(study)
     with published_query(home) as query:
-        files = Package(study, load_specs(study=study), query, home.root, authors).files()
+        packed = Package(study, load_specs(study=study), query, home.root, authors)
+        files = packed.files()
     name = f"{study.name}-replication"
     write_folder(home.package, {f"{name}/{path}": content for path, content in files.items()}
                  | {f"{name}.zip": archive(name, files)})  # fmt: skip
     click.echo(f"Package: {home.package / name} ({len(files)} files)")
     click.echo(f"Archive: {home.package / f'{name}.zip'}")
+    if packed.missing_files:
+        click.echo(f"Not in it, but needed to run its study: {', '.join(packed.missing_files)}")
 
 
 @cli.command()

@@ -25,7 +25,7 @@ def citation(study: Study, title: str, authors: Sequence[str]) -> dict[str, Any]
         "type": "dataset",
         "title": title,
         "version": study.hash[:12],
-        "authors": [{"name": name} for name in authors] or _people(study),
+        "authors": [_person(name) for name in authors] or _people(study),
     }
     if identity.keywords:
         cited["keywords"] = list(identity.keywords)
@@ -62,6 +62,12 @@ def zenodo(study: Study, title: str, authors: Sequence[str]) -> dict[str, Any]:
             {"identifier": work.doi, "relation": "isDerivedFrom", "scheme": "doi"} for work in works
         ]
     return deposit
+
+
+def _person(name: str) -> dict[str, str]:
+    """Return `Family, Given` as a person, and a name without a comma as an entity."""
+    family, _, given = (part.strip() for part in name.partition(","))
+    return {"family-names": family, "given-names": given} if family and given else {"name": name}
 
 
 def _people(study: Study) -> list[dict[str, str]]:

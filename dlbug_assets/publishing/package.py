@@ -108,6 +108,23 @@ class Package:
         files[_MANIFEST] = "".join(f"{_sha256(files[name])}  {name}\n" for name in sorted(files)).encode()
         return dict(sorted(files.items()))
 
+    @cached_property
+    def missing_files(self) -> dict[str, str | None]:
+        """The files that the study reads and the package lacks, with their SHA-256, which a dump does not have.
+
+        The names are those below the package: there, the packaged study finds them.
+        """
+        missing: dict[str, str | None] = {}
+        for release in self.study.releases:
+            for file in release.file_names:
+                path = release.path_of(file)
+                if path and release.path:
+                    name = PurePosixPath(_FOLDER, path.relative_to(Path(release.path).parent).as_posix())
+                    missing[str(name)] = _sha256(path.read_bytes()) if path.is_file() else None
+        if self.study.sources.posts == "dump" and self.study.sources.dump_path:
+            missing[f"{_FOLDER}/{Path(self.study.sources.dump_path).name}"] = None
+        return missing
+
     @property
     def _pseudonyms(self) -> dict[str, str]:
         """The name of each rater and adjudicator in the package."""
@@ -179,10 +196,10 @@ class Package:
         )
 
     def _study_files(self) -> dict[str, bytes]:
-        """Return the study's folder, which runs as it is: raters are numbered, and paths are relative to it.
+        """Return the study's folder: raters are numbered, and paths are relative to it.
 
-        Files of a study that it follows are not copied: it still follows it. A study that ships and has raters gets
-        another name, because with other raters it is another study.
+        It runs once :attr:`missing_files` are in place. Files of a study that it follows are not copied: it still
+        follows it. A study that ships and has raters gets another name, because with other raters it is another study.
         """
         protocol = self.study.model_dump(mode="json", exclude_none=True, exclude_defaults=True, exclude={"files"})
         pseudonyms = self._pseudonyms
@@ -291,6 +308,7 @@ class Package:
             info=info,
             study=self.study,
             folder=_FOLDER,
+            missing_files=self.missing_files,
             tables=[
                 {"name": name, "rows": frame.height, "description": self.specs[name].description}
                 for name, frame in tables.items()

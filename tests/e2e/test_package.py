@@ -158,7 +158,8 @@ def test_its_protocol_is_a_study_that_loads(packed):
 
 def test_it_has_citation_metadata(packed):
     cited = yaml.safe_load((packed / "CITATION.cff").read_text(encoding="utf-8"))
-    assert [author["name"] for author in cited["authors"]] == ["Doe, Jane", "Roe, Richard"]
+    assert cited["authors"] == [{"family-names": "Doe", "given-names": "Jane"},
+                                {"family-names": "Roe", "given-names": "Richard"}]  # fmt: skip
     assert (cited["cff-version"], cited["type"]) == ("1.2.0", "dataset")
     assert "license" not in cited
     deposit = json.loads((packed / ".zenodo.json").read_text(encoding="utf-8"))

@@ -5,6 +5,7 @@ import io
 import json
 import re
 import tomllib
+from hashlib import sha256
 
 import pytest
 import yaml
@@ -143,6 +144,19 @@ def test_a_study_without_licence_citation_and_authors_invents_none(packed_study,
     assert not {"related_identifiers", "keywords"} & deposit.keys()
     assert not {"licenses", "sources", "keywords"} & json.loads(packed["datapackage.json"]).keys()
     assert [name for name, content in packed.items() if b"Islam" in content or b"10.1145" in content] == []
+
+
+def test_files_that_the_study_reads_and_the_package_lacks_are_named_with_their_checksums(
+    packed_study, own_study, tmp_path
+):
+    database = own_study(**OWN)
+    _, packed = packed_study(database)
+    readme = packed["README.md"].decode()
+    assert "runs it, once the files below are in place" in readme
+    assert "- `study/bugs.csv`\n" in readme
+    (tmp_path / "own" / "bugs.csv").write_bytes(b"link\n")
+    _, packed = packed_study(database)
+    assert f"- `study/bugs.csv`, SHA-256 `{sha256(b'link' + bytes([10])).hexdigest()}`" in packed["README.md"].decode()
 
 
 def packed_folder(study):
