@@ -207,11 +207,11 @@ def test_why_two_libraries_have_no_interval_stands_in_a_column_of_its_own(study)
     pair = {"source": SO, "dimension": "bug_type", "library_a": "Caffe", "library_b": "Keras", "pearson": 0.5,
             "most_influential": "Data Bug"}  # fmt: skip
     study.put("analysis.library_correlation", pair)
-    assert "Without numbers because" not in study.page()
+    assert "Not computed because" not in study.page()
     study.put("analysis.library_correlation", pair | {"library_b": "Torch", "interval_undefined_reason": "one cluster"})
     found = cells(study.page())
     heads = found.index("Most influential category")
-    assert found[heads + 1] == "Without numbers because"
+    assert found[heads + 1] == "Not computed because"
     row = found.index("Caffe, Torch")
     assert found[row + 8 : row + 10] == ["Data Bug", "one cluster"]
 
