@@ -13,9 +13,9 @@ import re
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +52,8 @@ class Layout:
 
     ``kind``: csv, workbook, json or json lines. ``sheet``: the name of a sheet; ``header``: the first cells of the one
     to read; without both, the only one with all columns. ``rows``: the JSONPath of the rows. ``where``: a condition on
-    the file's columns, in SQL. ``encoding`` and ``separator`` are detected if not given.
+    the file's columns, in SQL. ``encoding`` and ``separator`` are detected if not given. ``named_by``: for
+    messages, which key of which file names a column.
     """
 
     kind: str
@@ -62,6 +63,7 @@ class Layout:
     where: str | None = None
     encoding: str | None = None
     separator: str | None = None
+    named_by: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_file(path: str, member: str | None, layout: dict[str, Any], columns: list[str]) -> Iterator[bytes]:
@@ -106,6 +108,12 @@ def _content(path: Path, member: str | None) -> bytes:
 def _found(names: Sequence[str]) -> str:
     more = f" and {len(names) - _MOST_SHOWN} more" if len(names) > _MOST_SHOWN else ""
     return f"Found: {', '.join(map(shown, names[:_MOST_SHOWN])) or 'nothing'}{more}"
+
+
+def _missing_column(column: str, layout: Layout, names: Sequence[str]) -> str:
+    """Return a column that a file lacks, with the nearest, what names it, and those that the file has."""
+    named = f", which {layout.named_by[column]} names" if column in layout.named_by else ""
+    return f"{shown(column)}{named}{closest(column, names)}. {_found(names)}"
 
 
 def _workbook(content: bytes, layout: Layout, columns: list[str]) -> tuple[str, _Rows]:
@@ -199,7 +207,7 @@ def _table(rows: list[tuple[int, Sequence[str | None]]], layout: Layout, columns
         first = next((cells for _, cells in rows if any(cell and cell.strip() for cell in cells)), ())
         names = [cell.strip() for cell in first if cell and cell.strip()]
         missing = _missing(first, columns)
-        raise DlbugError(f"it has no column {shown(missing[0])}{closest(missing[0], names)}. {_found(names)}")
+        raise DlbugError(f"it has no column {_missing_column(missing[0], layout, names)}")
     header = [_folded(cell or "") for cell in rows[index][1]]
     for column in columns:
         if header.count(_folded(column)) > 1:
@@ -325,9 +333,9 @@ def _values(values: list[tuple[int, Any]], layout: Layout, columns: list[str], k
     key_column = f"{layout.rows}~"
     cells: list[Sequence[Cell]] = []
     for column in columns:
-        found = keys if column == key_column else list(map(_at(column, names), (value for _, value in values)))
+        found = keys if column == key_column else list(map(_at(column, names, layout), (value for _, value in values)))
         if column not in names and all(cell is None for cell in found):
-            raise DlbugError(f"none of its rows has {shown(column)}{closest(column, names)}. {_found(names)}")
+            raise DlbugError(f"none of its rows has {_missing_column(column, layout, names)}")
         cells.append(found)
     flat = [[_text(value.get(name)) if isinstance(value, dict) else None for name in names] for _, value in values]
     kept = _where(layout.where, names, flat if layout.where else [()] * len(values))
@@ -335,7 +343,7 @@ def _values(values: list[tuple[int, Any]], layout: Layout, columns: list[str], k
     return itertools.compress(rows, kept)
 
 
-def _at(column: str, names: Sequence[str]) -> Callable[[Any], Cell]:
+def _at(column: str, names: Sequence[str], layout: Layout) -> Callable[[Any], Cell]:
     """Return the function that returns the cell of a column of a JSON value."""
     if column in names:
         return lambda value: _cell([value.get(column)]) if isinstance(value, dict) else None
@@ -344,7 +352,7 @@ def _at(column: str, names: Sequence[str]) -> Callable[[Any], Cell]:
     try:
         path = jsonpath.compile(column if column.startswith("$") else f"$.{column}")
     except jsonpath.JSONPathError:
-        raise DlbugError(f"none of its rows has {shown(column)}{closest(column, names)}. {_found(names)}") from None
+        raise DlbugError(f"none of its rows has {_missing_column(column, layout, names)}") from None
     return lambda value: _cell(path.findall(value) if isinstance(value, dict | list) else [])
 
 

@@ -70,7 +70,8 @@ class ReleaseFiles:
                 inside = None if member is None else str(PurePosixPath(release.folder or "") / member)
                 arguments = {"path": str(path.absolute()), "member": inside, "columns": columns}
                 try:
-                    reply = b"".join(self.child.call(layout=asdict(_layout(release, name)), **arguments))
+                    layout = _layout(release, name, self._named_by(release))
+                    reply = b"".join(self.child.call(layout=asdict(layout), **arguments))
                 except LimitError as error:
                     raise DlbugError(f"{name} cannot be read: {error}. Is it the file that the study means?") from None
                 except DlbugError as error:
@@ -80,8 +81,18 @@ class ReleaseFiles:
                 cells = {column: [row[1][place] for row in rows] for place, column in enumerate(columns)}
                 yield Table(name, sheet, [number for number, _ in rows], cells)
 
+    def _named_by(self, read: Release) -> dict[str, str]:
+        """Return the key of study.toml that names each column of a release, its own or that of one that joins it."""
+        return {
+            name: f"releases.{place}.columns.{key} of {self.study.files.study}"
+            for place, release in enumerate(self.study.releases)
+            for key, column in release.columns.items()
+            for name in (*column.column, *column.placeholders)
+            if (release == read and not column.from_) or (column.from_ and column.from_ == read.name)
+        }
 
-def _layout(release: Release, name: str) -> Layout:
+
+def _layout(release: Release, name: str, named_by: Mapping[str, str]) -> Layout:
     return Layout(
         kind=FORMATS[PurePosixPath(name).suffix.lower()],
         sheet=release.sheet if isinstance(release.sheet, str) else None,
@@ -90,6 +101,7 @@ def _layout(release: Release, name: str) -> Layout:
         where=release.where,
         encoding=release.encoding,
         separator=release.separator,
+        named_by=named_by,
     )
 
 

@@ -317,6 +317,15 @@ def test_a_release_without_any_of_the_keys_is_an_error(tmp_path):
     )
 
 
+def test_a_column_that_a_joined_release_lacks_is_an_error_with_the_key_that_names_it(tmp_path):
+    with pytest.raises(DlbugError) as caught:
+        join(tmp_path, "URL,Creation\nhttps://example.org/1,2020-01-01\n")
+    assert str(caught.value) == (
+        f"dates.csv: it has no column 'Created', which releases.0.columns.created_at of {tmp_path / 'study.toml'} "
+        "names (did you mean 'Creation'?). Found: 'URL', 'Creation'"
+    )
+
+
 def test_a_joined_row_without_key_is_an_error(tmp_path):
     with pytest.raises(DlbugError, match=r"dates\.csv, row 3: it needs one key, by which other releases find the row"):
         join(tmp_path, "URL,Created\nhttps://example.org/1,2020-01-01\n,2020-01-02\n")

@@ -191,7 +191,8 @@ def test_numbers_and_truth_values_of_json_are_texts(tmp_path):
 )
 def test_a_missing_column_is_an_error_with_the_nearest_and_all(tmp_path, name, content, release):
     assert error_of(tmp_path, name, content, **release) == (
-        f"{name}: it has no column 'Symptom' (did you mean 'Symptoms'?). "
+        f"{name}: it has no column 'Symptom', which releases.0.columns.symptom of {tmp_path / 'study.toml'} names (did "
+        "you mean 'Symptoms'?). "
         "Found: 'Library', 'Link', 'Symptoms', 'Cause', 'Inputs', 'Remark'"
     )
 
@@ -199,7 +200,8 @@ def test_a_missing_column_is_an_error_with_the_nearest_and_all(tmp_path, name, c
 def test_a_missing_key_of_json_is_an_error_with_the_nearest_and_all(tmp_path):
     renamed = [{("Symptoms" if name == "Symptom" else name): cell for name, cell in row.items()} for row in records()]
     assert error_of(tmp_path, "bugs.json", json.dumps(renamed).encode(), rows="$[*]") == (
-        "bugs.json: none of its rows has 'Symptom' (did you mean 'Symptoms'?). "
+        f"bugs.json: none of its rows has 'Symptom', which releases.0.columns.symptom of {tmp_path / 'study.toml'} "
+        "names (did you mean 'Symptoms'?). "
         "Found: 'Library', 'Link', 'Symptoms', 'Cause', 'Inputs', 'Remark'"
     )
 
@@ -207,7 +209,7 @@ def test_a_missing_key_of_json_is_an_error_with_the_nearest_and_all(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "release", "message"),
     [
-        ("bugs.csv", b"", {}, "it has no column 'Library'. Found: nothing"),
+        ("bugs.csv", b"", {}, "it has no column 'Library', which releases.0."),
         ("bugs.csv", csv_text(header=(*HEADER[:5], "Link")).encode(), {}, "it has no column 'Remark'"),
         ("bugs.csv", csv_text(header=(*HEADER, "Link")).encode(), {}, "it has two columns 'Link': rename one of them"),
         ("bugs.csv", f"{csv_text()}Alpha,x,Crash,Typo,file,at night,more\n".encode(), {}, "line 4 has more cells than"),
