@@ -23,7 +23,6 @@ SUPPORTED, CONTRADICTED = 0.95, 0.05
 AT_THRESHOLD = 3
 
 NOT_TESTABLE = "not testable"
-ONE_CLUSTER_EACH = "the bugs of each source and library are all of one cluster"
 
 # The number of weights of a batch of draws: 8 MiB, and as much for each step of drawing them.
 _BATCH = 1 << 20
@@ -106,6 +105,7 @@ def _lone(groups: Sequence[Selection], tally: Tally) -> str | None:
         clusters, drawn = has_bugs.sum(axis=0), (has_bugs & is_drawn[:, None]).any(axis=0)
         for group, number, varies in zip(selection.groups, clusters, drawn, strict=True):
             if number < 2 or not varies:  # noqa: PLR2004
-                reason = ONE_CLUSTER if number < 2 else ONE_CLUSTER_EACH  # noqa: PLR2004
+                of_each = f"the bugs of each source and {tally.group} are all of one cluster"
+                reason = ONE_CLUSTER if number < 2 else of_each  # noqa: PLR2004
                 return f"{reason}{f': {group}' if group else ''}"
     return None
