@@ -97,14 +97,14 @@ def _support(case: Case, tally: Tally, held: int, ties: int, defined: int) -> Su
 
 def _lone(groups: Sequence[Selection], tally: Tally) -> str | None:
     """Return why no draw can differ: a group's bugs are all of one cluster, or of one in each stratum; else None."""
-    is_drawn = np.zeros(tally.by_cluster.shape[0], dtype=bool)
+    is_drawn = np.zeros(sum(map(len, tally.strata.values())), dtype=bool)
     for members in tally.strata.values():
         is_drawn[members] = len(members) > 1
     for selection in groups:
         has_bugs = tally.clusters(selection.totals) > 0
-        clusters, drawn = has_bugs.sum(axis=0), (has_bugs & is_drawn[:, None]).any(axis=0)
-        for group, number, varies in zip(selection.groups, clusters, drawn, strict=True):
-            if number < 2 or not varies:  # noqa: PLR2004
+        clusters, drawn = has_bugs.sum(axis=0), (has_bugs & is_drawn[:, None]).sum(axis=0)
+        for group, number, varying in zip(selection.groups, clusters, drawn, strict=True):
+            if number < 2 or not varying:  # noqa: PLR2004
                 of_each = f"the bugs of each source and {tally.group} are all of one cluster"
                 reason = ONE_CLUSTER if number < 2 else of_each  # noqa: PLR2004
                 return f"{reason}{f': {group}' if group else ''}"
