@@ -13,6 +13,7 @@ from dlbug_assets.protocol.study import Study
 from dlbug_assets.publishing.contents import reference_text, short_names
 from dlbug_assets.publishing.report_queries import FINDINGS
 from dlbug_assets.publishing.tables import SIZES, queries, size_table
+from dlbug_assets.warehouse.frames import to_frame
 from dlbug_assets.warehouse.published import open_published
 
 
@@ -87,7 +88,7 @@ def _table(console: Console, title: str, columns: Sequence[str], rows: Sequence[
 
 def _dataset(study: Study, connection: duckdb.DuckDBPyConnection, console: Console) -> None:
     """Print the numbers of items and bugs by library and source, beside printed ones where there are any."""
-    sizes = size_table(study, connection.sql(queries(study)[SIZES]).pl())
+    sizes = size_table(study, to_frame(connection.sql(queries(study)[SIZES])))
     sources = [source for source, width in sizes.groups for _ in range(width)]
     short = short_names(study.source_names) if len(study.source_names) > 1 else dict.fromkeys(sources, "")
     columns, lines = [study.study.group], [[title] for title, _ in sizes.rows]

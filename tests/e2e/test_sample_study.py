@@ -15,6 +15,8 @@ from dlbug_assets.protocol.study import load_study
 from dlbug_assets.warehouse.table_specs import load_specs
 from support.commands import environment, run_twice_at_once
 
+SPECS = load_specs(study=load_study("sample"))
+
 
 def test_the_run_prints_sizes_kappas_findings_and_paths(sample):
     output = sample.result.stdout
@@ -78,7 +80,7 @@ def test_every_materialization_records_the_hash_of_the_protocol(sample):
     with dg.DagsterInstance.from_config(str(sample.home.dagster_home)) as instance:
         events = [instance.get_latest_materialization_event(key) for key in instance.all_asset_keys()]
     hashes = {str(metadata_of(event)["study_hash"].value) for event in events}
-    assert len(events) > len(load_specs())
+    assert len(events) > len(SPECS)
     assert hashes == {load_study("sample").hash}
 
 
@@ -86,7 +88,7 @@ def test_every_described_table_is_published_with_comments(sample):
     tables = sample.query(
         "select schema_name || '.' || table_name as name, comment from duckdb_tables() where comment is not null"
     )
-    assert set(tables["name"]) == set(load_specs())
+    assert set(tables["name"]) == set(SPECS)
     uncommented = sample.query("select table_name from duckdb_columns() where not internal and comment is null")
     assert uncommented.height == 0
 
@@ -120,7 +122,7 @@ def test_output_and_report_are_marked_as_synthetic(sample):
 
 
 def test_undefined_numbers_are_null_and_never_nan(sample):
-    for table, spec in load_specs().items():
+    for table, spec in SPECS.items():
         doubles = [f'isnan("{column.name}")' for column in spec.columns if column.data_type == "DOUBLE"]
         if doubles:
             assert sample.query(f"from {table} where {' or '.join(doubles)}").is_empty(), table

@@ -10,6 +10,7 @@ from pathlib import Path
 import polars as pl
 
 from dlbug_assets.layout import Home
+from dlbug_assets.protocol.study import load_study
 from dlbug_assets.warehouse.published import open_published
 from dlbug_assets.warehouse.table_specs import load_specs
 
@@ -82,7 +83,8 @@ def fingerprints(home: Home) -> dict[str, tuple[int, int]]:
     """Return, per table, the number of rows and a hash that does not depend on their order or on incidental columns."""
     found = {}
     connection = open_published(home)
-    for table, spec in load_specs().items():
+    study = load_study(home.study, {"DLBUG_HOME": str(home.root)})
+    for table, spec in load_specs(study=study).items():
         # These hold the times of the run and of its collections.
         if table in ("publishing.study_info", "publishing.corpus_refreshes"):
             continue
