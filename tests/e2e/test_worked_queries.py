@@ -11,8 +11,8 @@ QUERIES = re.findall(r"^([^\n]+[:.])\n\n```sql\n(.*?)```", PAGE, flags=re.M | re
 
 
 def test_the_title_has_the_number_of_queries():
-    assert PAGE.startswith("# Fifteen queries\n")
-    assert len(QUERIES) == PAGE.count("```sql") == 15
+    assert PAGE.startswith("# Sixteen queries\n")
+    assert len(QUERIES) == PAGE.count("```sql") == 16
 
 
 @pytest.mark.parametrize("query", [query for _, query in QUERIES], ids=[title[:40] for title, _ in QUERIES])
