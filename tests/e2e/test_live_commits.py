@@ -115,7 +115,7 @@ def live(api, tmp_path):
 @pytest.fixture
 def cloning(api, tmp_path):
     """Return a study of the same protocol that uses clones."""
-    text = (STUDIES / "live.toml").read_text(encoding="utf-8")
+    text = (STUDIES / "live" / "study.toml").read_text(encoding="utf-8")
     path = tmp_path / "live_by_clones.toml"
     path.write_text(
         re.sub(r'name = "live"', 'name = "live_by_clones"', text).replace('commits = "api"', 'commits = "clone"')
