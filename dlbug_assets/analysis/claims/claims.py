@@ -41,10 +41,8 @@ def claims(
         bug_labels=bug_labels,
         categories=categories,
         taxonomy=taxonomy,
-        libraries=study.library_names,
-        sources=study.source_names,
-        claims=[claim for claim in parsed if not isinstance(claim, QueryClaim)],
-        group=study.study.group,
+        study=study,
+        claims=parsed,
     )
     cases = [judged(claim, place, tally, queried) for place, claim in enumerate(parsed)]
     resampled = [each for each in cases if isinstance(each, Case)]

@@ -87,10 +87,8 @@ def finding_sensitivity(
             bug_labels=bug_labels,
             categories=categories,
             taxonomy=taxonomy,
-            libraries=study.library_names,
-            sources=study.source_names,
+            study=study,
             claims=counted.values(),
-            group=study.study.group,
         )
         judged = findings(list(counted.values()), [_reading(claim, tally) for claim in counted.values()])
         parts.append(

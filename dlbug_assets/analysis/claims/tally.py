@@ -15,8 +15,9 @@ import polars as pl
 
 from dlbug_assets.analysis.claims.effective import Limits, intraclass_correlation, limits
 from dlbug_assets.analysis.statistics.shares import Share
-from dlbug_assets.protocol.claims import AlikeClaim, CorrelatedClaim, CountedClaim, TrendClaim
+from dlbug_assets.protocol.claims import AlikeClaim, Claim, CorrelatedClaim, CountedClaim, QueryClaim, TrendClaim
 from dlbug_assets.protocol.names import in_sentence, plural
+from dlbug_assets.protocol.study import Study
 from dlbug_assets.protocol.taxonomy import LIBRARY, SOURCE
 
 if TYPE_CHECKING:
@@ -79,10 +80,9 @@ class Tally:
     """The counts that the claims of a study need.
 
     ``labels`` is labeling.labels, ``bug_labels`` labeling.bug_labels, ``categories`` labeling.categories, ``taxonomy``
-    reference.taxonomy (for short codes), ``libraries`` and ``sources`` are names, ``group`` is what a library is
-    called. Bugs of other libraries are left out.
-    A cluster is the bugs of a repository, or with the same link (those of a post in two libraries, too), as in
-    analysis.cluster_counts.
+    reference.taxonomy (for short codes). Bugs of libraries that the study does not have are left out, and so are claims
+    that a query decides. A cluster is the bugs of a repository, or with the same link (those of a post in two
+    libraries, too), as in analysis.cluster_counts.
     """
 
     def __init__(
@@ -92,14 +92,12 @@ class Tally:
         bug_labels: pl.DataFrame,
         categories: pl.DataFrame,
         taxonomy: pl.DataFrame,
-        libraries: Sequence[str],
-        sources: Sequence[str],
-        claims: Iterable[CountedClaim],
-        group: str = LIBRARY,
+        study: Study,
+        claims: Iterable[Claim],
     ) -> None:
-        self.libraries, self.sources = tuple(libraries), tuple(sources)
+        self.libraries, self.sources = study.library_names, study.source_names
         #: What the study calls a library, and several, within a sentence.
-        self.group, self.groups = in_sentence(group), in_sentence(plural(group))
+        self.group, self.groups = in_sentence(study.study.group), in_sentence(plural(study.study.group))
         #: Short codes by dimension and category.
         self.codes = {row[:2]: row[2] for row in taxonomy.select("dimension", "name", "code").iter_rows() if row[2]}
         self.categories: Mapping[str, tuple[str, ...]] = {
@@ -114,7 +112,8 @@ class Tally:
         self.strata = self._strata()
         self._entries: list[pl.DataFrame] = []
         self._size = _NEVER + 1
-        self._grids = {grid: self._grid(bug_labels, *grid) for grid in sorted({_needed(claim) for claim in claims})}
+        needed = {_needed(claim) for claim in claims if not isinstance(claim, QueryClaim)}
+        self._grids = {grid: self._grid(bug_labels, *grid) for grid in sorted(needed)}
 
     def _clustered(self, labels: pl.DataFrame) -> pl.DataFrame:
         """Return the bugs of the study with the positions of source and library, and the number of the cluster."""

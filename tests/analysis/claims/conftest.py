@@ -11,7 +11,7 @@ from dlbug_assets.analysis.claims.findings import findings
 from dlbug_assets.analysis.claims.readings import Case
 from dlbug_assets.analysis.claims.sensitivity import finding_sensitivity
 from dlbug_assets.analysis.claims.tally import Tally
-from dlbug_assets.protocol.claims import QueryClaim, claim_rows, load_claims
+from dlbug_assets.protocol.claims import claim_rows, load_claims
 from dlbug_assets.warehouse.rows import table_schema
 
 
@@ -42,10 +42,8 @@ class Claimed:
         protocol = self.study.study
         return Tally(
             **self._inputs(),
-            libraries=protocol.library_names,
-            sources=protocol.source_names,
-            claims=[claim for claim in self.claims if not isinstance(claim, QueryClaim)],
-            group=protocol.study.group,
+            study=protocol,
+            claims=self.claims,
         )
 
     def tables(self, **queried: pl.DataFrame) -> dict[str, pl.DataFrame]:

@@ -50,7 +50,7 @@ def tally(filled):
     tables = {name: filled.connection.sql(f"from {table}").pl() for name, table in (
         ("bug_labels", "labeling.bug_labels"), ("categories", "labeling.categories"), ("taxonomy", "reference.taxonomy")
     )}  # fmt: skip
-    return Tally(labels, **tables, libraries=LIBRARIES, sources=(SO, GH), claims=CLAIMS)
+    return Tally(labels, **tables, study=filled.study, claims=CLAIMS)
 
 
 def _cells(tally, selection):
