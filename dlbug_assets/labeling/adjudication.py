@@ -17,7 +17,7 @@ from dlbug_assets.labeling.sheets.formats import LIST_BUGS, RATE_BUGS
 from dlbug_assets.labeling.units import ADJUDICATION, AGREEMENT
 from dlbug_assets.protocol.study import Study
 from dlbug_assets.protocol.taxonomy import Taxonomy
-from dlbug_assets.warehouse.rows import Rows, table_schema
+from dlbug_assets.warehouse.rows import Rows, conform, table_schema
 
 DISAGREEMENTS = table_schema("labeling.disagreements")
 
@@ -132,19 +132,12 @@ def labels(
     metadata: dict[str, int] = {}
     if study.sources.labels == "release":
         released = release()
-        agreed = add_dates(_conforming(releases.labels(released, study), full_schema(study)), items)
+        agreed = add_dates(conform(releases.labels(released, study), full_schema(study)), items)
         metadata = releases.data_quality(released, study)
     else:
         agreed = decide(rater_labels, units, items, study)
     long = bug_labels(agreed, study, taxonomy)
     return {"labels": Rows(wide(agreed, long, study), metadata), "bug_labels": Rows(long)}
-
-
-def _conforming(rows: pl.DataFrame, schema: pl.Schema) -> pl.DataFrame:
-    """Return the columns of a schema; those that the rows do not have are NULL."""
-    return rows.select(
-        (pl.col(name) if name in rows.columns else pl.lit(None).alias(name)).cast(kind) for name, kind in schema.items()
-    )
 
 
 def decide(labels: pl.DataFrame, units: pl.DataFrame, items: pl.DataFrame, study: Study) -> pl.DataFrame:

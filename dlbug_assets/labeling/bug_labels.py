@@ -6,7 +6,7 @@ import polars as pl
 
 from dlbug_assets.protocol.dimensions import Dimension
 from dlbug_assets.protocol.study import Study
-from dlbug_assets.protocol.taxonomy import Taxonomy, parent_of
+from dlbug_assets.protocol.taxonomy import Category, Taxonomy, parent_of
 from dlbug_assets.warehouse.rows import table_schema
 
 BUG_LABELS = table_schema("labeling.bug_labels")
@@ -49,18 +49,15 @@ def _of_dimension(labels: pl.DataFrame, dimension: Dimension) -> pl.DataFrame:
 
 def _rolled_up(base: pl.DataFrame, dimension: Dimension, taxonomy: Taxonomy) -> pl.DataFrame:
     """Return the rows of a roll-up, from those of the dimension that it rolls up."""
-    parents = {each.name: parent_of(each, dimension) for each in taxonomy.of(str(dimension.rolls_up))}
-    found = base["category"].unique().to_list()
-    parents |= {name: _own_parent(name, dimension) for name in found if name not in parents}
+    rolled_up = str(dimension.rolls_up)
+    # Of open dimensions, labels also have categories that are not in the taxonomy.
+    found = {name: Category(rolled_up, "", name) for name in base["category"].unique()}
+    found |= {category.name: category for category in taxonomy.of(rolled_up)}
+    parents = {name: parent_of(category, dimension) for name, category in found.items()}
     rows = base.with_columns(
         dimension=pl.lit(dimension.name), category=pl.col("category").replace_strict(parents, return_dtype=pl.String)
     ).unique(["bug_id", "category"], keep="first", maintain_order=True)
     return rows.with_columns(position=pl.int_range(1, pl.len() + 1).over("bug_id")).cast(BUG_LABELS)
-
-
-def _own_parent(name: str, dimension: Dimension) -> str:
-    """Return what a category that only labels have counts as."""
-    return name.split(dimension.before, maxsplit=1)[0].strip() if dimension.before else name
 
 
 def wide(labels: pl.DataFrame, long: pl.DataFrame, study: Study) -> pl.DataFrame:

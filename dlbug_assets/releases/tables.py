@@ -7,7 +7,7 @@ import polars as pl
 from dlbug_assets.clock import utc_naive
 from dlbug_assets.protocol.study import Study
 from dlbug_assets.releases.label_rows import Released
-from dlbug_assets.warehouse.rows import table_schema
+from dlbug_assets.warehouse.rows import conform, table_schema
 
 _ITEMS = table_schema("labeling.items", without=("round", "position", "checkpoint", "frozen_at"))
 _UNITS = table_schema("labeling.units")
@@ -30,14 +30,6 @@ def _numbered(released: Released) -> pl.DataFrame:
     return rows.with_columns(bug_index=pl.int_range(1, pl.len() + 1, dtype=pl.Int32).over("item_id", "rater"))
 
 
-def _with_schema(rows: pl.DataFrame, schema: pl.Schema) -> pl.DataFrame:
-    """Return the columns of a schema; those that the rows do not have are NULL."""
-    return rows.select(
-        (pl.col(name) if name in rows.columns else pl.lit(None).alias(name)).cast(dtype)
-        for name, dtype in schema.items()
-    )
-
-
 def _labels(study: Study, suffix: str = "") -> dict[str, pl.Expr]:
     """Return the label of each asked dimension, a list if it has several."""
     names = {dimension.name: f"{dimension.name}{suffix}" for dimension in study.asked}
@@ -56,7 +48,7 @@ def items(released: Released) -> pl.DataFrame:
     created_at are the first ones; item_id is ``SO-<library>-<post_id>`` of a link to a post,
     ``GH-<library>-<sha>`` of one to a commit, else ``<library>-<key>``.
     """
-    return _with_schema(_numbered(released).unique("item_id", keep="first", maintain_order=True), _ITEMS)
+    return conform(_numbered(released).unique("item_id", keep="first", maintain_order=True), _ITEMS)
 
 
 def labels(released: Released, study: Study) -> pl.DataFrame:
@@ -90,7 +82,7 @@ def labels(released: Released, study: Study) -> pl.DataFrame:
 def units(released: Released) -> pl.DataFrame:
     """Return labeling.units of the releases: every bug that has a row. The place of a unit is its link."""
     rows = _numbered(released).unique(_BUG, keep="first", maintain_order=True)
-    return _with_schema(rows.with_columns(place="link", frozen_by=pl.lit(_DECIDED_BY_RELEASE)), _UNITS)
+    return conform(rows.with_columns(place="link", frozen_by=pl.lit(_DECIDED_BY_RELEASE)), _UNITS)
 
 
 def rater_labels(released: Released, study: Study) -> pl.DataFrame:
@@ -107,7 +99,7 @@ def rater_labels(released: Released, study: Study) -> pl.DataFrame:
         superseded=pl.lit(value=False),
         round=pl.lit(1),
     )
-    return _with_schema(rows, table_schema("labeling.rater_labels", study))
+    return conform(rows, table_schema("labeling.rater_labels", study))
 
 
 def posts(released: Released, library: str) -> pl.DataFrame:
@@ -117,7 +109,7 @@ def posts(released: Released, library: str) -> pl.DataFrame:
     """
     known = released.rows.filter(pl.col("post_id").is_not_null() & (pl.col("library") == library))
     distinct = known.unique("post_id", keep="first", maintain_order=True)
-    return _with_schema(distinct.select("library", "post_id", "link", in_scope=pl.lit(value=True)), _POSTS)
+    return conform(distinct.select("library", "post_id", "link", in_scope=pl.lit(value=True)), _POSTS)
 
 
 def commits(released: Released, library: str) -> pl.DataFrame:

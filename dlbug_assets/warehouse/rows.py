@@ -49,6 +49,13 @@ def table_schema(
     return pl.Schema({**chosen, **other})
 
 
+def conform(rows: pl.DataFrame, schema: pl.Schema) -> pl.DataFrame:
+    """Return the columns of a schema, with its types; those that the rows do not have are NULL."""
+    return rows.select(
+        (pl.col(name) if name in rows.columns else pl.lit(None).alias(name)).cast(kind) for name, kind in schema.items()
+    )
+
+
 class Markdown(str):
     """Text in Markdown, which the UI renders."""
 
