@@ -281,7 +281,7 @@ def _explain_p_values(cells: pl.DataFrame, shares: pl.DataFrame) -> dict[int, st
 
 
 def _p_reason(cells: pl.DataFrame, published: float, decimals: int) -> str | None:
-    """Return which shares a P value printed with so many decimals was computed from, None if it is unknown.
+    """Return which shares a P value printed with this number of decimals was computed from, None if it is unknown.
 
     Tries exact shares, the printed shares, and printed shares of which some are replaced by computed ones.
     """

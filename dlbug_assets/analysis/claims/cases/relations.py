@@ -56,7 +56,7 @@ def _compared(claim: AlikeClaim, tally: Tally) -> dict[str, Selection]:
         chosen = claim.libraries or tally.libraries
         groups = {name: select(source=claim.source, libraries=[name]) for name in chosen}
     if len(groups) < 2:  # noqa: PLR2004
-        raise NotTestable(f"there are no two {'sources' if claim.source is None else tally.groups} to compare")
+        raise NotTestable(f"there are fewer than two {'sources' if claim.source is None else tally.groups} to compare")
     return groups
 
 
