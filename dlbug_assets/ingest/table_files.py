@@ -21,6 +21,7 @@ from typing import Any
 
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.ingest.json_text import read_json
+from dlbug_assets.protocol.files.csv import allow_long_fields
 from dlbug_assets.protocol.names import closest, shown
 
 #: A cell: its text, several texts (an array of JSON), or None if it is empty.
@@ -31,7 +32,6 @@ _LARGEST_MEMBER = 64 << 20
 _MOST_ROWS = 250_000
 #: The header of a table is searched for in this number of rows.
 _HEADER_ROWS = 20
-_LONGEST_FIELD = 16 << 20
 SEPARATORS = ",;\t|"
 _ROWS_PER_LINE = 100
 _MOST_SHOWN = 30
@@ -285,7 +285,7 @@ def decoded(content: bytes, encoding: str | None) -> str:
 
 def csv_rows(text: str, separator: str) -> Iterator[tuple[int, list[str]]]:
     """Yield each row with the number of its first line."""
-    former = csv.field_size_limit(_LONGEST_FIELD)
+    allow_long_fields()
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     line = 1
     try:
@@ -294,8 +294,6 @@ def csv_rows(text: str, separator: str) -> Iterator[tuple[int, list[str]]]:
             line = reader.line_num + 1
     except csv.Error as error:
         raise DlbugError(f"line {line} is not valid CSV: {error}. Is the separator {separator!r}?") from None
-    finally:
-        csv.field_size_limit(former)  # it holds for all readers of the process
 
 
 def _json_rows(content: bytes, layout: Layout, columns: list[str]) -> tuple[None, _Rows]:

@@ -99,7 +99,7 @@ def test_only_what_changed_is_materialized_again_up_to_the_publication(followed)
     published = followed.home.published.stat().st_mtime_ns
     assert followed.run() == ["refresh"]
     assert followed.output.startswith(f"Nothing has changed since {followed.home.published} was published.\n")
-    assert "Findings" in followed.output
+    assert "Dataset: Stack Overflow (SO), GitHub (GH)" in followed.output
     assert followed.run("--sweep") == ["refresh"]
     assert followed.home.published.stat().st_mtime_ns == published
 

@@ -213,7 +213,7 @@ def specs_of_a_study(folder, *, claims=False):
     (folder / "analysis" / "schema.yml").write_text(OF_A_STUDY, encoding="utf-8")
     (folder / "study.toml").write_text(STUDY, encoding="utf-8")
     if claims:
-        (folder / "claims.toml").write_text("", encoding="utf-8")
+        (folder / "claims.toml").write_text("[[claims]]\n", encoding="utf-8")
     return load_specs(folder, load_study(folder))
 
 

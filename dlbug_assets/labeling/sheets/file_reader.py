@@ -15,6 +15,7 @@ from dlbug_assets.ingest.csv_cells import unescape
 from dlbug_assets.labeling.sheets import label_studio_export
 from dlbug_assets.labeling.sheets.formats import LABELS
 from dlbug_assets.labeling.sheets.inbox import LARGEST_FILE, unreadable_error
+from dlbug_assets.protocol.files.csv import allow_long_fields
 
 _SUFFIXES = (".xlsx", ".csv", ".json")
 #: The header is searched for in this number of rows.
@@ -26,8 +27,6 @@ _MOST_ROWS, _MOST_FILLED_ROWS = 1_048_576, 250_000
 _LONGEST_CELL = 32_767
 #: How much of a longer cell the rejected row shows.
 _SHOWN = 100
-#: A CSV file with a longer cell lacks a quotation mark.
-_LONGEST_FIELD = 16 << 20
 #: The rows of one line of the reply.
 _ROWS_PER_LINE = 100
 #: What files begin with that are protected by a password, and workbooks of the format before .xlsx.
@@ -116,7 +115,7 @@ def csv_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
 
     Cells are separated by commas, semicolons or tabs. Raises _NotASheetError for a file that is not CSV.
     """
-    former = csv.field_size_limit(_LONGEST_FIELD)
+    allow_long_fields()
     try:
         with path.open(encoding=_encoding(path), newline="") as file:
             head = file.readline(_LONGEST_CELL)
@@ -128,8 +127,6 @@ def csv_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
                 line = reader.line_num + 1
     except (csv.Error, UnicodeError) as error:
         raise _NotASheetError(f"not valid CSV: {error}; save it as CSV (UTF-8) again") from None
-    finally:
-        csv.field_size_limit(former)  # it holds for all readers of the process
 
 
 def _encoding(path: Path) -> str:

@@ -10,6 +10,17 @@ from dlbug_assets.protocol.files.text import read_text_file
 from dlbug_assets.protocol.names import shown, without_control_characters
 
 _LONGEST_CELL = 2000
+#: Characters: the module csv accepts no more than a C long.
+_UNLIMITED = (1 << 31) - 1
+
+
+def allow_long_fields() -> None:
+    """Let readers of the module csv accept fields of any length; call it before making one.
+
+    The limit, 128 KiB at first, holds for the whole process, and it is never set back: another thread may be reading.
+    Callers bound files or cells themselves.
+    """
+    csv.field_size_limit(_UNLIMITED)
 
 
 def csv_rows(path: Path) -> dict[int, dict[str, str]]:
@@ -25,6 +36,7 @@ def csv_rows(path: Path) -> dict[int, dict[str, str]]:
         raise DlbugError(
             f"cannot read {path}: {error.strerror}. Make the file readable, or name another one."
         ) from None
+    allow_long_fields()
     reader = csv.reader(StringIO(text, newline=""))
     rows: dict[int, dict[str, str]] = {}
     try:
