@@ -1,4 +1,4 @@
-"""The plain text of items for raters: a post's text, or a commit's message with the beginning of its patch."""
+"""The plain text of items for raters: a post and its accepted answer, or a commit's message and some of its patch."""
 
 import re
 from html.parser import HTMLParser
@@ -66,17 +66,20 @@ def clean(text: str) -> str:
     return f"{text[:MAX_LENGTH]}\n[cut here: follow the link for the rest]"
 
 
-def item_texts(items: pl.DataFrame, posts: pl.DataFrame, commits: pl.DataFrame) -> pl.Series:
-    """Return the text of each item as the series ``content``, in the order of ``items`` (labeling.items).
+def item_texts(items: pl.DataFrame, posts: pl.DataFrame, commits: pl.DataFrame) -> pl.DataFrame:
+    """Return the texts of each item, in the order of ``items`` (labeling.items).
 
-    ``posts`` has library, post_id and body_html; ``commits`` library, sha, message and patch_excerpt.
+    The columns are ``content`` and ``accepted_answer``, the text of the answer to a post that its asker accepted (null
+    without one). ``posts`` has library, post_id, body_html and accepted_html; ``commits`` library, sha, message and
+    patch_excerpt.
     """
-    bodies = {(library, number): body for library, number, body in posts.rows()}
+    bodies = {(library, number): (question, answer) for library, number, question, answer in posts.rows()}
     changes = {(library, sha): (message, patch) for library, sha, message, patch in commits.rows()}
-    texts = [
-        post_text(bodies.get((library, post_id)))
-        if sha is None
-        else commit_text(*changes.get((library, sha), (None, None)))
-        for library, post_id, sha in items.select("library", "post_id", "commit_sha").rows()
-    ]
-    return pl.Series("content", texts, pl.String)
+    texts = []
+    for library, post_id, sha in items.select("library", "post_id", "commit_sha").rows():
+        if sha is None:
+            question, answer = bodies.get((library, post_id), (None, None))
+            texts.append((post_text(question), post_text(answer)))
+        else:
+            texts.append((commit_text(*changes.get((library, sha), (None, None))), None))
+    return pl.DataFrame(texts, schema={"content": pl.String, "accepted_answer": pl.String}, orient="row")

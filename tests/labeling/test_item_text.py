@@ -35,7 +35,7 @@ def test_texts_are_cut_to_a_cell_and_control_characters_replaced():
     assert clean("a\x00b\x1bc\r\nd\ud800") == "a\ufffdb\ufffdc\nd\ufffd"
 
 
-def test_each_item_has_its_own_text():
+def test_each_item_has_its_own_texts():
     items = pl.DataFrame(
         {
             "library": ["Keras", "Torch", "Keras", "Keras"],
@@ -43,6 +43,24 @@ def test_each_item_has_its_own_text():
             "commit_sha": [None, None, "s", None],
         }
     )
-    posts = pl.DataFrame({"library": ["Keras", "Torch"], "post_id": [1, 1], "body_html": ["<p>k</p>", "<p>t</p>"]})
+    posts = pl.DataFrame(
+        {
+            "library": ["Keras", "Torch"],
+            "post_id": [1, 1],
+            "body_html": ["<p>k</p>", "<p>t</p>"],
+            "accepted_html": ["<pre>a  b</pre>", None],
+        }
+    )
     commits = pl.DataFrame({"library": ["Keras"], "sha": ["s"], "message": ["m"], "patch_excerpt": ["p"]})
-    assert item_texts(items, posts, commits).to_list() == ["k", "t", "m\n\np", None]
+    texts = item_texts(items, posts, commits)
+    assert texts.columns == ["content", "accepted_answer"]
+    assert texts.rows() == [("k", "a  b"), ("t", None), ("m\n\np", None), (None, None)]
+
+
+def test_items_without_any_accepted_answer_have_texts_too():
+    items = pl.DataFrame(
+        {"library": ["Keras"], "post_id": [None], "commit_sha": ["s"]}, schema_overrides={"post_id": pl.Int64}
+    )
+    posts = pl.DataFrame(schema=dict.fromkeys(("library", "post_id", "body_html", "accepted_html"), pl.String))
+    commits = pl.DataFrame({"library": ["Keras"], "sha": ["s"], "message": ["m"], "patch_excerpt": [None]})
+    assert item_texts(items, posts, commits).rows() == [("m", None)]

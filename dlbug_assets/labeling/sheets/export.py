@@ -99,15 +99,18 @@ def _frozen(
         )
     queue = query("from labeling.items where frozen_at is null")
     posts = query(
-        "select library, post_id, body_html from stackoverflow.raw_posts "
-        "semi join labeling.items using (library, post_id)"
+        "select library, p.post_id, p.body_html, a.body_html as accepted_html from stackoverflow.raw_posts p "
+        "semi join labeling.items using (library, post_id) "
+        "left join stackoverflow.raw_answers a on a.answer_id = p.accepted_answer_id"
     )
     commits = query(
         "select f.library, f.sha, any_value(f.message), any_value(s.patch_excerpt) from github.fix_commits f "
         "join github.sampled_commits s using (library, sha) group by all"
     )
     frozen = rounds.freeze(
-        folder, queue.with_columns(item_texts(queue, posts, commits)), clock.now().replace(tzinfo=None)
+        folder,
+        queue.with_columns(item_texts(queue, posts, commits), accepted_answer=pl.lit(None, pl.String)),
+        clock.now().replace(tzinfo=None),
     )
     if frozen.is_empty():
         raise DlbugError("labeling.items is empty: collect posts and commits first, with dlbug run")
