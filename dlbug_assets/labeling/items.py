@@ -5,7 +5,7 @@ What belongs here: item IDs, the order of the queue and its checkpoints. What do
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import polars as pl
 
@@ -17,7 +17,7 @@ from dlbug_assets.warehouse.rows import table_schema
 FIRST_ROUND = 1
 
 ITEMS = table_schema("labeling.items")
-_QUALIFYING = table_schema("labeling.items", without=("round", "position", "checkpoint", "frozen_at"))
+_QUALIFYING = table_schema("labeling.items", without=("round", "position", "checkpoint", "raters", "frozen_at"))
 
 
 def items(
@@ -114,7 +114,8 @@ def order_queue(items: pl.DataFrame, study: Study, frozen: pl.DataFrame | None =
     ``frozen`` has rows of labeling.items, which stay unchanged. Within a source, items are ordered by
     sha256(``seed|queue|item_id``): randomly, but independently of the order of the input. ``checkpoint`` is the first
     checkpoint p of the study with position <= ceil(p/100 * n), where n is the number of the source's items in the
-    round. Rows are sorted by source (in the study's order), round and position.
+    round. If the study sets raters_per_item, ``raters`` are those who are asked about the item. Rows are sorted by
+    source (in the study's order), round and position.
     """
     frozen = pl.DataFrame(schema=ITEMS) if frozen is None else frozen.select(ITEMS.names())
     items = items.join(frozen, on="item_id", how="anti", maintain_order="left")
@@ -141,5 +142,27 @@ def order_queue(items: pl.DataFrame, study: Study, frozen: pl.DataFrame | None =
         pl.when(pl.col("position") <= (percent * pl.col("_n") + 99) // 100).then(percent)
         for percent in study.labeling.checkpoints
     )
-    following = placed.with_columns(checkpoint=checkpoint).select(ITEMS.names()).cast(ITEMS)
+    asked = pl.Series("raters", _draw_raters(placed["item_id"], study), pl.List(pl.String))
+    following = placed.with_columns(asked, checkpoint=checkpoint).select(ITEMS.names()).cast(ITEMS)
     return pl.concat([frozen, following]).sort(source_rank, "round", "position")
+
+
+def _draw_raters(item_ids: Iterable[str], study: Study) -> list[list[str] | None]:
+    """Return the raters of each item, in the study's order; None where every rater is asked.
+
+    Each item goes to raters who have the fewest items so far, so that their numbers differ by one at most; the seed
+    decides between equals.
+    """
+    raters, number = study.labeling.raters, study.labeling.raters_per_item
+    if number is None:
+        return [None for _ in item_ids]
+    given = dict.fromkeys(raters, 0)
+    drawn: list[list[str] | None] = []
+    for item_id in item_ids:
+        ranks = {
+            rater: hashlib.sha256(f"{study.study.seed}|raters|{item_id}|{rater}".encode()).digest() for rater in raters
+        }
+        chosen = set(sorted(raters, key=lambda rater: (given[rater], ranks[rater]))[:number])
+        given |= {rater: given[rater] + 1 for rater in chosen}
+        drawn.append([rater for rater in raters if rater in chosen])
+    return drawn

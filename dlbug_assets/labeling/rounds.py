@@ -15,8 +15,11 @@ from dlbug_assets.errors import DlbugError
 from dlbug_assets.layout import check_folder
 from dlbug_assets.warehouse.rows import table_schema
 
-#: The rows of a round's file: labeling.items with ``content``, the text that raters read.
-ROUND = table_schema("labeling.items", content=pl.String)
+#: The rows of a round's file: labeling.items with the texts that raters read: ``content``, and the ``accepted_answer``
+#: of a post.
+ROUND = table_schema("labeling.items", content=pl.String, accepted_answer=pl.String)
+#: What rounds that were frozen by former versions lack.
+_ADDED = ("raters", "accepted_answer")
 
 
 def round_files(folder: Path) -> list[Path]:
@@ -36,7 +39,9 @@ def frozen(folder: Path) -> pl.DataFrame:
     rounds = [pl.DataFrame(schema=ROUND)]
     for path in round_files(folder):
         try:
-            rows = pl.read_parquet(path).select(ROUND.names()).cast(ROUND)
+            rows = pl.read_parquet(path)
+            lacking = {name: pl.lit(None, ROUND[name]) for name in _ADDED if name not in rows.columns}
+            rows = rows.with_columns(**lacking).select(ROUND.names()).cast(ROUND)
         except (pl.exceptions.PolarsError, OSError) as error:
             raise DlbugError(
                 f"{path} is damaged: {str(error).splitlines()[0]}. Restore it from a backup: raters label these items."

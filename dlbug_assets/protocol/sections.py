@@ -298,11 +298,13 @@ class Sources(Section, frozen=True):
 class Labeling(Section, frozen=True):
     """[labeling]: who labels, when agreement is measured (percent of the queue), and the target.
 
+    Every rater labels every item or, with ``raters_per_item``, as many of them, who are drawn by the seed.
     ``antipattern_posts_per_library`` replaces posts_per_library of the dimensions that are asked of a sample of posts.
     """
 
     raters: tuple[Person, ...] = Field(default=(), max_length=100)
     adjudicator: Person | None = None
+    raters_per_item: Whole | None = Field(default=None, ge=2, le=100)
     checkpoints: tuple[Percent, ...] = (5, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100)
     kappa_target: float = Field(default=0.8, gt=0, le=1, strict=True)
     antipattern_posts_per_library: Whole | None = Field(default=None, ge=0, le=MOST)
@@ -329,6 +331,8 @@ class Labeling(Section, frozen=True):
                 f"adjudicator {self.adjudicator!r} is also a rater; the adjudicator decides between raters"
             )
         require_more_than_case([*self.raters, *filter(None, [self.adjudicator])])
+        if self.raters_per_item is not None and self.raters_per_item > len(self.raters):
+            raise ValueError(f"raters_per_item is {self.raters_per_item}, but there are {len(self.raters)} raters")
         return self
 
 

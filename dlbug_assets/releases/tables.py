@@ -9,7 +9,7 @@ from dlbug_assets.protocol.study import Study
 from dlbug_assets.releases.label_rows import Released
 from dlbug_assets.warehouse.rows import conform, table_schema
 
-_ITEMS = table_schema("labeling.items", without=("round", "position", "checkpoint", "frozen_at"))
+_ITEMS = table_schema("labeling.items", without=("round", "position", "checkpoint", "raters", "frozen_at"))
 _UNITS = table_schema("labeling.units")
 _POSTS = table_schema("stackoverflow.raw_posts", without=("retrieved_at",))
 

@@ -1,4 +1,5 @@
 import hashlib
+from collections import Counter
 from datetime import datetime
 from math import ceil
 
@@ -41,8 +42,24 @@ def test_items_of_posts_and_commits(study):
     items = queue(posts([11]), commits(["abc"]), study)
     assert items.schema == ITEMS
     assert items.rows() == [
-        ("SO-Keras-11", "Stack Overflow", "Keras", "Q11", "https://so/11", 1, 1, 5, WHEN, 2017, None, None, 11, None),
-        ("GH-Keras-abc", "GitHub", "Keras", "fix", "https://gh", 1, 1, 5, WHEN, 2017, "a/b", "abc", None, None),
+        (
+            "SO-Keras-11",
+            "Stack Overflow",
+            "Keras",
+            "Q11",
+            "https://so/11",
+            1,
+            1,
+            5,
+            WHEN,
+            2017,
+            None,
+            None,
+            11,
+            None,
+            None,
+        ),
+        ("GH-Keras-abc", "GitHub", "Keras", "fix", "https://gh", 1, 1, 5, WHEN, 2017, "a/b", "abc", None, None, None),
     ]
 
 
@@ -66,6 +83,34 @@ def test_checkpoints_are_exact_percentages_per_source(make_study):
         ("Stack Overflow", 50, 43),
         ("Stack Overflow", 100, 50),
     ]
+
+
+def test_each_item_goes_to_as_many_raters_as_the_study_sets_and_all_get_equally_many(make_study):
+    six = make_study(raters=("ann", "bob", "cy", "dan", "eli", "fay"), raters_per_item=2)
+    items = queue(posts(range(60)), commits(map(str, range(7))), six)
+    assert set(items["raters"].list.len()) == {2}
+    assert items["raters"].list.eval(pl.element().eq(pl.element().sort())).list.all().all()
+    for number in range(1, items.height + 1):
+        given_to = Counter(items["raters"].head(number).explode())
+        assert max(given_to.values()) - min(given_to[rater] for rater in six.labeling.raters) <= 1
+    # Every pair of raters shares some items.
+    assert len({tuple(pair) for pair in items["raters"]}) == 15
+
+
+def test_the_seed_decides_who_is_asked_and_frozen_items_keep_their_raters(make_study):
+    three = make_study(raters=("ann", "bob", "cy"), raters_per_item=2)
+    first = queue(posts(range(30)), commits([]), three)
+    assert first.equals(queue(posts(range(30)), commits([]), three))
+    other_seed = three.model_copy(update={"study": three.study.model_copy(update={"seed": 8})})
+    seeds = [
+        dict(queue(posts(range(30)), commits([]), each).select("item_id", "raters").rows())
+        for each in (three, other_seed)
+    ]
+    assert seeds[0] != seeds[1]
+    everyone = make_study(raters=("ann", "bob", "cy"))
+    both = queue(posts(range(40)), commits([]), everyone, first)
+    assert both.filter(pl.col("round") == 1).equals(first)
+    assert both.filter(pl.col("round") == 2)["raters"].null_count() == 10
 
 
 def test_an_empty_study_has_an_empty_queue(study):

@@ -38,14 +38,14 @@ def sampled(names, k=5):
 
 def with_texts(items):
     """Return items with the texts that raters read."""
-    return items.with_columns(content=pl.format('Read "{}",\nplease', "item_id"))
+    return items.with_columns(content=pl.format('Read "{}",\nplease', "item_id"), accepted_answer=None)
 
 
 def test_a_frozen_round_is_read_back_unchanged(tmp_path, study):
     items = queue(NO_POSTS, sampled("abc"), study)
     written = freeze(tmp_path, with_texts(items), NOW)
     assert written.equals(frozen(tmp_path))
-    assert written.drop("content", "frozen_at").equals(items.drop("frozen_at"))
+    assert written.drop("content", "accepted_answer", "frozen_at").equals(items.drop("frozen_at"))
     assert set(written["frozen_at"]) == {NOW}
     assert written["content"].to_list() == with_texts(items)["content"].to_list()
 
@@ -66,7 +66,7 @@ def test_a_growing_sample_does_not_change_a_frozen_queue(tmp_path_factory, study
     first = freeze(folder, with_texts(queue(NO_POSTS, sampled(old), study)), NOW)
     items = queue(NO_POSTS, sampled(old | new), study, frozen(folder))
     kept = items.filter(pl.col("frozen_at").is_not_null())
-    assert kept.equals(first.drop("content"))
+    assert kept.equals(first.drop("content", "accepted_answer"))
     # New items form the next round, from position 1.
     following = items.filter(pl.col("frozen_at").is_null())
     assert set(following["commit_sha"]) == set(sampled(old | new)["sha"]) - set(first["commit_sha"])
@@ -109,4 +109,11 @@ def test_a_file_is_written_atomically_and_only_if_it_changes(tmp_path):
 
 
 def test_round_files_have_the_columns_of_the_queue_and_the_text():
-    assert ROUND.names()[-2:] == ["frozen_at", "content"]
+    assert ROUND.names()[-3:] == ["frozen_at", "content", "accepted_answer"]
+
+
+def test_a_round_that_was_frozen_by_a_former_version_is_read(tmp_path, study):
+    written = freeze(tmp_path, with_texts(queue(NO_POSTS, sampled("abc"), study)), NOW)
+    (path,) = tmp_path.iterdir()
+    pl.read_parquet(path).drop("raters", "accepted_answer").write_parquet(path)
+    assert frozen(tmp_path).equals(written)

@@ -28,7 +28,7 @@ from support.clocks import ManualClock
 WHEN = datetime(2026, 2, 3, 4, 5, 6, tzinfo=UTC)
 
 
-def labelling_study(raters=("ann", "bob"), checkpoints=(5, 10, 100), taxonomy=None, **changes):
+def labelling_study(raters=("ann", "bob"), checkpoints=(5, 10, 100), taxonomy=None, raters_per_item=None, **changes):
     """Return a study of posts and commits, labelled in the dimensions of islam2019 unless ``changes`` has others.
 
     ``taxonomy`` is the path of the categories of others.
@@ -38,7 +38,12 @@ def labelling_study(raters=("ann", "bob"), checkpoints=(5, 10, 100), taxonomy=No
         "study": {"name": "tiny", "title": "Tiny", "seed": 7},
         "libraries": [{"name": "Keras", "tags": ["keras"], "repositories": "topic:keras"}],
         "sources": {"posts": "api", "commits": "api", "labels": "files"},
-        "labeling": {"raters": raters, "adjudicator": "eve", "checkpoints": checkpoints},
+        "labeling": {
+            "raters": raters,
+            "adjudicator": "eve",
+            "checkpoints": checkpoints,
+            "raters_per_item": raters_per_item,
+        },
         "dimensions": followed.dimensions,
     }
     files = StudyFiles(
@@ -67,7 +72,9 @@ class Loop:
 
     @property
     def read_items(self):
-        return self.items.with_columns(content=pl.format("Text of {}", "item_id")).select(ROUND.names())
+        return self.items.with_columns(
+            content=pl.format("Text of {}", "item_id"), accepted_answer=pl.format("Answer to {}", "item_id")
+        ).select(ROUND.names())
 
     def due(self, again=()):
         return {

@@ -16,7 +16,7 @@ from dlbug_assets.labeling.sheets.formats import LIST_BUGS, RATE_BUGS
 from dlbug_assets.protocol.dimensions import Dimension
 from dlbug_assets.protocol.study import STACK_OVERFLOW, Study, posts_per_library
 
-_ITEM = ("item_id", "title", "link", "content")
+_ITEM = ("item_id", "title", "link", "content", "accepted_answer")
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Sheet:
 def columns(dimensions: Iterable[Dimension]) -> tuple[str, ...]:
     """Return the columns of every sheet of a study, in order; ``pass`` determines which questions it asks."""
     names = (dimension.name for dimension in dimensions)
-    before = ("item_id", "rater", "batch", "bug_index", "title", "link", "content", "is_bug")
+    before = ("item_id", "rater", "batch", "bug_index", "title", "link", "content", "accepted_answer", "is_bug")
     return (*before, *names, "place", "comment", "pass")
 
 
