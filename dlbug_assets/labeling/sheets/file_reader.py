@@ -41,11 +41,12 @@ def read_file(path: str, columns: Collection[str], questions: Mapping[str, str])
     """Yield the rows of a file as lines of JSON.
 
     Each line is a list of rows: the number of the row's line in the file, and its filled cells, by column, of those in
-    ``columns``. A row that cannot be parsed has a ``problem``. The last line is null, or the reason why the file is not
-    a sheet. ``questions`` are the columns to fill in, with what joins several answers. Raises :class:`DlbugError` if
-    the file cannot be opened.
+    ``columns``. A row that cannot be parsed has a ``problem``. The last line is an object: ``reason``, why the file is
+    not a sheet, or null, and ``notes``, texts on what was not read. ``questions`` are the columns to fill in, with what
+    joins several answers. Raises :class:`DlbugError` if the file cannot be opened.
     """
     file, reason = Path(path), None
+    notes: list[str] = []
     try:
         rows = _limited(_records(file, columns, questions))
         while some := list(itertools.islice(rows, _ROWS_PER_LINE)):
@@ -54,7 +55,7 @@ def read_file(path: str, columns: Collection[str], questions: Mapping[str, str])
         reason = str(error)
     except OSError as error:
         raise unreadable_error(file, error) from None
-    yield _json(reason)
+    yield _json({"reason": reason, "notes": notes})
 
 
 def _json(value: Any) -> bytes:

@@ -30,7 +30,7 @@ from dlbug_assets.protocol.taxonomy import Taxonomy
 _NAME = re.compile(r"(?:r\d+-)?(?P<batch>\d+)-(?P<person>\w+?)(?:-(?P<pass>dimensions))?(?:[ (.-].*)?", re.ASCII)
 _TRUE, _FALSE = {"true", "yes", "1", "1.0"}, {"false", "no", "0", "0.0"}
 #: The columns that raters only look at.
-_SHOWN = ("title", "content")
+_SHOWN = ("title", "content", "accepted_answer")
 #: What joins several texts of one answer in Label Studio.
 _JOINER = "; "
 #: The line number of a problem with a file as a whole.
@@ -133,10 +133,12 @@ class _Reader:
         self.rows = [pl.DataFrame(schema=self._schema)]
         self.unreadable: list[tuple[Any, ...]] = []
         self.counts: Counter[str] = Counter()
+        #: What was not read of a version, or assumed of it, by its folder.
+        self.notes: dict[str, list[str]] = {}
 
     def read(self, version: Version) -> None:
         """Read the rows of a version. Raises :class:`DlbugError` if its file cannot be opened."""
-        batches, reason = self._content(version.path)
+        batches, reason, self.notes[version.folder.name] = self._content(version.path)
         if reason is not None:
             self.unreadable.append((version.folder.name, _WHOLE_FILE, None, reason, version.received_at))
             return
@@ -145,15 +147,16 @@ class _Reader:
             rows = (self._row(version, line, record, name) for line, record in json.loads(batch))
             self.rows.append(pl.DataFrame([row for row in rows if row is not None], schema=self._schema, orient="row"))
 
-    def _content(self, path: Path) -> tuple[list[bytes], str | None]:
-        """Return the rows of a file as lines of JSON, and the reason if it is not a sheet."""
+    def _content(self, path: Path) -> tuple[list[bytes], str | None, list[str]]:
+        """Return the rows of a file as lines of JSON, the reason if it is not a sheet, and notes on what was read."""
         try:
             lines = self._child.call(path=str(path.absolute()), columns=self._columns, questions=self._questions)
             reply = b"".join(lines)
         except LimitError as error:
-            return [], f"{error}; {_FIXES.get(path.suffix.lower(), 'submit an exported sheet')}"
-        *batches, reason = io.BytesIO(reply)
-        return batches, json.loads(reason)
+            return [], f"{error}; {_FIXES.get(path.suffix.lower(), 'submit an exported sheet')}", []
+        *batches, last = io.BytesIO(reply)
+        outcome = json.loads(last)
+        return batches, outcome["reason"], outcome["notes"]
 
     def _row(
         self, version: Version, line: int, record: dict[str, Any], name: re.Match[str] | None
