@@ -48,11 +48,20 @@ class Sheet:
         return (*columns(self.dimensions), *self.rater_columns)
 
     @property
-    def answers(self) -> tuple[str, ...]:
-        """The columns to fill in."""
+    def asked(self) -> tuple[Dimension, ...]:
+        """The dimensions to fill in, in at least one row."""
         if self.pass_name == LIST_BUGS:
-            return ("is_bug", "place", "comment")
-        return (*(dimension.name for dimension in self.dimensions), "comment")
+            return ()
+        rows = range(len(self.rows))
+        return tuple(
+            dimension for dimension in self.dimensions if any((row, dimension.name) not in self.fixed for row in rows)
+        )
+
+    @property
+    def answers(self) -> tuple[str, ...]:
+        """The columns to fill in, in at least one row."""
+        before = ("is_bug", "place") if self.pass_name == LIST_BUGS else ()
+        return (*before, *(dimension.name for dimension in self.asked), "comment")
 
 
 def columns(dimensions: Iterable[Dimension]) -> tuple[str, ...]:

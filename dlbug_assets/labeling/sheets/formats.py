@@ -7,3 +7,5 @@ LIST_BUGS, RATE_BUGS = PASSES = ("units", "dimensions")
 
 #: The name of a workbook's sheet with the rows.
 LABELS = "labels"
+#: The names of its other sheets.
+INSTRUCTIONS, CODEBOOK, LISTS = "instructions", "codebook", "lists"
