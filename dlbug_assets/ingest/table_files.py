@@ -118,18 +118,7 @@ def _missing_column(column: str, layout: Layout, names: Sequence[str]) -> str:
 
 def _workbook(content: bytes, layout: Layout, columns: list[str]) -> tuple[str, _Rows]:
     """Return the name and rows of the sheet with a name or header or, without one, with all columns."""
-    import fastexcel  # noqa: PLC0415 - slow to import, with Polars
-
-    try:
-        workbook = fastexcel.read_excel(_with_errors_as_text(content))
-        wanted = [layout.sheet] if layout.sheet else workbook.sheet_names
-        if missing := [name for name in wanted if name not in workbook.sheet_names]:
-            names = workbook.sheet_names
-            raise DlbugError(f"it has no sheet {missing[0]!r}{closest(missing[0], names)}. {_found(names)}")
-        sheets = {name: _sheet_rows(workbook, name) for name in wanted}
-    except (fastexcel.FastExcelError, *_ZIP_ERRORS) as error:
-        reason = (str(error) or "it is truncated").splitlines()[0]
-        raise DlbugError(f"it cannot be read as a workbook: {reason}. Get it again.") from None
+    sheets = workbook_sheets(content, layout.sheet)
     if layout.header is not None:
         header = [cell.casefold() for cell in layout.header]
         matching = [name for name, rows in sheets.items() if _first_cells(rows, len(header)) == header]
@@ -144,6 +133,24 @@ def _workbook(content: bytes, layout: Layout, columns: list[str]) -> tuple[str, 
         seen = "; ".join(f"{name}: {_shown_row(rows[0]) if rows else 'empty'}" for name, rows in sheets.items())
         raise DlbugError(f"{len(matching) or 'no'} sheets have {expected}, expected one. Found: {seen}")
     return matching[0], _table(list(enumerate(sheets[matching[0]], start=1)), layout, columns)
+
+
+def workbook_sheets(content: bytes, name: str | None = None) -> dict[str, list[tuple[str | None, ...]]]:
+    """Return the rows of the sheets of a workbook, or only of the one with a name.
+
+    Raises :class:`DlbugError` for a file that is not a workbook, and if it has no such sheet.
+    """
+    import fastexcel  # noqa: PLC0415 - slow to import, with Polars
+
+    try:
+        workbook = fastexcel.read_excel(_with_errors_as_text(content))
+        names = workbook.sheet_names
+        if name and name not in names:
+            raise DlbugError(f"it has no sheet {name!r}{closest(name, names)}. {_found(names)}")
+        return {sheet: _sheet_rows(workbook, sheet) for sheet in ([name] if name else names)}
+    except (fastexcel.FastExcelError, *_ZIP_ERRORS) as error:
+        reason = (str(error) or "it is truncated").splitlines()[0]
+        raise DlbugError(f"it cannot be read as a workbook: {reason}. Get it again.") from None
 
 
 def _with_errors_as_text(content: bytes) -> bytes:

@@ -61,8 +61,13 @@ class ReleaseFiles:
     environ: Mapping[str, str]
     downloads: Path
 
-    def tables(self, release: Release, columns: list[str]) -> Iterator[Table]:
-        """Yield the rows of each file or member of a release."""
+    def tables(
+        self, release: Release, columns: list[str], named_by: Mapping[str, str] | None = None
+    ) -> Iterator[Table]:
+        """Yield the rows of each file or member of a release.
+
+        ``named_by``: for messages, what names each column, if it is not a key of study.toml.
+        """
         for file in release.file_names:
             path = locate(release, file, self.study.name, self.environ, self.downloads)
             for member in release.member_names or (None,):
@@ -70,7 +75,7 @@ class ReleaseFiles:
                 inside = None if member is None else str(PurePosixPath(release.folder or "") / member)
                 arguments = {"path": str(path.absolute()), "member": inside, "columns": columns}
                 try:
-                    layout = _layout(release, name, self._named_by(release))
+                    layout = _layout(release, name, named_by or self._named_by(release))
                     reply = b"".join(self.child.call(layout=asdict(layout), **arguments))
                 except LimitError as error:
                     raise DlbugError(f"{name} cannot be read: {error}. Is it the file that the study means?") from None
