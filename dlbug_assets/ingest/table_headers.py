@@ -31,7 +31,10 @@ def read_columns(path: str, kind: str) -> Iterator[bytes]:
     ``rows`` the JSONPath of the rows, or null; ``columns`` has the beginnings of some values by column. Raises
     :class:`DlbugError` for a file that cannot be read or has no table.
     """
-    content = Path(path).read_bytes()
+    try:
+        content = Path(path).read_bytes()
+    except OSError as error:
+        raise DlbugError(f"it cannot be read: {error.strerror}") from None
     tables = list(itertools.islice(_TABLES[kind](content), _MOST_TABLES))
     if not any(columns for _, _, columns in tables):
         raise DlbugError("it has no row with the names of columns")
