@@ -235,7 +235,7 @@ def labels() -> None:
 @_incomplete_option("Freeze the queue although something that the study follows is unread.")
 def labels_export(study_name: str, *, file_format: str, again: str, incomplete: bool) -> None:
     """Write the next sheet of each rater to the outbox; the first time, freeze the queue of items."""
-    from dlbug_assets.labeling.sheets.export import export, nothing_due  # noqa: PLC0415
+    from dlbug_assets.labeling.sheets.export import export  # noqa: PLC0415
     from dlbug_assets.protocol.taxonomy import load_taxonomy  # noqa: PLC0415
     from dlbug_assets.warehouse.published import published_query  # noqa: PLC0415
 
@@ -255,7 +255,7 @@ def labels_export(study_name: str, *, file_format: str, again: str, incomplete: 
         for path in paths:
             click.echo(path)
         if not paths:
-            click.echo(nothing_due(query("from labeling.disagreements")), err=True)
+            click.echo("Nothing is due: everybody has answered everything.", err=True)
 
 
 @labels.command("import")

@@ -13,6 +13,7 @@ from dlbug_assets.labeling import rounds
 from dlbug_assets.labeling.adjudication import disagreements, labels
 from dlbug_assets.labeling.agreement.kappa_checkpoints import kappa_checkpoints
 from dlbug_assets.labeling.items import items
+from dlbug_assets.labeling.questions import questions
 from dlbug_assets.labeling.rater_labels import rater_labels
 from dlbug_assets.labeling.units import units
 from dlbug_assets.protocol.study import Study
@@ -22,6 +23,7 @@ from dlbug_assets.warehouse.rows import Columns
 _ITEMS = {"items": "labeling.items"}
 _RATER_LABELS = {"labels": "labeling.rater_labels"}
 _UNITS = {"units": "labeling.units"}
+_QUESTIONS = {"questions": "labeling.questions"}
 
 
 def assets(
@@ -48,6 +50,7 @@ def assets(
         tables.table(
             "labeling.rater_labels",
             "labeling.rejected_labels",
+            "labeling.receipts",
             compute=partial(
                 rater_labels, study=study, taxonomy=taxonomy, folder=folder, clock=Clock(), release=release
             ),
@@ -57,18 +60,23 @@ def assets(
             "labeling.units", compute=partial(units, study=study, release=release), reads=_RATER_LABELS | _ITEMS
         ),
         tables.table(
+            "labeling.questions",
+            compute=partial(questions, study=study),
+            reads=_RATER_LABELS | _UNITS | _ITEMS | {"rejected": "labeling.rejected_labels"},
+        ),
+        tables.table(
             "labeling.kappa_checkpoints",
             "labeling.category_kappa",
             compute=partial(kappa_checkpoints, study=study),
-            reads=_RATER_LABELS | _ITEMS,
+            reads=_RATER_LABELS | _UNITS | _ITEMS,
         ),
         tables.table(
-            "labeling.disagreements", compute=partial(disagreements, study=study), reads=_RATER_LABELS | _UNITS
+            "labeling.disagreements", compute=partial(disagreements, study=study), reads=_RATER_LABELS | _QUESTIONS
         ),
         tables.table(
             "labeling.labels",
             "labeling.bug_labels",
             compute=partial(labels, study=study, taxonomy=taxonomy, release=release),
-            reads={"rater_labels": "labeling.rater_labels"} | _UNITS | _ITEMS,
+            reads={"rater_labels": "labeling.rater_labels"} | _QUESTIONS | _UNITS | _ITEMS,
         ),
     ]

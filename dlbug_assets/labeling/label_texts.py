@@ -6,8 +6,6 @@ from dlbug_assets.protocol.dimensions import Dimension
 
 #: What raters decide about an item, as if it were a dimension.
 IS_BUG = "is_bug"
-#: The label of a rater who does not list a bug, or leaves an optional dimension blank.
-NONE = "none"
 
 
 def as_text(dimension: Dimension) -> pl.Expr:

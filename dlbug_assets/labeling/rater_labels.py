@@ -16,6 +16,7 @@ from dlbug_assets.labeling.sheets import submissions
 from dlbug_assets.labeling.sheets.assignments import Sheet, columns
 from dlbug_assets.labeling.sheets.csv_format import to_csv
 from dlbug_assets.labeling.sheets.inbox import SETTLES_SECONDS, receive, settled_files
+from dlbug_assets.labeling.sheets.receipts import RECEIPTS
 from dlbug_assets.labeling.sheets.submissions import Submissions
 from dlbug_assets.protocol.study import Study
 from dlbug_assets.protocol.taxonomy import Taxonomy
@@ -32,7 +33,7 @@ def rater_labels(
     *,
     release: Callable[[], releases.Released],
 ) -> dict[str, Rows]:
-    """Return the rows of labeling.rater_labels and labeling.rejected_labels: those of files, or of releases.
+    """Return the rows of labeling.rater_labels, rejected_labels and receipts: those of files, or of releases.
 
     ``items`` is labeling.items; ``folder`` contains inbox/ and received/. Raises :class:`DlbugError`.
     """
@@ -41,9 +42,14 @@ def rater_labels(
         return {
             "rater_labels": Rows(releases.rater_labels(released, study)),
             "rejected_labels": Rows(released.rejected),
+            "receipts": Rows(pl.DataFrame(schema=RECEIPTS)),
         }
     submitted = receive_submissions(study, items, taxonomy, folder, clock)
-    return {"rater_labels": Rows(submitted.labels, dict(submitted.counts)), "rejected_labels": Rows(submitted.rejected)}
+    return {
+        "rater_labels": Rows(submitted.labels, dict(submitted.counts)),
+        "rejected_labels": Rows(submitted.rejected),
+        "receipts": Rows(submitted.receipts),
+    }
 
 
 def receive_submissions(

@@ -1,13 +1,19 @@
 """Units: the bugs of an item, frozen so that all raters rate the same ones.
 
-What belongs here: when a bug is frozen. What doesn't: its categories (adjudication.py).
+What belongs here: when a bug is frozen, and when the adjudicator has to align the raters' lists. What doesn't: a bug's
+categories (adjudication.py).
 """
 
-from collections.abc import Callable
+import re
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
 
 import polars as pl
 
 from dlbug_assets import releases
+from dlbug_assets.labeling.asked import asked_raters
 from dlbug_assets.labeling.sheets.formats import LIST_BUGS
 from dlbug_assets.protocol.study import Study
 from dlbug_assets.warehouse.rows import table_schema
@@ -17,6 +23,30 @@ ADJUDICATION = "adjudication"
 
 UNITS = table_schema("labeling.units")
 
+#: Spaces, and punctuation at the end, by which the same place may be written differently.
+_BLANKS, _END = re.compile(r"\s+"), re.compile(r"[\W_]+$")
+
+
+class Frozen(NamedTuple):
+    """The frozen bugs: labeling.units; and the items whose lists the adjudicator has yet to align: item_id, batch."""
+
+    units: pl.DataFrame
+    to_align: pl.DataFrame
+
+
+class _Row(NamedTuple):
+    """A row of labeling.rater_labels, with the time from which and until which it counts."""
+
+    rater: str
+    batch: int
+    bug_index: int
+    place: str | None
+    since: datetime
+    until: datetime | None
+
+    def counts_at(self, time: datetime) -> bool:
+        return self.since <= time and (self.until is None or time < self.until)
+
 
 def units(
     labels: pl.DataFrame, items: pl.DataFrame, study: Study, release: Callable[[], releases.Released]
@@ -24,71 +54,137 @@ def units(
     """Return labeling.units: the bugs that :func:`freeze` returns, or those of its releases."""
     if study.sources.labels == "release":
         return releases.units(release())
-    return freeze(labels, items, study)
+    return freeze(labels, items, study).units
 
 
-def freeze(labels: pl.DataFrame, items: pl.DataFrame, study: Study) -> pl.DataFrame:
-    """Return the frozen bugs of every item, one row per (item_id, bug_index), in the order of ``items``.
+def freeze(labels: pl.DataFrame, items: pl.DataFrame, study: Study) -> Frozen:
+    """Return the frozen bugs of every item, in the order of ``items`` (labeling.items), and what is to be aligned.
 
-    ``labels`` is labeling.rater_labels, of which the rows of the units pass count that are not superseded. Columns:
-    item_id, bug_index (1..), place (the location of the bug; NULL if nobody gave one), frozen_by (agreement,
-    adjudication), frozen_in (the batch, percent).
+    ``labels`` is labeling.rater_labels, of which the rows of the units pass count, each from received_at to
+    replaced_at. Columns of the units: item_id, bug_index (1..), place (the location of the bug; NULL if nobody gave
+    one), frozen_by (agreement, adjudication), frozen_in (the batch, percent).
 
-    An item's bugs are frozen in the first batch in which either all raters of the study list exactly one bug, at the
-    same place (which all may leave blank: the item as a whole), or the adjudicator lists its bugs; if both happen in
-    the same batch, the raters' agreement counts. Later batches change nothing. An adjudicator's row with bug_index 0
-    freezes the item without units. If no rater lists a bug, there are no units, but nothing is frozen: after a
-    training the raters may find one.
+    An item's bugs are frozen as soon as all of its raters list the same ones for a batch: the same places in any order,
+    compared without case, spaces and final punctuation, or one bug each, of which not all need a place. They stay
+    frozen, whatever the raters submit later; bugs that all of them list in addition are added. The adjudicator's rows
+    add bugs as well, and decide alone if they come first; a row with bug_index 0 leaves the item without any. If no
+    rater lists a bug, there are no units, but nothing is frozen: after a training the raters may find one.
+
+    The adjudicator has to align the lists of an item if all of its raters have listed its bugs and they differ, or if a
+    rater lists more bugs than are frozen, or none, after they were frozen.
     """
-    counted = labels.filter((pl.col("pass") == LIST_BUGS) & ~pl.col("superseded")).with_columns(
-        # Two raters who copy the same line may differ in white space.
-        place=pl.col("place").str.strip_chars().str.replace_all(r"\s+", " ").replace("", None)
+    raters = asked_raters(items, study).group_by("item_id").agg("rater")
+    raters_of = {item_id: tuple(names) for item_id, names in raters.rows()}
+    rows = labels.filter(pl.col("pass") == LIST_BUGS).select(
+        "item_id", "rater", "batch", "bug_index", "place", "received_at", "replaced_at"
     )
-    agreed = _agreed(counted.filter(pl.col("rater").is_in(study.labeling.raters)), len(study.labeling.raters))
-    adjudicated = _adjudicated(counted.filter(pl.col("rater") == pl.lit(study.labeling.adjudicator, pl.String)))
-    frozen = (
-        pl.concat([agreed, adjudicated])
-        .sort("item_id", "frozen_in", "_rank")
-        .filter(
-            (pl.col("frozen_in") == pl.col("frozen_in").first().over("item_id"))
-            & (pl.col("frozen_by") == pl.col("frozen_by").first().over("item_id"))
-            & (pl.col("bug_index") > 0)
-        )
-    )
-    order = items.select("item_id", _order=pl.int_range(pl.len()))
-    return frozen.join(order, on="item_id", how="inner").sort("_order", "bug_index").select(UNITS.names()).cast(UNITS)
-
-
-def _agreed(counted: pl.DataFrame, raters: int) -> pl.DataFrame:
-    """Return the items and batches in which every rater lists one bug, at the same place."""
-    return (
-        counted.group_by("item_id", "batch")
-        .agg(
-            place=pl.col("place").first(),
-            _places=pl.col("place").n_unique(),
-            _raters=pl.col("rater").n_unique(),
-            _rows=pl.len(),
-            _all_bugs=pl.col("is_bug").all(),
-        )
-        .filter((pl.col("_raters") == raters) & (pl.col("_rows") == raters) & (pl.col("_places") == 1), "_all_bugs")
-        .select(
-            "item_id",
-            bug_index=pl.lit(1, pl.Int32),
-            place="place",
-            frozen_by=pl.lit(AGREEMENT),
-            frozen_in=pl.col("batch").cast(pl.Int32),
-            _rank=pl.lit(0),
-        )
+    of_item: dict[str, list[_Row]] = {}
+    for item_id, *row in rows.iter_rows():
+        of_item.setdefault(item_id, []).append(_Row(*row))
+    frozen: list[tuple[Any, ...]] = []
+    to_align: list[tuple[str, int]] = []
+    for item_id in items["item_id"]:
+        if its_rows := of_item.get(item_id):
+            history = _History(raters_of[item_id], study.labeling.adjudicator)
+            history.replay(its_rows)
+            frozen += [(item_id, *unit) for unit in history.units()]
+            if history.is_to_align:
+                to_align.append((item_id, max(row.batch for row in its_rows if row.rater in history.raters)))
+    return Frozen(
+        pl.DataFrame(frozen, schema=UNITS, orient="row"),
+        pl.DataFrame(to_align, schema={"item_id": pl.String, "batch": pl.Int32}, orient="row"),
     )
 
 
-def _adjudicated(counted: pl.DataFrame) -> pl.DataFrame:
-    """Return the bugs that the adjudicator lists, including "no bug" (bug_index 0)."""
-    return counted.select(
-        "item_id",
-        pl.col("bug_index").cast(pl.Int32),
-        "place",
-        frozen_by=pl.lit(ADJUDICATION),
-        frozen_in=pl.col("batch").cast(pl.Int32),
-        _rank=pl.lit(1),
-    )
+class _History:
+    """What was frozen in the course of the submissions about one item."""
+
+    def __init__(self, raters: tuple[str, ...], adjudicator: str | None) -> None:
+        self.raters = raters
+        self._adjudicator = adjudicator
+        self._agreed: list[tuple[str | None, int]] = []  # place and batch of each bug that all raters listed
+        self._decision: list[_Row] = []
+        self._disputed_by: set[str] = set()
+        self.is_to_align = False
+
+    def units(self) -> Iterator[tuple[int, str | None, str, int]]:
+        """Yield bug_index, place, frozen_by and frozen_in of each unit."""
+        found = {index: (place, AGREEMENT, batch) for index, (place, batch) in enumerate(self._agreed, start=1)}
+        listed: dict[int, tuple[str | None, str, int]] = {}
+        for row in self._decision:
+            if row.bug_index:
+                listed.setdefault(row.bug_index, (_tidy(row.place), ADJUDICATION, row.batch))
+            else:
+                found, listed = {}, {}
+        for index, unit in sorted((listed | found).items()):
+            yield index, *unit
+
+    def replay(self, rows: Sequence[_Row]) -> None:
+        """Follow the submissions in the order of arrival."""
+        times = {row.since for row in rows} | {row.until for row in rows if row.until is not None}
+        for time in sorted(times):
+            changed = {row.rater for row in rows if time in (row.since, row.until)}
+            self._arrive([row for row in rows if row.counts_at(time)], changed)
+
+    def _arrive(self, rows: Sequence[_Row], changed: set[str]) -> None:
+        """Freeze what is agreed now; ``rows`` count at this time, those of ``changed`` people since this time."""
+        own = [row for row in rows if row.rater == self._adjudicator]
+        self._decision = sorted(own, key=lambda row: (row.batch, row.since))
+        if not self._decision:
+            for batch in sorted({row.batch for row in rows}):
+                lists = _lists((row for row in rows if row.batch == batch), self.raters)
+                self._add(_common(lists, self.raters), batch)
+        latest = {rater: max((row.batch for row in rows if row.rater == rater), default=0) for rater in self.raters}
+        lists = _lists((row for row in rows if row.batch == latest.get(row.rater)), self.raters)
+        count = sum(1 for _ in self.units())
+        if not self._decision and not count:
+            self.is_to_align = len(lists) == len(self.raters) and any(lists.values())
+            return
+        if self._adjudicator in changed:
+            self._disputed_by = set()
+        else:
+            self._disputed_by = {
+                rater
+                for rater in (self._disputed_by | changed) & lists.keys()
+                if not lists[rater] or len(lists[rater]) > count
+            }
+        self.is_to_align = bool(self._disputed_by)
+
+    def _add(self, places: Sequence[str | None], batch: int) -> None:
+        known = {_folded(place) for place, _ in self._agreed}
+        new = [place for place in places if not self._agreed or _folded(place) not in known]
+        self._agreed += [(place, batch) for place in new[: max(len(places) - len(self._agreed), 0)]]
+
+
+def _lists(rows: Iterable[_Row], raters: Sequence[str]) -> dict[str, list[_Row]]:
+    """Return the bugs that each rater lists, in their order; a rater who lists none has an empty list."""
+    lists: dict[str, list[_Row]] = {}
+    for row in rows:
+        if row.rater in raters:
+            bugs = lists.setdefault(row.rater, [])
+            if row.bug_index:
+                bugs.append(row)
+    return {rater: sorted(bugs, key=lambda row: row.bug_index) for rater, bugs in lists.items()}
+
+
+def _common(lists: Mapping[str, Sequence[_Row]], raters: Sequence[str]) -> list[str | None]:
+    """Return the places of the bugs that all raters list, as the first one writes them; none if the lists differ."""
+    if len(lists) < len(raters) or not all(lists.values()):
+        return []
+    first = [_tidy(row.place) for row in lists[raters[0]]]
+    folded = [sorted(_folded(row.place) for row in bugs) for bugs in lists.values()]
+    if all(len(bugs) == 1 for bugs in lists.values()):
+        given = {place for (place,) in folded if place}
+        written = [_tidy(lists[rater][0].place) for rater in raters]
+        return [next(filter(None, written), None)] if len(given) <= 1 else []
+    return first if all(places == folded[0] for places in folded) else []
+
+
+def _tidy(place: str | None) -> str | None:
+    return _BLANKS.sub(" ", place).strip() or None if place else None
+
+
+def _folded(place: str | None) -> str:
+    """Return what two raters who mean the same place have written alike."""
+    text = _BLANKS.sub("", unicodedata.normalize("NFKC", place or "")).casefold()
+    return _END.sub("", text) or text

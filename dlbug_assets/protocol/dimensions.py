@@ -10,10 +10,11 @@ from dlbug_assets.protocol.names import closest, without_devices
 from dlbug_assets.protocol.sections import MOST, Section, Whole
 
 _RESERVED = """
-adjudicated_at adjudicated_by all as_written batch both bug_id bug_index bugs categories category checkpoint cluster
-commit_sha comment content created_at decided_by dimension entry file frozen_at is_bug item_id items key label
-label_counts labelled_at labels library line link mapped none pass place position post_id problem provenance rater
-received_at repository revision round row share sheet source superseded swapped title total year
+accepted_answer adjudicated_at adjudicated_by all answer as_written batch both bug_id bug_index bugs categories
+category checkpoint cluster comment commit_sha content created_at decided_by dimension entry file frozen_at is_bug
+item_id items key label label_counts labelled_at labels library line link mapped none pass place position post_id
+problem provenance rater raters received_at replaced_at repository revision round row share sheet source state
+superseded swapped title total withdrawn year
 """
 _KEYWORDS = """
 all analyse analyze and any array as asc asymmetric both case cast check collate column constraint create default
@@ -22,6 +23,8 @@ into lambda lateral leading limit not null offset on only or order pivot pivot_l
 qualify references returning select show some summarize symmetric table then to trailing true union unique unpivot using
 variadic when where window with
 """
+#: The answer that no category of an optional dimension applies.
+NONE = "none"
 #: Columns of tables, sheets and releases beside the dimensions, and words that stand for all or no categories.
 RESERVED = frozenset(_RESERVED.split())
 #: Words that DuckDB accepts as the name of a column only in quotation marks.

@@ -185,6 +185,11 @@ def posts_per_library(study: Study, dimension: Dimension) -> int | None:
     return dimension.asked_of.posts_per_library if general is None else general
 
 
+def sample_rank(study: Study, dimension: Dimension, item_id: str) -> str:
+    """Return what the posts that may be asked about a dimension are ordered by: a hash with the study's seed."""
+    return hashlib.sha256(f"{study.study.seed}|{dimension.name}|{item_id}".encode()).hexdigest()
+
+
 def shipped_studies() -> dict[str, Path]:
     """Return name -> study.toml of the studies that ship with the package, in alphabetical order."""
     return {path.parent.name: path for path in sorted(STUDIES.glob(f"*/{STUDY_FILE}"))}

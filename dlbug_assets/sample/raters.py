@@ -7,7 +7,7 @@ too much otherwise.
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Any, TypeVar
@@ -16,8 +16,8 @@ import numpy as np
 import polars as pl
 
 from dlbug_assets.kappa import kappa_ratio
-from dlbug_assets.protocol.dimensions import Dimension
-from dlbug_assets.protocol.study import Study
+from dlbug_assets.protocol.dimensions import NONE, Dimension
+from dlbug_assets.protocol.study import STACK_OVERFLOW, Study, posts_per_library, sample_rank
 from dlbug_assets.protocol.taxonomy import Taxonomy
 from dlbug_assets.sample.draw import Draw, digest
 from dlbug_assets.sample.truth import Bug, true_bugs
@@ -41,14 +41,38 @@ class _Submitted:
     """
 
     study: Study
+    library_of_post: Mapping[str, str]
+    raters_of: Mapping[str, Sequence[int]]  # by item: the positions of its raters among those of the study
     batches: list[pl.DataFrame] = field(default_factory=list[pl.DataFrame])
     rows: list[dict[str, object]] = field(default_factory=list)
-    frozen: set[str] = field(default_factory=set)
+    frozen: dict[str, int] = field(default_factory=dict)  # the number of bugs
+    sampled: dict[str, set[str]] = field(default_factory=dict)
     latest: dict[str, Ratings[Unit]] = field(default_factory=dict)
     last_batch: dict[Unit, int] = field(default_factory=dict)
 
     def add(self, rater: str, batch: int, pass_name: str, **values: object) -> None:
         self.rows.append({"rater": rater, "batch": batch, "pass": pass_name, **values})
+
+    def is_asked(self, dimension: Dimension, item_id: str) -> bool:
+        return dimension.name not in self.sampled or item_id in self.sampled[dimension.name]
+
+    def sample(self, item_ids: Iterable[str]) -> None:
+        """Ask the first posts of each library with frozen bugs about the dimensions that only a sample is asked about.
+
+        ``item_ids`` are those with frozen bugs in this batch.
+        """
+        posts = [item_id for item_id in item_ids if item_id in self.library_of_post]
+        for dimension in self.study.asked:
+            size = posts_per_library(self.study, dimension)
+            if size is None:
+                continue
+            sampled = self.sampled.setdefault(dimension.name, set())
+            counts = Counter(self.library_of_post[item_id] for item_id in sampled)
+            for item_id in sorted(posts, key=lambda item_id: sample_rank(self.study, dimension, item_id)):
+                library = self.library_of_post[item_id]
+                if item_id not in sampled and counts[library] < size:
+                    sampled.add(item_id)
+                    counts[library] += 1
 
     def end_batch(self) -> None:
         names = self.study.asked_names
@@ -62,15 +86,26 @@ class _Submitted:
 def rater_rows(study: Study, items: pl.DataFrame, taxonomy: Taxonomy) -> pl.DataFrame:
     """Return what raters and adjudicator submit for all items: both passes of every batch, in order of submission.
 
-    ``items`` has the columns item_id, source, library, year and checkpoint. Returned columns: item_id, rater, batch
-    (the checkpoint it is submitted for), pass (units, dimensions), bug_index, is_bug, the asked dimensions as texts,
-    place, comment. The adjudicator lists the bugs of an item unless all raters list none, or the same single one,
-    and labels the bugs on whose last labels the raters differ.
+    ``items`` has the columns item_id, source, library, year, checkpoint and raters. Returned columns: item_id, rater,
+    batch (the checkpoint it is submitted for), pass (units, dimensions), bug_index, is_bug, the asked dimensions as
+    texts, place, comment. The adjudicator lists the bugs of an item if the raters list different ones, or others than are
+    frozen, and labels the bugs on whose last labels the raters differ.
     """
     bugs = true_bugs(study, items, taxonomy)
     ids = sorted(items["item_id"], key=lambda item_id: digest(study.study.seed, "raters", item_id))
     checkpoint_of = dict(items.select("item_id", "checkpoint").iter_rows())
-    submitted = _Submitted(study, latest={name: [{} for _ in study.labeling.raters] for name in study.asked_names})
+    posts = items.filter(pl.col("source") == STACK_OVERFLOW).select("item_id", "library")
+    everyone = list(study.labeling.raters)
+    raters_of = {
+        item_id: [everyone.index(rater) for rater in raters or everyone]
+        for item_id, raters in items.select("item_id", "raters").iter_rows()
+    }
+    submitted = _Submitted(
+        study,
+        dict(posts.iter_rows()),
+        raters_of,
+        latest={name: [{} for _ in study.labeling.raters] for name in study.asked_names},
+    )
     others = {dimension.name: _other_label(dimension, taxonomy.names(dimension.name)) for dimension in study.asked}
     differing: set[str] = set()
     for number, checkpoint in enumerate(study.labeling.checkpoints):
@@ -96,33 +131,46 @@ def _submit_batch(
     truth = {item_id: str(bool(its_bugs)) for item_id, its_bugs in bugs.items()}
     answers = _rate(study, number, "is_bug", truth, _other_answer)
     for item_id in bugs:
-        lists = [_listed_places(of_rater[item_id], bugs[item_id]) for of_rater in answers]
-        for rater, places in zip(study.labeling.raters, lists, strict=True):
-            _add_units(submitted, rater, checkpoint, item_id, places)
+        raters = submitted.raters_of[item_id]
+        lists = [_listed_places(answers[position][item_id], bugs[item_id]) for position in raters]
+        for position, places in zip(raters, lists, strict=True):
+            _add_units(submitted, study.labeling.raters[position], checkpoint, item_id, places)
         alike = all(places == lists[0] for places in lists)
-        if item_id not in submitted.frozen and not (alike and len(lists[0]) <= 1):
+        frozen = submitted.frozen.get(item_id)
+        if not alike or (frozen is not None and len(lists[0]) != frozen):
             _add_units(submitted, adjudicator, checkpoint, item_id, [bug.place for bug in bugs[item_id]])
-            submitted.frozen.add(item_id)
-        elif alike and len(lists[0]) == 1:
-            submitted.frozen.add(item_id)
+            submitted.frozen[item_id] = len(bugs[item_id])
+        elif lists[0]:
+            submitted.frozen[item_id] = len(lists[0])
     units = {
         (item_id, index): bug
         for item_id in bugs
         if item_id in submitted.frozen
         for index, bug in enumerate(bugs[item_id], start=1)
     }
-    for dimension in study.asked_names:
-        truth = {unit: bug.labels[dimension] for unit, bug in units.items() if dimension in bug.labels}
-        ratings = _rate(study, number, dimension, truth, others[dimension])
-        for latest, labels in zip(submitted.latest[dimension], ratings, strict=True):
+    submitted.sample(dict.fromkeys(item_id for item_id, _ in units))
+    for dimension in study.asked:
+        name = dimension.name
+        truth = {
+            unit: bug.labels.get(name, NONE) for unit, bug in units.items() if submitted.is_asked(dimension, unit[0])
+        }
+        ratings = _rate(study, number, name, truth, others[name])
+        for latest, labels in zip(submitted.latest[name], ratings, strict=True):
             latest.update(labels)
     for position, rater in enumerate(study.labeling.raters):
         for unit in units:
-            labels = {name: submitted.latest[name][position].get(unit) for name in study.asked_names}
-            submitted.add(rater, checkpoint, "dimensions", item_id=unit[0], bug_index=unit[1], is_bug=True, **labels)
-            submitted.last_batch[unit] = checkpoint
+            if position in submitted.raters_of[unit[0]]:
+                labels = {name: submitted.latest[name][position].get(unit) for name in study.asked_names}
+                submitted.add(
+                    rater, checkpoint, "dimensions", item_id=unit[0], bug_index=unit[1], is_bug=True, **labels
+                )
+                submitted.last_batch[unit] = checkpoint
     differing = {item_id for item_id, index in units if _differs(submitted, (item_id, index))}
-    return differing | {item_id for item_id in bugs if len({of_rater[item_id] for of_rater in answers}) > 1}
+    return differing | {
+        item_id
+        for item_id in bugs
+        if len({answers[position][item_id] for position in submitted.raters_of[item_id]}) > 1
+    }
 
 
 def _listed_places(answer: str, bugs: Sequence[Bug]) -> list[str]:
@@ -140,22 +188,21 @@ def _add_units(submitted: _Submitted, rater: str, batch: int, item_id: str, plac
 
 
 def _differs(submitted: _Submitted, unit: Unit) -> bool:
-    return any(len({labels.get(unit) for labels in of_raters}) > 1 for of_raters in submitted.latest.values())
+    raters = submitted.raters_of[unit[0]]
+    return any(len({of_rater[position].get(unit) for position in raters}) > 1 for of_rater in submitted.latest.values())
 
 
 def _adjudicate(submitted: _Submitted, bugs: Mapping[str, list[Bug]]) -> None:
     """Submit the adjudicator's labels for the bugs on which the raters' last labels differ."""
     for (item_id, index), batch in submitted.last_batch.items():
         if _differs(submitted, (item_id, index)):
-            submitted.add(
-                str(submitted.study.labeling.adjudicator),
-                batch,
-                "dimensions",
-                item_id=item_id,
-                bug_index=index,
-                is_bug=True,
-                **bugs[item_id][index - 1].labels,
-            )
+            labels = {
+                dimension.name: bugs[item_id][index - 1].labels.get(dimension.name, NONE)
+                for dimension in submitted.study.asked
+                if submitted.is_asked(dimension, item_id)
+            }
+            adjudicator = str(submitted.study.labeling.adjudicator)
+            submitted.add(adjudicator, batch, "dimensions", item_id=item_id, bug_index=index, is_bug=True, **labels)
 
 
 def _other_answer(_: Draw, answer: str) -> str:

@@ -1,15 +1,15 @@
 """Ground truth of the synthetic items: the bugs that raters should find in them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
 
 from dlbug_assets.protocol.dimensions import Dimension
-from dlbug_assets.protocol.study import STACK_OVERFLOW, Study, posts_per_library
+from dlbug_assets.protocol.study import STACK_OVERFLOW, Study
 from dlbug_assets.protocol.taxonomy import Taxonomy
-from dlbug_assets.sample.draw import Draw, digest
+from dlbug_assets.sample.draw import Draw
 from dlbug_assets.sample.published import Published, published
 
 _SECOND_BUG_IN_A_POST = 0.04
@@ -20,7 +20,8 @@ _MOST_CATEGORIES = 3
 class Bug:
     """A bug of an item: its place, and its label in each dimension, as raters write it into a cell.
 
-    Bugs have no label in dimensions that are asked of a sample without their post, nor in those without categories.
+    Bugs of commits have no label in dimensions that are asked of a sample of posts, none has one in a dimension without
+    categories.
     """
 
     place: str
@@ -32,26 +33,16 @@ def true_bugs(study: Study, items: pl.DataFrame, taxonomy: Taxonomy) -> dict[str
     truth = _Truth(study, taxonomy)
     rows = list(items.iter_rows(named=True))
     bugs = {row["item_id"]: truth.bugs(row) for row in rows}
-    buggy = [row for row in rows if bugs[row["item_id"]]]
     for dimension in truth.of_samples:
-        for row in _sample(study, dimension, buggy):
-            item_id = row["item_id"]
-            draw = Draw(study.study.seed, dimension.name, item_id)
-            bugs[item_id] = [
-                Bug(bug.place, {**bug.labels, dimension.name: truth.label(draw, dimension, row, bug.labels)})
-                for bug in bugs[item_id]
-            ]
+        for row in rows:
+            if row["source"] == STACK_OVERFLOW:
+                item_id = row["item_id"]
+                draw = Draw(study.study.seed, dimension.name, item_id)
+                bugs[item_id] = [
+                    Bug(bug.place, {**bug.labels, dimension.name: truth.label(draw, dimension, row, bug.labels)})
+                    for bug in bugs[item_id]
+                ]
     return bugs
-
-
-def _sample(study: Study, dimension: Dimension, buggy: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Return the posts with bugs that are asked about a dimension: of each library those first in a seeded order."""
-    sampled: list[Mapping[str, Any]] = []
-    for library in study.library_names:
-        posts = [row for row in buggy if row["source"] == STACK_OVERFLOW and row["library"] == library]
-        posts.sort(key=lambda row: digest(study.study.seed, dimension.name, row["item_id"]))
-        sampled += posts[: posts_per_library(study, dimension)]
-    return sampled
 
 
 class _Truth:

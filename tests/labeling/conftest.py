@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 
 from dlbug_assets.labeling.items import ITEMS
+from dlbug_assets.labeling.sheets.history import record
 from dlbug_assets.labeling.sheets.validation import submitted_schema, validate
 from dlbug_assets.protocol.study import Study
 from dlbug_assets.protocol.taxonomy import Taxonomy, load_taxonomy
@@ -77,6 +78,7 @@ def rater_row(study: Study) -> Callable[..., dict[str, Any]]:
         }
         if rated:
             content |= {"bug_type": "API Bug", "root_cause": "API Misuse", "effect": "Crash"}
+            content |= {"stage": "none", "antipattern": "none"}
         return content | rest
 
     return row
@@ -92,11 +94,12 @@ def as_rows(study: Study) -> Callable[..., pl.DataFrame]:
 
 @pytest.fixture(scope="session")
 def validated(taxonomy: Taxonomy, as_rows: Callable[..., pl.DataFrame]) -> Callable[..., pl.DataFrame]:
-    """Return the labels of rows that must all be valid."""
+    """Return labeling.rater_labels of rows that must all be valid; each file is a version of a sheet of its own."""
 
     def labels(rows: list[dict[str, Any]], items: pl.DataFrame, study: Study) -> pl.DataFrame:
         valid, rejected = validate(as_rows(rows), items, study, taxonomy)
         assert rejected.is_empty(), rejected["reason"].to_list()
-        return valid
+        files = valid["file"].unique(maintain_order=True)
+        return record(valid, study, dict(zip(files, files, strict=True)), {}).labels
 
     return labels

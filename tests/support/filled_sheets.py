@@ -13,6 +13,7 @@ import polars as pl
 from dlbug_assets.labeling import adjudication, units
 from dlbug_assets.labeling.bug_labels import bug_labels, wide
 from dlbug_assets.labeling.items import ITEMS
+from dlbug_assets.labeling.questions import questions
 from dlbug_assets.labeling.rounds import ROUND
 from dlbug_assets.labeling.sheets import inbox, label_studio, submissions
 from dlbug_assets.labeling.sheets.assignments import due_sheets
@@ -79,9 +80,7 @@ class Loop:
     def due(self, again=()):
         return {
             sheet.name: sheet
-            for sheet in due_sheets(
-                self.study, self.read_items, self.labels, self.units, self.disagreements, again=again
-            )
+            for sheet in due_sheets(self.study, self.read_items, self.labels, self.units, self.questions, again=again)
         }
 
     def submit(self, sheet, answers, name=None):
@@ -122,10 +121,11 @@ class Loop:
         settled, self.growing = inbox.settled_files(self.inbox, self.clock)
         self.new = inbox.receive(settled, self.folder / "received", self.clock)
         submitted = submissions.read(self.folder / "received", self.items, self.study, self.taxonomy)
-        self.labels, self.rejected, self.counts = submitted.labels, submitted.rejected, submitted.counts
-        self.units = units.freeze(self.labels, self.items, self.study)
-        self.disagreements = adjudication.disagreements(self.labels, self.units, self.study)
-        self.decided = adjudication.decide(self.labels, self.units, self.items, self.study)
+        self.labels, self.rejected, self.receipts = submitted.labels, submitted.rejected, submitted.receipts
+        self.units = units.freeze(self.labels, self.items, self.study).units
+        self.questions = questions(self.labels, self.units, self.items, self.rejected, study=self.study)
+        self.disagreements = adjudication.disagreements(self.labels, self.questions, self.study)
+        self.decided = adjudication.decide(self.labels, self.questions, self.units, self.items, self.study)
         self.bug_labels = bug_labels(self.decided, self.study, self.taxonomy)
 
     def _check(self):
@@ -138,6 +138,8 @@ class Loop:
             "rater_labels": self.labels,
             "units": self.units,
             "rejected_labels": self.rejected,
+            "receipts": self.receipts,
+            "questions": self.questions,
             "disagreements": self.disagreements,
             "labels": wide(self.decided, self.bug_labels, self.study),
             "bug_labels": self.bug_labels,

@@ -2,8 +2,9 @@
 
 import polars as pl
 
-from dlbug_assets.labeling.label_texts import IS_BUG, NONE, as_text
+from dlbug_assets.labeling.label_texts import IS_BUG, as_text
 from dlbug_assets.labeling.sheets.formats import LIST_BUGS, RATE_BUGS
+from dlbug_assets.protocol.dimensions import NONE
 from dlbug_assets.protocol.study import Study
 
 

@@ -5,17 +5,20 @@ and submitted files (submissions.py).
 """
 
 import hashlib
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from string import ascii_uppercase
 from typing import Any
 
 import polars as pl
 
 from dlbug_assets.labeling.label_texts import IS_BUG, as_text
+from dlbug_assets.labeling.questions import LEFT, NOT_ASKED
 from dlbug_assets.labeling.sheets.formats import LIST_BUGS, RATE_BUGS
 from dlbug_assets.protocol.dimensions import Dimension
-from dlbug_assets.protocol.study import STACK_OVERFLOW, Study, posts_per_library
+from dlbug_assets.protocol.study import Study
 
+_BUG = ["item_id", "bug_index"]
 _ITEM = ("item_id", "title", "link", "content", "accepted_answer")
 
 
@@ -72,89 +75,85 @@ def columns(dimensions: Iterable[Dimension]) -> tuple[str, ...]:
 
 
 def due_sheets(
-    study: Study, items: pl.DataFrame, labels: pl.DataFrame, units: pl.DataFrame, disagreements: pl.DataFrame,
+    study: Study, items: pl.DataFrame, labels: pl.DataFrame, units: pl.DataFrame, questions: pl.DataFrame,
     *, again: Collection[int] = (),
 ) -> list[Sheet]:  # fmt: skip
-    """Return the sheets that are due.
+    """Return the sheets that are due: the questions that wait for an answer.
 
     These are each rater's next batch, the frozen bugs that each rater has yet to rate, and what the adjudicator has to
     decide. ``items`` are frozen rounds (columns of ROUND), the other frames the tables of the same name in labeling.
     The items of the checkpoints in ``again`` are included in the next batch once more, after a training.
     """
     current = labels.filter(~pl.col("superseded"))
+    left = questions.filter(pl.col("state").is_in(LEFT))
+    bugs = items.join(units.select(*_BUG, "place"), on="item_id", maintain_order="left")
     sheets = []
     for rater in study.labeling.raters:
-        own = current.filter(pl.col("rater") == rater)
+        own = questions.filter(pl.col("rater") == rater)
         sheets += _next_batch(study, rater, items, own, set(again))
-        sheets += _bugs_to_rate(study, rater, items, own, units)
+        sheets += _bugs_to_rate(study, rater, bugs, current.filter(pl.col("rater") == rater), own)
     adjudicator = str(study.labeling.adjudicator)
-    sheets += _lists_to_align(study, adjudicator, items, current, units)
-    sheets += _labels_to_decide(study, adjudicator, items, current, disagreements)
+    to_decide = left.filter(pl.col("rater") == adjudicator)
+    sheets += _lists_to_align(study, adjudicator, items, current, to_decide)
+    sheets += _labels_to_decide(study, adjudicator, items, current, questions)
     return sheets
 
 
 def _next_batch(
-    study: Study, rater: str, items: pl.DataFrame, own: pl.DataFrame, again: Collection[int]
+    study: Study, rater: str, items: pl.DataFrame, questions: pl.DataFrame, again: Collection[int]
 ) -> Iterator[Sheet]:
-    """Yield the first checkpoint with items whose bugs the rater has not listed."""
-    listed = own.filter(pl.col("pass") == LIST_BUGS)
-    left = items.join(listed, on="item_id", how="anti")
-    if left.is_empty():
+    """Yield the items of the first checkpoint whose bugs the rater has yet to list."""
+    lists = questions.filter(pl.col("dimension") == IS_BUG)
+    waiting = items.join(lists.filter(pl.col("state").is_in(LEFT)), on="item_id", how="semi")
+    if waiting.is_empty():
         return
-    number, checkpoint = left.select("round", "checkpoint").sort("round", "checkpoint").row(0)
+    number, checkpoint = waiting.select("round", "checkpoint").sort("round", "checkpoint").row(0)
+    asked = items.join(lists.filter(pl.col("state") != NOT_ASKED), on="item_id", how="semi", maintain_order="left")
     is_due = (pl.col("round") == number) & (
-        (pl.col("checkpoint") == checkpoint)
+        ((pl.col("checkpoint") == checkpoint) & pl.col("item_id").is_in(waiting["item_id"].implode()))
         | (pl.col("checkpoint").is_in(list(again)) & (pl.col("checkpoint") < checkpoint))
     )
     rows = tuple(
         _row(study, item, rater, checkpoint, LIST_BUGS, bug_index=1)
-        for item in items.filter(is_due).iter_rows(named=True)
+        for item in asked.filter(is_due).iter_rows(named=True)
     )
     yield Sheet(rater, number, checkpoint, LIST_BUGS, study.asked, rows)
 
 
 def _bugs_to_rate(
-    study: Study, rater: str, items: pl.DataFrame, own: pl.DataFrame, units: pl.DataFrame
+    study: Study, rater: str, bugs: pl.DataFrame, current: pl.DataFrame, questions: pl.DataFrame
 ) -> Iterator[Sheet]:
-    """Yield, by batch, the frozen bugs of items whose bugs the rater listed in a later batch than they were rated."""
-    last = own.group_by("item_id").agg(
-        listed=pl.col("batch").filter(pl.col("pass") == LIST_BUGS).max(),
-        rated=pl.col("batch").filter(pl.col("pass") == RATE_BUGS).max(),
+    """Yield, by batch, the frozen bugs about which a question waits for the rater, with the rater's answers so far."""
+    asked = questions.filter(pl.col("dimension") != IS_BUG)
+    pending = asked.filter(pl.col("state").is_in(LEFT)).group_by(_BUG).agg(pl.col("batch").max())
+    unasked = set(asked.filter(pl.col("state") == NOT_ASKED).select(*_BUG, "dimension").rows())
+    rated = current.filter(pl.col("pass") == RATE_BUGS)
+    given = _by_bug(rated.join(pending, on=[*_BUG, "batch"], how="semi"), study)
+    bugs = bugs.join(pending, on=_BUG, maintain_order="left").sort(
+        "round", "batch", "position", "bug_index", maintain_order=True
     )
-    pending = last.filter(pl.col("listed") > pl.col("rated").fill_null(0)).rename({"listed": "batch"})
-    bugs = (
-        items.join(pending, on="item_id", maintain_order="left")
-        .join(units.select("item_id", "bug_index", "place"), on="item_id", maintain_order="left")
-        .sort("round", "batch", maintain_order=True)
-    )
-    sampled = sampled_items(study, items)
     for (number, batch), of_batch in bugs.group_by("round", "batch", maintain_order=True):
-        rows = tuple(
-            _row(study, bug, rater, batch, RATE_BUGS, bug_index=bug["bug_index"], is_bug=True, place=bug["place"])
-            for bug in of_batch.iter_rows(named=True)
-        )
-        fixed = frozenset(
-            (index, name)
-            for index, row in enumerate(rows)
-            for name, ids in sampled.items()
-            if row["item_id"] not in ids
-        )
-        yield Sheet(rater, number, batch, RATE_BUGS, study.asked, rows, fixed=fixed)
+        rows, fixed = [], set()
+        for bug in of_batch.iter_rows(named=True):
+            key = (bug["item_id"], bug["bug_index"])
+            so_far = {name: given.get(key, {}).get(name) for name in (*study.asked_names, "comment")}
+            fixed |= {(len(rows), name) for name in study.asked_names if (*key, name) in unasked}
+            known = {"bug_index": key[1], "is_bug": True, "place": bug["place"]}
+            rows.append(_row(study, bug, rater, batch, RATE_BUGS, **known, **so_far))
+        yield Sheet(rater, number, batch, RATE_BUGS, study.asked, tuple(rows), fixed=frozenset(fixed))
 
 
 def _lists_to_align(
-    study: Study, adjudicator: str, items: pl.DataFrame, current: pl.DataFrame, units: pl.DataFrame
+    study: Study, adjudicator: str, items: pl.DataFrame, current: pl.DataFrame, to_decide: pl.DataFrame
 ) -> Iterator[Sheet]:
-    """Yield the items whose bugs the raters list differently, with the lists of all raters."""
-    raters = study.labeling.raters
-    listed = current.filter(pl.col("pass") == LIST_BUGS)
+    """Yield the items whose bugs the raters list differently, with the lists of all of their raters."""
+    pending = to_decide.filter(pl.col("dimension") == IS_BUG).select("item_id", "batch")
     lists = (
-        listed.filter(pl.col("rater").is_in(raters))
+        current.filter((pl.col("pass") == LIST_BUGS) & pl.col("rater").is_in(study.labeling.raters))
         .filter(pl.col("batch") == pl.col("batch").max().over("item_id", "rater"))
         .sort("bug_index")
         .group_by("item_id", "rater", maintain_order=True)
         .agg(
-            batch=pl.col("batch").max(),
             bugs=pl.col("is_bug").sum(),
             text=pl.when("is_bug")
             .then(pl.format("{}. {}", "bug_index", pl.col("place").fill_null("the whole item")))
@@ -162,81 +161,88 @@ def _lists_to_align(
             .str.join("\n"),
             comments=pl.col("comment").drop_nulls().str.join("\n"),
         )
+        .join(pending, on="item_id", how="semi")
     )
-    decided = pl.concat([units["item_id"], listed.filter(pl.col("rater") == adjudicator)["item_id"]]).unique()
-    pending = lists.filter(
-        (pl.col("rater").n_unique().over("item_id") == len(raters))
-        & (pl.col("bugs").max().over("item_id") > 0)
-        & ~pl.col("item_id").is_in(decided.implode())
-    )
-    rater_columns = tuple(f"{rater}: {name}" for rater in raters for name in ("bugs", "comment"))
-    answers = {(item_id, rater): (text, comments) for item_id, rater, _, _, text, comments in pending.rows()}
-    sizes = pending.group_by("item_id").agg(pl.col("batch").max(), pl.col("bugs").max())
-    bugs = items.join(sizes, on="item_id", maintain_order="left").sort("round", "batch", maintain_order=True)
+    answers = {(item_id, rater): (bugs, text, comment) for item_id, rater, bugs, text, comment in lists.rows()}
+    bugs = items.join(pending, on="item_id", maintain_order="left").sort("round", "batch", maintain_order=True)
     for (number, batch), of_batch in bugs.group_by("round", "batch", maintain_order=True):
         rows = []
+        letters = _letters(study, of_batch)
         for item in of_batch.iter_rows(named=True):
-            shown = [text for rater in raters for text in answers[item["item_id"], rater]]
-            for index in range(1, item["bugs"] + 1):
+            of_raters = [answers.get((item["item_id"], rater)) for rater in _shuffled(study, item)]
+            shown: dict[str, Any] = {}
+            for letter, answer in zip(letters, of_raters, strict=False):
+                if answer:
+                    shown |= {f"bugs {letter}": answer[1], f"comment {letter}": answer[2]}
+            # At least one row: the adjudicator may find a bug where no rater still does.
+            for index in range(1, max([1, *(answer[0] for answer in of_raters if answer)]) + 1):
                 row = _row(study, item, adjudicator, batch, LIST_BUGS, bug_index=index)
-                rows.append(row | dict(zip(rater_columns, shown, strict=True)))
-        yield Sheet(adjudicator, number, batch, LIST_BUGS, study.asked, tuple(rows), rater_columns)
+                rows.append(row | shown)
+        yield Sheet(
+            adjudicator, number, batch, LIST_BUGS, study.asked, tuple(rows), _beside(("bugs", "comment"), letters)
+        )
 
 
 def _labels_to_decide(
-    study: Study, adjudicator: str, items: pl.DataFrame, current: pl.DataFrame, disagreements: pl.DataFrame
+    study: Study, adjudicator: str, items: pl.DataFrame, current: pl.DataFrame, questions: pl.DataFrame
 ) -> Iterator[Sheet]:
-    """Yield the bugs that the raters label differently, with all labels; dimensions in which they agree are filled."""
-    raters = study.labeling.raters
-    undecided = disagreements.filter((pl.col("dimension") != IS_BUG) & pl.col("adjudicated_label").is_null())
-    pending = undecided.select("item_id", "bug_index").unique()
-    rated = current.filter((pl.col("pass") == RATE_BUGS) & pl.col("rater").is_in(raters)).join(
-        pending, on=["item_id", "bug_index"]
+    """Yield the bugs that the raters label differently, with the labels of all of their raters, and the decisions."""
+    rated = questions.filter(pl.col("dimension") != IS_BUG)
+    to_decide = rated.filter(pl.col("rater") == adjudicator)
+    pending = to_decide.filter(pl.col("state").is_in(LEFT)).group_by(_BUG).agg(pl.col("batch").max())
+    differing = set(to_decide.select(*_BUG, "dimension").rows())
+    of_bugs = rated.join(pending, on=_BUG, how="semi")
+    answers = {tuple(key): answer for *key, answer in of_bugs.select(*_BUG, "dimension", "rater", "answer").rows()}
+    comments = _by_bug(current.filter(pl.col("pass") == RATE_BUGS).join(pending, on=_BUG, how="semi"), study, "rater")
+    bugs = items.join(pending, on="item_id", maintain_order="left").sort(
+        "round", "batch", "position", "bug_index", maintain_order=True
     )
-    rated = rated.filter(pl.col("batch") == pl.col("batch").max().over("item_id", "rater"))
-    rated = rated.with_columns(as_text(dimension) for dimension in study.asked)
-    labels = {(row["item_id"], row["bug_index"], row["rater"]): row for row in rated.iter_rows(named=True)}
-    sizes = rated.group_by("item_id", "bug_index").agg(pl.col("batch").max())
-    bugs = items.join(sizes, on="item_id", maintain_order="left").sort("round", "batch", maintain_order=True)
-    rater_columns = tuple(f"{rater}: {name}" for rater in raters for name in (*study.asked_names, "comment"))
-    differing = set(undecided.select("item_id", "bug_index", "dimension").rows())
     for (number, batch), of_batch in bugs.group_by("round", "batch", maintain_order=True):
         rows, fixed = [], set()
-        for bug in of_batch.sort("position", "bug_index", maintain_order=True).iter_rows(named=True):
-            answers: list[dict[str, Any]] = [
-                labels.get((bug["item_id"], bug["bug_index"], rater), {}) for rater in raters
-            ]
-            shown = [answer.get(name) for answer in answers for name in (*study.asked_names, "comment")]
-            agreed = {
-                dimension: answers[0].get(dimension)
-                for dimension in study.asked_names
-                if (bug["item_id"], bug["bug_index"], dimension) not in differing
-            }
-            fixed |= {(len(rows), dimension) for dimension in agreed}
-            row = _row(study, bug, adjudicator, batch, RATE_BUGS, bug_index=bug["bug_index"], is_bug=True, **agreed)
-            rows.append(row | dict(zip(rater_columns, shown, strict=True)))
-        yield Sheet(adjudicator, number, batch, RATE_BUGS, study.asked, tuple(rows), rater_columns, frozenset(fixed))
+        letters = _letters(study, of_batch)
+        for bug in of_batch.iter_rows(named=True):
+            key = (bug["item_id"], bug["bug_index"])
+            shown: dict[str, Any] = {}
+            for letter, rater in zip(letters, _shuffled(study, bug), strict=False):
+                shown |= {f"{name} {letter}": answers.get((*key, name, rater)) for name in study.asked_names}
+                shown[f"comment {letter}"] = comments.get((*key, rater), {}).get("comment")
+            decided = {name: answers.get((*key, name, adjudicator)) for name in study.asked_names}
+            fixed |= {(len(rows), name) for name in study.asked_names if (*key, name) not in differing}
+            row = _row(study, bug, adjudicator, batch, RATE_BUGS, bug_index=key[1], is_bug=True, **decided)
+            rows.append(row | shown)
+        beside = _beside((*study.asked_names, "comment"), letters)
+        yield Sheet(adjudicator, number, batch, RATE_BUGS, study.asked, tuple(rows), beside, frozenset(fixed))
 
 
-def sampled_items(study: Study, items: pl.DataFrame) -> dict[str, set[str]]:
-    """Return the posts that raters label in each dimension that is asked of a sample of posts.
-
-    Per library it is a bottom-k hash sample.
-    """
-    sampled: dict[str, set[str]] = {}
-    posts = items.filter(pl.col("source") == STACK_OVERFLOW)
-    for dimension in study.asked:
-        size = posts_per_library(study, dimension)
-        if size is None:
-            continue
-        ranks = [_rank(study.study.seed, dimension.name, item_id) for item_id in posts["item_id"]]
-        ranked = posts.select("item_id", "library", _rank=pl.Series(ranks, dtype=pl.String)).sort("_rank")
-        sampled[dimension.name] = set(ranked.group_by("library").head(size)["item_id"])
-    return sampled
+def _by_bug(rows: pl.DataFrame, study: Study, *further: str) -> dict[tuple[Any, ...], dict[str, Any]]:
+    """Return the rows of the dimensions pass by bug, labels as texts; of several batches, those of the last one."""
+    texts = rows.sort("batch", maintain_order=True).with_columns(as_text(dimension) for dimension in study.asked)
+    return {tuple(row[name] for name in (*_BUG, *further)): row for row in texts.iter_rows(named=True)}
 
 
-def _rank(seed: int, name: str, item_id: str) -> str:
-    return hashlib.sha256(f"{seed}|{name}|{item_id}".encode()).hexdigest()
+def _letters(study: Study, items: pl.DataFrame) -> list[str]:
+    """Return the letters that stand for the raters: as many as an item has at most."""
+    numbers = items.select(pl.col("raters").list.len().fill_null(len(study.labeling.raters)))
+    return [_letter(number) for number in range(numbers.to_series().max())]
+
+
+def _letter(number: int) -> str:
+    """Return A, B, .. Z, AA, AB .. for 0, 1, .."""
+    first, last = divmod(number, len(ascii_uppercase))
+    return (_letter(first - 1) if first else "") + ascii_uppercase[last]
+
+
+def _beside(names: Iterable[str], letters: Sequence[str]) -> tuple[str, ...]:
+    """Return the columns that show the raters' answers, those of one question side by side."""
+    return tuple(f"{name} {letter}" for name in names for letter in letters)
+
+
+def _shuffled(study: Study, item: Mapping[str, Any]) -> list[str]:
+    """Return an item's raters in a seeded order, by which the adjudicator does not recognize them."""
+    key = f"{study.study.seed}|order|{item['item_id']}"
+    return sorted(
+        item["raters"] or study.labeling.raters, key=lambda rater: hashlib.sha256(f"{key}|{rater}".encode()).digest()
+    )
 
 
 def _row(study: Study, item: dict[str, Any], person: str, batch: int, pass_name: str, **values: Any) -> dict[str, Any]:

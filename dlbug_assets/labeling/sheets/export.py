@@ -15,11 +15,13 @@ from dlbug_assets.errors import DlbugError
 from dlbug_assets.ingest.completeness import Query, require_complete
 from dlbug_assets.labeling import rounds
 from dlbug_assets.labeling.item_text import item_texts
+from dlbug_assets.labeling.label_texts import IS_BUG
+from dlbug_assets.labeling.questions import LEFT
 from dlbug_assets.labeling.rounds import write_if_changed
 from dlbug_assets.labeling.sheets import label_studio
 from dlbug_assets.labeling.sheets.assignments import Sheet, due_sheets
 from dlbug_assets.labeling.sheets.csv_format import to_csv
-from dlbug_assets.labeling.sheets.formats import CSV, LIST_BUGS, XLSX
+from dlbug_assets.labeling.sheets.formats import CSV, XLSX
 from dlbug_assets.labeling.sheets.xlsx_format import to_xlsx
 from dlbug_assets.protocol.study import Study
 from dlbug_assets.protocol.taxonomy import STUDY, Taxonomy
@@ -40,10 +42,9 @@ def export(
     if study.sources.labels == "release":
         raise DlbugError("the labels of this study come from a release: there are no sheets to export")
     repeated = _checkpoints(study, again)
-    labels = query("from labeling.rater_labels")
-    items = _frozen(study, folder / "queue", clock, query, labels, incomplete=incomplete)
-    units, disagreements = query("from labeling.units"), query("from labeling.disagreements")
-    sheets = due_sheets(study, items, labels, units, disagreements, again=repeated)
+    labels, questions = query("from labeling.rater_labels"), query("from labeling.questions")
+    items = _frozen(study, folder / "queue", clock, query, questions, incomplete=incomplete)
+    sheets = due_sheets(study, items, labels, query("from labeling.units"), questions, again=repeated)
     outbox = _Outbox(folder / "outbox")
     codebook = _codebook(study, taxonomy)
     return [
@@ -51,23 +52,6 @@ def export(
         for sheet in sheets
         for name, content in _files(sheet, taxonomy, codebook, file_format).items()
     ]
-
-
-def nothing_due(disagreements: pl.DataFrame) -> str:
-    """Return the message for when no sheet is due; ``disagreements`` is labeling.disagreements.
-
-    The only disagreements without a sheet are those about is_bug of an item whose bugs are frozen.
-    """
-    undecided = disagreements.filter(pl.col("adjudicated_label").is_null())
-    if undecided.is_empty():
-        return "Nothing is due: everybody has labelled everything."
-    count = f"{undecided.height} disagreement{' is' if undecided.height == 1 else 's are'}"
-    first, *others = undecided["item_id"].unique(maintain_order=True)
-    return (
-        f"Nothing is due, but {count} undecided ({first}{f' and {len(others)} more' * bool(others)}): a rater changed "
-        "an answer after the item's bugs were frozen. Correct it in that rater's newest sheet and submit that again, "
-        "or submit a row of the adjudicator (item_id, rater, batch, bug_index, is_bug)."
-    )
 
 
 def _checkpoints(study: Study, written: str) -> list[int]:
@@ -80,16 +64,13 @@ def _checkpoints(study: Study, written: str) -> list[int]:
 
 
 def _frozen(
-    study: Study, folder: Path, clock: Clock, query: Query, labels: pl.DataFrame, *, incomplete: bool
+    study: Study, folder: Path, clock: Clock, query: Query, questions: pl.DataFrame, *, incomplete: bool
 ) -> pl.DataFrame:
     """Return the frozen rounds; freeze the open one first if every rater has listed the bugs of all items before it."""
     items = rounds.frozen(folder)
-    listed = labels.filter((pl.col("pass") == LIST_BUGS) & ~pl.col("superseded"))
-    by_all = (
-        listed.filter(pl.col("rater").is_in(study.labeling.raters)).group_by("item_id").agg(pl.col("rater").n_unique())
-    )
-    finished = by_all.filter(pl.col("rater") == len(study.labeling.raters))["item_id"]
-    if not items["item_id"].is_in(finished.implode()).all():
+    lists = questions.filter((pl.col("dimension") == IS_BUG) & pl.col("state").is_in(LEFT))
+    unlisted = lists.filter(pl.col("rater").is_in(study.labeling.raters))
+    if not items.join(unlisted, on="item_id", how="semi").is_empty():
         return items
     if not incomplete:
         require_complete(

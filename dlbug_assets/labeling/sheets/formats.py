@@ -9,3 +9,6 @@ LIST_BUGS, RATE_BUGS = PASSES = ("units", "dimensions")
 LABELS = "labels"
 #: The names of its other sheets.
 INSTRUCTIONS, CODEBOOK, LISTS = "instructions", "codebook", "lists"
+
+#: Characters of a cell that is only shown, as far as it is read.
+LONGEST_SHOWN = 1_000

@@ -9,7 +9,7 @@ import io
 import json
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,17 +20,29 @@ import polars as pl
 from dlbug_assets.ingest.child_process import ChildProcess, LimitError, Limits
 from dlbug_assets.labeling.sheets.assignments import columns
 from dlbug_assets.labeling.sheets.file_reader import read_file
-from dlbug_assets.labeling.sheets.formats import LIST_BUGS, RATE_BUGS
+from dlbug_assets.labeling.sheets.formats import LIST_BUGS, LONGEST_SHOWN, RATE_BUGS
+from dlbug_assets.labeling.sheets.history import Item, Key, Recorded, record
 from dlbug_assets.labeling.sheets.inbox import Version, versions
-from dlbug_assets.labeling.sheets.validation import REJECTED_LABELS, row_json, submitted_schema, validate
+from dlbug_assets.labeling.sheets.receipts import ANSWER, Tally, questions_of, receipts, unanswered
+from dlbug_assets.labeling.sheets.validation import (
+    REJECTED_LABELS,
+    row_json,
+    submitted_schema,
+    validate,
+    without_unasked,
+)
+from dlbug_assets.labeling.units import freeze
 from dlbug_assets.privacy import redact_emails
+from dlbug_assets.protocol.names import shown
 from dlbug_assets.protocol.study import Study
 from dlbug_assets.protocol.taxonomy import Taxonomy
 
-_NAME = re.compile(r"(?:r\d+-)?(?P<batch>\d+)-(?P<person>\w+?)(?:-(?P<pass>dimensions))?(?:[ (.-].*)?", re.ASCII)
+_NAME = re.compile(r"(?P<round>r\d+-)?(?P<batch>\d+)-(?P<person>\w+?)(?:-(?P<pass>dimensions))?(?:[ (.-].*)?", re.ASCII)
 _TRUE, _FALSE = {"true", "yes", "1", "1.0"}, {"false", "no", "0", "0.0"}
-#: The columns that raters only look at.
-_SHOWN = ("title", "content", "accepted_answer")
+#: The end of the name of a file that Label Studio exports: project-1-at-2026-01-31-12-00-0a1b2c3d.
+_EXPORTED_AT = re.compile(r"(?<=project-)(\d+)-at-.*")
+#: The columns that raters only look at, and that tell nothing about the row.
+_SHOWN = ("content", "accepted_answer")
 #: What joins several texts of one answer in Label Studio.
 _JOINER = "; "
 #: The line number of a problem with a file as a whole.
@@ -46,69 +58,88 @@ _FIXES = {
 
 @dataclass
 class Submissions:
-    """The labels and rejected rows of all files, and counts of rows that are blank, undecided or unchanged."""
+    """The tables of all files that were submitted: labeling.rater_labels, rejected_labels and receipts."""
 
     labels: pl.DataFrame
     rejected: pl.DataFrame
+    receipts: pl.DataFrame
     counts: Counter[str] = field(default_factory=Counter)
 
 
 def read(archive: Path, items: pl.DataFrame, study: Study, taxonomy: Taxonomy) -> Submissions:
-    """Return all labels that were received, and the rejected rows of each file's newest version.
+    """Return all labels that were received, the rejected rows that still wait for an answer, and a receipt per version.
 
     ``items`` is labeling.items. Raises :class:`DlbugError` if the archive cannot be read.
     """
-    newest: dict[str, str] = {}
-    names: dict[str, str] = {}
     received = versions(archive)
-    for version in received:
-        name = version.path.name
-        names[version.folder.name] = name
-        newest[name] = version.folder.name
-    rows, unreadable, counts = _rows(received, items, study)
-    # Raters quote other people's texts, so e-mail addresses are redacted as they are there.
-    free = ("place", "comment", *(dimension.name for dimension in study.asked if dimension.open))
-    labels, rejected = validate(rows.with_columns(redact_emails(pl.col(*free))), items, study, taxonomy)
-    rejected = pl.concat([unreadable, rejected]).filter(pl.col("file").is_in(list(newest.values())))
-    rejected = rejected.with_columns(redact_emails(pl.col("content", "reason")))
-    # A Label Studio task is one line, but may list several bugs.
-    entry = pl.int_range(1, pl.len() + 1, dtype=pl.Int32).over("file", "line").alias("entry")
-    rejected = _with_file_names(rejected, names).sort("file", "line", maintain_order=True).with_columns(entry)
-    return Submissions(_with_file_names(labels, names), rejected, counts)
-
-
-def _rows(
-    received: Sequence[Version], items: pl.DataFrame, study: Study
-) -> tuple[pl.DataFrame, pl.DataFrame, Counter[str]]:
-    """Return the rows with answers (submitted_schema), those that cannot be parsed (REJECTED_LABELS), and counts."""
     with ChildProcess(f"{read_file.__module__}:{read_file.__name__}", _LIMITS) as child:
         reader = _Reader(child, items, study)
         for version in received:
             reader.read(version)
-    submitted = pl.concat(reader.rows)
-    rows = drop_repeated(submitted, study)
-    if rows.height < submitted.height:
-        reader.counts["unchanged"] = submitted.height - rows.height
-    return rows, pl.DataFrame(reader.unreadable, schema=REJECTED_LABELS, orient="row"), reader.counts
+    # Raters quote other people's texts, so e-mail addresses are redacted as they are there.
+    free = ("place", "comment", *(dimension.name for dimension in study.asked if dimension.open))
+    rows = pl.concat(reader.rows).with_columns(redact_emails(pl.col(*free)))
+    rejected = [pl.DataFrame(reader.unreadable, schema=REJECTED_LABELS, orient="row")]
+    accepted: list[pl.DataFrame] = []
+    is_rating = pl.col("pass").str.strip_chars() == RATE_BUGS
+    sheets = {version.folder.name: sheet_name(version.path, study) for version in received}
+
+    def recorded(some: pl.DataFrame, units: pl.DataFrame | None) -> Recorded:
+        valid, invalid = validate(some, items, study, taxonomy, units=units)
+        rejected.append(invalid)
+        accepted.append(valid.select(*ANSWER, "file"))
+        if units is not None:
+            valid, unasked = without_unasked(valid, items, units, study)
+            for version, texts in unasked.items():
+                reader.notes[version] += texts
+        return record(valid, study, sheets, _refused(invalid))
+
+    listed = recorded(rows.filter(is_rating.fill_null(value=False).not_()), None)
+    units = freeze(listed.labels, items, study).units
+    rated = recorded(rows.filter(is_rating), units)
+    labels = pl.concat([listed.labels, rated.labels]).sort("received_at", maintain_order=True)
+    problems = pl.concat(rejected).with_columns(redact_emails(pl.col("content", "reason")))
+    tallies = [reader.tallies[version.folder.name] for version in received]
+    names = {version.folder.name: version.path.name for version in received}
+    # A Label Studio task is one line, but may list several bugs.
+    entry = pl.int_range(1, pl.len() + 1, dtype=pl.Int32).over("file", "line").alias("entry")
+    askable = questions_of(items, units, study)
+    people = {version.folder.name: name["person"] for version in received if (name := _named(version.path, study))}
+    waiting = unanswered(problems, pl.concat(accepted), askable, sheets, people)
+    given = receipts(received, tallies, [listed, rated], problems, reader.notes)
+    return Submissions(
+        _with_file_names(labels, names),
+        _with_file_names(waiting, names).sort("file", "line", maintain_order=True).with_columns(entry),
+        given,
+        Counter({name: given[name].sum() for name in ("blank", "unchanged", "withdrawn", "refused")}),
+    )
 
 
-def drop_repeated(rows: pl.DataFrame, study: Study) -> pl.DataFrame:
-    """Drop rows that repeat the previous answer about the same bug.
+def _named(path: Path, study: Study) -> re.Match[str] | None:
+    """Return the parts of the name of an exported sheet; None for another name."""
+    name = _NAME.fullmatch(path.stem)
+    return name if name and name["person"] in {*study.labeling.raters, study.labeling.adjudicator} else None
 
-    ``rows`` has the columns of submitted_schema, in order of arrival. A row that changes is_bug of an item withdraws
-    the answers before it, so an answer from before that is kept if it is given again.
+
+def sheet_name(path: Path, study: Study) -> str:
+    """Return what the versions of a sheet have in common, whatever their files are named.
+
+    `5-ann.xlsx`, `5-ann (2).csv` and `5-ann-fixed.ods` are versions of one sheet, as are a project's exports of Label
+    Studio, whose names end with the time.
     """
-    sheet = ["item_id", "rater", "batch", "pass"]
-    # Only the few sheets with several rows about a bug are compared.
-    several = rows.filter(pl.struct(*sheet, "bug_index").is_duplicated()).select(sheet).unique()
-    if several.is_empty():
-        return rows
-    numbered = rows.with_row_index("_row").join(several, on=sheet, how="semi", nulls_equal=True, maintain_order="left")
-    turn = pl.col("is_bug").ne_missing(pl.col("is_bug").shift()).cum_sum().over(sheet)
-    answer = [pl.col(name) for name in (*study.asked_names, "place", "comment")]
-    is_repeated = pl.all_horizontal(pl.int_range(pl.len()) > 0, *(cell.eq_missing(cell.shift()) for cell in answer))
-    repeated = numbered.with_columns(_turn=turn).filter(is_repeated.over(*sheet, "bug_index", "_turn"))
-    return rows.filter(~pl.int_range(pl.len(), dtype=pl.UInt32).is_in(repeated["_row"].implode()))
+    if name := _named(path, study):
+        return f"{name['round'] or ''}{name['batch']}-{name['person']}-{name['pass'] or LIST_BUGS}"
+    return _EXPORTED_AT.sub(r"\1", path.stem)
+
+
+def _refused(invalid: pl.DataFrame) -> dict[str, set[Key]]:
+    """Return the answers that were refused, by version."""
+    found: dict[str, set[Key]] = {}
+    for file, content in invalid.select("file", "content").rows():
+        row = json.loads(content)
+        item: Item = (row["item_id"], row["rater"], row["batch"], row["pass"])
+        found.setdefault(file, set()).add((item, row["bug_index"]))
+    return found
 
 
 def _with_file_names(frame: pl.DataFrame, names: Mapping[str, str]) -> pl.DataFrame:
@@ -121,10 +152,10 @@ class _Reader:
 
     def __init__(self, child: ChildProcess, items: pl.DataFrame, study: Study) -> None:
         self._child = child
-        self._links = dict(items.select("item_id", "link").rows())
+        self._shown = {item_id: shown for item_id, *shown in items.select("item_id", "link", "title").rows()}
         self._adjudicator = study.labeling.adjudicator
         self._people = {*study.labeling.raters, self._adjudicator}
-        self._asked, self._required = study.asked_names, study.required_names
+        self._asked = study.asked_names
         joiners = {dimension.name: dimension.joiner for dimension in study.asked if dimension.multiple}
         #: The columns to fill in, with what joins several answers.
         self._questions = {name: joiners.get(name, _JOINER) for name in ("is_bug", *self._asked, "place", "comment")}
@@ -132,12 +163,13 @@ class _Reader:
         self._schema = submitted_schema(study)
         self.rows = [pl.DataFrame(schema=self._schema)]
         self.unreadable: list[tuple[Any, ...]] = []
-        self.counts: Counter[str] = Counter()
+        self.tallies: dict[str, Tally] = {}
         #: What was not read of a version, or assumed of it, by its folder.
         self.notes: dict[str, list[str]] = {}
 
     def read(self, version: Version) -> None:
         """Read the rows of a version. Raises :class:`DlbugError` if its file cannot be opened."""
+        self.tallies[version.folder.name] = Tally()
         batches, reason, self.notes[version.folder.name] = self._content(version.path)
         if reason is not None:
             self.unreadable.append((version.folder.name, _WHOLE_FILE, None, reason, version.received_at))
@@ -163,20 +195,20 @@ class _Reader:
     ) -> tuple[Any, ...] | None:
         """Return a row as the columns of submitted_schema; None if it is blank or cannot be parsed."""
         file, received_at = version.folder.name, version.received_at
+        tally = self.tallies[file]
+        pass_name = record.get("pass") or (name and (name["pass"] or LIST_BUGS)) or self._guess_pass(record)
+        record = {**record, "pass": pass_name}
+        tally.passes.add(pass_name)
+        if record.get("rater"):
+            tally.raters.add(record["rater"])
         if record.get("problem"):
             self.unreadable.append((file, line, row_json(record), record["problem"], received_at))
             return None
-        pass_name = record.get("pass") or (name and (name["pass"] or LIST_BUGS)) or self._guess_pass(record)
-        record = {**record, "pass": pass_name}
         filled = [column for column in self._questions if record.get(column)]
         if pass_name == RATE_BUGS:
             filled = [column for column in filled if column not in ("is_bug", "place")]
-        is_undecided = any(not record.get(dimension) for dimension in self._required)
-        if pass_name == RATE_BUGS and record.get("rater") == self._adjudicator and is_undecided:
-            self.counts["undecided"] += 1
-            return None
         if not filled:
-            self.counts["blank"] += 1
+            tally.blank += 1
             return None
         values, problems = _parse_values(record, self._schema)
         problems += self._contradictions(record, name)
@@ -191,13 +223,26 @@ class _Reader:
 
     def _contradictions(self, record: Mapping[str, Any], name: re.Match[str] | None) -> list[str]:
         problems = []
-        link, known = record.get("link"), self._links.get(record.get("item_id"))
-        if link and known and link != known:
-            problems.append(f"link: was changed from {known} to {link}; copy the item's row from the exported sheet")
+        known = self._shown.get(record.get("item_id"), (None, None))
+        for column, of_item in zip(("link", "title"), known, strict=True):
+            written = record.get(column)
+            if written and of_item and not _is_same(written, of_item):
+                problems.append(
+                    f"{column}: {shown(written)} is not that of {record['item_id']}, {shown(of_item)}: the row was "
+                    "moved or edited; copy the item's row from the exported sheet"
+                )
         rater = record.get("rater")
         if name and name["person"] in self._people and rater in self._people - {name["person"]}:
             problems.append(f"rater: the file name is for {name['person']}, but the row is for {rater}")
         return problems
+
+
+def _is_same(written: str, of_item: str) -> bool:
+    """Return whether a sheet shows the text of an item, as far as it was read: the same letters and digits."""
+    if written == of_item:
+        return True
+    text, known = ("".join(filter(str.isalnum, each)) for each in (written, of_item))
+    return text == known or (len(written) >= LONGEST_SHOWN and known.startswith(text))
 
 
 def _parse_values(record: Mapping[str, Any], schema: pl.Schema) -> tuple[dict[str, Any], list[str]]:

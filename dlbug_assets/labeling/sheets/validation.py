@@ -1,6 +1,6 @@
-"""Validation of submitted rows: each row becomes either a label or a rejected row with the reason.
+"""Validation of submitted rows: each row is either valid or rejected with the reason.
 
-What belongs here: the rules for a row, and revisions. What doesn't: reading files (submissions.py).
+What belongs here: the rules for a row. What doesn't: reading files (submissions.py), and which row counts (history.py).
 """
 
 import json
@@ -8,9 +8,10 @@ from collections.abc import Iterator, Mapping
 
 import polars as pl
 
-from dlbug_assets.labeling.label_texts import NONE, from_text
+from dlbug_assets.labeling.asked import sampled_items
+from dlbug_assets.labeling.label_texts import as_text, from_text
 from dlbug_assets.labeling.sheets.formats import PASSES, RATE_BUGS
-from dlbug_assets.protocol.dimensions import Dimension
+from dlbug_assets.protocol.dimensions import NONE, Dimension
 from dlbug_assets.protocol.study import Study
 from dlbug_assets.protocol.taxonomy import LONGEST_NAME, Taxonomy
 from dlbug_assets.warehouse.rows import table_schema
@@ -21,37 +22,40 @@ REJECTED_LABELS = table_schema("labeling.rejected_labels", without=("entry",))
 #: Columns that describe where a row came from, not what its rater wrote.
 _ORIGIN = ("received_at", "file", "line")
 
+#: Columns of labeling.rater_labels that depend on earlier and later rows.
+_HISTORY = ("revision", "superseded", "withdrawn", "replaced_at")
+#: The number of lines that a note names.
+_MOST_SHOWN = 10
+
 _SHEET = ["item_id", "rater", "batch", "pass"]
 _KEY = [*_SHEET, "bug_index"]
 _TEXTS = ("item_id", "rater", "pass", "place", "comment")
 
 
 def submitted_schema(study: Study) -> pl.Schema:
-    """Return the columns of submitted rows: labeling.rater_labels, labels as text, without what validation adds."""
-    without, texts = ("revision", "superseded", "round"), dict.fromkeys(study.asked_names, pl.String)
-    schema = table_schema("labeling.rater_labels", study, without=without)
+    """Return the columns of submitted rows: labeling.rater_labels, labels as text, without what is added later."""
+    texts = dict.fromkeys(study.asked_names, pl.String)
+    schema = table_schema("labeling.rater_labels", study, without=(*_HISTORY, "round"))
     return pl.Schema({name: texts.get(name, kind) for name, kind in schema.items()})
 
 
 def validate(
-    rows: pl.DataFrame, items: pl.DataFrame, study: Study, taxonomy: Taxonomy
+    rows: pl.DataFrame, items: pl.DataFrame, study: Study, taxonomy: Taxonomy, *, units: pl.DataFrame | None = None
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Split submitted rows into labels and rejected rows; ``len(labels) + len(rejected) == len(rows)``.
+    """Split submitted rows into valid and rejected rows; ``len(valid) + len(rejected) == len(rows)``.
 
-    ``rows`` has the columns of :func:`submitted_schema`, in order of arrival; ``items`` needs ``item_id`` and
-    ``round``. Two frames are returned:
+    ``rows`` has the columns of :func:`submitted_schema`, in order of arrival; ``items`` is labeling.items. With
+    ``units`` (labeling.units), rows of the dimensions pass are valid only for these bugs. Two frames are returned:
 
-    - labels: labeling.rater_labels, in order of arrival. Categories are spelled and ordered as in the taxonomy, blanks
-      are NULL. In an open dimension, others are spelled as they were first, and follow in alphabetical order.
-      ``revision`` counts from 1 per item, rater, batch, pass and bug_index. ``superseded`` is true if a later
-      revision exists, or if a later file changes the answer: a row without a bug supersedes the bugs that the same
-      rater listed in the same batch and pass, a row with a bug supersedes the earlier "no bug".
+    - valid: the columns of labeling.rater_labels without their history, in order of arrival. Categories are spelled and
+      ordered as in the taxonomy, blanks are NULL, ``none`` is the answer that no category of an optional dimension
+      applies. In an open dimension, others are spelled as they were first, and follow in alphabetical order.
     - rejected: file, line, content (the submitted row as compact JSON), reason (for each invalid column what was
       found and how to fix it, joined by ``; ``), seen_at (when its file was received, UTC).
     """
     submitted = submitted_schema(study)
     rows = rows.select(submitted.names()).cast(submitted)
-    valid, invalid = _split(rows, items, study, taxonomy)
+    valid, invalid = _split(rows, items, study, taxonomy, units)
     # Only one column is joined: a join of all columns would copy them once more.
     placed = valid.select("item_id").join(
         items.select("item_id", "round"), on="item_id", how="left", maintain_order="left"
@@ -66,12 +70,31 @@ def validate(
         },
         schema=REJECTED_LABELS,
     )
-    schema = table_schema("labeling.rater_labels", study)
-    return _with_revisions(valid.with_columns(placed["round"]), schema), rejected
+    schema = table_schema("labeling.rater_labels", study, without=_HISTORY)
+    return valid.with_columns(placed["round"]).select(schema.names()).cast(schema), rejected
+
+
+def without_unasked(
+    valid: pl.DataFrame, items: pl.DataFrame, units: pl.DataFrame, study: Study
+) -> tuple[pl.DataFrame, dict[str, list[str]]]:
+    """Return valid rows without answers to what is asked of a sample only, outside of it, and notes on them by file."""
+    notes: dict[str, list[str]] = {}
+    for name, sampled in sampled_items(items, units, study).items():
+        (dimension,) = (each for each in study.asked if each.name == name)
+        is_asked = pl.col("item_id").is_in(sorted(sampled))
+        unasked = valid.filter(~is_asked & as_text(dimension).ne(NONE))
+        for (file,), its_rows in unasked.group_by("file", maintain_order=True):
+            lines = ", ".join(map(str, its_rows["line"].head(_MOST_SHOWN)))
+            more = f" and {its_rows.height - _MOST_SHOWN} more" if its_rows.height > _MOST_SHOWN else ""
+            notes.setdefault(str(file), []).append(
+                f"{name} is not asked about the bugs in lines {lines}{more}: these answers are not taken"
+            )
+        valid = valid.with_columns(pl.when(is_asked).then(name).alias(name))
+    return valid, notes
 
 
 def _split(
-    rows: pl.DataFrame, items: pl.DataFrame, study: Study, taxonomy: Taxonomy
+    rows: pl.DataFrame, items: pl.DataFrame, study: Study, taxonomy: Taxonomy, units: pl.DataFrame | None
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return the valid rows, with categories spelled as in the taxonomy, and the invalid ones, with ``_reason``.
 
@@ -79,10 +102,13 @@ def _split(
     """
     texts = (*_TEXTS, *study.asked_names)
     tidy = rows.with_columns(pl.col(*texts).str.strip_chars().replace("", None)).with_row_index("_row")
+    tidy = tidy.with_columns(_is_rater=pl.col("rater").is_in(study.labeling.raters))
     tidy = tidy.with_columns(
         column for dimension in study.asked for column in _categories(tidy[dimension.name], dimension, taxonomy)
     )
-    problems = _problems(tidy, items, study, taxonomy)
+    problems = [*_problems(tidy, items, study, taxonomy), _not_asked(tidy, items)]
+    if units is not None:
+        problems.append(_not_frozen(tidy, units))
     # Reasons are composed for invalid rows only, which are few.
     tidy = tidy.with_columns(_is_invalid=pl.any_horizontal(problem.is_not_null() for problem in problems))
     spelled = [from_text(pl.col(_spelled(each.name)), each).alias(each.name) for each in study.asked]
@@ -108,6 +134,9 @@ def _categories(written: pl.Series, dimension: Dimension, taxonomy: Taxonomy) ->
     spelled: dict[str, str | None] = {}
     unknown: dict[str, str] = {}
     for cell in written.drop_nulls().unique(maintain_order=True):
+        if cell.casefold() == NONE and not dimension.required:
+            spelled[cell] = NONE
+            continue
         categories = set()
         for part in dimension.split(cell):
             category = taxonomy.fold(name, part)
@@ -161,7 +190,8 @@ def _problems(tidy: pl.DataFrame, items: pl.DataFrame, study: Study, taxonomy: T
         problems.append(
             pl.when(unknown.is_not_null()).then(_concat(f"{dimension.name}: unknown category '", unknown, f"'; {fix}"))
         )
-    rated = (pl.col("pass") == RATE_BUGS) & is_bug
+    # The adjudicator decides only where raters differ.
+    rated = (pl.col("pass") == RATE_BUGS) & is_bug & (pl.col("rater") != pl.lit(study.labeling.adjudicator or ""))
     for dimension in study.asked:
         names = ", ".join(taxonomy.names(dimension.name))
         needed = f"one of {names}" if names and not dimension.open else "a category"
@@ -189,6 +219,30 @@ def _problems(tidy: pl.DataFrame, items: pl.DataFrame, study: Study, taxonomy: T
         )
     )
     return problems
+
+
+def _not_asked(tidy: pl.DataFrame, items: pl.DataFrame) -> pl.Expr:
+    """Return what is wrong with rows about items that their raters are not asked about."""
+    drawn = items.filter(pl.col("raters").is_not_null()).select("item_id", "raters")
+    named = tidy.select("item_id", "rater", "_row").join(drawn, on="item_id")
+    other = named.filter(~pl.col("rater").is_in(pl.col("raters")))
+    return pl.when(pl.col("_row").is_in(other["_row"].implode()) & pl.col("_is_rater")).then(
+        _concat("rater: ", pl.col("rater"), " is not asked about this item; copy rows from the own sheet only")
+    )
+
+
+def _not_frozen(tidy: pl.DataFrame, units: pl.DataFrame) -> pl.Expr:
+    """Return what is wrong with rows of the dimensions pass about bugs that do not exist."""
+    about = tidy.filter(pl.col("pass") == RATE_BUGS).select("item_id", "bug_index", "_row")
+    unknown = about.join(units, on=["item_id", "bug_index"], how="anti")["_row"]
+    known = units.group_by("item_id").agg(pl.col("bug_index").sort().cast(pl.String).str.join(", "))
+    bugs = dict(known.rows())
+    found = pl.col("item_id").replace_strict(bugs, default=None, return_dtype=pl.String)
+    return pl.when(pl.col("_row").is_in(unknown.implode())).then(
+        pl.when(found.is_null())
+        .then(pl.lit("bug_index: no bug of this item is frozen yet: it is rated when its raters agree on its bugs"))
+        .otherwise(_concat("bug_index: the item has no bug ", pl.col("bug_index"), "; its frozen bugs are ", found))
+    )
 
 
 def _repeated(tidy: pl.DataFrame) -> tuple[pl.Series, pl.Series]:
@@ -225,22 +279,6 @@ def _concat(*parts: str | pl.Expr) -> pl.Expr:
     Used instead of pl.format, which panics in Polars 2.1 on some filtered frames.
     """
     return pl.concat_str(pl.lit(part) if isinstance(part, str) else part.cast(pl.String) for part in parts)
-
-
-def _with_revisions(valid: pl.DataFrame, schema: pl.Schema) -> pl.DataFrame:
-    """Add revision numbers per key and mark superseded rows; ``valid`` is in order of arrival."""
-    row = pl.col("_row").cast(pl.Int64)
-    last_bug = row.filter(pl.col("is_bug")).max().over(_SHEET).fill_null(-1)
-    last_no_bug = row.filter(~pl.col("is_bug")).max().over(_SHEET).fill_null(-1)
-    answer_changed = pl.when(pl.col("is_bug")).then(last_no_bug > row).otherwise(last_bug > row)
-    return (
-        valid.with_columns(
-            revision=pl.int_range(1, pl.len() + 1).over(_KEY),
-            superseded=(row < row.max().over(_KEY)) | answer_changed,
-        )
-        .select(schema.names())
-        .cast(schema)
-    )
 
 
 def row_json(row: Mapping[str, object]) -> str:
