@@ -146,7 +146,7 @@ class _History:
             self._disputed_by = {
                 rater
                 for rater in (self._disputed_by | changed) & lists.keys()
-                if not lists[rater] or len(lists[rater]) > count
+                if len(lists[rater]) > count or (count and not lists[rater])
             }
         self.is_to_align = bool(self._disputed_by)
 
