@@ -17,7 +17,8 @@ from dlbug_assets.warehouse.rows import table_schema
 
 TAKEN, CHANGED, UNCHANGED, WITHDRAWN = "taken", "changed", "unchanged", "withdrawn"
 
-#: A rater's answers about an item: item_id, rater, batch, pass.
+_ITEM = ("item_id", "rater", "batch", "pass")
+#: A rater's answers about an item, with the columns of _ITEM.
 Item = tuple[str, str, int, str]
 #: One of them: with bug_index.
 Key = tuple[Item, int]
@@ -70,15 +71,23 @@ def record(
     other version is a portion of the sheet, and withdraws nothing. ``revision`` counts from 1 per item, rater, batch,
     pass and bug.
     """
-    columns = ("item_id", "rater", "batch", "pass", "bug_index", "file", "received_at")
+    numbered = valid.with_row_index("_row")
+    # Only the few items and sheets with several versions need more than the first answer.
+    versions = Counter(sheets.values())
+    is_alone = pl.col("file").is_in([version for version, sheet in sheets.items() if versions[sheet] == 1])
+    is_simple = is_alone & (pl.col("file").n_unique().over(_ITEM) == 1)
+    replayed = numbered.filter(~is_simple)
+    outcomes: dict[str, Counter[str]] = {version: Counter() for version in sheets}
+    for version, count in numbered.filter(is_simple).group_by("file").len().rows():
+        outcomes[version][TAKEN] = count
+    columns = (*_ITEM, "bug_index", "file", "received_at")
     written = [as_text(dimension) for dimension in study.asked]
     cells = [pl.col("is_bug").cast(pl.String), *written, pl.col("place"), pl.col("comment")]
     answer = pl.concat_str([cell.fill_null("\x1e") for cell in cells], separator="\x1f")
-    rows = valid.select(*columns, answer).rows()
+    rows = replayed.select(*columns, answer).rows()
     answers = _Answers()
     revisions: list[int | None] = []
     counts: Counter[Key] = Counter()
-    outcomes: dict[str, Counter[str]] = {version: Counter() for version in sheets}
     assumptions: dict[str, str] = {}
     of_version: dict[str, range] = {}
     for row, (*_, version, _, _) in enumerate(rows):
@@ -123,14 +132,21 @@ def record(
                     f"a portion of its sheet: it repeats {repeated} of {len(before)} earlier answers, so those that it "
                     f"lacks still count ({len(lacking)})"
                 )
-    replaced_at = [answers.replaced_at.get(row) for row in range(len(rows))]
-    schema = table_schema("labeling.rater_labels", study)
-    labels = valid.with_columns(
+    history = replayed.select(
+        "_row",
         pl.Series("revision", revisions, pl.Int32),
-        pl.Series("replaced_at", replaced_at, pl.Datetime("us")),
+        pl.Series("replaced_at", map(answers.replaced_at.get, range(len(rows))), pl.Datetime("us")),
         pl.Series("withdrawn", [row in answers.withdrawn for row in range(len(rows))], pl.Boolean),
+        _is_kept=pl.Series([revision is not None for revision in revisions], dtype=pl.Boolean),
     )
-    labels = labels.filter(pl.col("revision").is_not_null()).with_columns(
-        superseded=pl.col("replaced_at").is_not_null()
+    schema = table_schema("labeling.rater_labels", study)
+    labels = (
+        numbered.join(history, on="_row", how="left", maintain_order="left")
+        .filter(pl.col("_is_kept").fill_null(value=True))
+        .with_columns(
+            pl.col("revision").fill_null(1),
+            pl.col("withdrawn").fill_null(value=False),
+            superseded=pl.col("replaced_at").is_not_null(),
+        )
     )
     return Recorded(labels.select(schema.names()).cast(schema), outcomes, assumptions)
