@@ -222,8 +222,8 @@ def _by_bug(rows: pl.DataFrame, study: Study, *further: str) -> dict[tuple[Any, 
 
 def _letters(study: Study, items: pl.DataFrame) -> list[str]:
     """Return the letters that stand for the raters: as many as an item has at most."""
-    numbers = items.select(pl.col("raters").list.len().fill_null(len(study.labeling.raters)))
-    return [_letter(number) for number in range(numbers.to_series().max())]
+    most = max(len(raters or study.labeling.raters) for raters in items["raters"].to_list())
+    return [_letter(number) for number in range(most)]
 
 
 def _letter(number: int) -> str:

@@ -4,10 +4,9 @@ What belongs here: the order of valid rows. What doesn't: whether a row is valid
 """
 
 from collections import Counter
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import polars as pl
 
@@ -30,31 +29,6 @@ class Recorded(NamedTuple):
     labels: pl.DataFrame
     outcomes: Mapping[str, Counter[str]]
     assumptions: Mapping[str, str]
-
-
-@dataclass
-class _Answers:
-    """The rows that count, and when each of the others was replaced."""
-
-    current: dict[Item, dict[int, int]] = field(default_factory=dict)
-    given_in: dict[int, str] = field(default_factory=dict)  # row -> sheet
-    by_sheet: dict[str, set[Key]] = field(default_factory=dict)
-    replaced_at: dict[int, datetime] = field(default_factory=dict)
-    withdrawn: set[int] = field(default_factory=set)
-
-    def replace(self, item: Item, index: int, time: datetime) -> int:
-        """Let a row no longer count; return it."""
-        row = self.current[item].pop(index)
-        self.replaced_at[row] = time
-        return row
-
-    def still_given(self, sheet: str) -> set[Key]:
-        """Return the answers of a sheet that count."""
-        return {
-            (item, index)
-            for item, index in self.by_sheet.get(sheet, ())
-            if self.given_in.get(self.current.get(item, {}).get(index, -1)) == sheet
-        }
 
 
 def record(
@@ -85,59 +59,15 @@ def record(
     cells = [pl.col("is_bug").cast(pl.String), *written, pl.col("place"), pl.col("comment")]
     answer = pl.concat_str([cell.fill_null("\x1e") for cell in cells], separator="\x1f")
     rows = replayed.select(*columns, answer).rows()
-    answers = _Answers()
-    revisions: list[int | None] = []
-    counts: Counter[Key] = Counter()
-    assumptions: dict[str, str] = {}
-    of_version: dict[str, range] = {}
-    for row, (*_, version, _, _) in enumerate(rows):
-        start = of_version[version].start if version in of_version else row
-        of_version[version] = range(start, row + 1)
+    replay = _Replay(rows)
     for version, sheet in sheets.items():
-        present: set[Key] = set()
-        before = answers.still_given(sheet)
-        time = rows[of_version[version].start][6] if version in of_version else None
-        for row in of_version.get(version, ()):
-            *item_of, index, _, received_at, text = rows[row]
-            item: Item = (item_of[0], item_of[1], item_of[2], item_of[3])
-            current = answers.current.setdefault(item, {})
-            present.add((item, index))
-            if index in current and rows[current[index]][7] == text:
-                outcomes[version][UNCHANGED] += 1
-                revisions.append(None)
-                answers.given_in[current[index]] = sheet
-                answers.by_sheet.setdefault(sheet, set()).add((item, index))
-                continue
-            outdated = [each for each in current if each == index or (index == 0) != (each == 0)]
-            for each in outdated:
-                answers.replace(item, each, received_at)
-            outcomes[version][CHANGED if outdated else TAKEN] += 1
-            current[index] = row
-            counts[item, index] += 1
-            revisions.append(counts[item, index])
-            answers.given_in[row] = sheet
-            answers.by_sheet.setdefault(sheet, set()).add((item, index))
-        if time is not None:
-            lacking = (before & answers.still_given(sheet)) - present - set(refused.get(version, ()))
-            repeated = len(before & present)
-            if lacking and 2 * repeated >= len(before):
-                answers.withdrawn |= {answers.replace(item, index, time) for item, index in lacking}
-                outcomes[version][WITHDRAWN] = len(lacking)
-                assumptions[version] = (
-                    f"a corrected version: it repeats {repeated} of {len(before)} earlier answers, so those that it "
-                    f"lacks are withdrawn ({len(lacking)})"
-                )
-            elif lacking:
-                assumptions[version] = (
-                    f"a portion of its sheet: it repeats {repeated} of {len(before)} earlier answers, so those that it "
-                    f"lacks still count ({len(lacking)})"
-                )
+        replay.add(version, sheet, outcomes[version], set(refused.get(version, ())))
     history = replayed.select(
         "_row",
-        pl.Series("revision", revisions, pl.Int32),
-        pl.Series("replaced_at", map(answers.replaced_at.get, range(len(rows))), pl.Datetime("us")),
-        pl.Series("withdrawn", [row in answers.withdrawn for row in range(len(rows))], pl.Boolean),
-        _is_kept=pl.Series([revision is not None for revision in revisions], dtype=pl.Boolean),
+        pl.Series("revision", map(replay.revisions.get, range(len(rows))), pl.Int32),
+        pl.Series("replaced_at", map(replay.replaced_at.get, range(len(rows))), pl.Datetime("us")),
+        pl.Series("withdrawn", [row in replay.withdrawn for row in range(len(rows))], pl.Boolean),
+        _is_kept=pl.Series([row in replay.revisions for row in range(len(rows))], dtype=pl.Boolean),
     )
     schema = table_schema("labeling.rater_labels", study)
     labels = (
@@ -149,4 +79,84 @@ def record(
             superseded=pl.col("replaced_at").is_not_null(),
         )
     )
-    return Recorded(labels.select(schema.names()).cast(schema), outcomes, assumptions)
+    return Recorded(labels.select(schema.names()).cast(schema), outcomes, replay.assumptions)
+
+
+class _Replay:
+    """The answers that count, version by version.
+
+    ``rows`` are item_id, rater, batch, pass, bug_index, version, received_at and the answer as one text.
+    """
+
+    def __init__(self, rows: Sequence[tuple[Any, ...]]) -> None:
+        self._rows = rows
+        self._of_version: dict[str, list[int]] = {}
+        for row, (*_, version, _, _) in enumerate(rows):
+            self._of_version.setdefault(version, []).append(row)
+        self._current: dict[Item, dict[int, int]] = {}
+        self._given_in: dict[int, str] = {}  # row -> the sheet that gave it last
+        self._by_sheet: dict[str, set[Key]] = {}
+        self._counts: Counter[Key] = Counter()
+        #: By row: its revision (none of a repeated row), and when it was replaced; and the rows that were withdrawn.
+        self.revisions: dict[int, int] = {}
+        self.replaced_at: dict[int, datetime] = {}
+        self.withdrawn: set[int] = set()
+        #: By version: what was assumed about earlier answers.
+        self.assumptions: dict[str, str] = {}
+
+    def add(self, version: str, sheet: str, outcome: Counter[str], refused: set[Key]) -> None:
+        """Add the rows of a version of a sheet, and count what becomes of them."""
+        rows = self._of_version.get(version, [])
+        if not rows:
+            return
+        before = self._still_given(sheet)
+        present = {self._take(row, sheet, outcome) for row in rows}
+        left_out = (before & self._still_given(sheet)) - present
+        lacking = left_out - refused
+        if not lacking:
+            return
+        repeated = len(before) - len(left_out)
+        if 2 * repeated >= len(before):
+            time = self._rows[rows[0]][6]
+            self.withdrawn |= {self._replace(item, index, time) for item, index in lacking}
+            outcome[WITHDRAWN] = len(lacking)
+            kind, fate = "a corrected version", "are withdrawn"
+        else:
+            kind, fate = "a portion of its sheet", "still count"
+        self.assumptions[version] = (
+            f"{kind}: it repeats {repeated} of {len(before)} earlier answers, so those that it lacks {fate} "
+            f"({len(lacking)})"
+        )
+
+    def _take(self, row: int, sheet: str, outcome: Counter[str]) -> Key:
+        """Let a row count, unless it repeats the one that counts."""
+        *item_of, index, _, received_at, text = self._rows[row]
+        item: Item = (item_of[0], item_of[1], item_of[2], item_of[3])
+        current = self._current.setdefault(item, {})
+        if index in current and self._rows[current[index]][7] == text:
+            outcome[UNCHANGED] += 1
+        else:
+            outdated = [each for each in current if each == index or (index == 0) != (each == 0)]
+            for each in outdated:
+                self._replace(item, each, received_at)
+            outcome[CHANGED if outdated else TAKEN] += 1
+            self._counts[item, index] += 1
+            self.revisions[row] = self._counts[item, index]
+            current[index] = row
+        self._given_in[current[index]] = sheet
+        self._by_sheet.setdefault(sheet, set()).add((item, index))
+        return item, index
+
+    def _replace(self, item: Item, index: int, time: datetime) -> int:
+        """Let a row no longer count; return it."""
+        row = self._current[item].pop(index)
+        self.replaced_at[row] = time
+        return row
+
+    def _still_given(self, sheet: str) -> set[Key]:
+        """Return the answers of a sheet that count."""
+        return {
+            (item, index)
+            for item, index in self._by_sheet.get(sheet, ())
+            if self._given_in.get(self._current.get(item, {}).get(index, -1)) == sheet
+        }
