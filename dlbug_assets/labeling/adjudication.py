@@ -9,6 +9,7 @@ import polars as pl
 
 from dlbug_assets import releases
 from dlbug_assets.labeling.bug_labels import bug_labels, full_schema, wide
+from dlbug_assets.labeling.imported.tables import NOTHING_IMPORTED, imported_bugs, imported_decisions
 from dlbug_assets.labeling.items import add_dates
 from dlbug_assets.labeling.label_texts import IS_BUG, from_text
 from dlbug_assets.labeling.questions import LEFT, NOT_ASKED
@@ -25,14 +26,16 @@ _BUG = ["item_id", "bug_index"]
 _QUESTION = [*_BUG, "dimension"]
 
 
-def disagreements(labels: pl.DataFrame, questions: pl.DataFrame, study: Study) -> pl.DataFrame:
+def disagreements(
+    labels: pl.DataFrame, questions: pl.DataFrame, study: Study, imported: pl.DataFrame = NOTHING_IMPORTED
+) -> pl.DataFrame:
     """Return labeling.disagreements: where two raters differ in their answers.
 
-    ``labels`` is labeling.rater_labels, ``questions`` labeling.questions. One row per item_id, bug_index, dimension and
-    pair of raters (rater_1 < rater_2) of whom all who are asked have answered; is_bug has bug_index 0 and the labels
-    true and false. A label is ``none`` if the rater decided that no category applies; several categories are joined by
-    the dimension's separator. adjudicated_label, _by and _at (UTC; when the decision was made, or received if its file
-    does not contain a time) are NULL while undecided.
+    ``labels`` is labeling.rater_labels, ``questions`` labeling.questions, ``imported`` labeling.imported_labels, which
+    decide as well. One row per item_id, bug_index, dimension and pair of raters (rater_1 < rater_2) of whom all who are
+    asked have answered; is_bug has bug_index 0 and the labels true and false. A label is ``none`` if the rater decided
+    that no category applies; several categories are joined by the dimension's separator. adjudicated_label, _by and _at
+    (UTC; when the decision was made, or received if its file does not contain a time) are NULL while undecided.
     """
     adjudicator = pl.lit(study.labeling.adjudicator, pl.String)
     is_decision = (pl.col("rater") == adjudicator).fill_null(value=False)
@@ -51,7 +54,9 @@ def disagreements(labels: pl.DataFrame, questions: pl.DataFrame, study: Study) -
         .group_by("item_id", "file", "line")
         .agg(adjudicated_at=pl.coalesce("labelled_at", "received_at").max())
     )
-    decisions = decisions.join(times, on=["item_id", "file", "line"], how="left", nulls_equal=True)
+    decisions = decisions.join(times, on=["item_id", "file", "line"], how="left", nulls_equal=True).drop("file", "line")
+    by_import = imported_decisions(imported, study)
+    decisions = pl.concat([by_import, decisions.join(by_import, on=_QUESTION, how="anti").select(by_import.columns)])
     order = pl.Enum([IS_BUG, *study.asked_names])
     return (
         differing.join(decisions, on=_QUESTION, how="left")
@@ -75,6 +80,7 @@ def labels(
     questions: pl.DataFrame,
     units: pl.DataFrame,
     items: pl.DataFrame,
+    imported: pl.DataFrame,
     *,
     study: Study,
     taxonomy: Taxonomy,
@@ -87,21 +93,28 @@ def labels(
         agreed = add_dates(conform(releases.labels(released, study), full_schema(study)), items)
         metadata = releases.data_quality(released, study)
     else:
-        agreed = decide(rater_labels, questions, units, items, study)
+        agreed = decide(rater_labels, questions, units, items, study, imported=imported)
     long = bug_labels(agreed, study, taxonomy)
     return {"labels": Rows(wide(agreed, long, study), metadata), "bug_labels": Rows(long)}
 
 
 def decide(
-    labels: pl.DataFrame, questions: pl.DataFrame, units: pl.DataFrame, items: pl.DataFrame, study: Study
+    labels: pl.DataFrame,
+    questions: pl.DataFrame,
+    units: pl.DataFrame,
+    items: pl.DataFrame,
+    study: Study,
+    *,
+    imported: pl.DataFrame = NOTHING_IMPORTED,
 ) -> pl.DataFrame:
     """Return the agreed bugs, in the order of ``items``, with the columns of ``full_schema``.
 
-    ``labels`` is labeling.rater_labels, the others are the tables of that name in labeling. One row per frozen unit
-    that is decided: by ``agreement`` if all raters who are asked give the same answers in every dimension, by
-    ``adjudication`` if the adjudicator decides the dimensions in which they differ. A unit about which a rater has yet
-    to answer a question, or the adjudicator to decide one, is left out. A label is NULL if the answer is none, or if
-    the dimension is not asked. The ``_as_written`` columns repeat the label; ``provenance`` contains file and line of
+    ``labels`` is labeling.rater_labels, ``imported`` labeling.imported_labels, the others are the tables of that name
+    in labeling. One row per frozen unit that is decided: by ``imported`` labels, whatever raters answer; by
+    ``agreement`` if all raters who are asked give the same answers in every dimension, by ``adjudication`` if the
+    adjudicator decides the dimensions in which they differ. A unit about which a rater has yet to answer a
+    question, or the adjudicator to decide one, is left out. A label is NULL if the answer is none, or if the
+    dimension is not asked. The ``_as_written`` columns repeat the label; ``provenance`` contains file and line of
     each row that the label is based on, raters first. Times are UTC.
     """
     raters, schema = study.labeling.raters, full_schema(study)
@@ -125,7 +138,8 @@ def decide(
     )
     # About a bug without questions, raters have nothing to differ in.
     is_decided = pl.col("_is_decided").fill_null(value=True)
-    bugs = units.select(_BUG).join(bugs, on=_BUG, how="left").filter(is_decided)
+    by_raters = units.join(imported, on="item_id", how="anti").select(_BUG)
+    bugs = by_raters.join(bugs, on=_BUG, how="left").filter(is_decided)
     for dimension in study.asked:
         of_dimension = answers.filter(pl.col("dimension") == dimension.name)
         label = from_text(pl.col("label").replace(NONE, None), dimension).alias(dimension.name)
@@ -134,7 +148,11 @@ def decide(
     cited = rated.sort("_order").group_by(_BUG, maintain_order=True).agg(_provenance("_ratings").str.join("; "))
     decisions = _latest(labels, (study.labeling.adjudicator,)).select(*_BUG, _provenance("_decision"))
     decided = (
-        bugs.with_columns(decided_by=pl.when(pl.col("_agreed").fill_null(value=True)).then(pl.lit(AGREEMENT)).otherwise(pl.lit(ADJUDICATION)))
+        bugs.with_columns(
+            decided_by=pl.when(pl.col("_agreed").fill_null(value=True))
+            .then(pl.lit(AGREEMENT))
+            .otherwise(pl.lit(ADJUDICATION))
+        )
         .join(cited, on=_BUG, how="left")
         .join(decisions, on=_BUG, how="left")
         .with_columns(
@@ -148,13 +166,11 @@ def decide(
             **{f"{dimension}_as_written": pl.col(dimension) for dimension in study.asked_names},
         )
     )
-    placed = items.select(
-        "item_id", "source", "library", "created_at", "year", "repository", "commit_sha", "link",
-        _order=pl.int_range(pl.len()),
-    )  # fmt: skip
-    return (
-        decided.join(placed, on="item_id", how="inner").sort("_order", "bug_index").select(schema.names()).cast(schema)
-    )
+    placed = items.select("item_id", "source", "library", "created_at", "year", "repository", "commit_sha", "link")
+    order = items.select("item_id", _order=pl.int_range(pl.len()))
+    agreed = decided.join(placed, on="item_id", how="inner").select(schema.names()).cast(schema)
+    agreed = pl.concat([agreed, imported_bugs(imported, items, study)]).join(order, on="item_id", how="inner")
+    return agreed.sort("_order", "bug_index").drop("_order")
 
 
 def _provenance(name: str) -> pl.Expr:

@@ -2,6 +2,7 @@
 
 import polars as pl
 
+from dlbug_assets.labeling.imported.tables import IMPORTED
 from dlbug_assets.protocol.study import STACK_OVERFLOW, Study, posts_per_library, sample_rank
 
 
@@ -21,7 +22,9 @@ def sampled_items(items: pl.DataFrame, units: pl.DataFrame, study: Study) -> dic
     ``items`` and ``units`` are the tables in labeling. Per library, these are the posts whose bugs were frozen in the
     earliest batches, those of one batch in a seeded order: bugs that are frozen in later batches displace none.
     """
-    first = units.group_by("item_id").agg(pl.col("frozen_in").min())
+    # Raters are not asked about bugs whose labels were imported.
+    rated = units.filter(pl.col("frozen_by") != IMPORTED)
+    first = rated.group_by("item_id").agg(pl.col("frozen_in").min())
     posts = items.filter(pl.col("source") == STACK_OVERFLOW).join(first, on="item_id", maintain_order="left")
     sampled: dict[str, set[str]] = {}
     for dimension in study.asked:

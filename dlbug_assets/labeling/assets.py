@@ -24,6 +24,7 @@ _ITEMS = {"items": "labeling.items"}
 _RATER_LABELS = {"labels": "labeling.rater_labels"}
 _UNITS = {"units": "labeling.units"}
 _QUESTIONS = {"questions": "labeling.questions"}
+_IMPORTED = {"imported": "labeling.imported_labels"}
 
 
 def assets(
@@ -51,18 +52,21 @@ def assets(
             "labeling.rater_labels",
             "labeling.rejected_labels",
             "labeling.receipts",
+            "labeling.imported_labels",
             compute=partial(
                 rater_labels, study=study, taxonomy=taxonomy, folder=folder, clock=Clock(), release=release
             ),
             reads=_ITEMS,
         ),
         tables.table(
-            "labeling.units", compute=partial(units, study=study, release=release), reads=_RATER_LABELS | _ITEMS
+            "labeling.units",
+            compute=partial(units, study=study, release=release),
+            reads=_RATER_LABELS | _ITEMS | _IMPORTED,
         ),
         tables.table(
             "labeling.questions",
             compute=partial(questions, study=study),
-            reads=_RATER_LABELS | _UNITS | _ITEMS | {"rejected": "labeling.rejected_labels"},
+            reads=_RATER_LABELS | _UNITS | _ITEMS | _IMPORTED | {"rejected": "labeling.rejected_labels"},
         ),
         tables.table(
             "labeling.kappa_checkpoints",
@@ -71,12 +75,14 @@ def assets(
             reads=_RATER_LABELS | _UNITS | _ITEMS,
         ),
         tables.table(
-            "labeling.disagreements", compute=partial(disagreements, study=study), reads=_RATER_LABELS | _QUESTIONS
+            "labeling.disagreements",
+            compute=partial(disagreements, study=study),
+            reads=_RATER_LABELS | _QUESTIONS | _IMPORTED,
         ),
         tables.table(
             "labeling.labels",
             "labeling.bug_labels",
             compute=partial(labels, study=study, taxonomy=taxonomy, release=release),
-            reads={"rater_labels": "labeling.rater_labels"} | _QUESTIONS | _UNITS | _ITEMS,
+            reads={"rater_labels": "labeling.rater_labels"} | _QUESTIONS | _UNITS | _ITEMS | _IMPORTED,
         ),
     ]

@@ -8,6 +8,7 @@ import polars as pl
 
 from dlbug_assets.labeling.agreement.released_raters import compared
 from dlbug_assets.labeling.asked import asked_raters, sampled_items
+from dlbug_assets.labeling.imported.tables import NOTHING_IMPORTED
 from dlbug_assets.labeling.label_texts import IS_BUG, as_text
 from dlbug_assets.labeling.sheets.formats import LIST_BUGS, RATE_BUGS
 from dlbug_assets.labeling.units import freeze
@@ -30,26 +31,37 @@ _LAST_CHECKPOINT = 100
 
 
 def questions(
-    labels: pl.DataFrame, units: pl.DataFrame, items: pl.DataFrame, rejected: pl.DataFrame, *, study: Study
+    labels: pl.DataFrame,
+    units: pl.DataFrame,
+    items: pl.DataFrame,
+    rejected: pl.DataFrame,
+    imported: pl.DataFrame = NOTHING_IMPORTED,
+    *,
+    study: Study,
 ) -> pl.DataFrame:
     """Return labeling.questions, by dimension, item, bug and rater, the adjudicator's last.
 
-    ``labels`` is labeling.rater_labels, ``rejected`` labeling.rejected_labels; the others are the tables of that name.
-    The adjudicator is asked about the items to align (see :func:`~dlbug_assets.labeling.units.freeze`), and about the
-    bugs and dimensions on which raters differ who have all answered.
+    ``labels`` is labeling.rater_labels, ``rejected`` labeling.rejected_labels, ``imported`` labeling.imported_labels;
+    the others are the tables of that name. The adjudicator is asked about the items to align (see
+    :func:`~dlbug_assets.labeling.units.freeze`), and about the bugs and dimensions on which raters differ who have all
+    answered, except for items whose labels were imported.
     """
     labels, items, compared_study, names = compared(labels, items, study)
     if not compared_study.labeling.raters:  # a release may have no labels by raters
         return pl.DataFrame(schema=QUESTIONS)
-    asked = [states(labels, units, items, compared_study, name) for name in (IS_BUG, *study.asked_names)]
+    dimensions = (IS_BUG, *study.asked_names)
+    asked = [states(labels, units, items, compared_study, name, imported=imported) for name in dimensions]
     found = pl.concat(asked)
     if study.sources.labels == "release":
         found = found.join(names, left_on=["item_id", "rater"], right_on=["item_id", "compared_as"], how="inner")
         found = found.with_columns(rater="rater_right").select(QUESTIONS.names())
     else:
         found = _with_refusals(found, rejected)
-        to_align = freeze(labels, items, study).to_align
-        found = pl.concat([found, adjudications(labels, found, to_align, study)])
+        open_items, to_decide = (
+            frame.join(imported, on="item_id", how="anti", maintain_order="left") for frame in (items, found)
+        )
+        to_align = freeze(labels, open_items, study).to_align
+        found = pl.concat([found, adjudications(labels, to_decide, to_align, study)])
     order = items.select("item_id", _order=pl.int_range(pl.len()))
     dimension = pl.col("dimension").cast(pl.Enum([IS_BUG, *study.asked_names]))
     people = {rater: rank for rank, rater in enumerate(study.labeling.raters)}
@@ -68,14 +80,16 @@ def states(
     study: Study,
     dimension: str,
     *,
+    imported: pl.DataFrame = NOTHING_IMPORTED,
     checkpoint: int = _LAST_CHECKPOINT,
 ) -> pl.DataFrame:
     """Return the questions of all raters in one dimension, with what was answered for batches up to a checkpoint.
 
-    The frames are the tables of the same name in labeling, ``labels`` labeling.rater_labels. Columns: those of
-    labeling.questions. is_bug is asked about every item, the other dimensions about every bug that was frozen up to
-    the checkpoint. The row of the latest batch counts as a whole; a bug that its rater listed again for a later batch
-    is to be rated again. A blank cell is no answer, ``none`` is one.
+    The frames are the tables of the same name in labeling, ``labels`` labeling.rater_labels, ``imported``
+    labeling.imported_labels. Columns: those of labeling.questions. is_bug is asked about every item, the other
+    dimensions about every bug that was frozen up to the checkpoint. Items whose labels were imported are not asked, but
+    answers about them count. The row of the latest batch counts as a whole; a bug that its rater listed again for a
+    later batch is to be rated again. A blank cell is no answer, ``none`` is one.
     """
     given = labels.filter(pl.col("rater").is_in(study.labeling.raters), pl.col("batch") <= checkpoint)
     listed = given.filter(pl.col("pass") == LIST_BUGS)
@@ -94,6 +108,8 @@ def states(
     others = found.select("item_id", "bug_index").unique(maintain_order=True).join(everyone, how="cross")
     others = others.join(found, on=_KEY, how="anti").with_columns(state=pl.lit(NOT_ASKED))
     rows = pl.concat([found, others], how="diagonal").with_columns(dimension=pl.lit(dimension))
+    is_final = pl.col("item_id").is_in(imported["item_id"].implode()) & pl.col("state").is_in(LEFT)
+    rows = rows.with_columns(state=pl.when(is_final).then(pl.lit(NOT_ASKED)).otherwise("state"))
     unasked = pl.col("state") == NOT_ASKED
     blank = {name: pl.when(~unasked).then(name) for name in ("batch", "answer", "file", "line")}
     return rows.with_columns(**blank).select(QUESTIONS.names()).cast(QUESTIONS)

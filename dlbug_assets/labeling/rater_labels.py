@@ -11,6 +11,7 @@ import polars as pl
 
 from dlbug_assets import releases
 from dlbug_assets.clock import Clock
+from dlbug_assets.labeling.imported.history import FINAL, Imported, nothing_imported, read_imported
 from dlbug_assets.labeling.rounds import write_if_changed
 from dlbug_assets.labeling.sheets import submissions
 from dlbug_assets.labeling.sheets.assignments import Sheet, columns
@@ -33,9 +34,10 @@ def rater_labels(
     *,
     release: Callable[[], releases.Released],
 ) -> dict[str, Rows]:
-    """Return the rows of labeling.rater_labels, rejected_labels and receipts: those of files, or of releases.
+    """Return the rows of labeling.rater_labels, rejected_labels, receipts and imported_labels.
 
-    ``items`` is labeling.items; ``folder`` contains inbox/ and received/. Raises :class:`DlbugError`.
+    They are those of files, or of releases. ``items`` is labeling.items; ``folder`` contains inbox/, received/ and
+    final/. Raises :class:`DlbugError`.
     """
     if study.sources.labels == "release":
         released = release()
@@ -43,25 +45,34 @@ def rater_labels(
             "rater_labels": Rows(releases.rater_labels(released, study)),
             "rejected_labels": Rows(released.rejected),
             "receipts": Rows(pl.DataFrame(schema=RECEIPTS)),
+            "imported_labels": Rows(nothing_imported(study).labels),
         }
-    submitted = receive_submissions(study, items, taxonomy, folder, clock)
+    imported = read_imported(folder / FINAL, items, study, taxonomy)
+    submitted = receive_submissions(study, items, taxonomy, folder, clock, imported=imported)
     return {
         "rater_labels": Rows(submitted.labels, dict(submitted.counts)),
         "rejected_labels": Rows(submitted.rejected),
         "receipts": Rows(submitted.receipts),
+        "imported_labels": Rows(imported.labels),
     }
 
 
 def receive_submissions(
-    study: Study, items: pl.DataFrame, taxonomy: Taxonomy, folder: Path, clock: Clock
+    study: Study,
+    items: pl.DataFrame,
+    taxonomy: Taxonomy,
+    folder: Path,
+    clock: Clock,
+    *,
+    imported: Imported | None = None,
 ) -> Submissions:
-    """Archive new files of the inbox and return everything that was submitted so far, validated."""
+    """Archive new files of the inbox and return everything that was submitted and imported so far, validated."""
     inbox, archive = folder / "inbox", folder / "received"
     if study.sources.labels == "sample":
         _submit_sample_sheets(study, items, taxonomy, inbox, clock)
     settled, growing = settled_files(inbox, clock)
     received = receive(settled, archive, clock)
-    submitted = submissions.read(archive, items, study, taxonomy)
+    submitted = submissions.read(archive, items, study, taxonomy, imported)
     submitted.counts.update({"new files": len(received), "files still growing": len(growing)})
     return submitted
 

@@ -4,6 +4,7 @@ What belongs here: when a bug is frozen, and when the adjudicator has to align t
 categories (adjudication.py).
 """
 
+import functools
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -14,6 +15,7 @@ import polars as pl
 
 from dlbug_assets import releases
 from dlbug_assets.labeling.asked import asked_raters
+from dlbug_assets.labeling.imported.tables import imported_units
 from dlbug_assets.labeling.sheets.formats import LIST_BUGS
 from dlbug_assets.protocol.study import Study
 from dlbug_assets.warehouse.rows import table_schema
@@ -49,12 +51,25 @@ class _Row(NamedTuple):
 
 
 def units(
-    labels: pl.DataFrame, items: pl.DataFrame, study: Study, release: Callable[[], releases.Released]
+    labels: pl.DataFrame,
+    items: pl.DataFrame,
+    imported: pl.DataFrame,
+    *,
+    study: Study,
+    release: Callable[[], releases.Released],
 ) -> pl.DataFrame:
-    """Return labeling.units: the bugs that :func:`freeze` returns, or those of its releases."""
+    """Return labeling.units: the bugs that :func:`frozen_units` returns, or those of its releases."""
     if study.sources.labels == "release":
         return releases.units(release())
-    return freeze(labels, items, study).units
+    return frozen_units(labels, items, imported, study)
+
+
+def frozen_units(labels: pl.DataFrame, items: pl.DataFrame, imported: pl.DataFrame, study: Study) -> pl.DataFrame:
+    """Return labeling.units: those of ``imported``, labeling.imported_labels, and what :func:`freeze` returns else."""
+    by_raters = freeze(labels, items.join(imported, on="item_id", how="anti", maintain_order="left"), study).units
+    order = items.select("item_id", _order=pl.int_range(pl.len()))
+    found = pl.concat([by_raters, imported_units(imported)]).join(order, on="item_id", how="inner")
+    return found.sort("_order", "bug_index").drop("_order")
 
 
 def freeze(labels: pl.DataFrame, items: pl.DataFrame, study: Study) -> Frozen:

@@ -18,6 +18,7 @@ from typing import Any
 import polars as pl
 
 from dlbug_assets.ingest.child_process import ChildProcess, LimitError, Limits
+from dlbug_assets.labeling.imported.history import Imported, nothing_imported
 from dlbug_assets.labeling.sheets.assignments import columns
 from dlbug_assets.labeling.sheets.file_reader import read_file
 from dlbug_assets.labeling.sheets.formats import LIST_BUGS, LONGEST_SHOWN, RATE_BUGS
@@ -31,7 +32,7 @@ from dlbug_assets.labeling.sheets.validation import (
     validate,
     without_unasked,
 )
-from dlbug_assets.labeling.units import freeze
+from dlbug_assets.labeling.units import frozen_units
 from dlbug_assets.privacy import redact_emails
 from dlbug_assets.protocol.names import shown
 from dlbug_assets.protocol.study import Study
@@ -66,11 +67,15 @@ class Submissions:
     counts: Counter[str] = field(default_factory=Counter)
 
 
-def read(archive: Path, items: pl.DataFrame, study: Study, taxonomy: Taxonomy) -> Submissions:
+def read(
+    archive: Path, items: pl.DataFrame, study: Study, taxonomy: Taxonomy, imported: Imported | None = None
+) -> Submissions:
     """Return all labels that were received, the rejected rows that still wait for an answer, and a receipt per version.
 
-    ``items`` is labeling.items. Raises :class:`DlbugError` if the archive cannot be read.
+    ``items`` is labeling.items; what was ``imported`` is included. Raises :class:`DlbugError` if the archive cannot be
+    read.
     """
+    imported = imported or nothing_imported(study)
     received = versions(archive)
     with ChildProcess(f"{read_file.__module__}:{read_file.__name__}", _LIMITS) as child:
         reader = _Reader(child, items, study)
@@ -78,11 +83,19 @@ def read(archive: Path, items: pl.DataFrame, study: Study, taxonomy: Taxonomy) -
             reader.read(version)
     # Raters quote other people's texts, so e-mail addresses are redacted as they are there.
     free = ("place", "comment", *(dimension.name for dimension in study.asked if dimension.open))
-    rows = pl.concat(reader.rows).with_columns(redact_emails(pl.col(*free)))
+    rows = pl.concat([*reader.rows, imported.rater_rows]).sort("received_at", maintain_order=True)
+    rows = rows.with_columns(redact_emails(pl.col(*free)))
     rejected = [pl.DataFrame(reader.unreadable, schema=REJECTED_LABELS, orient="row")]
     accepted: list[pl.DataFrame] = []
     is_rating = pl.col("pass").str.strip_chars() == RATE_BUGS
-    sheets = {version.folder.name: sheet_name(version.path, study) for version in received}
+    # Raters' columns of a file with final labels are a sheet of its own.
+    arrivals = dict(imported.rater_rows.select("file", "received_at").unique().rows())
+    names = {version.folder.name: version.path.name for version in received} | {file: file for file in arrivals}
+    sheets = {file: file for file in arrivals}
+    for version in received:
+        arrivals[version.folder.name] = version.received_at
+        sheets[version.folder.name] = sheet_name(version.path, study)
+    sheets = {version: sheets[version] for version in sorted(sheets, key=arrivals.__getitem__)}
 
     def recorded(some: pl.DataFrame, units: pl.DataFrame | None) -> Recorded:
         valid, invalid = validate(some, items, study, taxonomy, units=units)
@@ -91,25 +104,26 @@ def read(archive: Path, items: pl.DataFrame, study: Study, taxonomy: Taxonomy) -
         if units is not None:
             valid, unasked = without_unasked(valid, items, units, study)
             for version, texts in unasked.items():
-                reader.notes[version] += texts
+                reader.notes.setdefault(version, []).extend(texts)
         return record(valid, study, sheets, _refused(invalid))
 
     listed = recorded(rows.filter(is_rating.fill_null(value=False).not_()), None)
-    units = freeze(listed.labels, items, study).units
+    units = frozen_units(listed.labels, items, imported.labels, study)
     rated = recorded(rows.filter(is_rating), units)
     labels = pl.concat([listed.labels, rated.labels]).sort("received_at", maintain_order=True)
     problems = pl.concat(rejected).with_columns(redact_emails(pl.col("content", "reason")))
     tallies = [reader.tallies[version.folder.name] for version in received]
-    names = {version.folder.name: version.path.name for version in received}
     # A Label Studio task is one line, but may list several bugs.
     entry = pl.int_range(1, pl.len() + 1, dtype=pl.Int32).over("file", "line").alias("entry")
     askable = questions_of(items, units, study)
     people = {version.folder.name: name["person"] for version in received if (name := _named(version.path, study))}
     waiting = unanswered(problems, pl.concat(accepted), askable, sheets, people)
+    waiting = pl.concat([_with_file_names(waiting, names), imported.rejected.select(problems.columns)])
     given = receipts(received, tallies, [listed, rated], problems, reader.notes)
+    given = pl.concat([given, imported.receipts_with(reader.notes, problems)]).sort("received_at", maintain_order=True)
     return Submissions(
         _with_file_names(labels, names),
-        _with_file_names(waiting, names).sort("file", "line", maintain_order=True).with_columns(entry),
+        waiting.sort("file", "line", maintain_order=True).with_columns(entry),
         given,
         Counter({name: given[name].sum() for name in ("blank", "unchanged", "withdrawn", "refused")}),
     )

@@ -1,0 +1,1 @@
+"""Final labels that exist already: of items of the queue, from a file of any form that a map describes."""
