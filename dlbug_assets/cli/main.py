@@ -5,44 +5,19 @@ Polars, DuckDB, requests and Dagster take seconds to import, so only the command
 
 import os
 import sys
-from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import click
 
 from dlbug_assets.cli.env_file import load_env_file
+from dlbug_assets.cli.labels.commands import labels
+from dlbug_assets.cli.options import incomplete_option, open_home, study_option
 from dlbug_assets.cli.terminal import printable
-from dlbug_assets.clock import Clock
 from dlbug_assets.errors import DlbugError
-from dlbug_assets.labeling.sheets.formats import FORMATS, XLSX
 from dlbug_assets.layout import ENV_FILE, Home, restrict_new_files
-from dlbug_assets.protocol.study import Study, load_study
+from dlbug_assets.protocol.study import load_study
 
 _FORMATS = ("table", "csv", "json", "parquet")
-
-
-def _study_option(command: Callable[..., Any]) -> Callable[..., Any]:
-    return click.option(
-        "--study",
-        "study_name",
-        envvar="DLBUG_STUDY",
-        default="sample",
-        show_default=True,
-        metavar="NAME|PATH",
-        help="A study that ships or was run before, or the path of its folder or TOML file.",
-    )(command)
-
-
-def _incomplete_option(help_text: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    return click.option("--incomplete", is_flag=True, help=help_text)
-
-
-def _home(study: Study) -> Home:
-    """Return the study's home; raise :class:`DlbugError` if it cannot be opened."""
-    home = Home.of(study.name, os.environ)
-    home.check_access()
-    return home
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -57,11 +32,11 @@ def cli(context: click.Context) -> None:
 
 
 @cli.command()
-@_study_option
+@study_option
 @click.option("--select", metavar="SELECTION", help="Only these assets, in Dagster's selection syntax.")
 @click.option("--libraries", metavar="A,B", help="Collect for these libraries only.")
 @click.option("--sweep", is_flag=True, help="Repeat the full query of the sources, instead of asking for changes.")
-@_incomplete_option("Sample commits of libraries with unread repositories, too.")
+@incomplete_option("Sample commits of libraries with unread repositories, too.")
 @click.option(
     "--log-format", type=click.Choice(("text", "json")), default="text", show_default=True, help="Format of the log."
 )
@@ -69,13 +44,14 @@ def run(
     study_name: str, *, select: str | None, libraries: str | None, sweep: bool, incomplete: bool, log_format: str
 ) -> None:
     """Materialize a study's tables and publish them; exit with status 1 if anything that it follows is unread."""
+    from dlbug_assets.cli.runs import run_and_report  # noqa: PLC0415
     from dlbug_assets.ingest.completeness import are_corpora_known, require_complete  # noqa: PLC0415
     from dlbug_assets.warehouse.published import published_query  # noqa: PLC0415
 
     study = load_study(study_name, os.environ)
     wanted = [library.strip() for library in libraries.split(",")] if libraries else None
-    _run(study, select, libraries=wanted, sweep=sweep, incomplete=incomplete, log_format=log_format)
-    with published_query(_home(study)) as query:
+    run_and_report(study, select, libraries=wanted, sweep=sweep, incomplete=incomplete, log_format=log_format)
+    with published_query(open_home(study)) as query:
         if are_corpora_known(query):
             require_complete(
                 query,
@@ -85,61 +61,8 @@ def run(
             )
 
 
-def _run(
-    study: Study,
-    select: str | None,
-    *,
-    libraries: Sequence[str] | None = None,
-    sweep: bool = False,
-    incomplete: bool = False,
-    log_format: str = "text",
-) -> None:
-    from rich.console import Console  # noqa: PLC0415
-
-    from dlbug_assets.cli.runs import run_study  # noqa: PLC0415
-    from dlbug_assets.cli.summary import print_summary  # noqa: PLC0415
-
-    home = _home(study)
-    click.echo(f"Study {study.name}: {study.study.title}", err=True)
-    before = _version_of(home.published)
-    failures = run_study(
-        study,
-        os.environ,
-        select=select,
-        libraries=libraries,
-        sweep=sweep,
-        incomplete=incomplete,
-        log_format=log_format,
-    )
-    is_published = _version_of(home.published) != before
-    if select is None and (is_published or not failures):
-        if not is_published:
-            click.echo(f"Nothing has changed since {home.published} was published.")
-        print_summary(study, home, Console())
-    if failures:
-        # A message that several steps share is printed once.
-        for message in dict.fromkeys(failure.message for failure in failures):
-            steps = ", ".join(failure.step for failure in failures if failure.message == message)
-            click.echo(f"error: {steps}: {message}", err=True)
-        if is_published:
-            published = "Everything that succeeded is published"
-        else:
-            published = "The published database is unchanged" if before else "Nothing was published"
-        raise DlbugError(
-            f"{len(failures)} of the run's steps failed. {published}. "
-            "Fix the errors above and run the same command again; it resumes."
-        )
-    if select is not None:
-        click.echo(f"Database: {home.published}")
-
-
-def _version_of(path: Path) -> int | None:
-    """Return a number that changes when the file is replaced, or None if there is no file."""
-    return path.stat().st_mtime_ns if path.is_file() else None
-
-
 @cli.command()
-@_study_option
+@study_option
 @click.option("--port", default=3000, show_default=True, help="Port to listen on.")
 @click.option(
     "--host",
@@ -163,7 +86,7 @@ def ui(study_name: str, *, port: int, host: str, names: tuple[str, ...], read_on
     from dlbug_assets.cli.ui.server import Address, new_token, serve  # noqa: PLC0415
 
     study = load_study(study_name, os.environ)
-    home = _home(study)
+    home = open_home(study)
     with prepared_instance(home):
         record_path(study, home)
         os.environ["DAGSTER_HOME"] = str(home.dagster_home)
@@ -181,7 +104,7 @@ def ui(study_name: str, *, port: int, host: str, names: tuple[str, ...], read_on
 
 @cli.command()
 @click.argument("query", required=False)
-@_study_option
+@study_option
 @click.option("--format", "output_format", type=click.Choice(_FORMATS), default="table", show_default=True)
 @click.option("--output", type=click.Path(path_type=Path), help="Write to this file instead of the terminal.")
 @click.option("--limit", type=click.IntRange(min=0), help="Return at most this many rows.")
@@ -212,7 +135,7 @@ def sql(
     from dlbug_assets.cli.sql import Bounds, answer, prompt  # noqa: PLC0415
 
     bounds = Bounds(limit, memory, timeout)
-    home = _home(load_study(study_name, os.environ))
+    home = open_home(load_study(study_name, os.environ))
     # The user names the output, and decides who can read it.
     os.umask(umask)
     if query is None:
@@ -221,76 +144,11 @@ def sql(
         answer(home, query, output_format, output, bounds)
 
 
-@cli.group()
-def labels() -> None:
-    """Export, import and count the sheets of raters and the adjudicator."""
-
-
-@labels.command("export")
-@_study_option
-@click.option("--format", "file_format", type=click.Choice(FORMATS), default=XLSX, show_default=True)
-@click.option(
-    "--again", default="", metavar="5,10", help="Export the items of these checkpoints once more, after a training."
-)
-@_incomplete_option("Freeze the queue although something that the study follows is unread.")
-def labels_export(study_name: str, *, file_format: str, again: str, incomplete: bool) -> None:
-    """Write the next sheet of each rater to the outbox; the first time, freeze the queue of items."""
-    from dlbug_assets.labeling.sheets.export import export  # noqa: PLC0415
-    from dlbug_assets.protocol.taxonomy import load_taxonomy  # noqa: PLC0415
-    from dlbug_assets.warehouse.published import published_query  # noqa: PLC0415
-
-    study = load_study(study_name, os.environ)
-    home = _home(study)
-    with published_query(home) as query:
-        paths = export(
-            study,
-            load_taxonomy(study),
-            home.labels,
-            Clock(),
-            query,
-            file_format=file_format,
-            again=again,
-            incomplete=incomplete,
-        )
-        for path in paths:
-            click.echo(path)
-        if not paths:
-            click.echo("Nothing is due: everybody has answered everything.", err=True)
-
-
-@labels.command("import")
-@_study_option
-@click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
-def labels_import(study_name: str, files: tuple[Path, ...]) -> None:
-    """Submit filled sheets: copy them to the inbox and materialize everything downstream."""
-    from dlbug_assets.labeling.sheets.inbox import submit  # noqa: PLC0415
-
-    study = load_study(study_name, os.environ)
-    submit(files, _home(study).labels, Clock())
-    _run(study, "group:labeling or group:analysis or group:publishing")
-    _show_status(study)
-
-
-@labels.command("status")
-@_study_option
-def labels_status(study_name: str) -> None:
-    """Show labelled, remaining and rejected rows per rater and source, disagreements, and kappa so far."""
-    _show_status(load_study(study_name, os.environ))
-
-
-def _show_status(study: Study) -> None:
-    from rich.console import Console  # noqa: PLC0415
-
-    from dlbug_assets.cli.summary import print_status  # noqa: PLC0415
-    from dlbug_assets.labeling.status import labeling_status  # noqa: PLC0415
-    from dlbug_assets.warehouse.published import published_query  # noqa: PLC0415
-
-    with published_query(_home(study)) as query:
-        print_status(labeling_status(study, query), query, Console())
+cli.add_command(labels)
 
 
 @cli.command()
-@_study_option
+@study_option
 @click.option(
     "--author", "authors", multiple=True, metavar="'FAMILY, GIVEN'", help="An author to cite; can be repeated."
 )
@@ -302,7 +160,7 @@ def package(study_name: str, authors: tuple[str, ...]) -> None:
     from dlbug_assets.warehouse.table_specs import load_specs  # noqa: PLC0415
 
     study = load_study(study_name, os.environ)
-    home = _home(study)
+    home = open_home(study)
     with published_query(home) as query:
         packed = Package(study, load_specs(study=study), query, home.root, authors)
         files = packed.files()
@@ -363,7 +221,7 @@ def schema(file: str) -> None:
 
 
 @cli.command()
-@_study_option
+@study_option
 def doctor(study_name: str) -> None:
     """Check this machine; each failing line states what it breaks and how to fix it."""
     from dlbug_assets.cli.doctor import examine  # noqa: PLC0415

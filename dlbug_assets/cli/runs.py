@@ -3,6 +3,7 @@
 import functools
 import gc
 import operator
+import os
 import uuid
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,7 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import click
 import dagster as dg
+from rich.console import Console
 
 from dlbug_assets.asset_factories.landings import LANDINGS, step_name
 from dlbug_assets.asset_factories.metadata import asset_key
@@ -19,9 +22,11 @@ from dlbug_assets.automation.jobs import WHOLE_GRAPH
 from dlbug_assets.automation.orphaned_runs import run_lock
 from dlbug_assets.automation.schedules import RANGE_END, RANGE_START, REFRESH
 from dlbug_assets.cli.instance import prepared_instance
+from dlbug_assets.cli.options import open_home
 from dlbug_assets.cli.staleness import input_fingerprint, last_fingerprint, record_fingerprint, submitted_files
 from dlbug_assets.cli.stopping import raise_if_stopped
 from dlbug_assets.cli.studies.known import record_path
+from dlbug_assets.cli.summary import print_summary
 from dlbug_assets.clock import Clock
 from dlbug_assets.definitions import build_defs
 from dlbug_assets.errors import DlbugError
@@ -35,6 +40,58 @@ class StepFailure:
 
     step: str
     message: str
+
+
+def run_and_report(
+    study: Study,
+    select: str | None,
+    *,
+    libraries: Sequence[str] | None = None,
+    sweep: bool = False,
+    incomplete: bool = False,
+    log_format: str = "text",
+) -> None:
+    """Materialize a study, or ``select`` of it, and print its summary and what failed.
+
+    The arguments are those of :func:`run_study`. Raises :class:`DlbugError` if a step failed.
+    """
+    home = open_home(study)
+    click.echo(f"Study {study.name}: {study.study.title}", err=True)
+    before = _version_of(home.published)
+    failures = run_study(
+        study,
+        os.environ,
+        select=select,
+        libraries=libraries,
+        sweep=sweep,
+        incomplete=incomplete,
+        log_format=log_format,
+    )
+    is_published = _version_of(home.published) != before
+    if select is None and (is_published or not failures):
+        if not is_published:
+            click.echo(f"Nothing has changed since {home.published} was published.")
+        print_summary(study, home, Console())
+    if failures:
+        # A message that several steps share is printed once.
+        for message in dict.fromkeys(failure.message for failure in failures):
+            steps = ", ".join(failure.step for failure in failures if failure.message == message)
+            click.echo(f"error: {steps}: {message}", err=True)
+        if is_published:
+            published = "Everything that succeeded is published"
+        else:
+            published = "The published database is unchanged" if before else "Nothing was published"
+        raise DlbugError(
+            f"{len(failures)} of the run's steps failed. {published}. "
+            "Fix the errors above and run the same command again; it resumes."
+        )
+    if select is not None:
+        click.echo(f"Database: {home.published}")
+
+
+def _version_of(path: Path) -> int | None:
+    """Return a number that changes when the file is replaced, or None if there is no file."""
+    return path.stat().st_mtime_ns if path.is_file() else None
 
 
 @contextmanager

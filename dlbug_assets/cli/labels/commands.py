@@ -1,0 +1,80 @@
+"""The commands of labelling: export sheets, import submitted ones, and show what is left."""
+
+import os
+from pathlib import Path
+
+import click
+
+from dlbug_assets.cli.options import incomplete_option, open_home, study_option
+from dlbug_assets.clock import Clock
+from dlbug_assets.labeling.sheets.formats import FORMATS, XLSX
+from dlbug_assets.protocol.study import Study, load_study
+
+
+@click.group()
+def labels() -> None:
+    """Export, import and count the sheets of raters and the adjudicator."""
+
+
+@labels.command("export")
+@study_option
+@click.option("--format", "file_format", type=click.Choice(FORMATS), default=XLSX, show_default=True)
+@click.option(
+    "--again", default="", metavar="5,10", help="Export the items of these checkpoints once more, after a training."
+)
+@incomplete_option("Freeze the queue although something that the study follows is unread.")
+def labels_export(study_name: str, *, file_format: str, again: str, incomplete: bool) -> None:
+    """Write the next sheet of each rater to the outbox; the first time, freeze the queue of items."""
+    from dlbug_assets.labeling.sheets.export import export  # noqa: PLC0415
+    from dlbug_assets.protocol.taxonomy import load_taxonomy  # noqa: PLC0415
+    from dlbug_assets.warehouse.published import published_query  # noqa: PLC0415
+
+    study = load_study(study_name, os.environ)
+    home = open_home(study)
+    with published_query(home) as query:
+        paths = export(
+            study,
+            load_taxonomy(study),
+            home.labels,
+            Clock(),
+            query,
+            file_format=file_format,
+            again=again,
+            incomplete=incomplete,
+        )
+        for path in paths:
+            click.echo(path)
+        if not paths:
+            click.echo("Nothing is due: everybody has answered everything.", err=True)
+
+
+@labels.command("import")
+@study_option
+@click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+def labels_import(study_name: str, files: tuple[Path, ...]) -> None:
+    """Submit filled sheets: copy them to the inbox and materialize everything downstream."""
+    from dlbug_assets.cli.runs import run_and_report  # noqa: PLC0415
+    from dlbug_assets.labeling.sheets.inbox import submit  # noqa: PLC0415
+
+    study = load_study(study_name, os.environ)
+    submit(files, open_home(study).labels, Clock())
+    run_and_report(study, "group:labeling or group:analysis or group:publishing")
+    _show_status(study)
+
+
+@labels.command("status")
+@study_option
+def labels_status(study_name: str) -> None:
+    """Show labelled, remaining and rejected rows per rater and source, disagreements, and kappa so far."""
+    _show_status(load_study(study_name, os.environ))
+
+
+def _show_status(study: Study) -> None:
+    from rich.console import Console  # noqa: PLC0415
+
+    from dlbug_assets.cli.summary import print_status  # noqa: PLC0415
+    from dlbug_assets.labeling.status import labeling_status  # noqa: PLC0415
+    from dlbug_assets.warehouse.published import published_query  # noqa: PLC0415
+
+    with published_query(open_home(study)) as query:
+        print_status(labeling_status(study, query), query, Console())
