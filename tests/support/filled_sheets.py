@@ -12,6 +12,7 @@ import polars as pl
 
 from dlbug_assets.labeling import adjudication, units
 from dlbug_assets.labeling.bug_labels import bug_labels, wide
+from dlbug_assets.labeling.imported.history import read_imported
 from dlbug_assets.labeling.items import ITEMS
 from dlbug_assets.labeling.questions import questions
 from dlbug_assets.labeling.rounds import ROUND
@@ -120,12 +121,16 @@ class Loop:
     def _compute(self):
         settled, self.growing = inbox.settled_files(self.inbox, self.clock)
         self.new = inbox.receive(settled, self.folder / "received", self.clock)
-        submitted = submissions.read(self.folder / "received", self.items, self.study, self.taxonomy)
+        self.imported = read_imported(self.folder / "final", self.items, self.study, self.taxonomy)
+        final = self.imported.labels
+        submitted = submissions.read(self.folder / "received", self.items, self.study, self.taxonomy, self.imported)
         self.labels, self.rejected, self.receipts = submitted.labels, submitted.rejected, submitted.receipts
-        self.units = units.freeze(self.labels, self.items, self.study).units
-        self.questions = questions(self.labels, self.units, self.items, self.rejected, study=self.study)
-        self.disagreements = adjudication.disagreements(self.labels, self.questions, self.study)
-        self.decided = adjudication.decide(self.labels, self.questions, self.units, self.items, self.study)
+        self.units = units.frozen_units(self.labels, self.items, final, self.study)
+        self.questions = questions(self.labels, self.units, self.items, self.rejected, final, study=self.study)
+        self.disagreements = adjudication.disagreements(self.labels, self.questions, self.study, final)
+        self.decided = adjudication.decide(
+            self.labels, self.questions, self.units, self.items, self.study, imported=final
+        )
         self.bug_labels = bug_labels(self.decided, self.study, self.taxonomy)
 
     def _check(self):
@@ -139,6 +144,7 @@ class Loop:
             "units": self.units,
             "rejected_labels": self.rejected,
             "receipts": self.receipts,
+            "imported_labels": self.imported.labels,
             "questions": self.questions,
             "disagreements": self.disagreements,
             "labels": wide(self.decided, self.bug_labels, self.study),
