@@ -1,7 +1,7 @@
 """Small handwritten studies, queues and submitted rows."""
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import polars as pl
@@ -94,12 +94,20 @@ def as_rows(study: Study) -> Callable[..., pl.DataFrame]:
 
 @pytest.fixture(scope="session")
 def validated(taxonomy: Taxonomy, as_rows: Callable[..., pl.DataFrame]) -> Callable[..., pl.DataFrame]:
-    """Return labeling.rater_labels of rows that must all be valid; each file is a version of a sheet of its own."""
+    """Return labeling.rater_labels of rows that must all be valid.
+
+    Each file is a version of a sheet of its own; they arrive one minute after the other, in the order of their first
+    rows.
+    """
 
     def labels(rows: list[dict[str, Any]], items: pl.DataFrame, study: Study) -> pl.DataFrame:
-        valid, rejected = validate(as_rows(rows), items, study, taxonomy)
+        files = list(dict.fromkeys(row["file"] for row in rows))
+        arrived = [
+            row | {"received_at": row["received_at"] + timedelta(minutes=files.index(row["file"]))}
+            for row in sorted(rows, key=lambda row: files.index(row["file"]))
+        ]
+        valid, rejected = validate(as_rows(arrived), items, study, taxonomy)
         assert rejected.is_empty(), rejected["reason"].to_list()
-        files = valid["file"].unique(maintain_order=True)
         return record(valid, study, dict(zip(files, files, strict=True)), {}).labels
 
     return labels
