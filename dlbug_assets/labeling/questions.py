@@ -100,14 +100,17 @@ def states(
         (described,) = (each for each in study.asked if each.name == dimension)
         frozen = units.filter(pl.col("frozen_in").fill_null(0) <= checkpoint)
         found = _rated(given.filter(pl.col("pass") == RATE_BUGS), listed, frozen, asked, described)
-        sampled = sampled_items(items, units, study)
-        if dimension in sampled:
-            is_asked = pl.col("item_id").is_in(sorted(sampled[dimension]))
+        if described.asked_of != "all":
+            is_asked = pl.col("item_id").is_in(sorted(sampled_items(items, units, study)[dimension]))
             found = found.with_columns(state=pl.when(is_asked).then("state").otherwise(pl.lit(NOT_ASKED)))
-    everyone = pl.DataFrame({"rater": study.labeling.raters}, schema={"rater": pl.String})
-    others = found.select("item_id", "bug_index").unique(maintain_order=True).join(everyone, how="cross")
-    others = others.join(found, on=_KEY, how="anti").with_columns(state=pl.lit(NOT_ASKED))
-    rows = pl.concat([found, others], how="diagonal").with_columns(dimension=pl.lit(dimension))
+    rows = found.with_columns(dimension=pl.lit(dimension))
+    if items["raters"].is_not_null().any():
+        everyone = pl.DataFrame({"rater": study.labeling.raters}, schema={"rater": pl.String})
+        others = (
+            rows.select("item_id", "bug_index", "dimension").unique(maintain_order=True).join(everyone, how="cross")
+        )
+        others = others.join(rows, on=_KEY, how="anti").with_columns(state=pl.lit(NOT_ASKED))
+        rows = pl.concat([rows, others], how="diagonal")
     is_final = pl.col("item_id").is_in(imported["item_id"].implode()) & pl.col("state").is_in(LEFT)
     rows = rows.with_columns(state=pl.when(is_final).then(pl.lit(NOT_ASKED)).otherwise("state"))
     unasked = pl.col("state") == NOT_ASKED

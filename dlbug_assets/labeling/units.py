@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 import polars as pl
 
 from dlbug_assets import releases
-from dlbug_assets.labeling.asked import asked_raters
 from dlbug_assets.labeling.imported.tables import imported_units
 from dlbug_assets.labeling.sheets.formats import LIST_BUGS
 from dlbug_assets.protocol.study import Study
@@ -88,8 +87,6 @@ def freeze(labels: pl.DataFrame, items: pl.DataFrame, study: Study) -> Frozen:
     The adjudicator has to align the lists of an item if all of its raters have listed its bugs and they differ, or if a
     rater lists more bugs than are frozen, or none, after they were frozen.
     """
-    raters = asked_raters(items, study).group_by("item_id").agg("rater")
-    raters_of = {item_id: tuple(names) for item_id, names in raters.rows()}
     rows = labels.filter(pl.col("pass") == LIST_BUGS).select(
         "item_id", "rater", "batch", "bug_index", "place", "received_at", "replaced_at"
     )
@@ -98,9 +95,9 @@ def freeze(labels: pl.DataFrame, items: pl.DataFrame, study: Study) -> Frozen:
         of_item.setdefault(item_id, []).append(_Row(*row))
     frozen: list[tuple[Any, ...]] = []
     to_align: list[tuple[str, int]] = []
-    for item_id in items["item_id"]:
+    for item_id, raters in items.select("item_id", "raters").iter_rows():
         if its_rows := of_item.get(item_id):
-            history = _History(raters_of[item_id], study.labeling.adjudicator)
+            history = _History(tuple(raters or study.labeling.raters), study.labeling.adjudicator)
             history.replay(its_rows)
             frozen += [(item_id, *unit) for unit in history.units()]
             if history.is_to_align:
@@ -136,24 +133,36 @@ class _History:
 
     def replay(self, rows: Sequence[_Row]) -> None:
         """Follow the submissions in the order of arrival."""
+        submitted = {(row.rater, row.batch, row.since) for row in rows}
+        is_final = all(row.until is None and row.rater != self._adjudicator for row in rows)
+        if is_final and len({row.batch for row in rows}) == 1 and len(submitted) == len({row.rater for row in rows}):
+            # Each rater submitted one list, so nothing was agreed before the last one.
+            lists = _lists(rows, self.raters)
+            self._add(_common(lists, self.raters), rows[0].batch)
+            self.is_to_align = not self._agreed and self._are_open(lists)
+            return
         times = {row.since for row in rows} | {row.until for row in rows if row.until is not None}
         for time in sorted(times):
             changed = {row.rater for row in rows if time in (row.since, row.until)}
             self._arrive([row for row in rows if row.counts_at(time)], changed)
 
+    def _are_open(self, lists: Mapping[str, Sequence[_Row]]) -> bool:
+        """Return whether all raters have listed the bugs of the item, and some of them any."""
+        return len(lists) == len(self.raters) and any(lists.values())
+
     def _arrive(self, rows: Sequence[_Row], changed: set[str]) -> None:
         """Freeze what is agreed now; ``rows`` count at this time, those of ``changed`` people since this time."""
         own = [row for row in rows if row.rater == self._adjudicator]
         self._decision = sorted(own, key=lambda row: (row.batch, row.since))
+        latest = {rater: max((row.batch for row in rows if row.rater == rater), default=0) for rater in self.raters}
         if not self._decision:
             for batch in sorted({row.batch for row in rows}):
                 lists = _lists((row for row in rows if row.batch == batch), self.raters)
                 self._add(_common(lists, self.raters), batch)
-        latest = {rater: max((row.batch for row in rows if row.rater == rater), default=0) for rater in self.raters}
         lists = _lists((row for row in rows if row.batch == latest.get(row.rater)), self.raters)
         count = sum(1 for _ in self.units())
         if not self._decision and not count:
-            self.is_to_align = len(lists) == len(self.raters) and any(lists.values())
+            self.is_to_align = self._are_open(lists)
             return
         if self._adjudicator in changed:
             self._disputed_by = set()
@@ -199,6 +208,7 @@ def _tidy(place: str | None) -> str | None:
     return _BLANKS.sub(" ", place).strip() or None if place else None
 
 
+@functools.lru_cache(maxsize=10_000)
 def _folded(place: str | None) -> str:
     """Return what two raters who mean the same place have written alike."""
     text = _BLANKS.sub("", unicodedata.normalize("NFKC", place or "")).casefold()
