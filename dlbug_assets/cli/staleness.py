@@ -10,6 +10,8 @@ from dlbug_assets.asset_factories.landings import LANDINGS
 from dlbug_assets.asset_factories.metadata import asset_key
 from dlbug_assets.clock import Clock
 from dlbug_assets.code_identity import code_digest
+from dlbug_assets.labeling.imported.archive import final_versions
+from dlbug_assets.labeling.imported.history import FINAL
 from dlbug_assets.labeling.rounds import round_files
 from dlbug_assets.labeling.sheets.inbox import file_stats, settled_files
 from dlbug_assets.layout import Home
@@ -25,12 +27,13 @@ Files = Sequence[tuple[str, int, int]]
 
 
 def submitted_files(home: Home, clock: Clock) -> Files:
-    """Return the complete sheets that raters submitted and the frozen rounds of items.
+    """Return the complete sheets that raters submitted, the imported final labels and the frozen rounds of items.
 
     Call it before a run: a file that arrives during the run may be too late for it.
     """
     settled, _ = settled_files(home.labels / "inbox", clock)
-    return file_stats([*settled, *round_files(home.labels / "queue")])
+    imported = [version.path for version in final_versions(home.labels / FINAL)]
+    return file_stats([*settled, *imported, *round_files(home.labels / "queue")])
 
 
 def input_fingerprint(study: Study, files: Files, instance: dg.DagsterInstance, corpora: Sequence[dg.AssetKey]) -> str:

@@ -6,6 +6,8 @@ import dagster as dg
 import pytest
 
 from dlbug_assets.cli.staleness import input_fingerprint, last_fingerprint, record_fingerprint, submitted_files
+from dlbug_assets.labeling.imported.archive import receive_final
+from dlbug_assets.labeling.imported.history import FINAL
 from dlbug_assets.layout import Home
 from dlbug_assets.protocol.study import load_study
 from support.clocks import ManualClock
@@ -81,6 +83,14 @@ def test_submitted_files_are_complete_sheets_and_frozen_rounds(tmp_path):
     frozen = queue / "round-001.parquet"
     frozen.write_bytes(b"1")
     assert submitted_files(home, clock)[1] == ("round-001.parquet", 1, frozen.stat().st_mtime_ns)
+
+
+def test_imported_final_labels_are_submitted_files(tmp_path):
+    home = Home(tmp_path, "tiny")
+    for name in ("bugs.csv", "map.toml"):
+        (tmp_path / name).write_text("x", encoding="utf-8")
+    version = receive_final(tmp_path / "bugs.csv", tmp_path / "map.toml", home.labels / FINAL, ManualClock())
+    assert submitted_files(home, ManualClock()) == [("bugs.csv", 1, version.path.stat().st_mtime_ns)]
 
 
 def add_run(instance, run_id, job, status=dg.DagsterRunStatus.SUCCESS):
