@@ -51,7 +51,8 @@ def imported_bugs(imported: pl.DataFrame, items: pl.DataFrame, study: Study) -> 
     ``provenance`` is file, sheet and row.
     """
     places = (pl.format("sheet {}", "sheet"), pl.format("row {}", "line"))
-    bugs = imported.filter(pl.col("bug_index") > 0).with_columns(
+    bugs = conform(imported, table_schema("labeling.imported_labels", study)).filter(pl.col("bug_index") > 0)
+    bugs = bugs.with_columns(
         bug_id=pl.format("{}#{}", "item_id", "bug_index"),
         decided_by=pl.lit(IMPORTED),
         provenance=pl.concat_str("file", *places, separator=", ", ignore_nulls=True),
