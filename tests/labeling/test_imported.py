@@ -14,6 +14,7 @@ from dlbug_assets.labeling.imported.label_map import load_map
 from dlbug_assets.labeling.imported.map_template import map_template
 from dlbug_assets.labeling.imported.tables import imported_bugs, imported_units
 from dlbug_assets.labeling.items import ITEMS
+from dlbug_assets.layout import PROJECT
 from dlbug_assets.protocol.taxonomy import load_taxonomy
 from support.clocks import ManualClock
 from support.filled_sheets import labelling_study
@@ -469,3 +470,9 @@ def test_a_file_of_which_no_map_can_be_made_is_refused(imports, name, reason):
         path.write_bytes(b"PK\3\4")
     with pytest.raises(DlbugError, match=reason):
         map_template(path, imports.study)
+
+
+def test_the_map_of_the_docs_is_one(tmp_path):
+    label_map = load_map(PROJECT / "docs" / "map.toml", tmp_path / "bugs.csv", labelling_study())
+    assert set(label_map.columns) == {"link", "is_bug", "place", "comment", "bug_type", "root_cause", "effect", "stage"}
+    assert set(label_map.raters) == {"ann", "bob"}
