@@ -1,10 +1,12 @@
 from datetime import datetime, timedelta
 
+import polars as pl
 import pytest
 
 from dlbug_assets.labeling.adjudication import DISAGREEMENTS, decide, disagreements
-from dlbug_assets.labeling.agreement.checkpoints import measure
 from dlbug_assets.labeling.bug_labels import bug_labels, full_schema, wide
+from dlbug_assets.labeling.questions import QUESTIONS, questions
+from dlbug_assets.labeling.sheets.validation import REJECTED_LABELS
 from dlbug_assets.labeling.units import freeze
 from dlbug_assets.protocol.study import load_study
 
@@ -20,8 +22,9 @@ def items(make_items):
 def adjudicate(validated, items, study, taxonomy):
     def outcome(rows, study=study):
         labels = validated(rows, items, study)
-        units = freeze(labels, items, study)
-        differ, decided = disagreements(labels, units, study), decide(labels, units, items, study)
+        units = freeze(labels, items, study).units
+        asked = questions(labels, units, items, pl.DataFrame(schema=REJECTED_LABELS), study=study)
+        differ, decided = disagreements(labels, asked, study), decide(labels, asked, units, items, study)
         assert differ.schema == DISAGREEMENTS
         assert decided.schema == full_schema(study)
         agreed = wide(decided, bug_labels(decided, study, taxonomy), study)
@@ -70,7 +73,8 @@ def test_the_adjudicator_decides_only_differing_dimensions(adjudicate, listed, r
     assert agreed == []  # undecided
     decision = rater_row("SO-1", "eve", 5, bug_type="Coding Bug", effect="Hang", file="eve.csv", line=3)
     differ, agreed = adjudicate([*rows, decision])
-    assert [row[-3:] for row in differ] == [("Coding Bug", "eve", RECEIVED), ("none", "eve", RECEIVED)]
+    decided_at = RECEIVED + timedelta(minutes=2)
+    assert [row[-3:] for row in differ] == [("Coding Bug", "eve", decided_at), ("none", "eve", decided_at)]
     [bug] = agreed
     assert (bug["bug_type"], bug["effect"], bug["stage"]) == ("Coding Bug", "Crash", None)
     assert bug["decided_by"] == "adjudication"
@@ -82,22 +86,64 @@ def test_a_bug_is_undecided_until_all_raters_rated_it(adjudicate, listed, rater_
     assert adjudicate([*listed(), rater_row("SO-1", "ann", 5, bug_type="API Bug")]) == ([], [])
 
 
-def test_a_bug_missing_from_a_raters_sheet_has_the_label_none(adjudicate, listed, rater_row):
+def test_a_bug_missing_from_a_raters_sheet_waits_for_an_answer(adjudicate, listed, rater_row):
     rows = [*listed(), *listed("GH-1"), rater_row("SO-1", "ann", 5, bug_type="API Bug")]
     rows += [rater_row("GH-1", rater, 5, bug_type="API Bug") for rater in ("ann", "bob")]
     differ, agreed = adjudicate(rows)
-    assert [row[:7] for row in differ] == [
-        ("SO-1", 1, "bug_type", "ann", "API Bug", "bob", "none"),
-        ("SO-1", 1, "root_cause", "ann", "API Misuse", "bob", "none"),
-        ("SO-1", 1, "effect", "ann", "Crash", "bob", "none"),
-    ]
+    assert differ == []
     assert [bug["bug_id"] for bug in agreed] == ["GH-1#1"]
+
+
+def test_a_blank_cell_waits_for_an_answer_and_none_is_one(adjudicate, listed, rater_row):
+    rows = [*listed(), rater_row("SO-1", "ann", 5, bug_type="API Bug", stage="Training")]
+    blank = rater_row("SO-1", "bob", 5, bug_type="API Bug", stage=None)
+    assert adjudicate([*rows, blank]) == ([], [])
+    differ, agreed = adjudicate([*rows, blank | {"stage": "none"}])
+    assert [row[2:7] for row in differ] == [("stage", "ann", "Training", "bob", "none")]
+    assert agreed == []
+
+
+def test_blank_cells_of_the_adjudicator_are_undecided(adjudicate, listed, rater_row):
+    types = {"ann": "API Bug", "bob": "Data Bug"}
+    rows = [*listed(), *[rater_row("SO-1", rater, 5, bug_type=kind) for rater, kind in types.items()]]
+    rows += [rater_row("GH-1", rater, 5) for rater in types]
+    rows += [rater_row("GH-1", rater, 5, bug_type=kind, effect="Crash") for rater, kind in types.items()]
+    rows[-1]["effect"] = "Hang"
+    undecided = dict.fromkeys(("bug_type", "root_cause", "effect", "stage", "antipattern"))
+    partly = rater_row("GH-1", "eve", 5, **undecided | {"effect": "Hang"})
+    differ, agreed = adjudicate([*rows, rater_row("SO-1", "eve", 5, **undecided, comment="hard"), partly])
+    assert [(row[0], row[2], row[7]) for row in differ] == [
+        ("GH-1", "bug_type", None), ("GH-1", "effect", "Hang"), ("SO-1", "bug_type", None),
+    ]  # fmt: skip
+    assert agreed == []
+    differ, agreed = adjudicate([*rows, partly | {"bug_type": "Coding Bug"}])
+    assert [(bug["bug_id"], bug["bug_type"], bug["effect"], bug["decided_by"]) for bug in agreed] == [
+        ("GH-1#1", "Coding Bug", "Hang", "adjudication")
+    ]
+
+
+def test_labels_of_bugs_that_only_some_raters_are_asked_about(rater_row, validated, items, make_study, taxonomy):
+    three = make_study(raters=("ann", "bob", "cid"), raters_per_item=2)
+    drawn = items.with_columns(raters=pl.Series([["ann", "cid"], ["bob", "cid"]], dtype=pl.List(pl.String)))
+    rows = [rater_row(item, rater, 5) for item, raters in drawn.select("item_id", "raters").rows() for rater in raters]
+    rows += [rater_row("SO-1", rater, 5, bug_type="API Bug") for rater in ("ann", "cid")]
+    types = {"bob": "API Bug", "cid": "Data Bug"}
+    rows += [rater_row("GH-1", rater, 5, bug_type=kind) for rater, kind in types.items()]
+    labels = validated(rows, drawn, three)
+    units = freeze(labels, drawn, three).units
+    asked = questions(labels, units, drawn, pl.DataFrame(schema=REJECTED_LABELS), study=three)
+    assert [row[:7] for row in disagreements(labels, asked, three).rows()] == [
+        ("GH-1", 1, "bug_type", "bob", "API Bug", "cid", "Data Bug")
+    ]
+    decided = decide(labels, asked, units, drawn, three)
+    assert decided.select("bug_id", "bug_type", "decided_by").rows() == [("SO-1#1", "API Bug", "agreement")]
 
 
 def test_disagreement_about_is_bug_concerns_the_item(adjudicate, rater_row):
     rows = [rater_row("SO-1", "bob", 5), rater_row("SO-1", "ann", 5, 0)]
     assert adjudicate(rows)[0] == [("SO-1", 0, "is_bug", "ann", "false", "bob", "true", None, None, None)]
-    assert adjudicate([*rows, rater_row("SO-1", "eve", 5)])[0][0][-3:] == ("true", "eve", RECEIVED)
+    decided_at = RECEIVED + timedelta(minutes=2)
+    assert adjudicate([*rows, rater_row("SO-1", "eve", 5)])[0][0][-3:] == ("true", "eve", decided_at)
 
 
 def test_a_decision_has_the_time_in_its_file(adjudicate, listed, rater_row):
@@ -161,8 +207,10 @@ def test_a_study_without_raters_has_empty_tables(validated, make_items):
     released = load_study("islam2019")
     items = make_items({"SO-1": 5})
     labels = validated([], items, released)
-    units = freeze(labels, items, released)
+    units = freeze(labels, items, released).units
     assert units.is_empty()
-    assert disagreements(labels, units, released).schema == DISAGREEMENTS
-    assert decide(labels, units, items, released).schema == full_schema(released)
-    assert all(table.is_empty() for table in measure(labels, items, released))
+    asked = questions(labels, units, items, pl.DataFrame(schema=REJECTED_LABELS), study=released)
+    assert asked.is_empty()
+    assert asked.schema == QUESTIONS
+    assert disagreements(labels, asked, released).schema == DISAGREEMENTS
+    assert decide(labels, asked, units, items, released).schema == full_schema(released)
