@@ -15,14 +15,18 @@ import pytest
 
 from dlbug_assets.labeling.adjudication import decide, disagreements
 from dlbug_assets.labeling.agreement.checkpoints import measure
+from dlbug_assets.labeling.asked import sampled_items
 from dlbug_assets.labeling.bug_labels import bug_labels, wide
+from dlbug_assets.labeling.questions import questions
 from dlbug_assets.labeling.sheets import label_studio
-from dlbug_assets.labeling.sheets.assignments import sampled_items
 from dlbug_assets.labeling.sheets.export import export
-from dlbug_assets.labeling.sheets.validation import submitted_schema, validate
+from dlbug_assets.labeling.sheets.formats import RATE_BUGS
+from dlbug_assets.labeling.sheets.history import record
+from dlbug_assets.labeling.sheets.validation import REJECTED_LABELS, submitted_schema, validate
 from dlbug_assets.labeling.sheets.xlsx_format import to_xlsx
 from dlbug_assets.labeling.units import freeze
 from dlbug_assets.protocol.taxonomy import load_taxonomy
+from support.example_sheets import raters_sheet
 from support.filled_sheets import Loop, items_of, labelling_study
 
 TAXONOMY = """dimension,name,parent,definition
@@ -43,9 +47,9 @@ DIMENSIONS = [
 #: Labels of ann, of bob, and of eve where they differ, in symptom, causes and trigger.
 RATED = {
     "SO-1": (("Crash", "race; Null check", "Slow disk"), ("crash", "Null check ;RACE;race", "slow  DISK"), None),
-    "SO-2": (("Hang", "Deadlock", None), ("Hang", "Deadlock;Race", None), ("Hang", "Race;Deadlock", None)),
-    "SO-3": (("Crash", "Race", "upgrade"), ("Hang", "Race", "Upgrade"), ("Hang", "Race", "Upgrade")),
-    "SO-4": (("Wrong output", None, None), ("Wrong output", None, "Config"), ("Wrong output", None, None)),
+    "SO-2": (("Hang", "Deadlock", "none"), ("Hang", "Deadlock;Race", "none"), (None, "Race;Deadlock", None)),
+    "SO-3": (("Crash", "Race", "upgrade"), ("Hang", "Race", "Upgrade"), ("Hang", None, None)),
+    "SO-4": (("Wrong output", "none", "None"), ("Wrong output", "NONE", "Config"), (None, None, "none")),
 }
 
 
@@ -79,10 +83,12 @@ def outcome(study, taxonomy, items):
             if label is not None:
                 answers = dict(zip(study.asked_names, label, strict=True))
                 rows.append({"item_id": item, "rater": rater, "pass": "dimensions"} | answers)
-    labels, rejected = validate(submitted(rows, study), items, study, taxonomy)
+    valid, rejected = validate(submitted(rows, study), items, study, taxonomy)
     assert rejected.rows() == []
-    units = freeze(labels, items, study)
-    return labels, units, disagreements(labels, units, study), decide(labels, units, items, study)
+    labels = record(valid, study, {"f": "f"}, {}).labels
+    units = freeze(labels, items, study).units
+    asked = questions(labels, units, items, pl.DataFrame(schema=REJECTED_LABELS), study=study)
+    return labels, units, disagreements(labels, asked, study), decide(labels, asked, units, items, study)
 
 
 def submitted(rows, study):
@@ -96,15 +102,15 @@ def test_several_categories_are_a_list_in_taxonomy_order_each_once(outcome):
     rated = outcome[0].filter(pl.col("pass") == "dimensions")
     assert rated.filter(rater="bob").select("item_id", "symptom", "causes", "trigger").rows() == [
         ("SO-1", "Crash", ["Null check", "Race"], "Slow disk"),
-        ("SO-2", "Hang", ["Race", "Deadlock"], None),
+        ("SO-2", "Hang", ["Race", "Deadlock"], "none"),
         ("SO-3", "Hang", ["Race"], "Upgrade"),
-        ("SO-4", "Wrong output", None, "Config"),
+        ("SO-4", "Wrong output", ["none"], "Config"),
     ]
     assert rated["causes"][0].to_list() == ["Null check", "Race"]
 
 
 def test_sets_agree_if_they_are_equal_and_categories_by_having_them(outcome, items, study):
-    measured = measure(outcome[0], items, study)
+    measured = measure(outcome[0], outcome[1], items, study)
     kappas = measured.kappa_checkpoints.filter(source="Stack Overflow", scope="cumulative")
     found = {row["dimension"]: row for row in kappas.to_dicts()}
     assert list(found) == ["is_bug", "symptom", "causes", "trigger"]
@@ -156,14 +162,19 @@ def test_agreed_bugs_have_lists_and_derived_categories(outcome, study, taxonomy)
             "taxonomy)",
         ),
         (
-            ("Crash", None, "None"),
-            "trigger: unknown category 'None'; use up to 100 printable characters, or leave the cell blank if there is "
-            "none",
+            ("none", None, None),
+            "symptom: unknown category 'none'; use one of Crash, Hang, Wrong output (or add it to the study's "
+            "taxonomy)",
+        ),
+        (
+            ("Crash", "Race; none", None),
+            "causes: unknown category 'none'; use one of Null check, Race, Deadlock (or add it to the study's "
+            "taxonomy)",
         ),
         (
             ("Crash", None, "x" * 101),
-            f"trigger: unknown category '{'x' * 101}'; use up to 100 printable characters, or leave the cell blank if "
-            "there is none",
+            f"trigger: unknown category '{'x' * 101}'; use up to 100 printable characters, or none if no category "
+            "applies",
         ),
         (
             (None, " ; ", "Upgrade"),
@@ -214,35 +225,37 @@ def test_every_format_takes_several_and_new_categories(loop, file_format):
     assert loop.rejected.rows() == []
     rated = loop.labels.filter(pl.col("pass") == "dimensions", rater="ann")
     assert rated.select("symptom", "causes", "trigger").unique().rows() == [("Hang", ["Race", "Deadlock"], "Mine")]
-    # The adjudicator's sheet shows both answers, and contains what the raters agree on.
+    # The adjudicator's sheet shows both raters' answers, and asks only where they differ.
     decision = loop.due()["100-eve-dimensions"]
-    shown = {name: decision.rows[0][name] for name in ("symptom", "causes", "trigger", "ann: causes", "bob: causes")}
-    assert shown == {"symptom": "Hang", "causes": None, "trigger": "Mine", "ann: causes": "Race; Deadlock",
-                     "bob: causes": "Race"}  # fmt: skip
+    row = decision.rows[0]
+    assert {row["causes A"], row["causes B"]} == {"Race; Deadlock", "Race"}
+    shown = ("symptom", "symptom A", "symptom B", "causes", "trigger", "trigger A", "trigger B")
+    assert [row[name] for name in shown] == [None, "Hang", "Hang", None, None, "Mine", "Mine"]
     assert {name for _, name in decision.fixed} == {"symptom", "trigger"}
     loop.submit(decision, lambda _: {"causes": "deadlock;race"})
     loop.read()
     assert loop.decided.select("causes", "decided_by").rows() == [(["Race", "Deadlock"], "adjudication")] * 2
 
 
-def test_workbooks_list_the_categories_of_cells_with_one_of_them(loop, taxonomy):
-    content = to_xlsx(list_bugs(loop), taxonomy, [])
+def test_workbooks_list_the_categories_of_cells_with_one_of_them(study, taxonomy):
+    content = to_xlsx(raters_sheet(study, RATE_BUGS), taxonomy, [])
     with zipfile.ZipFile(BytesIO(content)) as parts:
-        page = parts.read("xl/worksheets/sheet1.xml").decode()
+        page = parts.read("xl/worksheets/sheet2.xml").decode()
     rules = {
         re.search(r'sqref="([A-Z]+)2', rule)[1]: rule for rule in re.findall(r"<dataValidation .*?(?:/>|</data)", page)
     }
-    # The columns I, J and K are symptom, causes and trigger.
-    assert list(rules) == ["I", "J", "K"]
-    assert 'type="list"' in rules["I"]
-    assert 'showErrorMessage="1"' in rules["I"]
-    assert "<formula1>lists!$A$2:$A$4</formula1>" in rules["I"]
-    assert 'type="list"' not in rules["J"]
-    assert 'prompt="One category, or several separated by ;: Null check; Race; Deadlock"' in rules["J"]
-    assert 'promptTitle="Causes"' in rules["J"]
-    # Other categories are accepted, too.
-    assert "<formula1>lists!$C$2:$C$2</formula1>" in rules["K"]
-    assert "showErrorMessage" not in rules["K"]
+    # The columns F, G and H are symptom, causes and trigger.
+    assert list(rules) == ["F", "G", "H"]
+    assert 'type="list"' in rules["F"]
+    assert 'showErrorMessage="1"' in rules["F"]
+    assert "<formula1>lists!$A$2:$A$4</formula1>" in rules["F"]
+    assert 'type="list"' not in rules["G"]
+    prompt = "One category, or several separated by ;: Null check; Race; Deadlock. Or none, if no category applies."
+    assert f'prompt="{prompt}"' in rules["G"]
+    assert 'promptTitle="Causes"' in rules["G"]
+    # Other categories are accepted, too; the list has Upgrade and none.
+    assert "<formula1>lists!$C$2:$C$3</formula1>" in rules["H"]
+    assert "showErrorMessage" not in rules["H"]
 
 
 def test_label_studio_takes_several_choices_and_new_categories_as_text(loop, taxonomy):
@@ -258,11 +271,12 @@ def test_label_studio_takes_several_choices_and_new_categories_as_text(loop, tax
 def test_the_codebook_has_the_categories_that_are_asked(loop, taxonomy, tmp_path):
     tables = {"labeling.items": loop.items.with_columns(frozen_at=pl.lit(None, pl.Datetime("us")))}
     tables |= {"labeling.rater_labels": loop.labels, "labeling.units": loop.units}
-    tables |= {"labeling.disagreements": loop.disagreements}
+    tables |= {"labeling.questions": loop.questions}
 
     def query(sql):
         if "body_html" in sql:
-            return pl.DataFrame(schema={"library": pl.String, "post_id": pl.Int64, "body_html": pl.String})
+            texts = {"body_html": pl.String, "accepted_html": pl.String}
+            return pl.DataFrame(schema={"library": pl.String, "post_id": pl.Int64} | texts)
         if "patch_excerpt" in sql:
             names = ("library", "sha", "message", "patch_excerpt")
             return pl.DataFrame(schema=dict.fromkeys(names, pl.String))
@@ -282,9 +296,10 @@ def test_any_dimension_may_be_asked_of_a_sample_of_posts(tmp_path):
     dimensions = [{"name": "symptom", "required": True}, {"name": "fashion", "asked_of": {"posts_per_library": 2}}]
     study = labelling_study(checkpoints=(100,), taxonomy=path, dimensions=dimensions)
     items = items_of(5, study, commits=3)
-    sampled = sampled_items(study, items)
-    assert sampled == {"fashion": {"SO-Keras-1", "SO-Keras-4"}}
     loop = Loop(study, load_taxonomy(study), items, tmp_path)
+    assert sampled_items(items, loop.units, study) == {"fashion": set()}  # nobody knows yet which posts have bugs
     sheet = list_bugs(loop)
+    sampled = sampled_items(items, loop.units, study)
+    assert sampled == {"fashion": {"SO-Keras-1", "SO-Keras-4"}}
     asked = {row["item_id"] for number, row in enumerate(sheet.rows) if (number, "fashion") not in sheet.fixed}
     assert asked == sampled["fashion"]
