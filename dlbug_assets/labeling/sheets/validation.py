@@ -186,7 +186,8 @@ def _problems(tidy: pl.DataFrame, items: pl.DataFrame, study: Study, taxonomy: T
         names, unknown = ", ".join(taxonomy.names(dimension.name)), pl.col(_unknown(dimension.name))
         fix = f"use one of {names} (or add it to the study's taxonomy)"
         if dimension.open:
-            fix = f"use up to {LONGEST_NAME} printable characters, or leave the cell blank if there is none"
+            fix = f"use up to {LONGEST_NAME} printable characters"
+            fix += "" if dimension.required else f", or {NONE} if no category applies"
         problems.append(
             pl.when(unknown.is_not_null()).then(_concat(f"{dimension.name}: unknown category '", unknown, f"'; {fix}"))
         )
