@@ -3,16 +3,12 @@
 What belongs here: the cells of a file as texts. What doesn't: what they mean (releases/label_rows.py).
 """
 
-import codecs
 import csv
 import io
 import itertools
 import json
-import lzma
 import re
-import struct
 import zipfile
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -20,8 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from dlbug_assets.errors import DlbugError
+from dlbug_assets.ingest.csv_cells import numbered_rows
+from dlbug_assets.ingest.encodings import likely_encoding, unicode_encoding
+from dlbug_assets.ingest.failed_formulas import ZIP_ERRORS, with_errors_as_text
 from dlbug_assets.ingest.json_text import read_json
-from dlbug_assets.protocol.files.csv import allow_long_fields
 from dlbug_assets.protocol.names import closest, shown
 
 #: A cell: its text, several texts (an array of JSON), or None if it is empty.
@@ -33,14 +31,12 @@ _MOST_ROWS = 250_000
 #: The header of a table is searched for in this number of rows.
 _HEADER_ROWS = 20
 SEPARATORS = ",;\t|"
+#: The beginning of a text, in characters or bytes, which shows how it is written.
+_HEAD = 1 << 16
+#: What separates cells in bytes of any encoding, and is no part of a character.
+_BETWEEN_CELLS = re.compile(rb'[\r\n\t",;]+')
 _ROWS_PER_LINE = 100
 _MOST_SHOWN = 30
-#: The cell of a formula that failed, in a worksheet's XML.
-_FAILED_CELL = re.compile(rb"""(<(?:\w+:)?c\s(?:[^<>]*\s)?t=)(["'])e\2""")
-#: Exceptions of the standard library for damaged, encrypted or unusually compressed members.
-_ZIP_ERRORS = (
-    zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, OSError, RuntimeError, ValueError,
-)  # fmt: skip
 
 #: Rows of a table: the number of each, as in the file, and its cells.
 _Rows = Iterable[tuple[int, Sequence[Cell]]]
@@ -101,7 +97,7 @@ def _content(path: Path, member: str | None) -> bytes:
         with zipfile.ZipFile(path) as archive:
             names = [name for name in archive.namelist() if not name.endswith("/")]
         raise DlbugError(f"{path} has no member {member}{closest(member, names)}. {_found(names)}") from None
-    except _ZIP_ERRORS as error:
+    except ZIP_ERRORS as error:
         raise DlbugError(f"{path} cannot be read as a zip: {error}. Get it again.") from None
 
 
@@ -143,27 +139,14 @@ def workbook_sheets(content: bytes, name: str | None = None) -> dict[str, list[t
     import fastexcel  # noqa: PLC0415 - slow to import, with Polars
 
     try:
-        workbook = fastexcel.read_excel(_with_errors_as_text(content))
+        workbook = fastexcel.read_excel(with_errors_as_text(io.BytesIO(content)) or content)
         names = workbook.sheet_names
         if name and name not in names:
             raise DlbugError(f"it has no sheet {name!r}{closest(name, names)}. {_found(names)}")
         return {sheet: _sheet_rows(workbook, sheet) for sheet in ([name] if name else names)}
-    except (fastexcel.FastExcelError, *_ZIP_ERRORS) as error:
+    except (fastexcel.FastExcelError, *ZIP_ERRORS) as error:
         reason = (str(error) or "it is truncated").splitlines()[0]
         raise DlbugError(f"it cannot be read as a workbook: {reason}. Get it again.") from None
-
-
-def _with_errors_as_text(content: bytes) -> bytes:
-    """Return the workbook with the error values of failed formulas as text.
-
-    fastexcel reads an error value like an empty cell, but it must be rejected as a label or link.
-    """
-    changed = io.BytesIO()
-    with zipfile.ZipFile(io.BytesIO(content)) as book, zipfile.ZipFile(changed, "w") as copy:
-        for name in dict.fromkeys(book.namelist()):
-            part = book.read(name)
-            copy.writestr(name, _FAILED_CELL.sub(rb"\1\2str\2", part) if name.startswith("xl/worksheets/") else part)
-    return changed.getvalue()
 
 
 def _sheet_rows(workbook: Any, name: str) -> list[tuple[str | None, ...]]:
@@ -258,7 +241,7 @@ def _where(condition: str | None, names: Sequence[str], rows: Sequence[Sequence[
 def _csv(content: bytes, layout: Layout, columns: list[str]) -> tuple[None, _Rows]:
     text = decoded(content, layout.encoding)
     candidates = [layout.separator] if layout.separator else list(SEPARATORS)
-    head = text[: 1 << 16]
+    head = text[:_HEAD]
     best = min(candidates, key=lambda separator: len(_missing_columns(head, separator, columns)))
     return None, _table(list(csv_rows(text, best)), layout, columns)
 
@@ -273,34 +256,27 @@ def _missing_columns(head: str, separator: str, columns: list[str]) -> list[str]
 
 
 def decoded(content: bytes, encoding: str | None) -> str:
-    """Return the text: in the given encoding, or the one of its byte order mark, or UTF-8, or Windows' western one."""
-    marks = {
-        codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32",
-        codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16",
-    }  # fmt: skip
-    marked = next((name for mark, name in marks.items() if content.startswith(mark)), None)
-    candidates = [encoding] if encoding else [marked] if marked else ["utf-8", "cp1252"]
-    for name in candidates:
-        try:
-            text = content.decode(name)
-        except UnicodeError:
-            continue
+    """Return the text: in the given encoding, or that of its byte order mark or NUL bytes, or UTF-8, or the likely one.
+
+    Raises :class:`DlbugError` for other content than text, and if its encoding is not clear.
+    """
+    name = encoding or unicode_encoding(content[:_HEAD]) or "utf-8"
+    with suppress(UnicodeError):
+        text = content.decode(name)
         if "\0" not in text:
             return text.removeprefix("\ufeff")
-    raise DlbugError(f"it is not text in {' or '.join(candidates)}: set encoding to its encoding, such as 'utf-16-le'")
+    guess = None if encoding or b"\0" in content else likely_encoding(_BETWEEN_CELLS.split(content))
+    if guess is None:
+        raise DlbugError(f"it is not text in {name}: set encoding to its encoding, such as 'utf-16-le'")
+    return content.decode(guess)
 
 
 def csv_rows(text: str, separator: str) -> Iterator[tuple[int, list[str]]]:
     """Yield each row with the number of its first line."""
-    allow_long_fields()
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
-    line = 1
     try:
-        for cells in reader:
-            yield line, cells
-            line = reader.line_num + 1
+        yield from numbered_rows(io.StringIO(text, newline=""), separator)
     except csv.Error as error:
-        raise DlbugError(f"line {line} is not valid CSV: {error}. Is the separator {separator!r}?") from None
+        raise DlbugError(f"{error}. Is the separator {separator!r}?") from None
 
 
 def _json_rows(content: bytes, layout: Layout, columns: list[str]) -> tuple[None, _Rows]:

@@ -1,169 +1,168 @@
 """Read one submitted file: the function of a child process under limits, which loads little else.
 
-What belongs here: the rows of a file as texts. What doesn't: what they mean (submissions.py, validation.py).
+What belongs here: the rows of a file as texts, and what was not read. What doesn't: what they mean (submissions.py,
+validation.py).
 """
 
-import codecs
-import csv
 import itertools
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dlbug_assets.ingest.csv_cells import unescape
+from dlbug_assets.ingest.failed_formulas import ERROR_VALUE
 from dlbug_assets.labeling.sheets import label_studio_export
-from dlbug_assets.labeling.sheets.formats import LABELS
+from dlbug_assets.labeling.sheets.formats import LONGEST_SHOWN
 from dlbug_assets.labeling.sheets.inbox import LARGEST_FILE, unreadable_error
-from dlbug_assets.protocol.files.csv import allow_long_fields
+from dlbug_assets.labeling.sheets.table_rows import NoHeaderError, NotASheetError, TableRows, has_answers
+from dlbug_assets.labeling.sheets.text_rows import text_rows
+from dlbug_assets.labeling.sheets.workbook_sheets import workbook_sheets
+from dlbug_assets.protocol.names import shown
 
-_SUFFIXES = (".xlsx", ".csv", ".json")
-#: The header is searched for in this number of rows.
-_HEADER_ROWS = 20
-_REQUIRED = ("item_id", "rater", "batch", "bug_index", "is_bug")
-#: As in spreadsheets, with empty rows; and more filled rows than a batch of any study has.
-_MOST_ROWS, _MOST_FILLED_ROWS = 1_048_576, 250_000
-#: As in spreadsheets. A row with a longer cell is rejected, the others of its file are not.
-_LONGEST_CELL = 32_767
-#: How much of a longer cell the rejected row shows.
+_ARCHIVES = (".zip", ".7z", ".rar", ".tar", ".gz", ".tgz", ".bz2", ".xz")
+#: More filled rows than a batch of any study has.
+_MOST_FILLED_ROWS = 250_000
+#: As in spreadsheets. A row with a longer answer is rejected, the others of its file are not.
+_LONGEST_ANSWER = 32_767
+#: How much of a longer answer the rejected row shows.
 _SHOWN = 100
+#: The first characters of error values.
+_ERRORS = ("#", "E")
 #: The rows of one line of the reply.
 _ROWS_PER_LINE = 100
-#: What files begin with that are protected by a password, and workbooks of the format before .xlsx.
-_OLE = bytes.fromhex("D0CF11E0A1B11AE1")
+
+#: The line of a row in its file, and its filled cells by column.
+_Row = tuple[int, dict[str, Any]]
 
 
-class _NotASheetError(Exception):
-    """A file that is not a sheet, with the reason."""
+@dataclass(frozen=True)
+class _Asked:
+    """What is to be read: the columns, which of them are answers, and what joins several texts of one."""
+
+    columns: Collection[str]
+    questions: Mapping[str, str]
+    people: Collection[str]
+    #: What was not read, or assumed, once all rows were read.
+    notes: list[str] = field(default_factory=list)
+
+    def table(self) -> TableRows:
+        return TableRows(self.columns, self.questions, self.people)
 
 
-def read_file(path: str, columns: Collection[str], questions: Mapping[str, str]) -> Iterator[bytes]:
+def read_file(
+    path: str, columns: Collection[str], questions: Mapping[str, str], people: Collection[str]
+) -> Iterator[bytes]:
     """Yield the rows of a file as lines of JSON.
 
     Each line is a list of rows: the number of the row's line in the file, and its filled cells, by column, of those in
     ``columns``. A row that cannot be parsed has a ``problem``. The last line is an object: ``reason``, why the file is
-    not a sheet, or null, and ``notes``, texts on what was not read. ``questions`` are the columns to fill in, with what
-    joins several answers. Raises :class:`DlbugError` if the file cannot be opened.
+    not a sheet, or null, and ``notes``, texts on what was not read or was assumed. With a reason, no row counts.
+    ``questions`` are the columns to fill in, with what joins several answers; other cells are cut to
+    :data:`LONGEST_SHOWN` characters. ``people`` are the raters and the adjudicator, who may be annotators in Label
+    Studio. Raises :class:`DlbugError` if the file cannot be opened.
     """
-    file, reason = Path(path), None
-    notes: list[str] = []
+    file, asked, reason = Path(path), _Asked(columns, questions, people), None
     try:
-        rows = _limited(_records(file, columns, questions))
+        rows = _limited(_rows(file, asked), questions)
         while some := list(itertools.islice(rows, _ROWS_PER_LINE)):
             yield _json(some)
-    except _NotASheetError as error:
+    except NotASheetError as error:
         reason = str(error)
     except OSError as error:
         raise unreadable_error(file, error) from None
-    yield _json({"reason": reason, "notes": notes})
+    yield _json({"reason": reason, "notes": asked.notes})
 
 
 def _json(value: Any) -> bytes:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
 
 
-def _limited(records: Iterable[tuple[int, dict[str, str]]]) -> Iterator[tuple[int, dict[str, str]]]:
-    """Yield the rows; those with a cell that is too long have a problem. Raises _NotASheetError for too many rows."""
-    for count, (line, record) in enumerate(records, start=1):
+def _limited(rows: Iterable[_Row], questions: Collection[str]) -> Iterator[_Row]:
+    """Yield the rows with shortened cells; those with an answer that cannot be one have a problem.
+
+    Raises NotASheetError for too many rows.
+    """
+    for count, (line, record) in enumerate(rows, start=1):
         if count > _MOST_FILLED_ROWS:
-            raise _NotASheetError(f"it has more than {_MOST_FILLED_ROWS:,} filled rows; submit an exported sheet")
-        too_long = [name for name, cell in record.items() if len(cell) > _LONGEST_CELL]
-        if too_long:
-            shown = {name: cell[:_SHOWN] if name in too_long else cell for name, cell in record.items()}
-            problem = f"{too_long[0]}: it has more than {_LONGEST_CELL:,} characters; shorten it"
-            yield line, {**shown, "problem": problem}
-        else:
-            yield line, record
+            raise NotASheetError(f"it has more than {_MOST_FILLED_ROWS:,} filled rows; submit an exported sheet")
+        unusual = [name for name, cell in record.items() if len(cell) > LONGEST_SHOWN or cell[:1] in _ERRORS]
+        problems = [f"{name}: {problem}" for name in unusual if (problem := _shortened(record, name, questions))]
+        yield line, {"problem": problems[0], **record} if problems else record
 
 
-def _records(
-    path: Path, columns: Collection[str], questions: Mapping[str, str]
-) -> Iterator[tuple[int, dict[str, str]]]:
-    """Yield the rows of a file, each with its line number. Raises _NotASheetError for a file that is not a sheet."""
+def _shortened(record: dict[str, str], name: str, questions: Collection[str]) -> str | None:
+    """Cut a cell that is too long; return the problem with an answer that cannot be one."""
+    cell = record[name]
+    if name not in questions:
+        if name != "problem":
+            record[name] = cell[:LONGEST_SHOWN]
+    elif len(cell) > _LONGEST_ANSWER:
+        record[name] = cell[:_SHOWN]
+        return f"it has more than {_LONGEST_ANSWER:,} characters; shorten it"
+    elif ERROR_VALUE.fullmatch(cell):
+        return f"its formula failed ({cell}); write the text after an apostrophe"
+    return None
+
+
+def _rows(path: Path, asked: _Asked) -> Iterator[_Row]:
+    """Yield the rows of a file, each with its line number. Raises NotASheetError for a file that is not a sheet."""
     suffix = path.suffix.lower()
-    if suffix not in _SUFFIXES:
+    if suffix in _ARCHIVES:
+        raise NotASheetError("it is an archive; unpack it and submit the sheets in it")
+    if suffix not in _READERS:
         kind = f"with the suffix {suffix}" if suffix else "without a suffix"
-        raise _NotASheetError(f"files {kind} are not read; submit .xlsx, .csv or .json")
+        raise NotASheetError(f"files {kind} are not read; submit .xlsx, .ods, .csv, .tsv or .json")
     if path.stat().st_size > LARGEST_FILE:
-        raise _NotASheetError(f"the file is larger than {LARGEST_FILE >> 20} MiB; submit an exported sheet")
-    if suffix == ".json":
+        raise NotASheetError(f"the file is larger than {LARGEST_FILE >> 20} MiB; submit an exported sheet")
+    yield from _READERS[suffix](path, asked)
+
+
+def _text_file(path: Path, asked: _Asked) -> Iterator[_Row]:
+    table = asked.table()
+    guessed, rows = text_rows(path)
+    yield from table.read(rows)
+    asked.notes.extend([f"its text was read as {guessed}"] if guessed else [])
+    asked.notes.extend(table.notes)
+
+
+def _workbook(path: Path, asked: _Asked) -> Iterator[_Row]:
+    """Yield the rows of the sheet with answers, or else of the first with a header."""
+    sheets: dict[str, list[_Row]] = {}
+    notes: dict[str, list[str]] = {}
+    others: list[str] = []
+    for name, cells in workbook_sheets(path):
+        table = asked.table()
         try:
-            yield from label_studio_export.records(path.read_bytes(), questions)
-        except ValueError as error:
-            raise _NotASheetError(f"not a valid Label Studio export: {error}; export the project as JSON") from None
-        return
-    rows = workbook_rows(path) if suffix == ".xlsx" else csv_rows(path)
-    header: list[str] | None = None
-    for count, (line, cells) in enumerate(rows, start=1):
-        if count > _MOST_ROWS:
-            raise _NotASheetError(f"it has more than {_MOST_ROWS:,} rows; submit an exported sheet")
-        if header is None:
-            if "item_id" in [cell.strip() for cell in cells]:
-                header = [cell.strip() for cell in cells]
-                missing = [name for name in _REQUIRED if name not in header]
-                if missing:
-                    raise _NotASheetError(f"the column {missing[0]} is missing; start again from the exported sheet")
-            elif line > _HEADER_ROWS:
-                break
-        elif any(cells):
-            yield line, {name: cell for name, cell in zip(header, cells, strict=False) if cell and name in columns}
-    if header is None:
-        raise _NotASheetError("the header (item_id, rater, ..) is missing; start again from the exported sheet")
+            sheets[name] = list(table.read(cells))
+        except NoHeaderError:
+            others += [] if table.is_empty else [name]
+        notes[name] = table.notes
+    if not sheets:
+        raise NoHeaderError
+    answered = [name for name, rows in sheets.items() if any(has_answers(row, asked.questions) for _, row in rows)]
+    if len(answered) > 1:
+        names = ", ".join(map(shown, answered))
+        raise NotASheetError(
+            f"its sheets {names} all have answers; keep those that count in one, and delete the others"
+        )
+    read = answered[0] if answered else next(iter(sheets))
+    yield from sheets[read]
+    others += [name for name, rows in sheets.items() if rows and name != read]
+    asked.notes.extend(f"the sheet {shown(name)} is not read" for name in others)
+    asked.notes.extend(notes[read])
 
 
-def csv_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Yield each row of a CSV file with the number of its first line, including the header.
-
-    Cells are separated by commas, semicolons or tabs. Raises _NotASheetError for a file that is not CSV.
-    """
-    allow_long_fields()
+def _label_studio(path: Path, asked: _Asked) -> Iterator[_Row]:
+    export = label_studio_export.Export(asked.columns, asked.questions, asked.people)
     try:
-        with path.open(encoding=_encoding(path), newline="") as file:
-            head = file.readline(_LONGEST_CELL)
-            file.seek(0)
-            reader = csv.reader(file, delimiter=max(",;\t", key=head.count), strict=True)
-            line = 1
-            for cells in reader:
-                yield line, [unescape(cell) for cell in cells]
-                line = reader.line_num + 1
-    except (csv.Error, UnicodeError) as error:
-        raise _NotASheetError(f"not valid CSV: {error}; save it as CSV (UTF-8) again") from None
+        yield from export.rows(path.read_bytes())
+    except ValueError as error:
+        raise NotASheetError(f"not a valid Label Studio export: {error}; export the project as JSON") from None
+    asked.notes.extend(export.notes)
 
 
-def _encoding(path: Path) -> str:
-    with path.open("rb") as file:
-        if file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
-            return "utf-16"
-    try:
-        with path.open(encoding="utf-8") as text:
-            while text.read(1 << 20):
-                pass
-    except UnicodeDecodeError:
-        return "cp1252"  # what Excel writes as "CSV" on a western Windows
-    return "utf-8-sig"
-
-
-def workbook_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Yield the rows of a workbook's sheet ``labels``, or else of its first sheet, with their numbers and the header.
-
-    Raises _NotASheetError for a file that is not a workbook. Memory grows with the extent of the filled cells, which is
-    why this is called under limits.
-    """
-    import fastexcel  # noqa: PLC0415 - slow to import, with Polars
-
-    with path.open("rb") as file:
-        if file.read(len(_OLE)) == _OLE:
-            raise _NotASheetError(
-                "it is protected by a password, or of a format before .xlsx: remove the password and save it as .xlsx "
-                "again"
-            )
-    try:
-        # By its path, a file is unpacked piece by piece and read as this kind of workbook only.
-        book = fastexcel.read_excel(path)
-        name = LABELS if LABELS in book.sheet_names else book.sheet_names[0]
-        frame = book.load_sheet(name, header_row=None, skip_rows=0, dtypes="string").to_polars()
-    except (fastexcel.FastExcelError, IndexError) as error:  # IndexError: no sheets
-        reason = (str(error) or "it is truncated").splitlines()[0]
-        raise _NotASheetError(f"not a valid workbook: {reason}; save it as .xlsx again") from None
-    for line, cells in enumerate(frame.iter_rows(), start=1):
-        yield line, [unescape(cell or "") for cell in cells]
+_READERS: dict[str, Callable[[Path, _Asked], Iterator[_Row]]] = {
+    ".xlsx": _workbook, ".ods": _workbook, ".csv": _text_file, ".tsv": _text_file, ".txt": _text_file,
+    ".json": _label_studio,
+}  # fmt: skip

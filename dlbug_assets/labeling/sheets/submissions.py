@@ -59,11 +59,15 @@ _FIXES = {
 
 @dataclass
 class Submissions:
-    """The tables of all files that were submitted: labeling.rater_labels, rejected_labels and receipts."""
+    """The tables of all files that were submitted: labeling.rater_labels, rejected_labels and receipts.
+
+    ``problems`` are the rejected rows of every version, those that were answered since included.
+    """
 
     labels: pl.DataFrame
     rejected: pl.DataFrame
     receipts: pl.DataFrame
+    problems: pl.DataFrame
     counts: Counter[str] = field(default_factory=Counter)
 
 
@@ -125,6 +129,7 @@ def read(
         _with_file_names(labels, names),
         waiting.sort("file", "line", maintain_order=True).with_columns(entry),
         given,
+        _with_file_names(problems, names),
         Counter({name: given[name].sum() for name in ("blank", "unchanged", "withdrawn", "refused")}),
     )
 
@@ -196,7 +201,12 @@ class _Reader:
     def _content(self, path: Path) -> tuple[list[bytes], str | None, list[str]]:
         """Return the rows of a file as lines of JSON, the reason if it is not a sheet, and notes on what was read."""
         try:
-            lines = self._child.call(path=str(path.absolute()), columns=self._columns, questions=self._questions)
+            lines = self._child.call(
+                path=str(path.absolute()),
+                columns=self._columns,
+                questions=self._questions,
+                people=sorted(map(str, self._people)),
+            )
             reply = b"".join(lines)
         except LimitError as error:
             return [], f"{error}; {_FIXES.get(path.suffix.lower(), 'submit an exported sheet')}", []

@@ -13,6 +13,10 @@ LOGIC = {"bug_type": "Structural Logic Bug", "root_cause": "Structure Inefficien
 QUESTIONS: dict[str, str] = dict.fromkeys(("is_bug", "bug_type", "root_cause", "effect", "place", "comment"), "; ")
 
 
+def export():
+    return label_studio_export.Export(["item_id", "rater", "batch", "bug_index", "link", "pass"], QUESTIONS, ["ann"])
+
+
 @pytest.fixture
 def loop(make_study, taxonomy, tmp_path):
     study = make_study(checkpoints=(100,))
@@ -49,7 +53,7 @@ def test_the_dimensions_pass_offers_the_taxonomy(loop, taxonomy):
 
 
 def test_an_export_without_tasks_has_no_rows():
-    assert list(label_studio_export.records(b"[]", QUESTIONS)) == []
+    assert list(export().rows(b"[]")) == []
 
 
 @pytest.mark.parametrize(
@@ -57,7 +61,7 @@ def test_an_export_without_tasks_has_no_rows():
 )
 def test_malformed_annotations_are_rows_with_a_problem(annotations):
     data = {"item_id": "i", "rater": "ann", "batch": 5, "bug_index": 1, "pass": "units"}
-    export = json.dumps([{"data": data, "annotations": annotations}]).encode()
-    ((number, row),) = label_studio_export.records(export, QUESTIONS)
+    content = json.dumps([{"data": data, "annotations": annotations}]).encode()
+    ((number, row),) = export().rows(content)
     assert number == 1
     assert row["problem"].startswith("annotation: ")

@@ -54,7 +54,7 @@ def rejection(loop, name, content):
 @pytest.mark.parametrize(
     ("name", "content", "reason"),
     [
-        ("notes.txt", b"hello", "files with the suffix .txt are not read; submit .xlsx, .csv or .json"),
+        ("notes.doc", b"hello", "files with the suffix .doc are not read; submit .xlsx, .ods, .csv, .tsv or .json"),
         ("nosuffix", b"hello", "files without a suffix are not read"),
         ("100-ann.xlsx", b"no zip", "not a valid workbook: "),
         ("100-ann.xlsx", b"", "not a valid workbook: "),
