@@ -6,8 +6,8 @@ import dagster as dg
 import pytest
 
 from dlbug_assets.definitions import build_defs
-from dlbug_assets.labeling.sheets.file_reader import csv_rows
 from dlbug_assets.labeling.sheets.inbox import SETTLES_SECONDS
+from dlbug_assets.labeling.sheets.text_rows import text_rows
 from dlbug_assets.protocol.study import load_study
 from support.handmade import QUEUE, Handmade, filled
 
@@ -27,8 +27,8 @@ def test_sheets_are_exported_submitted_and_adjudicated_to_agreed_bugs(handmade, 
     assert items["frozen_at"].null_count() == items.height > 4
     handmade.dlbug("labels", "export", "--format", "csv")
     assert handmade.sheets() == ["50-ann.csv", "50-bob.csv"]
-    texts = dict(csv_rows(handmade.outbox / "50-ann.csv"))
-    assert "<p>" not in str(texts)
+    _, texts = text_rows(handmade.outbox / "50-ann.csv")
+    assert "<p>" not in str(list(texts))
 
     # Both raters list the same single bug in every item, and submit with the command.
     for rater in ("ann", "bob"):

@@ -6,7 +6,7 @@ from subprocess import CompletedProcess
 
 import polars as pl
 
-from dlbug_assets.labeling.sheets.file_reader import csv_rows
+from dlbug_assets.labeling.sheets.text_rows import text_rows
 from dlbug_assets.layout import Home
 from support.commands import command, query
 
@@ -66,6 +66,6 @@ class Handmade:
 
 def filled(path: Path, answers: Callable[[int], dict[str, str]]) -> str:
     """Return a CSV sheet filled with the answers to each row, by its number (0..)."""
-    (_, head), *rows = csv_rows(path)
+    _, ((_, head), *rows) = text_rows(path)
     frame = pl.DataFrame([dict(zip(head, row, strict=True)) | answers(n) for n, (_, row) in enumerate(rows)])
     return frame.write_csv()
