@@ -9,12 +9,12 @@ from typing import Any
 
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.ingest.child_process import ChildProcess, LimitError, Limits
-from dlbug_assets.ingest.table_headers import read_columns
 from dlbug_assets.labeling.imported.archive import check_format
 from dlbug_assets.labeling.imported.label_map import FACTS
 from dlbug_assets.labeling.label_texts import IS_BUG
 from dlbug_assets.protocol.releases import FORMATS
 from dlbug_assets.protocol.study import Study
+from dlbug_assets.releases.headers import read_columns
 
 _LIMITS = Limits(memory=1 << 30, seconds=60, reply=16 << 20)
 #: Other names of columns that are not labels.

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from dlbug_assets.errors import DlbugError
-from dlbug_assets.ingest.table_headers import read_columns
+from dlbug_assets.releases.headers import read_columns
 from support.released_studies import ods
 from support.workbooks import workbook
 

@@ -1,6 +1,6 @@
 """List the columns of an outside file: the function of a child process under limits.
 
-What belongs here: which columns there are. What doesn't: reading their rows (table_files.py).
+What belongs here: which columns there are. What doesn't: reading their rows (ingest/table_files.py).
 """
 
 import itertools
