@@ -1,12 +1,12 @@
-"""The summaries that commands print: a study's results after a run, and the progress of labelling."""
+"""The summary of a study's results that is printed after a run."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import duckdb
-import polars as pl
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from dlbug_assets.layout import Home
 from dlbug_assets.protocol.study import Study
@@ -42,38 +42,7 @@ def print_summary(study: Study, home: Home, console: Console) -> None:
     console.print(f'Query:    dlbug sql --study {home.study} "from {table}"', soft_wrap=True)
 
 
-def print_status(status: pl.DataFrame, query: Callable[[str], pl.DataFrame], console: Console) -> None:
-    """Print the progress of labelling: ``status`` has the columns of STATUS in labeling.
-
-    ``query`` runs SQL on the published database.
-    """
-    columns = ("Person", "Source", "#Items", "#Listed", "#Left", "#Bugs rated", "#Bugs left", "#Rejected")
-    rows = [
-        (rater, source, items, listed, items - listed, rated, left, rejected)
-        for rater, source, items, listed, rated, left, rejected in status.rows()
-    ]
-    _table(console, "Submitted labels", columns, rows)
-    disagreements = query(
-        "select count(*) filter (adjudicated_label is null), count(*) filter (adjudicated_label is not null) "
-        "from labeling.disagreements"
-    )
-    undecided, decided = disagreements.row(0)
-    console.print(f"\nDisagreements: {undecided} undecided, {decided} decided")
-    kappas = query(
-        "select source, dimension, checkpoint, units, round(kappa, 3), round(kappa_low, 3), round(kappa_high, 3), "
-        "undefined_reason from labeling.kappa_checkpoints where scope = 'cumulative' "
-        "qualify row_number() over (partition by source, dimension order by round desc, checkpoint desc) = 1 "
-        "order by source, dimension"
-    )
-    lines = [
-        (source, dimension, f"{checkpoint}%", units, kappa, reason or f"{low} to {high}")
-        for source, dimension, checkpoint, units, kappa, low, high, reason in kappas.rows()
-    ]
-    names = ("Source", "Dimension", "#Checkpoint", "#Units", "#Kappa", "95% interval")
-    _table(console, "Cohen's kappa so far", names, lines)
-
-
-def _table(console: Console, title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+def print_table(console: Console, title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     """Print a table; columns of numbers, whose names begin with #, are aligned to the right."""
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     for column in columns:
@@ -81,7 +50,8 @@ def _table(console: Console, title: str, columns: Sequence[str], rows: Sequence[
             column.removeprefix("#").strip(), overflow="fold", justify="right" if column.startswith("#") else "left"
         )
     for row in rows:
-        table.add_row(*("-" if value is None else str(value) for value in row))
+        # Text, because a title with brackets is not markup.
+        table.add_row(*(Text("-" if value is None else str(value)) for value in row))
     console.print()
     console.print(table)
 
@@ -99,7 +69,7 @@ def _dataset(study: Study, connection: duckdb.DuckDBPyConnection, console: Conso
         for line, cell in zip(lines, cells, strict=True):
             line += [cell.computed, *([cell.published or "-"] if is_printed else [])]
     named = ", ".join(f"{name} ({initials})" for name, initials in short.items() if initials not in ("", name))
-    _table(console, f"Dataset: {named}" if named else "Dataset", columns, lines)
+    print_table(console, f"Dataset: {named}" if named else "Dataset", columns, lines)
 
 
 def _completeness(group: str, connection: duckdb.DuckDBPyConnection, console: Console) -> None:
@@ -119,7 +89,7 @@ def _completeness(group: str, connection: duckdb.DuckDBPyConnection, console: Co
     ).fetchall()
     if rows:
         columns = (group, "Source", "#Followed", "#Read", "#Unread", "#Refused", "#Outdated", "#Set aside")
-        _table(console, "Incomplete (reasons are in publishing.completeness)", columns, rows)
+        print_table(console, "Incomplete (reasons are in publishing.completeness)", columns, rows)
 
 
 def _kappas(study: Study, connection: duckdb.DuckDBPyConnection, console: Console) -> None:
@@ -149,7 +119,7 @@ def _kappas(study: Study, connection: duckdb.DuckDBPyConnection, console: Consol
     columns = ("#Round", "#Checkpoint", "#Units", *titles)
     # A first round is not counted.
     skipped = 1 if all(number == 1 for number, _ in lines) else 0
-    _table(
+    print_table(
         console,
         "Cohen's kappa over all sources, with 95% intervals",
         columns[skipped:],
@@ -159,7 +129,7 @@ def _kappas(study: Study, connection: duckdb.DuckDBPyConnection, console: Consol
 
 def _findings(connection: duckdb.DuckDBPyConnection, console: Console) -> None:
     rows = connection.execute(f"select finding, verdict, claim from ({FINDINGS}) order by finding").fetchall()
-    _table(console, "Findings", ("#Finding", "Verdict", "Claim"), rows)
+    print_table(console, "Findings", ("#Finding", "Verdict", "Claim"), rows)
     counts = connection.execute(
         "select support, count(*) from analysis.claims group by support "
         "order by list_position(['supported', 'contradicted', 'undecided', 'not testable'], support)"
@@ -175,4 +145,4 @@ def _differences(connection: duckdb.DuckDBPyConnection, console: Console) -> Non
     ).fetchall()
     columns = ("Printed in", "#Numbers", "#Same", "#Differ", "#Not computed")
     lines = [(reference_text(reference), *numbers) for reference, *numbers in rows]
-    _table(console, "Compared with printed numbers (analysis.replication_diff)", columns, lines)
+    print_table(console, "Compared with printed numbers (analysis.replication_diff)", columns, lines)

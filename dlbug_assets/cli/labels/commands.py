@@ -7,6 +7,7 @@ import click
 
 from dlbug_assets.cli.options import incomplete_option, open_home, study_option
 from dlbug_assets.clock import Clock
+from dlbug_assets.errors import DlbugError
 from dlbug_assets.labeling.sheets.formats import FORMATS, XLSX
 from dlbug_assets.protocol.study import Study, load_study
 
@@ -52,12 +53,25 @@ def labels_export(study_name: str, *, file_format: str, again: str, incomplete: 
 @study_option
 @click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 def labels_import(study_name: str, files: tuple[Path, ...]) -> None:
-    """Submit filled sheets: copy them to the inbox and materialize everything downstream."""
-    from dlbug_assets.cli.runs import run_and_report  # noqa: PLC0415
-    from dlbug_assets.labeling.sheets.inbox import submit  # noqa: PLC0415
+    """Submit filled sheets: print a receipt for each, and materialize everything downstream.
+
+    The exit status is 1 if a row was refused.
+    """
+    from dlbug_assets.cli.labels.submitted import import_sheets  # noqa: PLC0415
 
     study = load_study(study_name, os.environ)
-    submit(files, open_home(study).labels, Clock())
+    refused = import_sheets(study, files)
+    _materialize(study)
+    if refused:
+        raise DlbugError(
+            f"{refused} {'row was' if refused == 1 else 'rows were'} refused: fix what the receipts above name, and "
+            "import the file again. Everything else counts."
+        )
+
+
+def _materialize(study: Study) -> None:
+    from dlbug_assets.cli.runs import run_and_report  # noqa: PLC0415
+
     run_and_report(study, "group:labeling or group:analysis or group:publishing")
     _show_status(study)
 
@@ -65,16 +79,16 @@ def labels_import(study_name: str, files: tuple[Path, ...]) -> None:
 @labels.command("status")
 @study_option
 def labels_status(study_name: str) -> None:
-    """Show labelled, remaining and rejected rows per rater and source, disagreements, and kappa so far."""
+    """Show how far each person is, kappa so far, refused rows that wait for an answer, and what to do next."""
     _show_status(load_study(study_name, os.environ))
 
 
 def _show_status(study: Study) -> None:
     from rich.console import Console  # noqa: PLC0415
 
-    from dlbug_assets.cli.summary import print_status  # noqa: PLC0415
-    from dlbug_assets.labeling.status import labeling_status  # noqa: PLC0415
+    from dlbug_assets.cli.labels.status import print_status  # noqa: PLC0415
     from dlbug_assets.warehouse.published import published_query  # noqa: PLC0415
 
-    with published_query(open_home(study)) as query:
-        print_status(labeling_status(study, query), query, Console())
+    home = open_home(study)
+    with published_query(home) as query:
+        print_status(study, query, home.labels, Console())

@@ -5,7 +5,9 @@ A file in the outbox that somebody has changed is never overwritten: the new she
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 
 import polars as pl
@@ -47,11 +49,21 @@ def export(
     sheets = due_sheets(study, items, labels, query("from labeling.units"), questions, again=repeated)
     outbox = _Outbox(folder / "outbox")
     codebook = _codebook(study, taxonomy)
-    return [
+    paths = [
         outbox.write(name, content)
         for sheet in sheets
         for name, content in _files(sheet, taxonomy, codebook, file_format).items()
     ]
+    if paths:
+        moment = clock.now().timestamp()
+        os.utime(folder / "outbox" / _WRITTEN, (moment, moment))
+    return paths
+
+
+def last_export(folder: Path) -> datetime | None:
+    """Return when sheets were last written into ``folder``/outbox: UTC, without time zone; None if they never were."""
+    record = folder / "outbox" / _WRITTEN
+    return datetime.fromtimestamp(record.stat().st_mtime, UTC).replace(tzinfo=None) if record.is_file() else None
 
 
 def _checkpoints(study: Study, written: str) -> list[int]:
@@ -90,7 +102,7 @@ def _frozen(
     )
     frozen = rounds.freeze(
         folder,
-        queue.with_columns(item_texts(queue, posts, commits), accepted_answer=pl.lit(None, pl.String)),
+        queue.with_columns(item_texts(queue, posts, commits)),
         clock.now().replace(tzinfo=None),
     )
     if frozen.is_empty():

@@ -12,3 +12,6 @@ INSTRUCTIONS, CODEBOOK, LISTS = "instructions", "codebook", "lists"
 
 #: Characters of a cell that is only shown, as far as it is read.
 LONGEST_SHOWN = 1_000
+
+#: The line number of a problem with a file as a whole.
+WHOLE_FILE = 0
