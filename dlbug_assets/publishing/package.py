@@ -35,12 +35,12 @@ from dlbug_assets.publishing.report_queries import run_queries
 from dlbug_assets.warehouse.table_specs import TableSpec
 
 #: Tables that quote what people wrote.
-LEFT_OUT_TABLES = ("labeling.rejected_labels", "stackoverflow.irregularities")
+LEFT_OUT_TABLES = ("labeling.rejected_labels", "labeling.receipts", "stackoverflow.irregularities")
 #: Columns with texts, which are their authors' property and may name people, and with hashes of accounts.
 LEFT_OUT_COLUMNS = ("title", "body_html", "message", "patch_excerpt", "place", "comment", "owner_hash", "author_hash")
 _COLLECTED = ("stackoverflow", "github", "labeling")
 # Columns that name raters, alone or within a file name or a reason.
-_RATER_COLUMNS = ("rater", "rater_1", "rater_2", "adjudicated_by", "file", "provenance", "undefined_reason")
+_RATER_COLUMNS = ("rater", "raters", "rater_1", "rater_2", "adjudicated_by", "file", "provenance", "undefined_reason")
 
 _MANIFEST = "manifest-sha256.txt"
 _FOLDER = "study"
@@ -189,11 +189,12 @@ class Package:
         def pseudonymized(text: str) -> str:
             return pattern.sub(lambda match: pseudonyms[match[1]], text)
 
-        return frame.with_columns(
-            pl.col(name).map_elements(pseudonymized, return_dtype=pl.String, skip_nulls=True)
-            for name in texts
-            if name in _RATER_COLUMNS
-        )
+        def in_column(name: str) -> pl.Expr:
+            if frame.schema[name] == pl.List(pl.String):
+                return pl.col(name).list.eval(pl.element().replace(pseudonyms))
+            return pl.col(name).map_elements(pseudonymized, return_dtype=pl.String, skip_nulls=True)
+
+        return frame.with_columns(in_column(name) for name in frame.columns if name in _RATER_COLUMNS)
 
     def _study_files(self) -> dict[str, bytes]:
         """Return the study's folder: raters are numbered, and paths are relative to it.

@@ -134,7 +134,7 @@ def test_it_identifies_nobody(sample, tmp_path):
         f"update labeling.rater_labels set comment = '{person}', place = '{person}'",
         f"update github.fix_commits set message = '{person}', title = '{person}', author_hash = '{person}'",
         f"update github.sampled_commits set patch_excerpt = '{person}'",
-        f"update labeling.items set title = '{person}'",
+        f"update labeling.items set title = '{person}', raters = ['rater_a', 'rater_b']",
         f"update stackoverflow.raw_posts set title = '{person}', body_html = '{person}'",
         "update labeling.labels set provenance = '5-rater_a.csv line 2, to jane.doe@example.org'",
     )
@@ -145,6 +145,7 @@ def test_it_identifies_nobody(sample, tmp_path):
         assert not [name for name in PEOPLE if name in content], path
     provenance = pl.read_csv(folder / "tables" / "labeling.labels.csv")["provenance"].unique().to_list()
     assert provenance == ["5-rater_1.csv line 2, to <e-mail>"]
+    assert set(pl.read_csv(folder / "tables" / "labeling.items.csv")["raters"]) == {'["rater_1", "rater_2"]'}
 
 
 def test_its_protocol_is_a_study_that_loads(packed):
