@@ -10,17 +10,22 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
+from dlbug_assets.labeling.asked import sampled_items
 from dlbug_assets.labeling.label_texts import as_text
+from dlbug_assets.labeling.sheets.formats import LIST_BUGS
 from dlbug_assets.protocol.study import Study
 from dlbug_assets.warehouse.rows import table_schema
 
 TAKEN, CHANGED, UNCHANGED, WITHDRAWN = "taken", "changed", "unchanged", "withdrawn"
 
 _ITEM = ("item_id", "rater", "batch", "pass")
+_BUG = ("item_id", "bug_index")
 #: A rater's answers about an item, with the columns of _ITEM.
 Item = tuple[str, str, int, str]
 #: One of them: with bug_index.
 Key = tuple[Item, int]
+#: What a row answers: item_id, rater, pass and bug_index. In the units pass all rows about an item are one answer.
+Question = tuple[str, str, str, int]
 
 
 class Recorded(NamedTuple):
@@ -32,18 +37,25 @@ class Recorded(NamedTuple):
 
 
 def record(
-    valid: pl.DataFrame, study: Study, sheets: Mapping[str, str], refused: Mapping[str, Collection[Key]]
+    valid: pl.DataFrame,
+    study: Study,
+    sheets: Mapping[str, str],
+    refused: Mapping[str, Collection[Question]],
+    *,
+    is_partial: pl.Expr | None = None,
 ) -> Recorded:
     """Return what the valid rows of all versions amount to.
 
     ``valid`` has the columns of labeling.rater_labels except those that are added here, in order of arrival; ``file``
     is the version. ``sheets`` names the sheet of each version, ``refused`` the answers that were refused in it.
+    ``is_partial`` is true of rows of which something is left to answer.
 
     A row about the same bug, batch and pass supersedes the former one, unless it repeats it: then it is dropped. "No
     bug" supersedes the bugs that the rater listed for that batch, and the other way round. A version that repeats at
     least half of the answers that its sheet gave before is a corrected one: answers that it lacks are withdrawn. Any
-    other version is a portion of the sheet, and withdraws nothing. ``revision`` counts from 1 per item, rater, batch,
-    pass and bug.
+    other version is a portion of the sheet, and withdraws nothing. Partial answers are not counted if there are others:
+    a sheet that is exported again repeats them, and lacks what is complete. ``revision`` counts from 1 per item, rater,
+    batch, pass and bug.
     """
     numbered = valid.with_row_index("_row")
     # Only the few items and sheets with several versions need more than the first answer.
@@ -58,7 +70,8 @@ def record(
     written = [as_text(dimension) for dimension in study.asked]
     cells = [pl.col("is_bug").cast(pl.String), *written, pl.col("place"), pl.col("comment")]
     answer = pl.concat_str([cell.fill_null("\x1e") for cell in cells], separator="\x1f")
-    rows = replayed.select(*columns, answer).rows()
+    partial = pl.lit(value=False) if is_partial is None else is_partial
+    rows = replayed.select(*columns, answer, partial.alias("_is_partial")).rows()
     replay = _Replay(rows)
     for version, sheet in sheets.items():
         replay.add(version, sheet, outcomes[version], set(refused.get(version, ())))
@@ -82,16 +95,46 @@ def record(
     return Recorded(labels.select(schema.names()).cast(schema), outcomes, replay.assumptions)
 
 
+def partly_rated(items: pl.DataFrame, units: pl.DataFrame, study: Study) -> pl.Expr:
+    """Return whether a rater's row in the dimensions pass leaves a dimension blank that is asked."""
+    sampled = sampled_items(items, units, study)
+    return pl.any_horizontal(
+        pl.col(name).is_null() & (pl.col("item_id").is_in(sorted(sampled[name])) if name in sampled else True)
+        for name in study.asked_names
+    )
+
+
+def partly_decided(labels: pl.DataFrame, study: Study) -> pl.Expr:
+    """Return whether an adjudicator's row in the dimensions pass leaves a dimension blank in which raters differ.
+
+    ``labels`` is what the raters answered in this pass, with the columns of labeling.rater_labels.
+    """
+    current = labels.filter(~pl.col("superseded"))
+    latest = current.filter(pl.col("batch") == pl.col("batch").max().over(*_BUG, "rater"))
+    differing = latest.group_by(_BUG).agg(
+        (as_text(dimension).drop_nulls().n_unique() > 1).alias(dimension.name) for dimension in study.asked
+    )
+    return pl.any_horizontal(
+        pl.col(name).is_null() & _bug_id().is_in(differing.filter(name).select(_bug_id()).to_series().implode())
+        for name in study.asked_names
+    )
+
+
+def _bug_id() -> pl.Expr:
+    return pl.concat_str("item_id", pl.col("bug_index").cast(pl.String), separator="#")
+
+
 class _Replay:
     """The answers that count, version by version.
 
-    ``rows`` are item_id, rater, batch, pass, bug_index, version, received_at and the answer as one text.
+    ``rows`` are item_id, rater, batch, pass, bug_index, version, received_at, the answer as one text, and whether it is
+    partial.
     """
 
     def __init__(self, rows: Sequence[tuple[Any, ...]]) -> None:
         self._rows = rows
         self._of_version: dict[str, list[int]] = {}
-        for row, (*_, version, _, _) in enumerate(rows):
+        for row, (*_, version, _, _, _) in enumerate(rows):
             self._of_version.setdefault(version, []).append(row)
         self._current: dict[Item, dict[int, int]] = {}
         self._given_in: dict[int, str] = {}  # row -> the sheet that gave it last
@@ -104,19 +147,21 @@ class _Replay:
         #: By version: what was assumed about earlier answers.
         self.assumptions: dict[str, str] = {}
 
-    def add(self, version: str, sheet: str, outcome: Counter[str], refused: set[Key]) -> None:
+    def add(self, version: str, sheet: str, outcome: Counter[str], refused: Collection[Question]) -> None:
         """Add the rows of a version of a sheet, and count what becomes of them."""
         rows = self._of_version.get(version, [])
         if not rows:
             return
         before = self._still_given(sheet)
+        complete = {(item, index) for item, index in before if not self._rows[self._current[item][index]][8]}
         present = {self._take(row, sheet, outcome) for row in rows}
         left_out = (before & self._still_given(sheet)) - present
-        lacking = left_out - refused
+        lacking = {key for key in left_out if _question(key) not in refused}
         if not lacking:
             return
-        repeated = len(before) - len(left_out)
-        if 2 * repeated >= len(before):
+        counted = complete or before
+        repeated = len(counted - left_out)
+        if 2 * repeated >= len(counted):
             time = self._rows[rows[0]][6]
             self.withdrawn |= {self._replace(item, index, time) for item, index in lacking}
             outcome[WITHDRAWN] = len(lacking)
@@ -124,13 +169,13 @@ class _Replay:
         else:
             kind, fate = "a portion of its sheet", "still count"
         self.assumptions[version] = (
-            f"{kind}: it repeats {repeated} of {len(before)} earlier answers, so those that it lacks {fate} "
+            f"{kind}: it repeats {repeated} of {len(counted)} earlier answers, so those that it lacks {fate} "
             f"({len(lacking)})"
         )
 
     def _take(self, row: int, sheet: str, outcome: Counter[str]) -> Key:
         """Let a row count, unless it repeats the one that counts."""
-        *item_of, index, _, received_at, text = self._rows[row]
+        *item_of, index, _, received_at, text, _ = self._rows[row]
         item: Item = (item_of[0], item_of[1], item_of[2], item_of[3])
         current = self._current.setdefault(item, {})
         if index in current and self._rows[current[index]][7] == text:
@@ -160,3 +205,8 @@ class _Replay:
             for item, index in self._by_sheet.get(sheet, ())
             if self._given_in.get(self._current.get(item, {}).get(index, -1)) == sheet
         }
+
+
+def _question(key: Key) -> Question:
+    (item_id, rater, _, pass_name), index = key
+    return item_id, rater, pass_name, 0 if pass_name == LIST_BUGS else index

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
+from dlbug_assets.labeling.asked import asked_raters
 from dlbug_assets.labeling.sheets.formats import LIST_BUGS, RATE_BUGS
 from dlbug_assets.labeling.sheets.history import CHANGED, TAKEN, UNCHANGED, WITHDRAWN, Recorded
 from dlbug_assets.labeling.sheets.inbox import Version
@@ -75,11 +76,20 @@ def _only(values: Collection[str]) -> str | None:
 
 def questions_of(items: pl.DataFrame, units: pl.DataFrame, study: Study) -> pl.DataFrame:
     """Return what may be answered, with the columns of ANSWER: the bugs of each item, and each frozen bug."""
-    people = [*study.labeling.raters, *filter(None, [study.labeling.adjudicator])]
-    everyone = pl.DataFrame({"rater": people}, schema={"rater": pl.String})
+    adjudicator = pl.lit(study.labeling.adjudicator, pl.String)
+    people = pl.concat([asked_raters(items, study), items.select("item_id", rater=adjudicator)])
     lists = items.select("item_id", pl.lit(LIST_BUGS).alias("pass"), bug_index=pl.lit(0, pl.Int32))
     bugs = units.select("item_id", pl.lit(RATE_BUGS).alias("pass"), "bug_index")
-    return pl.concat([lists, bugs]).join(everyone, how="cross").select(ANSWER)
+    return pl.concat([lists, bugs]).join(people, on="item_id").select(ANSWER)
+
+
+def stated_answer() -> list[pl.Expr]:
+    """Return what a refused row says that it answers, as the columns of ANSWER."""
+    stated = {name: pl.col("content").str.json_path_match(f"$.{name}").str.strip_chars() for name in ANSWER}
+    is_list = stated["pass"] == LIST_BUGS
+    index = stated["bug_index"].cast(pl.Int32, strict=False)
+    stated["bug_index"] = pl.when(is_list).then(pl.lit(0, pl.Int32)).otherwise(index)
+    return [expression.alias(name) for name, expression in stated.items()]
 
 
 def unanswered(
@@ -102,12 +112,9 @@ def unanswered(
     version = pl.col("file").replace_strict(order, default=None, return_dtype=pl.Int32)
     bug = pl.when(pl.col("pass") == LIST_BUGS).then(pl.lit(0, pl.Int32)).otherwise("bug_index").alias("bug_index")
     answered = accepted.with_columns(bug).group_by(ANSWER).agg(_answered=version.max())
-    stated = {name: pl.col("content").str.json_path_match(f"$.{name}").str.strip_chars() for name in ANSWER}
-    stated["bug_index"] = stated["bug_index"].cast(pl.Int32, strict=False)
     person = pl.col("file").replace_strict(dict(people), default=None, return_dtype=pl.String)
     rows = (
-        problems.with_columns(**stated, _version=version)
-        .with_columns(bug)
+        problems.with_columns(*stated_answer(), _version=version)
         .join(answered, on=ANSWER, how="left", maintain_order="left")
         .join(askable.unique().with_columns(_is_askable=True), on=ANSWER, how="left", maintain_order="left")
     )

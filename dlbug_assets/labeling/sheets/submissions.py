@@ -22,9 +22,9 @@ from dlbug_assets.labeling.imported.history import Imported, nothing_imported
 from dlbug_assets.labeling.sheets.assignments import columns
 from dlbug_assets.labeling.sheets.file_reader import read_file
 from dlbug_assets.labeling.sheets.formats import LIST_BUGS, LONGEST_SHOWN, RATE_BUGS
-from dlbug_assets.labeling.sheets.history import Item, Key, Recorded, record
+from dlbug_assets.labeling.sheets.history import Question, partly_decided, partly_rated, record
 from dlbug_assets.labeling.sheets.inbox import Version, versions
-from dlbug_assets.labeling.sheets.receipts import ANSWER, Tally, questions_of, receipts, unanswered
+from dlbug_assets.labeling.sheets.receipts import ANSWER, Tally, questions_of, receipts, stated_answer, unanswered
 from dlbug_assets.labeling.sheets.validation import (
     REJECTED_LABELS,
     row_json,
@@ -101,20 +101,25 @@ def read(
         sheets[version.folder.name] = sheet_name(version.path, study)
     sheets = {version: sheets[version] for version in sorted(sheets, key=arrivals.__getitem__)}
 
-    def recorded(some: pl.DataFrame, units: pl.DataFrame | None) -> Recorded:
+    def valid_rows(some: pl.DataFrame, units: pl.DataFrame | None) -> pl.DataFrame:
         valid, invalid = validate(some, items, study, taxonomy, units=units)
         rejected.append(invalid)
         accepted.append(valid.select(*ANSWER, "file"))
-        if units is not None:
-            valid, unasked = without_unasked(valid, items, units, study)
-            for version, texts in unasked.items():
-                reader.notes.setdefault(version, []).extend(texts)
-        return record(valid, study, sheets, _refused(invalid))
+        return valid
 
-    listed = recorded(rows.filter(is_rating.fill_null(value=False).not_()), None)
+    lists = valid_rows(rows.filter(is_rating.fill_null(value=False).not_()), None)
+    listed = record(lists, study, sheets, _refused(pl.concat(rejected)))
     units = frozen_units(listed.labels, items, imported.labels, study)
-    rated = recorded(rows.filter(is_rating), units)
-    labels = pl.concat([listed.labels, rated.labels]).sort("received_at", maintain_order=True)
+    ratings, unasked = without_unasked(valid_rows(rows.filter(is_rating), units), items, units, study)
+    for version, texts in unasked.items():
+        reader.notes.setdefault(version, []).extend(texts)
+    refused = _refused(pl.concat(rejected))
+    is_rater = pl.col("rater").is_in(study.labeling.raters)
+    rated = record(ratings.filter(is_rater), study, sheets, refused, is_partial=partly_rated(items, units, study))
+    to_decide = partly_decided(rated.labels, study)
+    decided = record(ratings.filter(~is_rater), study, sheets, refused, is_partial=to_decide)
+    outcomes = [listed, rated, decided]
+    labels = pl.concat([each.labels for each in outcomes]).sort("received_at", maintain_order=True)
     problems = pl.concat(rejected).with_columns(redact_emails(pl.col("content", "reason")))
     tallies = [reader.tallies[version.folder.name] for version in received]
     # A Label Studio task is one line, but may list several bugs.
@@ -123,7 +128,7 @@ def read(
     people = {version.folder.name: name["person"] for version in received if (name := _named(version.path, study))}
     waiting = unanswered(problems, pl.concat(accepted), askable, sheets, people)
     waiting = pl.concat([_with_file_names(waiting, names), imported.rejected.select(problems.columns)])
-    given = receipts(received, tallies, [listed, rated], problems, reader.notes)
+    given = receipts(received, tallies, outcomes, problems, reader.notes)
     given = pl.concat([given, imported.receipts_with(reader.notes, problems)]).sort("received_at", maintain_order=True)
     return Submissions(
         _with_file_names(labels, names),
@@ -151,13 +156,11 @@ def sheet_name(path: Path, study: Study) -> str:
     return _EXPORTED_AT.sub(r"\1", path.stem)
 
 
-def _refused(invalid: pl.DataFrame) -> dict[str, set[Key]]:
+def _refused(rejected: pl.DataFrame) -> dict[str, set[Question]]:
     """Return the answers that were refused, by version."""
-    found: dict[str, set[Key]] = {}
-    for file, content in invalid.select("file", "content").rows():
-        row = json.loads(content)
-        item: Item = (row["item_id"], row["rater"], row["batch"], row["pass"])
-        found.setdefault(file, set()).add((item, row["bug_index"]))
+    found: dict[str, set[Question]] = {}
+    for file, *answer in rejected.select("file", *stated_answer()).rows():
+        found.setdefault(file, set()).add((answer[0], answer[1], answer[2], answer[3]))
     return found
 
 
