@@ -121,7 +121,9 @@ def try_out(url: str, token: str, folder: Path) -> None:
         for rater in study.labeling.raters:
             name = f"100-{rater}" + ("" if which == "units" else "-dimensions")
             sheet = loop.due()[name]
-            project = Project(url, token, name, label_studio.configuration(sheet, taxonomy), label_studio.tasks(sheet))
+            project = Project(
+                url, token, name, label_studio.configuration(sheet, taxonomy), label_studio.tasks(sheet, taxonomy)
+            )
             for place, task in enumerate(project.tasks):
                 if which == "units":
                     is_bug, places = BUGS[place]

@@ -117,7 +117,7 @@ def _files(sheet: Sheet, taxonomy: Taxonomy, codebook: list[dict[str, str]], fil
         return {f"{sheet.name}.csv": to_csv(sheet)}
     return {
         f"{sheet.name}-label-studio.xml": label_studio.configuration(sheet, taxonomy),
-        f"{sheet.name}-label-studio.json": label_studio.tasks(sheet),
+        f"{sheet.name}-label-studio.json": label_studio.tasks(sheet, taxonomy),
     }
 
 

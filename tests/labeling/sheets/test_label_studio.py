@@ -6,9 +6,9 @@ from xml.etree import ElementTree
 import pytest
 
 from dlbug_assets.labeling.sheets import label_studio, label_studio_export
-from support.filled_sheets import Loop, items_of
-
-LOGIC = {"bug_type": "Structural Logic Bug", "root_cause": "Structure Inefficiency", "effect": "Crash"}
+from dlbug_assets.labeling.sheets.formats import LIST_BUGS, RATE_BUGS
+from dlbug_assets.protocol.taxonomy import load_taxonomy
+from support.example_sheets import raters_sheet
 
 QUESTIONS: dict[str, str] = dict.fromkeys(("is_bug", "bug_type", "root_cause", "effect", "place", "comment"), "; ")
 
@@ -17,39 +17,103 @@ def export():
     return label_studio_export.Export(["item_id", "rater", "batch", "bug_index", "link", "pass"], QUESTIONS, ["ann"])
 
 
-@pytest.fixture
-def loop(make_study, taxonomy, tmp_path):
-    study = make_study(checkpoints=(100,))
-    return Loop(study, taxonomy, items_of(3, study), tmp_path)
+def view_of(sheet, taxonomy):
+    return ElementTree.fromstring(label_studio.configuration(sheet, taxonomy))  # noqa: S314 - our own
 
 
-def test_the_units_pass_asks_for_bugs_and_places(loop, taxonomy):
-    sheet = loop.due()["100-ann"]
-    view = ElementTree.fromstring(label_studio.configuration(sheet, taxonomy))  # noqa: S314 - our own
-    assert [choices.get("name") for choices in view.iter("Choices")] == ["is_bug"]
+def data_of(sheet, taxonomy):
+    return [task["data"] for task in json.loads(label_studio.tasks(sheet, taxonomy))]
+
+
+def choices_of(view):
+    """Return the attributes of the choices of each question."""
+    return {choices.get("name"): [choice.attrib for choice in choices] for choices in view.iter("Choices")}
+
+
+def test_the_units_pass_asks_for_bugs_and_places(study, taxonomy):
+    sheet = raters_sheet(study, LIST_BUGS)
+    view = view_of(sheet, taxonomy)
+    assert choices_of(view) == {"is_bug": [{"value": "true"}, {"value": "false"}]}
     assert [area.get("name") for area in view.iter("TextArea")] == ["place", "comment"]
-    tasks = json.loads(label_studio.tasks(sheet))
-    assert [task["data"]["item_id"] for task in tasks] == ["SO-Keras-0", "SO-Keras-1", "SO-Keras-2"]
+    assert [data["item_id"] for data in data_of(sheet, taxonomy)] == ["SO-Keras-0", "SO-Keras-1"]
     # Raters are blind: tasks contain no answers, not even as predictions.
-    assert {tuple(task) for task in tasks} == {("data",)}
-    assert tasks[0]["data"]["content"] == "Text of SO-Keras-0"
+    assert {tuple(task) for task in json.loads(label_studio.tasks(sheet, taxonomy))} == {("data",)}
+    assert data_of(sheet, taxonomy)[0]["content"] == "Text of 0"
 
 
-def test_the_dimensions_pass_offers_the_taxonomy(loop, taxonomy):
-    for rater in ("ann", "bob"):
-        loop.submit(loop.due()[f"100-{rater}"], lambda _: {"is_bug": True, "place": "line 7"})
-    loop.read()
-    sheet = loop.due()["100-bob-dimensions"]
-    view = ElementTree.fromstring(label_studio.configuration(sheet, taxonomy))  # noqa: S314 - our own
-    offered = {
-        choices.get("name"): tuple(choice.get("value") for choice in choices.iter("Choice"))
-        for choices in view.iter("Choices")
+def test_the_dimensions_pass_offers_the_taxonomy_and_none_where_a_dimension_is_optional(study, taxonomy):
+    sheet = raters_sheet(study, RATE_BUGS, [{"place": "line 7"}])
+    view = view_of(sheet, taxonomy)
+    offered = {name: tuple(choice["value"] for choice in choices) for name, choices in choices_of(view).items()}
+    optional = {"stage", "antipattern"}
+    assert offered == {
+        name: (*taxonomy.names(name), *(["none"] if name in optional else []))
+        for name in ("bug_type", "root_cause", "effect", "stage", "antipattern")
     }
-    assert offered == {dimension: taxonomy.names(dimension) for dimension in offered}
-    assert list(offered) == ["bug_type", "root_cause", "effect", "stage", "antipattern"]
     required = {choices.get("name") for choices in view.iter("Choices") if choices.get("required") == "true"}
-    assert required == {"bug_type", "root_cause", "effect"}
-    assert json.loads(label_studio.tasks(sheet))[0]["data"]["place"] == "line 7"
+    assert required == set(offered) - optional
+    assert data_of(sheet, taxonomy)[0]["place"] == "line 7"
+
+
+def test_definitions_are_hints_of_the_choices(make_study, tmp_path):
+    (tmp_path / "taxonomy.csv").write_text(
+        'dimension,name,definition\nsymptom,Hang,"It waits for ""ever"" & longer."\nsymptom,Crash,\n'
+    )
+    dimensions = [{"name": "symptom", "title": "What happens"}]
+    study = make_study(taxonomy=tmp_path / "taxonomy.csv", dimensions=dimensions)
+    view = view_of(raters_sheet(study, RATE_BUGS), load_taxonomy(study))
+    assert choices_of(view)["symptom"] == [
+        {"value": "Hang", "hint": 'It waits for "ever" & longer.'},
+        {"value": "Crash"},
+        {"value": "none", "hint": "No category applies"},
+    ]
+    assert "What happens" in {header.get("value") for header in view.iter("Header")}
+
+
+def test_a_sampled_dimension_is_asked_only_in_the_tasks_of_the_sample(study, taxonomy):
+    sheet = raters_sheet(study, RATE_BUGS, not_asked=[(1, "antipattern")])
+    view = view_of(sheet, taxonomy)
+    assert choices_of(view)["antipattern"] == []
+    assert "$antipattern_choices" in {choices.get("value") for choices in view.iter("Choices")}
+    asked, not_asked = data_of(sheet, taxonomy)
+    assert [choice["value"] for choice in asked["antipattern_choices"]] == [*taxonomy.names("antipattern"), "none"]
+    assert (asked["antipattern_title"], not_asked["antipattern_title"]) == (
+        "Antipattern",
+        "Antipattern: not asked here",
+    )
+    assert not_asked["antipattern_choices"] == []
+    nobody = raters_sheet(study, RATE_BUGS, not_asked=[(0, "antipattern"), (1, "antipattern")])
+    assert "antipattern" not in choices_of(view_of(nobody, taxonomy))
+
+
+def test_the_accepted_answer_is_beside_the_text_if_an_item_has_one(study, taxonomy):
+    sheet = raters_sheet(study, LIST_BUGS, [{"accepted_answer": "Use a sigmoid."}, {}])
+    texts = [(text.get("name"), text.get("value")) for text in view_of(sheet, taxonomy).iter("Text")]
+    assert texts == [("content", "$content"), ("accepted_answer", "$accepted_answer")]
+    assert [data["accepted_answer"] for data in data_of(sheet, taxonomy)] == ["Use a sigmoid.", ""]
+    without = view_of(raters_sheet(study, LIST_BUGS), taxonomy)
+    assert [text.get("name") for text in without.iter("Text")] == ["content"]
+
+
+@pytest.mark.parametrize(
+    ("link", "shown"),
+    [
+        ("https://example.org/q/1?a=b&c=d",
+         '<a href="https://example.org/q/1?a=b&amp;c=d" target="_blank" rel="noopener noreferrer">'
+         "https://example.org/q/1?a=b&amp;c=d</a>"),
+        ('https://example.org/"><script>',
+         '<a href="https://example.org/&quot;&gt;&lt;script&gt;" target="_blank" rel="noopener noreferrer">'
+         "https://example.org/&quot;&gt;&lt;script&gt;</a>"),
+        ("javascript:alert('1')", "javascript:alert(&#x27;1&#x27;)"),
+    ],
+)  # fmt: skip
+def test_links_can_be_followed_unless_they_are_of_another_kind(study, taxonomy, link, shown):
+    (data,) = data_of(raters_sheet(study, LIST_BUGS, [{"link": link}]), taxonomy)
+    assert (data["link"], data["link_html"]) == (link, shown)
+    view = view_of(raters_sheet(study, LIST_BUGS), taxonomy)
+    assert [text.attrib for text in view.iter("HyperText")] == [
+        {"name": "link", "value": "$link_html", "inline": "true", "clickableLinks": "true"}
+    ]
 
 
 def test_an_export_without_tasks_has_no_rows():
