@@ -15,10 +15,10 @@ from dlbug_assets.labeling.imported.history import FINAL, Imported, nothing_impo
 from dlbug_assets.labeling.rounds import write_if_changed
 from dlbug_assets.labeling.sheets import submissions
 from dlbug_assets.labeling.sheets.assignments import Sheet, columns
-from dlbug_assets.labeling.sheets.csv_format import to_csv
 from dlbug_assets.labeling.sheets.inbox import SETTLES_SECONDS, receive, settled_files
 from dlbug_assets.labeling.sheets.receipts import RECEIPTS
 from dlbug_assets.labeling.sheets.submissions import Submissions
+from dlbug_assets.labeling.sheets.writing.csv_format import to_csv
 from dlbug_assets.protocol.study import Study
 from dlbug_assets.protocol.taxonomy import Taxonomy
 from dlbug_assets.sample import raters as sample

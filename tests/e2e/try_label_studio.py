@@ -29,7 +29,7 @@ import requests
 TESTS = Path(__file__).parent.parent
 sys.path[:0] = [str(TESTS), str(TESTS / "labeling")]
 
-from dlbug_assets.labeling.sheets import label_studio  # noqa: E402
+from dlbug_assets.labeling.sheets.writing import label_studio  # noqa: E402
 from dlbug_assets.protocol.taxonomy import load_taxonomy  # noqa: E402
 from support.filled_sheets import Loop, items_of, labelling_study  # noqa: E402
 

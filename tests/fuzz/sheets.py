@@ -18,8 +18,8 @@ from dlbug_assets.errors import DlbugError
 from dlbug_assets.ingest.child_process import ChildProcess
 from dlbug_assets.labeling.sheets import file_reader, inbox, submissions
 from dlbug_assets.labeling.sheets.assignments import due_sheets
-from dlbug_assets.labeling.sheets.csv_format import to_csv
 from dlbug_assets.labeling.sheets.validation import validate
+from dlbug_assets.labeling.sheets.writing.csv_format import to_csv
 from dlbug_assets.protocol.taxonomy import load_taxonomy
 from fuzz.kind import Kind
 from fuzz.mutations import mutate_bytes, mutate_cells, mutate_json
@@ -64,8 +64,7 @@ class _Submissions(Kind):
         (version,) = inbox.versions(folder / "received")
         reader = submissions._Reader(self._child, _ITEMS, _STUDY)
         reader.read(version)
-        rows = submissions.drop_repeated(pl.concat(reader.rows), _STUDY)
-        labels, _ = validate(rows, _ITEMS, _STUDY, _TAXONOMY)
+        labels, _ = validate(pl.concat(reader.rows), _ITEMS, _STUDY, _TAXONOMY)
         for _, line, _, reason, _ in reader.unreadable:
             if line == 0:
                 assert "ended with exit status" not in reason, reason
@@ -176,7 +175,7 @@ class LabelStudio(_Submissions):
     suffix = ".json"
 
     def examples(self) -> list[bytes]:
-        return [exported(_filled())]
+        return [exported(_filled(), _TAXONOMY)]
 
     def mutate(self, choose: random.Random, content: bytes) -> bytes:
         return (mutate_bytes if choose.random() < 0.3 else mutate_json)(choose, content)

@@ -18,12 +18,12 @@ from dlbug_assets.labeling.agreement.checkpoints import measure
 from dlbug_assets.labeling.asked import sampled_items
 from dlbug_assets.labeling.bug_labels import bug_labels, wide
 from dlbug_assets.labeling.questions import questions
-from dlbug_assets.labeling.sheets import label_studio
 from dlbug_assets.labeling.sheets.export import export
 from dlbug_assets.labeling.sheets.formats import RATE_BUGS
 from dlbug_assets.labeling.sheets.history import record
 from dlbug_assets.labeling.sheets.validation import REJECTED_LABELS, submitted_schema, validate
-from dlbug_assets.labeling.sheets.xlsx_format import to_xlsx
+from dlbug_assets.labeling.sheets.writing import label_studio
+from dlbug_assets.labeling.sheets.writing.xlsx_format import to_xlsx
 from dlbug_assets.labeling.units import freeze
 from dlbug_assets.protocol.taxonomy import load_taxonomy
 from support.example_sheets import raters_sheet

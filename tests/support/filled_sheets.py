@@ -16,11 +16,12 @@ from dlbug_assets.labeling.imported.history import read_imported
 from dlbug_assets.labeling.items import ITEMS
 from dlbug_assets.labeling.questions import questions
 from dlbug_assets.labeling.rounds import ROUND
-from dlbug_assets.labeling.sheets import inbox, label_studio, submissions
+from dlbug_assets.labeling.sheets import inbox, submissions
 from dlbug_assets.labeling.sheets.assignments import due_sheets
-from dlbug_assets.labeling.sheets.csv_format import to_csv
 from dlbug_assets.labeling.sheets.formats import LIST_BUGS
-from dlbug_assets.labeling.sheets.xlsx_format import to_xlsx
+from dlbug_assets.labeling.sheets.writing import label_studio
+from dlbug_assets.labeling.sheets.writing.csv_format import to_csv
+from dlbug_assets.labeling.sheets.writing.xlsx_format import to_xlsx
 from dlbug_assets.protocol.study import Study, StudyFiles, load_study
 from dlbug_assets.protocol.taxonomy import Taxonomy
 from dlbug_assets.warehouse.frames import register_frame
@@ -66,7 +67,7 @@ class Loop:
 
     def __post_init__(self):
         self.clock = ManualClock(WHEN)
-        self._compute()
+        self.compute()
 
     @property
     def inbox(self):
@@ -100,7 +101,7 @@ class Loop:
         ending, content = {
             "xlsx": lambda: ("xlsx", to_xlsx(filled, self.taxonomy, [])),
             "csv": lambda: ("csv", to_csv(filled)),
-            "label-studio": lambda: ("json", exported(filled)),
+            "label-studio": lambda: ("json", exported(filled, self.taxonomy)),
         }[self.file_format if not sheet.rater_columns else "csv"]()
         return self.drop(f"{name or sheet.name}.{ending}", content)
 
@@ -115,12 +116,17 @@ class Loop:
 
     def read(self):
         """Receive the files of the inbox, compute the tables and check them."""
-        self._compute()
+        self.compute()
         self._check()
 
-    def _compute(self):
+    def receive(self):
+        """Receive the files of the inbox."""
         settled, self.growing = inbox.settled_files(self.inbox, self.clock)
         self.new = inbox.receive(settled, self.folder / "received", self.clock)
+
+    def compute(self):
+        """Receive the files of the inbox and compute the tables."""
+        self.receive()
         self.imported = read_imported(self.folder / "final", self.items, self.study, self.taxonomy)
         final = self.imported.labels
         submitted = submissions.read(self.folder / "received", self.items, self.study, self.taxonomy, self.imported)
@@ -196,10 +202,10 @@ def items_of(count, study, commits=0):
     return pl.DataFrame(rows, schema=ITEMS)
 
 
-def exported(sheet):
+def exported(sheet, taxonomy):
     """Return Label Studio's export of a project whose tasks were answered as in the sheet's rows."""
     tasks = {}
-    for row, task in zip(sheet.rows, json.loads(label_studio.tasks(sheet)), strict=True):
+    for row, task in zip(sheet.rows, json.loads(label_studio.tasks(sheet, taxonomy)), strict=True):
         key = row["item_id"], row["bug_index"] if sheet.pass_name != LIST_BUGS else 0
         tasks.setdefault(key, {"data": task["data"], "rows": []})["rows"].append(row)
     exported_tasks = [_task(number, task, sheet.dimensions) for number, task in enumerate(tasks.values(), 1)]

@@ -1,6 +1,6 @@
 """Assignments: which sheets each person has to fill in next. A sheet is a batch of one pass, a row per item or bug.
 
-What belongs here: who has to label what. What doesn't: file formats (xlsx_format.py, csv_format.py, label_studio.py)
+What belongs here: who has to label what. What doesn't: file formats (writing/)
 and submitted files (submissions.py).
 """
 

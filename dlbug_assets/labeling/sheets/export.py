@@ -20,11 +20,11 @@ from dlbug_assets.labeling.item_text import item_texts
 from dlbug_assets.labeling.label_texts import IS_BUG
 from dlbug_assets.labeling.questions import LEFT
 from dlbug_assets.labeling.rounds import write_if_changed
-from dlbug_assets.labeling.sheets import label_studio
 from dlbug_assets.labeling.sheets.assignments import Sheet, due_sheets
-from dlbug_assets.labeling.sheets.csv_format import to_csv
 from dlbug_assets.labeling.sheets.formats import CSV, XLSX
-from dlbug_assets.labeling.sheets.xlsx_format import to_xlsx
+from dlbug_assets.labeling.sheets.writing import label_studio
+from dlbug_assets.labeling.sheets.writing.csv_format import to_csv
+from dlbug_assets.labeling.sheets.writing.xlsx_format import to_xlsx
 from dlbug_assets.protocol.study import Study
 from dlbug_assets.protocol.taxonomy import STUDY, Taxonomy
 

@@ -10,9 +10,9 @@ from xml.etree import ElementTree
 import fastexcel
 import pytest
 
-from dlbug_assets.labeling.sheets import instructions
 from dlbug_assets.labeling.sheets.formats import INSTRUCTIONS, LABELS, LIST_BUGS, RATE_BUGS
-from dlbug_assets.labeling.sheets.xlsx_format import to_xlsx
+from dlbug_assets.labeling.sheets.writing import instructions
+from dlbug_assets.labeling.sheets.writing.xlsx_format import to_xlsx
 from support.example_sheets import adjudicators_sheet, raters_sheet
 from support.filled_sheets import Loop, items_of
 from support.libreoffice import type_into

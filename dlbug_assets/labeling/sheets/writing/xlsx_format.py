@@ -13,9 +13,9 @@ from typing import Any
 import xlsxwriter
 from xlsxwriter.utility import xl_col_to_name
 
-from dlbug_assets.labeling.sheets import instructions
 from dlbug_assets.labeling.sheets.assignments import Sheet
 from dlbug_assets.labeling.sheets.formats import CODEBOOK, INSTRUCTIONS, LABELS, LIST_BUGS, LISTS
+from dlbug_assets.labeling.sheets.writing import instructions
 from dlbug_assets.protocol.dimensions import NONE, Dimension
 from dlbug_assets.protocol.taxonomy import Taxonomy
 
