@@ -11,6 +11,8 @@ from dlbug_assets.errors import DlbugError
 from dlbug_assets.labeling.sheets.formats import FORMATS, XLSX
 from dlbug_assets.protocol.study import Study, load_study
 
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
 
 @click.group()
 def labels() -> None:
@@ -51,16 +53,31 @@ def labels_export(study_name: str, *, file_format: str, again: str, incomplete: 
 
 @labels.command("import")
 @study_option
-@click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
-def labels_import(study_name: str, files: tuple[Path, ...]) -> None:
+@click.argument("files", nargs=-1, type=_FILE)
+@click.option("--final", type=_FILE, metavar="FILE", help="A file with final labels that exist already.")
+@click.option("--map", "map_file", type=_FILE, metavar="map.toml", help="What the columns of FILE are.")
+def labels_import(study_name: str, files: tuple[Path, ...], *, final: Path | None, map_file: Path | None) -> None:
     """Submit filled sheets: print a receipt for each, and materialize everything downstream.
 
-    The exit status is 1 if a row was refused.
+    The exit status is 1 if a row was refused. With --final, import labels of items in the queue that exist already;
+    without --map, print the columns of FILE, as a map to start from.
     """
-    from dlbug_assets.cli.labels.submitted import import_sheets  # noqa: PLC0415
-
+    if bool(files) == bool(final) or (map_file and not final):
+        raise click.UsageError("name sheets, or use --final (and --map with it)")
     study = load_study(study_name, os.environ)
-    refused = import_sheets(study, files)
+    if final and not map_file:
+        from dlbug_assets.labeling.imported.map_template import map_template  # noqa: PLC0415
+
+        click.echo(map_template(final, study), nl=False)
+        raise click.UsageError("save the map above as map.toml, correct it, and add --map map.toml")
+    if final and map_file:
+        from dlbug_assets.cli.labels.final import import_final  # noqa: PLC0415
+
+        refused = import_final(study, final, map_file)
+    else:
+        from dlbug_assets.cli.labels.submitted import import_sheets  # noqa: PLC0415
+
+        refused = import_sheets(study, files)
     _materialize(study)
     if refused:
         raise DlbugError(
