@@ -2,7 +2,7 @@
 
 The files in the inbox belong to people and are never changed. Each version of a file is copied to labels/received/
 before it is read, so that all labels, with their history, can be computed from what was received. It is read in a child
-process under limits: whatever a file contains, it becomes at most one rejected file.
+process under limits: whatever a file contains, it becomes at most one rejected file. What was read is kept beside it.
 """
 
 import io
@@ -21,9 +21,10 @@ from dlbug_assets.ingest.child_process import ChildProcess, LimitError, Limits
 from dlbug_assets.labeling.imported.history import Imported, nothing_imported
 from dlbug_assets.labeling.sheets.assignments import columns
 from dlbug_assets.labeling.sheets.file_reader import read_file
-from dlbug_assets.labeling.sheets.formats import LIST_BUGS, LONGEST_SHOWN, RATE_BUGS
+from dlbug_assets.labeling.sheets.formats import LIST_BUGS, LONGEST_SHOWN, RATE_BUGS, WHOLE_FILE
 from dlbug_assets.labeling.sheets.history import Question, partly_decided, partly_rated, record
 from dlbug_assets.labeling.sheets.inbox import Version, versions
+from dlbug_assets.labeling.sheets.kept_replies import KeptReplies
 from dlbug_assets.labeling.sheets.receipts import ANSWER, Tally, questions_of, receipts, stated_answer, unanswered
 from dlbug_assets.labeling.sheets.validation import (
     REJECTED_LABELS,
@@ -44,10 +45,10 @@ _TRUE, _FALSE = {"true", "yes", "1", "1.0"}, {"false", "no", "0", "0.0"}
 _EXPORTED_AT = re.compile(r"(?<=project-)(\d+)-at-.*")
 #: The columns that raters only look at, and that tell nothing about the row.
 _SHOWN = ("content", "accepted_answer")
+#: The folder beside the archive for what was read of it.
+_KEPT = "read"
 #: What joins several texts of one answer in Label Studio.
 _JOINER = "; "
-#: The line number of a problem with a file as a whole.
-_WHOLE_FILE = 0
 #: For one file. A workbook of 10,000 items with texts of 20,000 characters takes 800 MiB and a few seconds, and the
 #: answers of 100,000 rows are 30 MiB.
 _LIMITS = Limits(memory=1 << 30, seconds=60, reply=64 << 20)
@@ -82,7 +83,7 @@ def read(
     imported = imported or nothing_imported(study)
     received = versions(archive)
     with ChildProcess(f"{read_file.__module__}:{read_file.__name__}", _LIMITS) as child:
-        reader = _Reader(child, items, study)
+        reader = _Reader(child, archive.parent / _KEPT, items, study)
         for version in received:
             reader.read(version)
     # Raters quote other people's texts, so e-mail addresses are redacted as they are there.
@@ -172,7 +173,7 @@ def _with_file_names(frame: pl.DataFrame, names: Mapping[str, str]) -> pl.DataFr
 class _Reader:
     """Reads versions one by one; collects a frame of rows per version, unreadable rows and counts."""
 
-    def __init__(self, child: ChildProcess, items: pl.DataFrame, study: Study) -> None:
+    def __init__(self, child: ChildProcess, kept: Path, items: pl.DataFrame, study: Study) -> None:
         self._child = child
         self._shown = {item_id: shown for item_id, *shown in items.select("item_id", "link", "title").rows()}
         self._adjudicator = study.labeling.adjudicator
@@ -181,7 +182,9 @@ class _Reader:
         joiners = {dimension.name: dimension.joiner for dimension in study.asked if dimension.multiple}
         #: The columns to fill in, with what joins several answers.
         self._questions = {name: joiners.get(name, _JOINER) for name in ("is_bug", *self._asked, "place", "comment")}
-        self._columns = [name for name in columns(study.asked) if name not in _SHOWN]
+        names = [name for name in columns(study.asked) if name not in _SHOWN]
+        self._arguments = {"columns": names, "questions": self._questions, "people": sorted(map(str, self._people))}
+        self._kept = KeptReplies(kept, **self._arguments)
         self._schema = submitted_schema(study)
         self.rows = [pl.DataFrame(schema=self._schema)]
         self.unreadable: list[tuple[Any, ...]] = []
@@ -192,27 +195,24 @@ class _Reader:
     def read(self, version: Version) -> None:
         """Read the rows of a version. Raises :class:`DlbugError` if its file cannot be opened."""
         self.tallies[version.folder.name] = Tally()
-        batches, reason, self.notes[version.folder.name] = self._content(version.path)
+        batches, reason, self.notes[version.folder.name] = self._content(version)
         if reason is not None:
-            self.unreadable.append((version.folder.name, _WHOLE_FILE, None, reason, version.received_at))
+            self.unreadable.append((version.folder.name, WHOLE_FILE, None, reason, version.received_at))
             return
         name = _NAME.fullmatch(version.path.stem)
         for batch in batches:
             rows = (self._row(version, line, record, name) for line, record in json.loads(batch))
             self.rows.append(pl.DataFrame([row for row in rows if row is not None], schema=self._schema, orient="row"))
 
-    def _content(self, path: Path) -> tuple[list[bytes], str | None, list[str]]:
+    def _content(self, version: Version) -> tuple[list[bytes], str | None, list[str]]:
         """Return the rows of a file as lines of JSON, the reason if it is not a sheet, and notes on what was read."""
-        try:
-            lines = self._child.call(
-                path=str(path.absolute()),
-                columns=self._columns,
-                questions=self._questions,
-                people=sorted(map(str, self._people)),
-            )
-            reply = b"".join(lines)
-        except LimitError as error:
-            return [], f"{error}; {_FIXES.get(path.suffix.lower(), 'submit an exported sheet')}", []
+        reply = self._kept.find(version)
+        if reply is None:
+            try:
+                reply = b"".join(self._child.call(path=str(version.path.absolute()), **self._arguments))
+            except LimitError as error:
+                return [], f"{error}; {_FIXES.get(version.path.suffix.lower(), 'submit an exported sheet')}", []
+            self._kept.keep(version, reply)
         *batches, last = io.BytesIO(reply)
         outcome = json.loads(last)
         return batches, outcome["reason"], outcome["notes"]
