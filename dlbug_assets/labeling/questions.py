@@ -46,10 +46,13 @@ def questions(
     :func:`~dlbug_assets.labeling.units.freeze`), and about the bugs and dimensions on which raters differ who have all
     answered, except for items whose labels were imported.
     """
-    labels, items, compared_study, names = compared(labels, items, study)
+    released = compared(labels, items, study)
+    labels, items, compared_study, names = released
+    units = released.asked_units(units)
     if not compared_study.labeling.raters:  # a release may have no labels by raters
         return pl.DataFrame(schema=QUESTIONS)
-    dimensions = (IS_BUG, *study.asked_names)
+    # The raters of a release label bugs that are listed already.
+    dimensions = study.asked_names if study.sources.labels == "release" else (IS_BUG, *study.asked_names)
     asked = [states(labels, units, items, compared_study, name, imported=imported) for name in dimensions]
     found = pl.concat(asked)
     if study.sources.labels == "release":

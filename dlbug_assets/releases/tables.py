@@ -97,6 +97,7 @@ def rater_labels(released: Released, study: Study) -> pl.DataFrame:
         received_at=pl.lit(utc_naive(datetime.now(UTC))),
         line="row",
         superseded=pl.lit(value=False),
+        withdrawn=pl.lit(value=False),
         round=pl.lit(1),
     )
     return conform(rows, table_schema("labeling.rater_labels", study))

@@ -8,6 +8,7 @@ from dlbug_assets.errors import DlbugError
 from dlbug_assets.labeling.adjudication import disagreements
 from dlbug_assets.labeling.agreement.checkpoints import measure
 from dlbug_assets.labeling.items import complete_items, order_queue
+from dlbug_assets.labeling.questions import questions
 from support.released_studies import COLUMNS, HEADER, csv_text, read, study_of
 
 NO_POSTS = pl.DataFrame(
@@ -30,9 +31,19 @@ def items_of(study, released) -> pl.DataFrame:
     return order_queue(complete_items(releases.items(released), NO_POSTS, NO_COMMITS), study)
 
 
+def tables_of(study, released) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+    """Return labels of raters, units and items."""
+    return releases.rater_labels(released, study), releases.units(released), items_of(study, released)
+
+
+def disagreements_of(study, released) -> pl.DataFrame:
+    labels, units, items = tables_of(study, released)
+    return disagreements(labels, questions(labels, units, items, released.rejected, study=study), study)
+
+
 def kappa_of(study, released) -> dict[str, tuple]:
     """Return units, observed agreement and kappa of each dimension, over all items."""
-    table = measure(releases.rater_labels(released, study), items_of(study, released), study).kappa_checkpoints
+    table = measure(*tables_of(study, released), study).kappa_checkpoints
     table = table.filter(checkpoint=100, scope="cumulative", source="all")
     return {row["dimension"]: (row["units"], row["observed_agreement"], row["kappa"]) for row in table.to_dicts()}
 
@@ -51,7 +62,8 @@ def test_rows_with_a_rater_are_raters_labels(tmp_path):
     assert labels.drop("received_at").row(2, named=True) == {
         "item_id": "Alpha-x:2", "rater": "rater_1", "batch": 100, "pass": "dimensions", "revision": 1, "bug_index": 1,
         "is_bug": True, "symptom": "Hang", "cause": "Race", "inputs": ["file"], "remark": None, "place": None,
-        "comment": None, "labelled_at": None, "file": "bugs.csv", "line": 4, "superseded": False, "round": 1,
+        "comment": None, "labelled_at": None, "file": "bugs.csv", "line": 4, "superseded": False,
+        "withdrawn": False, "replaced_at": None, "round": 1,
     }  # fmt: skip
 
 
@@ -100,7 +112,7 @@ def test_raters_may_differ_per_item(tmp_path):
     study, released = rated(tmp_path, *rows, ("5", "Hang", "Race", "ann"))
     # As before, but that bob, not cleo, comes first of the raters of item 3.
     assert kappa_of(study, released)["symptom"] == (4, 0.75, pytest.approx(0.5))
-    found = disagreements(releases.rater_labels(released, study), releases.units(released), study)
+    found = disagreements_of(study, released)
     assert found.select("item_id", "dimension", "rater_1", "label_1", "rater_2", "label_2").rows() == [
         ("Alpha-x:2", "cause", "rater_1", "Race", "rater_2", "Typo"),
         ("Alpha-x:3", "symptom", "rater_2", "Hang", "rater_3", "Crash"),
@@ -111,7 +123,35 @@ def test_a_release_without_raters_has_no_agreement(tmp_path):
     study, released = rated(tmp_path, *((*row[:3], "") for row in BOTH))
     assert kappa_of(study, released) == {}
     assert releases.rater_labels(released, study).is_empty()
-    assert disagreements(releases.rater_labels(released, study), releases.units(released), study).is_empty()
+    assert disagreements_of(study, released).is_empty()
+
+
+def test_what_a_rater_did_not_list_is_none(tmp_path):
+    """Nobody waits for the raters of a release: ann alone has a second bug of 1, nobody one of 6."""
+    study, released = rated(
+        tmp_path, *BOTH, ("1", "Crash", "Typo", "ann"), ("6", "Hang", "Race", ""), ("1", "Hang", "Typo", ""),
+        ("1", "Hang", "Typo", ""), ("1", "Hang", "Typo", ""),
+    )  # fmt: skip
+    assert releases.units(released).filter(item_id="Alpha-x:1")["bug_index"].to_list() == [1, 2, 3]
+    labels, units, items = tables_of(study, released)
+    table = measure(labels, units, items, study).kappa_checkpoints
+    assert table["waiting"].unique().to_list() == [0]
+    # Of five symptoms, ann says Crash 3 times and Hang twice, bob Crash once, Hang 3 times and none once.
+    expected = (3 * 1 + 2 * 3) / 25
+    kappa = pytest.approx((3 / 5 - expected) / (1 - expected))
+    assert kappa_of(study, released)["symptom"] == (5, pytest.approx(3 / 5), kappa)
+    found = disagreements_of(study, released).filter(bug_index=2, dimension="symptom")
+    assert found.select("item_id", "label_1", "label_2").rows() == [("Alpha-x:1", "Crash", "none")]
+
+
+def test_questions_to_the_raters_of_a_release_are_answered(tmp_path):
+    study, released = rated(tmp_path, *BOTH, ("1", "Crash", "Typo", "ann"), ("6", "Hang", "Race", ""))
+    labels, units, items = tables_of(study, released)
+    found = questions(labels, units, items, released.rejected, study=study)
+    assert set(found["dimension"]) == set(study.asked_names)
+    assert set(found["state"]) == {"answered", "answered none"}
+    of_second = found.filter(bug_index=2).select("dimension", "rater", "answer").rows()
+    assert of_second[:2] == [("symptom", "rater_1", "Crash"), ("symptom", "rater_2", "none")]
 
 
 def test_a_raters_blank_in_a_required_dimension_is_an_error(tmp_path):

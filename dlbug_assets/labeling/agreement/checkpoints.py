@@ -40,29 +40,31 @@ class Agreement(NamedTuple):
     category_kappa: pl.DataFrame
 
 
-def measure(labels: pl.DataFrame, items: pl.DataFrame, study: Study) -> Agreement:
+def measure(labels: pl.DataFrame, units: pl.DataFrame, items: pl.DataFrame, study: Study) -> Agreement:
     """Measure the agreement of the study's raters: labeling.kappa_checkpoints and labeling.category_kappa.
 
-    ``labels`` is labeling.rater_labels, ``items`` labeling.items. kappa_checkpoints has one row per round, source,
-    dimension, checkpoint and scope; category_kappa one per category instead of scope, cumulative. Each round of the
-    queue has its own checkpoints. A checkpoint (percent of the round) appears for a source if a batch up to it was
-    submitted for its items, and only up to the last batch that was; ``all`` is the union of the sources' items.
-    ``cumulative`` covers the items up to the checkpoint, ``increment`` those new at it. Shares and coefficients are
-    fractions, not percent; undefined values are NULL, with ``undefined_reason`` if kappa is. The analytic interval is
-    not clipped to [-1, 1].
+    ``labels`` is labeling.rater_labels, ``units`` labeling.units, ``items`` labeling.items. kappa_checkpoints has one
+    row per round, source, dimension, checkpoint and scope; category_kappa one per category instead of scope,
+    cumulative. Each round of the queue has its own checkpoints. A checkpoint (percent of the round) appears for a
+    source if it has units, a batch up to it was submitted for its items, and only up to the last batch that was;
+    ``all`` is the union of the sources' items. ``cumulative`` covers the items up to the checkpoint, ``increment``
+    those new at it. Shares and coefficients are fractions, not percent; undefined values are NULL, with
+    ``undefined_reason`` if kappa is. The analytic interval is not clipped to [-1, 1].
 
-    With more than two raters, kappa, its limits, observed and expected agreement are means over the pairs, undefined
-    if kappa is for one pair (see :func:`~dlbug_assets.labeling.agreement.coefficients.mean_of_pairs`). alpha also
-    includes units that only some raters, at least two, have submitted so far, so it can be defined before kappa is.
+    kappa covers the units that all raters have answered who are asked about them; ``waiting`` counts the others. With
+    more than two raters, kappa, its limits, observed and expected agreement are means over the pairs who share units,
+    undefined if kappa is for one pair (see :func:`~dlbug_assets.labeling.agreement.coefficients.mean_of_pairs`). alpha
+    includes all units with at least two labels, even if they wait for another one, so it can be defined before kappa.
 
     Where raters give several categories, two labels agree if their sets are equal. category_kappa compares having each
     category that a rater used with not having it, including ``none``, and true and false for is_bug.
     """
-    labels, study, _ = compared(labels, study)
+    released = compared(labels, items, study)
+    labels, items, study = released.labels, released.items, released.study
     # Threads are enough: nearly all the time is spent in NumPy's draws, which release the interpreter lock.
     rows = [
         row
-        for group in subsets(labels, items, study)
+        for group in subsets(labels, released.asked_units(units), items, study)
         for row in parallel_map(functools.partial(_rows, study=study), group)
     ]
     return Agreement(
@@ -84,20 +86,19 @@ def _kappa_row(subset: Subset, study: Study) -> dict[str, Any]:
     kappa = statistics.get("kappa")
     return (
         subset.key
-        | {"units": len(subset.codes), "undefined_reason": subset.undefined_reason}
+        | {"units": len(subset.codes), "waiting": subset.waiting, "undefined_reason": subset.undefined_reason}
         | statistics
         | {"reached_target": None if kappa is None else kappa >= study.labeling.kappa_target}
     )
 
 
 def _statistics(subset: Subset, study: Study) -> dict[str, float | None]:
-    """Return the statistics of one row; at most alpha if no unit was submitted by every rater."""
+    """Return the statistics of one row; at most alpha if all units wait."""
     alpha = krippendorff_alpha(subset.ratings.codes[subset.selected])
     if not len(subset.codes):
         return {"alpha": alpha}
-    tables = subset.tables()
-    shares = [table / table.sum() for table in tables]
-    kappa, low, high = mean_of_pairs([cohen_kappa(table) for table in tables])
+    shares = [table / table.sum() for table in subset.tables]
+    kappa, low, high = mean_of_pairs([cohen_kappa(table) for table in subset.tables])
     boot_low, boot_high = (None, None) if kappa is None else bootstrap_interval(subset, study.study.seed)
     return {
         "observed_agreement": float(np.mean([np.trace(share) for share in shares])),
@@ -121,9 +122,8 @@ def _lowest(subset: Subset, kappas: list[tuple[str, Kappa]]) -> str | None:
 
 def _category_kappas(subset: Subset) -> Iterator[tuple[str, Kappa]]:
     """Yield each category that a rater used, with its kappa against the rest."""
-    tables = subset.tables()
     for category, labels in subset.categories.items():
-        yield category, mean_of_pairs([cohen_kappa(one_against_rest(table, labels)) for table in tables])
+        yield category, mean_of_pairs([cohen_kappa(one_against_rest(table, labels)) for table in subset.tables])
 
 
 def _category_rows(subset: Subset, kappas: list[tuple[str, Kappa]]) -> list[dict[str, Any]]:

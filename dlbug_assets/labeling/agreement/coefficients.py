@@ -29,8 +29,9 @@ def one_against_rest(table: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
     ``labels`` is the mask of the table's labels that contain the category.
     """
-    both = table[np.ix_(labels, labels)].sum()
-    first, second = table[labels].sum() - both, table[:, labels].sum() - both
+    by_first = table[labels]
+    both = by_first[:, labels].sum()
+    first, second = by_first.sum() - both, table[:, labels].sum() - both
     return np.array([[both, first], [second, table.sum() - both - first - second]])
 
 
@@ -63,7 +64,7 @@ def cohen_kappa(table: np.ndarray) -> tuple[float, float, float] | None:
 
 
 def mean_of_pairs(kappas: list[tuple[float, float, float] | None]) -> Kappa:
-    """Return the means of kappa and its limits over the pairs of raters; None where the kappa of a pair is undefined.
+    """Return the means of kappa and its limits over pairs of raters; None where the kappa of a pair is undefined.
 
     The interval is rather too wide than too narrow: the standard error of a mean is at most the mean of the standard
     errors.
@@ -71,8 +72,8 @@ def mean_of_pairs(kappas: list[tuple[float, float, float] | None]) -> Kappa:
     defined = [kappa for kappa in kappas if kappa is not None]
     if not defined or len(defined) < len(kappas):
         return None, None, None
-    kappa, low, high = np.mean(defined, axis=0)
-    return float(kappa), float(low), float(high)
+    kappa, low, high = (sum(values) / len(defined) for values in zip(*defined, strict=True))
+    return kappa, low, high
 
 
 def krippendorff_alpha(codes: np.ndarray) -> float | None:

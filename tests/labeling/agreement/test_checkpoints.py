@@ -8,7 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from statsmodels.stats.inter_rater import cohens_kappa
 
-from dlbug_assets.labeling.agreement.checkpoints import CATEGORY_KAPPA, KAPPA_CHECKPOINTS, measure
+from dlbug_assets.labeling.agreement import checkpoints
+from dlbug_assets.labeling.agreement.checkpoints import CATEGORY_KAPPA, KAPPA_CHECKPOINTS
+from dlbug_assets.labeling.units import UNITS
 
 BUG_TYPES = ("API Bug", "Coding Bug", "Data Bug")
 
@@ -23,6 +25,14 @@ def _warnings_are_errors():
 def statsmodels_kappa(table: np.ndarray) -> Any:
     """Return statsmodels' result, whose attributes its class does not declare."""
     return cohens_kappa(table)
+
+
+def measure(labels, items, study):
+    """Measure the agreement about the bugs that somebody rated, each frozen in the first batch of these."""
+    rated = labels.filter(pl.col("pass") == "dimensions")
+    bugs = rated.group_by("item_id", "bug_index").agg(frozen_in=pl.col("batch").min())
+    units = pl.DataFrame(bugs.to_dicts(), schema=UNITS)
+    return checkpoints.measure(labels, units, items, study)
 
 
 def one(table, **key):
@@ -173,18 +183,58 @@ def test_a_batch_counts_from_its_checkpoint(rated, make_items, study, validated)
     assert table.select("checkpoint", "units").rows() == [(5, 1), (10, 1), (100, 2)]
 
 
-def test_an_unlisted_bug_has_the_label_none(rater_row, posts, study, validated):
-    items = posts(2)
-    rows = [rater_row(f"SO-{n}", rater, bug_type="API Bug") for n in range(2) for rater in ("ann", "bob")]
+def test_none_is_a_label_of_optional_dimensions_only(rater_row, posts, study, validated):
+    items = posts(3)
+    stages = {"SO-0": ("Training", "none"), "SO-1": ("Training", "Training"), "SO-2": ("none", "none")}
+    rows = [
+        rater_row(name, rater, bug_type="API Bug", stage=stage)
+        for name, given in stages.items()
+        for rater, stage in zip(("ann", "bob"), given, strict=True)
+    ]
+    measured = measure(validated(rows, items, study), items, study)
+    row = one(measured.kappa_checkpoints, dimension="stage", checkpoint=100)
+    # A bug without any stage says nothing about how raters tell stages apart.
+    assert (row["units"], row["waiting"], row["observed_agreement"]) == (2, 0, 0.5)
+    assert measured.kappa_checkpoints.filter(dimension="antipattern").is_empty()
+    stages = measured.category_kappa.filter(dimension="stage", source="all")
+    assert stages.select("category", "units").rows() == [("Training", 2), ("none", 2)]
+
+
+def test_a_bug_waits_until_each_rater_has_rated_it(rater_row, posts, study, validated):
+    """Ann has listed and rated a second bug of SO-0, which bob has yet to rate: that is no answer of his."""
+    items = posts(4)
+    kinds = ["API Bug", "API Bug", "Data Bug", "Data Bug"]
+    rows = [rater_row(f"SO-{n}", rater, bug_type=kind) for n, kind in enumerate(kinds) for rater in ("ann", "bob")]
     rows.append(rater_row("SO-0", "ann", bug_index=2, bug_type="Data Bug"))
-    labels = validated(rows, items, study)
-    row = one(measure(labels, items, study).kappa_checkpoints, dimension="bug_type", checkpoint=100)
-    assert row["units"] == 3
-    assert row["observed_agreement"] == pytest.approx(2 / 3)
-    categories = measure(labels, items, study).category_kappa.filter(
-        pl.col("dimension") == "bug_type", pl.col("source") == "all"
+    measured = measure(validated(rows, items, study), items, study)
+    row = one(measured.kappa_checkpoints, dimension="bug_type", checkpoint=100)
+    assert (row["units"], row["waiting"], row["kappa"], row["observed_agreement"]) == (4, 1, 1, 1)
+    categories = measured.category_kappa.filter(dimension="bug_type", source="all")
+    assert categories.select("category", "units").rows() == [("API Bug", 4), ("Data Bug", 4)]
+    rows.append(rater_row("SO-0", "bob", bug_index=2, bug_type="API Bug"))
+    row = one(
+        measure(validated(rows, items, study), items, study).kappa_checkpoints, dimension="bug_type", checkpoint=100
     )
-    assert categories["category"].to_list() == ["API Bug", "Data Bug", "none"]
+    # Ann 2 and 3, bob 3 and 2 of the two types: by chance (2 * 3 + 3 * 2) / 25.
+    assert (row["units"], row["waiting"], row["observed_agreement"]) == (5, 0, pytest.approx(4 / 5))
+    assert row["kappa"] == pytest.approx((4 / 5 - 12 / 25) / (1 - 12 / 25))
+
+
+def test_a_blank_in_an_optional_dimension_waits(rater_row, posts, study, validated):
+    items = posts(2)
+    rows = [
+        rater_row("SO-0", "ann", bug_type="API Bug", stage="Training"),
+        rater_row("SO-0", "bob", bug_type="API Bug", stage="Training"),
+        rater_row("SO-1", "ann", bug_type="API Bug", stage="none"),
+        rater_row("SO-1", "bob", bug_type="API Bug", stage="Training"),
+    ]
+    labels = validated(rows, items, study)
+    is_blank = (pl.col("rater") == "bob") & (pl.col("item_id") == "SO-1")
+    labels = labels.with_columns(stage=pl.when(~is_blank).then("stage"))
+    table = measure(labels, items, study).kappa_checkpoints
+    row = one(table, dimension="stage", checkpoint=100)
+    assert (row["units"], row["waiting"], row["observed_agreement"]) == (1, 1, 1)
+    assert one(table, dimension="bug_type", checkpoint=100)["waiting"] == 0
 
 
 def test_an_item_counts_once_both_raters_submitted_it(rater_row, rated, posts, study, validated):
@@ -192,26 +242,12 @@ def test_an_item_counts_once_both_raters_submitted_it(rater_row, rated, posts, s
     rows = rated(ann=["API Bug", "Data Bug"])
     rows += [rater_row("SO-0", "ann"), rater_row("SO-0", "bob"), rater_row("SO-1", "ann")]
     table = measure(validated(rows, items, study), items, study).kappa_checkpoints
-    assert one(table, dimension="is_bug", checkpoint=100)["units"] == 1
+    row = one(table, dimension="is_bug", checkpoint=100)
+    assert (row["units"], row["waiting"]) == (1, 1)
     row = one(table, dimension="bug_type", checkpoint=100)
-    assert (row["units"], row["kappa"], row["undefined_reason"]) == (0, None, "no units")
+    assert (row["units"], row["waiting"], row["kappa"]) == (0, 2, None)
+    assert row["undefined_reason"] == "no unit has the answers of all its raters yet"
     assert row["observed_agreement"] is None
-
-
-def test_blank_stages_count_only_if_another_rater_gave_one(rater_row, posts, study, validated):
-    items = posts(3)
-    rows = [
-        rater_row("SO-0", "ann", bug_type="API Bug", stage="Training"),
-        rater_row("SO-0", "bob", bug_type="API Bug"),
-        rater_row("SO-1", "ann", bug_type="API Bug", stage="Training"),
-        rater_row("SO-1", "bob", bug_type="API Bug", stage="Training"),
-        rater_row("SO-2", "ann", bug_type="API Bug"),
-        rater_row("SO-2", "bob", bug_type="API Bug"),
-    ]
-    table = measure(validated(rows, items, study), items, study).kappa_checkpoints
-    row = one(table, dimension="stage", checkpoint=100)
-    assert (row["units"], row["observed_agreement"]) == (2, 0.5)
-    assert one(table, dimension="antipattern", checkpoint=100)["undefined_reason"] == "no units"
 
 
 def test_the_adjudicator_and_superseded_rows_do_not_count(rater_row, rated, posts, study, validated):

@@ -9,7 +9,7 @@ from fractions import Fraction
 from functools import lru_cache
 from itertools import combinations, pairwise
 from statistics import NormalDist
-from typing import Any
+from typing import Any, NamedTuple
 
 import krippendorff
 import numpy as np
@@ -19,6 +19,9 @@ from statsmodels.stats.inter_rater import cohens_kappa
 
 from dlbug_assets.labeling.agreement import bootstrap, coefficients
 from dlbug_assets.labeling.agreement.checkpoints import measure
+from dlbug_assets.labeling.agreement.subsets import ALL_WAIT
+from dlbug_assets.labeling.units import UNITS
+from dlbug_assets.protocol.dimensions import NONE, Dimension
 from dlbug_assets.warehouse.rows import table_schema
 from support.filled_sheets import labelling_study
 
@@ -28,43 +31,65 @@ WITHIN = 1e-10
 _STUDY = labelling_study()
 DIMENSIONS, REQUIRED_DIMENSIONS = _STUDY.asked_names, _STUDY.required_names
 RATER_LABELS = table_schema("labeling.rater_labels", _STUDY)
-RATERS = ("ann", "bob", "cid", "dan")
+RATERS = ("ann", "bob", "cid", "dan", "eli", "fay")
 PREFIXES = {"Stack Overflow": "SO", "GitHub": "GH"}
-#: 34 checkpoints, 2 sources, 6 dimensions, 3 numbers of raters: over 1,000 tables that share no label, and empty ones.
-CHECKPOINTS = (*range(3, 100, 3), 100)
-NONE = "none"
+#: 17 checkpoints, 2 sources, 6 dimensions, 5 designs: over 800 tables that share no label, and their sums.
+CHECKPOINTS = (*range(6, 100, 6), 100)
+#: In place of the label of a rater who is not asked about a unit.
+UNASKED = ""
 
 Cell = tuple[str, str, int]  # source, dimension, checkpoint
-Unit = list[str | None]  # the label of each rater
+Unit = list[str | None]  # the label of each rater, UNASKED, or None: the unit waits for this rater
 
 
 def label_row(item: str, rater: str, batch: int, which: str, bug_index: int, **labels: str | None) -> dict:
     key = {"item_id": item, "rater": rater, "batch": batch, "pass": which, "revision": 1, "bug_index": bug_index}
-    key |= {"is_bug": bug_index > 0, "superseded": False, "round": 1}
+    key |= {"is_bug": bug_index > 0, "superseded": False, "withdrawn": False, "round": 1}
     return dict.fromkeys(RATER_LABELS.names()) | key | labels
 
 
 class Study:
-    """Random labels, as rows of rater_labels and as lists of units x raters (None: not submitted)."""
+    """Random labels, as rows of rater_labels and as lists of units x raters.
 
-    def __init__(self, seed: int, raters: tuple[str, ...]) -> None:
+    ``raters_of`` are the raters who are asked about an item, ``bugs`` the batch in which each bug was frozen.
+    """
+
+    def __init__(self, seed: int, raters: tuple[str, ...], raters_per_item: int | None = None) -> None:
         self.random = np.random.default_rng(seed)
         self.raters = raters
+        self.per_item = raters_per_item or len(raters)
         self.rows: list[dict] = []
         self.items: dict[str, int] = {}
+        self.raters_of: dict[str, list[str]] = {}
+        self.bugs: dict[tuple[str, int], int] = {}
         self.units: dict[Cell, list[Unit]] = {}
         for previous, checkpoint in pairwise((0, *CHECKPOINTS)):
-            batches = (previous + 1, checkpoint)
-            missing = {batch: self._who_is_missing(0.2) for batch in batches}
             for source in PREFIXES:
-                self._label(source, checkpoint, batches, missing)
+                self._label(source, checkpoint, (previous + 1, checkpoint))
 
-    def _who_is_missing(self, share: float) -> set[str]:
-        """Choose at most two of four raters, one of three, none of two: at least two must be left."""
-        count = sum(self.random.random() < share for _ in self.raters[2:])
-        return set(self.random.choice(self.raters, size=count, replace=False).tolist())
+    def frames(self, items: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+        """Return rater_labels, units and items, with who is asked unless all raters are."""
+        units = [
+            {"item_id": item, "bug_index": bug, "frozen_by": "agreement", "frozen_in": batch}
+            for (item, bug), batch in self.bugs.items()
+        ]
+        if self.per_item < len(self.raters):
+            raters = pl.Series([self.raters_of[item] for item in items["item_id"]], dtype=pl.List(pl.String))
+            items = items.with_columns(raters=raters)
+        return pl.DataFrame(self.rows, schema=RATER_LABELS), pl.DataFrame(units, schema=UNITS), items
 
-    def _label(self, source: str, checkpoint: int, batches: tuple[int, ...], missing: dict[int, set[str]]) -> None:
+    def units_of(self, row: dict) -> list[Unit]:
+        """Return the units of a row of kappa_checkpoints or category_kappa."""
+        is_increment = row.get("scope") == "increment"
+        return [
+            unit
+            for source in (PREFIXES if row["source"] == "all" else (row["source"],))
+            for checkpoint in CHECKPOINTS
+            if checkpoint == row["checkpoint"] or (checkpoint < row["checkpoint"] and not is_increment)
+            for unit in self.units[source, row["dimension"], checkpoint]
+        ]
+
+    def _label(self, source: str, checkpoint: int, batches: tuple[int, int]) -> None:
         size = int(
             self.random.choice(
                 [0, 1, 2, 3, 5, 8, 12, 18, 25, int(self.random.integers(3, 60)), int(self.random.integers(60, 201))]
@@ -73,16 +98,19 @@ class Study:
         judges = {dimension: self._judge() for dimension in DIMENSIONS}
         is_bug = self._judge(2)
         labelled: dict[str, list[Unit]] = {dimension: [] for dimension in ("is_bug", *DIMENSIONS)}
+        missing = float(self.random.choice([0, 0, 0.02, 0.1, 0.4, 0.9]))
         units = 0
         while units < size:
             item = f"{PREFIXES[source]}-{checkpoint}-{len(labelled['is_bug'])}"
             self.items[item] = checkpoint
-            labelled["is_bug"].append(self._list_bugs(item, batches[1], is_bug(self.random)))
-            batch = batches[int(self.random.integers(2))]
+            self.raters_of[item] = sorted(self.random.choice(self.raters, self.per_item, replace=False).tolist())
+            labelled["is_bug"].append(self._list_bugs(item, batches[0], missing, is_bug(self.random)))
             bugs = min(int(self.random.integers(1, 4)), size - units)
             units += bugs
             for bug in range(1, bugs + 1):
-                self._rate(item, batch, bug, missing[batch], judges, labelled)
+                self.bugs[item, bug] = batches[0]
+                batch = batches[int(self.random.integers(2))]
+                self._rate(item, batch, bug, missing, judges, labelled)
         for dimension, rated in labelled.items():
             self.units[source, dimension, checkpoint] = rated
 
@@ -100,44 +128,61 @@ class Study:
 
         return judge
 
-    def _list_bugs(self, item: str, batch: int, codes: list[int]) -> Unit:
-        """Add rows of the units pass, in which each rater may lack each item; return the labels true and false."""
-        missing = self._who_is_missing(0.15)
-        for rater, code in zip(self.raters, codes, strict=True):
-            if rater not in missing:
-                self.rows.append(label_row(item, rater, batch, "units", code))
+    def _unit(self, item: str, missing: float, codes: list[str]) -> Unit:
+        """Return the label of each rater who is asked, some of whom have yet to answer."""
         return [
-            None if rater in missing else str(bool(code)).lower()
+            UNASKED if rater not in self.raters_of[item] else None if self.random.random() < missing else code
             for rater, code in zip(self.raters, codes, strict=True)
         ]
 
+    def _list_bugs(self, item: str, batch: int, missing: float, codes: list[int]) -> Unit:
+        """Add rows of the units pass; return the labels true and false."""
+        unit = self._unit(item, missing, [str(bool(code)).lower() for code in codes])
+        for rater, label in zip(self.raters, unit, strict=True):
+            if label:
+                self.rows.append(label_row(item, rater, batch, "units", int(label == "true")))
+        return unit
+
     def _rate(self, item, batch, bug, missing, judges, labelled) -> None:  # noqa: PLR0917
-        labels: dict[str, dict[str, str | None]] = {
-            dimension: dict(zip(self.raters, (f"{dimension} {code}" for code in judge(self.random)), strict=True))
-            for dimension, judge in judges.items()
-        }
-        for dimension in set(DIMENSIONS) - set(REQUIRED_DIMENSIONS):
-            labels[dimension] = {
-                rater: None if self.random.random() < 0.3 else label for rater, label in labels[dimension].items()
-            }
-        submitting = [rater for rater in self.raters if rater not in missing]
-        # All list the first bug of an item (without a row the sheet would not be submitted), and somebody the others.
-        all_list = bug == 1
-        listing = [
-            rater for position, rater in enumerate(submitting) if not position or all_list or self.random.random() > 0.1
-        ]
-        for rater in listing:
-            theirs = {dimension: labels[dimension][rater] for dimension in DIMENSIONS}
-            self.rows.append(label_row(item, rater, batch, "dimensions", bug, **theirs))
-        for dimension in DIMENSIONS:
-            given = {rater: labels[dimension][rater] for rater in listing}
-            if dimension in REQUIRED_DIMENSIONS or any(given.values()):
-                unit = [None if rater in missing else given.get(rater) or NONE for rater in self.raters]
+        """Add rows of the dimensions pass; a rater who is not asked may have answered as well."""
+        whole = self._unit(item, missing, [*self.raters])
+        of_raters: dict[str, dict[str, str | None]] = {rater: {} for rater in self.raters}
+        for dimension, judge in judges.items():
+            codes = [f"{dimension} {code}" for code in judge(self.random)]
+            is_required = dimension in REQUIRED_DIMENSIONS
+            if not is_required:
+                codes = [NONE if self.random.random() < 0.3 else code for code in codes]
+            unit = self._unit(item, 0 if is_required else missing / 2, codes)
+            unit = [label if submitted else submitted for label, submitted in zip(unit, whole, strict=True)]
+            for rater, label, code in zip(self.raters, unit, codes, strict=True):
+                of_raters[rater][dimension] = code if label == UNASKED else label
+            if is_required or None in unit or set(unit) - {NONE, UNASKED}:
                 labelled[dimension].append(unit)
+        for rater, label in zip(self.raters, whole, strict=True):
+            if label or (label == UNASKED and self.random.random() < 0.1):
+                self.rows.append(label_row(item, rater, batch, "dimensions", bug, **of_raters[rater]))
 
 
 def complete(units: list[Unit]) -> list[list[str]]:
+    """Return the units that do not wait."""
     return [[label for label in unit if label is not None] for unit in units if None not in unit]
+
+
+class Pair(NamedTuple):
+    """The labels of two raters in the units that both have."""
+
+    first: tuple[str, ...]
+    second: tuple[str, ...]
+
+
+def pairs_of(units: list[Unit]) -> list[Pair]:
+    """Return the pairs of raters who share units that do not wait."""
+    pairs = []
+    for columns in combinations(zip(*complete(units), strict=True), 2):
+        shared = [labels for labels in zip(*columns, strict=True) if UNASKED not in labels]
+        if shared:
+            pairs.append(Pair(*zip(*shared, strict=True)))
+    return pairs
 
 
 @lru_cache(maxsize=16)  # called for kappa and then for its limits
@@ -172,51 +217,79 @@ def bounds_of(first: tuple[str, ...], second: tuple[str, ...]) -> tuple[float, f
 
 
 def krippendorff_of(rated: list[Unit]) -> float | None:
-    paired = [unit for unit in rated if len(unit) - unit.count(None) > 1]
-    if len({label for unit in paired for label in unit if label is not None}) < 2:
+    """Return alpha over all labels, whether or not the unit waits; ``none`` alone is no label."""
+    given = [[label or None for label in unit] for unit in rated]
+    given = [unit for unit in given if len(unit) - unit.count(None) > 1 and set(unit) - {NONE, None}]
+    names = sorted({label for unit in given for label in unit if label is not None})
+    if len(names) < 2:
         return None
-    names = sorted({label for unit in rated for label in unit if label is not None})
-    data = [[np.nan if label is None else names.index(label) for label in unit] for unit in rated]
+    data = [[np.nan if label is None else names.index(label) for label in unit] for unit in given]
     return krippendorff.alpha(np.array(data, dtype=float).T, level_of_measurement="nominal")
 
 
-@pytest.fixture(scope="module", params=(2, 3, 4), ids=("two raters", "three raters", "four raters"))
+DESIGNS = {
+    "two raters": (2, None),
+    "three raters": (3, None),
+    "four raters": (4, None),
+    "two of three raters": (3, 2),
+    "two of six raters": (6, 2),
+}
+
+
+@pytest.fixture(scope="module", params=DESIGNS.values(), ids=list(DESIGNS))
 def random_study(request, make_study, make_items):
     """Return the random labels and their two tables, with few resamples because the bootstrap is not tested here."""
-    raters = RATERS[: request.param]
-    random_labels = Study(1969 + request.param, raters)
-    labels = pl.DataFrame(random_labels.rows, schema=RATER_LABELS)
-    study, items = make_study(raters=raters, checkpoints=CHECKPOINTS), make_items(random_labels.items)
+    number, per_item = request.param
+    random_labels = Study(1969 + number + 10 * (per_item or 0), RATERS[:number], per_item)
+    study = make_study(raters=random_labels.raters, raters_per_item=per_item, checkpoints=CHECKPOINTS)
+    study = study.model_copy(update={"dimensions": tuple(asked_of_all(each) for each in study.dimensions)})
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(bootstrap, "RESAMPLES", 10)
-        return random_labels, *measure(labels, items, study)
+        return random_labels, *measure(*random_labels.frames(make_items(random_labels.items)), study)
+
+
+def asked_of_all(dimension: Dimension) -> Dimension:
+    return dimension.model_copy(update={"asked_of": "all"})
 
 
 def tables(random_study):
-    """Return (row of kappa_checkpoints, units) for each increment of a source: no label is in two of them."""
+    """Return (row of kappa_checkpoints, its units) for every row."""
     random_labels, kappas, _ = random_study
-    rows = kappas.filter(pl.col("scope") == "increment", pl.col("source") != "all").to_dicts()
-    return [(row, random_labels.units[row["source"], row["dimension"], row["checkpoint"]]) for row in rows]
+    return [(row, random_labels.units_of(row)) for row in kappas.to_dicts()]
 
 
 def test_the_random_tables_are_many_and_varied(random_study):
-    found = tables(random_study)
-    assert len(found) >= 334  # for each number of raters: over 1,000 in all
-    assert sum(1 for row, _ in found if row["units"] > 60) > 20
-    assert sum(1 for row, _ in found if row["undefined_reason"] == "no units") > 0
-    assert sum(1 for row, _ in found if (row["undefined_reason"] or "").startswith("only one")) > 20
-    assert sum(1 for row, _ in found if row["kappa"] is not None) > 150
-    assert len({len({label for unit in rated for label in unit}) for _, rated in found}) > 8
+    separate = [(row, rated) for row, rated in tables(random_study) if row["scope"] == "increment"]
+    separate = [(row, rated) for row, rated in separate if row["source"] != "all"]
+    assert len(separate) >= 160  # for each design: over 800 in all, of which no two share a label
+    assert sum(1 for row, _ in separate if row["units"] > 40) > 5
+    assert sum(1 for row, _ in separate if row["waiting"]) > 50
+    assert sum(1 for row, _ in separate if not row["units"]) > 5
+    assert sum(1 for row, _ in separate if (row["undefined_reason"] or "").startswith("only one")) > 10
+    assert sum(1 for row, _ in separate if row["kappa"] is not None) > 25
+    assert len({len({label for unit in rated for label in unit}) for _, rated in separate}) > 8
+
+
+def test_there_is_a_row_for_each_checkpoint_that_has_units_and_a_submission(random_study):
+    random_labels, kappas, _ = random_study
+    found = kappas.filter(pl.col("scope") == "increment", pl.col("source") != "all")
+    submitted = {(row["item_id"][:2], random_labels.items[row["item_id"]]) for row in random_labels.rows}
+    expected = {
+        (source, dimension, checkpoint)
+        for (source, dimension, checkpoint), units in random_labels.units.items()
+        if units and (PREFIXES[source], checkpoint) in submitted
+    }
+    assert set(found.select("source", "dimension", "checkpoint").rows()) == expected
 
 
 def test_kappa_and_its_interval_equal_those_of_statsmodels(random_study):
     for row, rated in tables(random_study):
-        units = complete(rated)
-        assert row["units"] == len(units)
-        if not units:
-            assert (row["kappa"], row["undefined_reason"]) == (None, "no units")
+        assert row["units"] == len(complete(rated))
+        assert row["waiting"] == len(rated) - row["units"]
+        if not row["units"]:
+            assert (row["kappa"], row["undefined_reason"]) == (None, ALL_WAIT)
             continue
-        pairs = list(combinations(zip(*units, strict=True), 2))
+        pairs = pairs_of(rated)
         results = [statsmodels_of(*pair)[0] for pair in pairs]
         if any(math.isnan(result.kappa) for result in results):
             assert row["undefined_reason"].startswith("only one category was used by ")
@@ -233,11 +306,10 @@ def test_kappa_and_the_agreements_equal_those_of_scikit_learn(random_study):
     """Expected agreement follows from scikit-learn's kappa: 1 - (1 - observed) / (1 - kappa)."""
     metrics = pytest.importorskip("sklearn.metrics", reason="scikit-learn is not installed")
     for row, rated in tables(random_study):
-        units = complete(rated)
-        if not units:
+        if not row["units"]:
             assert row["observed_agreement"] is row["expected_agreement"] is None
             continue
-        pairs = list(combinations(zip(*units, strict=True), 2))
+        pairs = pairs_of(rated)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             kappas = [metrics.cohen_kappa_score(*pair) for pair in pairs]
@@ -258,35 +330,19 @@ def test_alpha_equals_that_of_krippendorff(random_study):
         expected = krippendorff_of(rated)
         compared += expected is not None
         assert row["alpha"] == (None if expected is None else pytest.approx(expected, abs=WITHIN))
-    assert compared > 150
-
-
-def test_all_sources_equal_the_concatenated_tables(random_study):
-    random_labels, kappas, _ = random_study
-    for row in kappas.filter(pl.col("source") == "all", pl.col("scope") == "cumulative").sample(60, seed=1).to_dicts():
-        parts = [
-            random_labels.units[s, row["dimension"], c] for s in PREFIXES for c in CHECKPOINTS if c <= row["checkpoint"]
-        ]
-        rated = [unit for part in parts for unit in part]
-        assert row["units"] == len(complete(rated))
-        assert row["alpha"] == pytest.approx(krippendorff_of(rated), abs=WITHIN)
-        pairs = combinations(zip(*complete(rated), strict=True), 2)
-        expected = [statsmodels_of(*pair)[0].kappa for pair in pairs]
-        if not any(math.isnan(kappa) for kappa in expected):
-            assert row["kappa"] == pytest.approx(np.mean(expected), abs=WITHIN)
+    assert compared > 200
 
 
 def test_category_kappa_equals_that_of_statsmodels(random_study):
     random_labels, _, categories = random_study
-    assert len(categories) > 1000
+    assert len(categories) > 500
     for row in categories.sample(200, seed=1).to_dicts():
-        sources = PREFIXES if row["source"] == "all" else (row["source"],)
-        parts = [
-            random_labels.units[s, row["dimension"], c] for s in sources for c in CHECKPOINTS if c <= row["checkpoint"]
+        units = [
+            [label if label in {None, UNASKED} else str(label == row["category"]) for label in unit]
+            for unit in random_labels.units_of(row)
         ]
-        units = [[str(label == row["category"]) for label in unit] for part in parts for unit in complete(part)]
-        assert row["units"] == len(units)
-        pairs = list(combinations(zip(*units, strict=True), 2))
+        assert row["units"] == len(complete(units))
+        pairs = pairs_of(units)
         results = [statsmodels_of(*pair)[0] for pair in pairs]
         if any(math.isnan(result.kappa) for result in results):
             assert row["kappa"] is row["kappa_low"] is row["kappa_high"] is None
@@ -342,9 +398,10 @@ def agree(make_study, make_items):
         ]
         labels = pl.DataFrame(rows, schema=RATER_LABELS)
         items = make_items({f"SO-{unit}": unit + 1 if separate else 100 for unit in range(units)})
+        bugs = [{"item_id": item, "bug_index": 1} for item in items["item_id"]]
         newest = (pl.col("source") == "all") & (pl.col("dimension") == "bug_type")
         newest &= pl.col("checkpoint") == pl.col("checkpoint").max()
-        measured = measure(labels, items, study)
+        measured = measure(labels, pl.DataFrame(bugs, schema=UNITS), items, study)
         kappas = measured.kappa_checkpoints.filter(pl.col("scope") == "cumulative").filter(newest)
         categories = measured.category_kappa.filter(newest)
         return kappas.row(0, named=True), dict(categories.select("category", "kappa").rows())
@@ -445,5 +502,5 @@ def test_kappa_without_variance_has_an_interval_without_width(agree, table, expe
 
 def test_alpha_is_defined_before_the_last_rater_submits(agree):
     row, _ = agree("aabb", "aaba", [None] * 4)
-    assert (row["units"], row["kappa"], row["undefined_reason"]) == (0, None, "no units")
+    assert (row["units"], row["waiting"], row["kappa"], row["undefined_reason"]) == (0, 4, None, ALL_WAIT)
     assert row["alpha"] == pytest.approx(krippendorff_of([list(unit) for unit in zip("aabb", "aaba", strict=True)]))
