@@ -3,6 +3,7 @@
 In the sample study, simulated raters submit the files.
 """
 
+import html
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -22,7 +23,10 @@ from dlbug_assets.labeling.sheets.writing.csv_format import to_csv
 from dlbug_assets.protocol.study import Study
 from dlbug_assets.protocol.taxonomy import Taxonomy
 from dlbug_assets.sample import raters as sample
-from dlbug_assets.warehouse.rows import Rows
+from dlbug_assets.warehouse.rows import Markdown, Rows
+
+#: Rows of a table in the UI.
+_MOST_SHOWN = 20
 
 
 def rater_labels(
@@ -49,12 +53,43 @@ def rater_labels(
         }
     imported = read_imported(folder / FINAL, items, study, taxonomy)
     submitted = receive_submissions(study, items, taxonomy, folder, clock, imported=imported)
+    newest = Markdown(receipts_table(submitted.receipts))
     return {
-        "rater_labels": Rows(submitted.labels, dict(submitted.counts)),
+        "rater_labels": Rows(submitted.labels, {**submitted.counts, "newest files": newest}),
         "rejected_labels": Rows(submitted.rejected),
-        "receipts": Rows(submitted.receipts),
+        "receipts": Rows(
+            submitted.receipts,
+            {"newest files": newest, "refused and not answered since": Markdown(refusals_table(submitted.rejected))},
+        ),
         "imported_labels": Rows(imported.labels),
     }
+
+
+def receipts_table(receipts: pl.DataFrame) -> str:
+    """Return the newest rows of labeling.receipts as a table in Markdown."""
+    return _table(receipts.sort("received_at", descending=True).drop("received_at"))
+
+
+def refusals_table(rejected: pl.DataFrame) -> str:
+    """Return the newest rows of labeling.rejected_labels as a table in Markdown."""
+    newest = rejected.sort("seen_at", descending=True, maintain_order=True)
+    item = pl.col("content").str.json_path_match("$.item_id").alias("item_id")
+    return _table(newest.select("file", "line", item, "reason"))
+
+
+def _table(rows: pl.DataFrame) -> str:
+    """Return a table in Markdown; texts cannot leave their cells."""
+    if rows.is_empty():
+        return "None."
+    shown = rows.head(_MOST_SHOWN)
+    lines = [shown.columns, ["---"] * shown.width, *([*map(_cell, row)] for row in shown.iter_rows())]
+    left = rows.height - shown.height
+    more = [f"\nand {left} more"] if left else []
+    return "\n".join([*(f"| {' | '.join(line)} |" for line in lines), *more])
+
+
+def _cell(value: object) -> str:
+    return "" if value is None else " ".join(html.escape(str(value)).replace("|", "&#124;").split())
 
 
 def receive_submissions(

@@ -81,8 +81,8 @@ def labels_import(study_name: str, files: tuple[Path, ...], *, final: Path | Non
     _materialize(study)
     if refused:
         raise DlbugError(
-            f"{refused} {'row was' if refused == 1 else 'rows were'} refused: fix what the receipts above name, and "
-            "import the file again. Everything else counts."
+            f"{refused} {'row or file was' if refused == 1 else 'rows or files were'} refused: fix what the receipts "
+            "above name, and import again. Everything else counts."
         )
 
 

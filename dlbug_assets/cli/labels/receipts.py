@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 
 from dlbug_assets.cli.terminal import printable
-from dlbug_assets.labeling.sheets.formats import LIST_BUGS
+from dlbug_assets.labeling.sheets.formats import LIST_BUGS, WHOLE_FILE
 
 #: Refused rows that are printed of a file.
 MOST_REFUSALS = 20
@@ -26,11 +26,14 @@ def receipt_lines(receipt: dict[str, Any], refused: pl.DataFrame, command: str) 
     about = ", ".join(filter(None, (version, receipt["rater"], receipt["pass"])))
     outcomes = ", ".join(f"{receipt[name]} {name}" for name in _OUTCOMES if receipt[name])
     rows = receipt["rows"]
-    counted = f"{rows} {'row' if rows == 1 else 'rows'}: {outcomes}" if outcomes else "no rows"
+    if not refused.filter(line=WHOLE_FILE).is_empty():
+        counted = "refused"
+    else:
+        counted = f"{rows} {'row' if rows == 1 else 'rows'}: {outcomes}" if outcomes else "no rows"
     yield printable(f"{receipt['file']}: {f'{about}; ' if about else ''}{counted}")
     if receipt["note"]:
         yield printable(f"  note: {_one_line(receipt['note'])}")
-    for row in refused.head(MOST_REFUSALS).iter_rows(named=True):
+    for row in refused.sort("line", maintain_order=True).head(MOST_REFUSALS).iter_rows(named=True):
         yield f"  {refusal_line(row)}"
     if refused.height > MOST_REFUSALS:
         yield f"  and {refused.height - MOST_REFUSALS} more: {command}"
