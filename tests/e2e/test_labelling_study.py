@@ -3,6 +3,7 @@
 import os
 
 import dagster as dg
+import polars as pl
 import pytest
 
 from dlbug_assets.definitions import build_defs
@@ -29,6 +30,13 @@ def test_sheets_are_exported_submitted_and_adjudicated_to_agreed_bugs(handmade, 
     assert handmade.sheets() == ["50-ann.csv", "50-bob.csv"]
     _, texts = text_rows(handmade.outbox / "50-ann.csv")
     assert "<p>" not in str(list(texts))
+    # Each question has its accepted answer beside it.
+    answered = handmade.query(
+        "select count(*) from labeling.items join stackoverflow.raw_posts using (library, post_id) "
+        "join stackoverflow.raw_answers on answer_id = accepted_answer_id"
+    ).item()
+    frozen = pl.read_parquet(handmade.outbox.parent / "queue" / "round-001.parquet")
+    assert frozen["accepted_answer"].count() == answered > 0
 
     # Both raters list the same single bug in every item, and submit with the command.
     for rater in ("ann", "bob"):
