@@ -58,7 +58,7 @@ def _rows(path: Path, encoding: str) -> Iterator[tuple[int, list[str]]]:
             file.seek(0)
             yield from numbered_rows(file, separator)
     except (csv.Error, UnicodeError) as error:
-        raise NotASheetError(f"not valid CSV: {error}; save it as CSV (UTF-8) again") from None
+        raise NotASheetError(f"{error}; save it as CSV (UTF-8) again") from None
 
 
 def _separator(head: str) -> str:

@@ -1,12 +1,14 @@
 """A Label Studio project's configuration and tasks, as its documentation describes them."""
 
 import json
+import re
 from xml.etree import ElementTree
 
 import pytest
 
 from dlbug_assets.labeling.sheets import label_studio_export
 from dlbug_assets.labeling.sheets.formats import LIST_BUGS, RATE_BUGS
+from dlbug_assets.labeling.sheets.table_rows import NotASheetError
 from dlbug_assets.labeling.sheets.writing import label_studio
 from dlbug_assets.protocol.taxonomy import load_taxonomy
 from support.example_sheets import raters_sheet
@@ -130,3 +132,81 @@ def test_malformed_annotations_are_rows_with_a_problem(annotations):
     ((number, row),) = export().rows(content)
     assert number == 1
     assert row["problem"].startswith("annotation: ")
+
+
+def annotation(by=1, answer="true", at="2026-03-01T10:00:00Z", **more):
+    result = [{"from_name": "is_bug", "value": {"choices": [answer]}}]
+    return {"completed_by": by, "updated_at": at, "result": result, **more}
+
+
+def account(number, email, **names):
+    return {"id": number, "email": email, **names}
+
+
+def read(*annotations_of_tasks, people=("ann", "bob"), **task):
+    """Return item, rater and is_bug of each row, and the notes; a task for each list of annotations."""
+    tasks = [
+        {"data": {"item_id": f"i{number}", "rater": "ann", "pass": "units"}, "annotations": annotations, **task}
+        for number, annotations in enumerate(annotations_of_tasks, start=1)
+    ]
+    reader = label_studio_export.Export(["item_id", "rater", "pass"], QUESTIONS, people)
+    rows = [row for _, row in reader.rows(json.dumps(tasks).encode())]
+    return [(row["item_id"], row["rater"], row.get("is_bug")) for row in rows], reader.notes
+
+
+@pytest.mark.parametrize("by", [7, account(7, "someone@example.org"), None])
+def test_answers_of_one_annotator_are_those_of_the_rater_of_the_task(by):
+    assert read([annotation(by)], [annotation(by, "false")]) == ([("i1", "ann", "true"), ("i2", "ann", "false")], [])
+
+
+@pytest.mark.parametrize(
+    "other",
+    [account(2, "Bob@example.org"), account(2, "b@example.org", username="bob"), account(2, "", first_name="Bob")],
+)
+def test_several_annotators_are_kept_apart_by_their_names(other):
+    ann = account(1, "ann@example.org")
+    rows, notes = read([annotation(ann), annotation(other, "false")], [annotation(other)])
+    assert rows == [("i1", "ann", "true"), ("i1", "bob", "false"), ("i2", "bob", "true")]
+    assert notes == []
+
+
+@pytest.mark.parametrize(
+    ("others", "listed"),
+    [
+        ([2], "1, 2"),
+        ([account(2, "someone@example.org"), account(3, "ann@example.org")], "1, ann@example.org, someone@example.org"),
+        ([account(2, "ann@example.org"), account(3, "ann@example.com")], "1, ann@example.com, ann@example.org"),
+    ],
+)
+def test_annotators_who_are_not_raters_are_named(others, listed):
+    with pytest.raises(NotASheetError, match=re.escape(f"it has the answers of several annotators ({listed}), ")):
+        read([annotation(by) for by in (1, *others)])
+
+
+def test_the_newer_of_two_annotations_of_an_annotator_counts_and_is_noted():
+    rows, notes = read([annotation(answer="true", at="2026-03-02"), annotation(answer="false", at="2026-03-01")])
+    assert rows == [("i1", "ann", "true")]
+    assert notes == ["tasks that one annotator labelled more than once: 1; the newest annotation counts"]
+
+
+def test_skipped_tasks_and_drafts_are_noted_and_predictions_ignored():
+    skipped = annotation(was_cancelled=True)
+    rows, notes = read([], [skipped], [annotation()], drafts=[{"result": []}], predictions=[annotation()])
+    assert rows == [("i3", "ann", "true")]
+    assert notes == [
+        "tasks with drafts that were not submitted: 2; submit them in Label Studio",
+        "tasks that were skipped: 1",
+    ]
+
+
+def test_a_json_min_export_is_refused():
+    content = json.dumps([{"item_id": "i", "rater": "ann", "is_bug": "true", "annotation_id": 1, "annotator": 1}])
+    with pytest.raises(NotASheetError, match="it is a JSON-MIN export, in which several answers are one text; "):
+        list(export().rows(content.encode()))
+
+
+def test_an_answer_of_another_kind_is_a_problem():
+    results = [{"from_name": "place", "value": {"rating": 3}}]
+    content = json.dumps([{"data": {"item_id": "i"}, "annotations": [{"result": results}]}])
+    ((_, row),) = export().rows(content.encode())
+    assert row["problem"].startswith("place: its answer is neither a choice nor a text; ")
