@@ -72,7 +72,7 @@ def assets(
             "labeling.kappa_checkpoints",
             "labeling.category_kappa",
             compute=partial(kappa_checkpoints, study=study),
-            reads=_RATER_LABELS | _UNITS | _ITEMS,
+            reads=_RATER_LABELS | _UNITS | _ITEMS | _IMPORTED,
         ),
         tables.table(
             "labeling.disagreements",

@@ -1,7 +1,9 @@
 """Final labels that were imported while raters label: who is asked, what decides, how agreement is measured."""
 
+import polars as pl
 import pytest
 
+from dlbug_assets.labeling.agreement.checkpoints import measure
 from dlbug_assets.labeling.imported.archive import receive_final
 from dlbug_assets.protocol.taxonomy import load_taxonomy
 from support.filled_sheets import Loop, items_of, labelling_study
@@ -164,6 +166,18 @@ def test_columns_of_raters_are_their_answers_and_the_final_label_decides(loop):
     ((file, line, reason),) = loop.rejected.select("file", "line", "reason").rows()
     assert (file, line, reason[:38]) == ("final/final.csv", 5, "bug_type: unknown category 'Nothing'; ")
     assert loop.receipts["note"].to_list() == ["1 answers of raters are refused"]
+
+
+def test_agreement_covers_columns_of_raters_and_does_not_wait_for_items_with_final_labels(loop):
+    rated = "true,API Bug,true,API Bug"
+    other = "true,Data Bug,true,API Bug"
+    import_final(loop, row(0, raters=rated), row(1, raters=other), row(2, "false"), described=MAP + RATERS)
+    tables = measure(loop.labels, loop.units, loop.items, loop.study, loop.imported.labels)
+    counted = tables.kappa_checkpoints.filter(source="all", checkpoint=50, scope="cumulative")
+    counted = counted.select("dimension", "units", "waiting", "observed_agreement")
+    assert counted.filter(pl.col("dimension").is_in(["is_bug", "bug_type", "root_cause"])).rows() == [
+        ("is_bug", 2, 0, 1.0), ("bug_type", 2, 0, 0.5), ("root_cause", 2, 0, 1.0)
+    ]  # fmt: skip
 
 
 def test_rows_of_a_file_are_refused_until_their_items_are_answered(loop):

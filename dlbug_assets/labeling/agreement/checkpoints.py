@@ -21,6 +21,7 @@ from dlbug_assets.labeling.agreement.coefficients import (
 )
 from dlbug_assets.labeling.agreement.released_raters import compared
 from dlbug_assets.labeling.agreement.subsets import ALL_SOURCES, CUMULATIVE, INCREMENT, Subset, subsets
+from dlbug_assets.labeling.imported.tables import NOTHING_IMPORTED
 from dlbug_assets.labeling.label_texts import IS_BUG
 from dlbug_assets.parallel import parallel_map
 from dlbug_assets.protocol.study import Study
@@ -40,15 +41,21 @@ class Agreement(NamedTuple):
     category_kappa: pl.DataFrame
 
 
-def measure(labels: pl.DataFrame, units: pl.DataFrame, items: pl.DataFrame, study: Study) -> Agreement:
+def measure(
+    labels: pl.DataFrame,
+    units: pl.DataFrame,
+    items: pl.DataFrame,
+    study: Study,
+    imported: pl.DataFrame = NOTHING_IMPORTED,
+) -> Agreement:
     """Measure the agreement of the study's raters: labeling.kappa_checkpoints and labeling.category_kappa.
 
-    ``labels`` is labeling.rater_labels, ``units`` labeling.units, ``items`` labeling.items. kappa_checkpoints has one
-    row per round, source, dimension, checkpoint and scope; category_kappa one per category instead of scope,
-    cumulative. Each round of the queue has its own checkpoints. A checkpoint (percent of the round) appears for a
-    source if it has units, a batch up to it was submitted for its items, and only up to the last batch that was;
-    ``all`` is the union of the sources' items. ``cumulative`` covers the items up to the checkpoint, ``increment``
-    those new at it. Shares and coefficients are fractions, not percent; undefined values are NULL, with
+    ``labels`` is labeling.rater_labels, ``imported`` labeling.imported_labels, the others are the tables of that name.
+    kappa_checkpoints has one row per round, source, dimension, checkpoint and scope; category_kappa one per category
+    instead of scope, cumulative. Each round of the queue has its own checkpoints. A checkpoint (percent of the round)
+    appears for a source if it has units, a batch up to it was submitted for its items, and only up to the last batch
+    that was; ``all`` is the union of the sources' items. ``cumulative`` covers the items up to the checkpoint,
+    ``increment`` those new at it. Shares and coefficients are fractions, not percent; undefined values are NULL, with
     ``undefined_reason`` if kappa is. The analytic interval is not clipped to [-1, 1].
 
     kappa covers the units that all raters have answered who are asked about them; ``waiting`` counts the others. With
@@ -64,7 +71,7 @@ def measure(labels: pl.DataFrame, units: pl.DataFrame, items: pl.DataFrame, stud
     # Threads are enough: nearly all the time is spent in NumPy's draws, which release the interpreter lock.
     rows = [
         row
-        for group in subsets(labels, released.asked_units(units), items, study)
+        for group in subsets(labels, released.asked_units(units), items, study, imported=imported)
         for row in parallel_map(functools.partial(_rows, study=study), group)
     ]
     return Agreement(

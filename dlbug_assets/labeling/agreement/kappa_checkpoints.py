@@ -8,13 +8,15 @@ from dlbug_assets.protocol.study import Study
 from dlbug_assets.warehouse.rows import Markdown, Rows
 
 
-def kappa_checkpoints(labels: pl.DataFrame, units: pl.DataFrame, items: pl.DataFrame, study: Study) -> dict[str, Rows]:
+def kappa_checkpoints(
+    labels: pl.DataFrame, units: pl.DataFrame, items: pl.DataFrame, imported: pl.DataFrame, study: Study
+) -> dict[str, Rows]:
     """Return the rows of labeling.kappa_checkpoints and labeling.category_kappa.
 
-    ``labels`` is labeling.rater_labels, ``units`` labeling.units, ``items`` labeling.items. See
+    ``labels`` is labeling.rater_labels, the other frames are the tables of that name. See
     :func:`~dlbug_assets.labeling.agreement.checkpoints.measure`.
     """
-    agreement = measure(labels, units, items, study)
+    agreement = measure(labels, units, items, study, imported)
     below = below_target(agreement.kappa_checkpoints, study.labeling.kappa_target) or ["Nothing is below the target."]
     shown = {
         "agreement": Markdown(chart(agreement.kappa_checkpoints, study)),

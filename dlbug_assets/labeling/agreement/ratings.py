@@ -3,28 +3,25 @@
 import polars as pl
 
 from dlbug_assets.labeling.label_texts import IS_BUG
-from dlbug_assets.labeling.questions import LEFT, states
+from dlbug_assets.labeling.questions import LEFT
 from dlbug_assets.protocol.dimensions import NONE
 from dlbug_assets.protocol.study import Study
 
 _UNIT = ["item_id", "bug_index"]
 
 
-def ratings(
-    labels: pl.DataFrame, units: pl.DataFrame, items: pl.DataFrame, study: Study, dimension: str, *, checkpoint: int
-) -> pl.DataFrame:
+def ratings(questions: pl.DataFrame, study: Study, dimension: str) -> pl.DataFrame:
     """Return the label of each of the study's raters for each unit, as far as submitted up to a checkpoint.
 
-    ``labels`` is labeling.rater_labels, ``units`` labeling.units, ``items`` labeling.items. Returns item_id, bug_index
-    (0 for is_bug), one column per rater, ``label_1``, ``label_2`` .. in the order of ``study.labeling.raters``, and
-    ``waits``: whether a rater who is asked has yet to answer. A label is NULL if its rater has not answered or is not
-    asked. Which answers count, see :func:`~dlbug_assets.labeling.questions.states`; several categories are one label,
-    see :func:`~dlbug_assets.labeling.label_texts.as_text`.
+    ``questions`` are those of the dimension, which :func:`~dlbug_assets.labeling.questions.states` returns for the
+    checkpoint. Returns item_id, bug_index (0 for is_bug), one column per rater, ``label_1``, ``label_2`` .. in the
+    order of ``study.labeling.raters``, and ``waits``: whether a rater who is asked has yet to answer. A label is NULL
+    if its rater has not answered or is not asked; several categories are one label, see
+    :func:`~dlbug_assets.labeling.label_texts.as_text`.
 
     Units are those with at least two labels, and those that wait. Optional dimensions have no unit where all labels
     are ``none``; the labels of a unit that waits are NULL as long as they all are.
     """
-    questions = states(labels, units, items, study, dimension, checkpoint=checkpoint)
     names = label_columns(study)
     answers = {
         name: pl.col("answer").filter(pl.col("rater") == rater).first()

@@ -17,6 +17,7 @@ import polars as pl
 from dlbug_assets.labeling.agreement.coefficients import MISSING, has_one_category
 from dlbug_assets.labeling.agreement.ratings import label_columns, ratings
 from dlbug_assets.labeling.label_texts import IS_BUG
+from dlbug_assets.labeling.questions import states
 from dlbug_assets.labeling.sheets.formats import LIST_BUGS
 from dlbug_assets.protocol.study import Study
 
@@ -106,11 +107,13 @@ class Subset:
         return None
 
 
-def subsets(labels: pl.DataFrame, units: pl.DataFrame, items: pl.DataFrame, study: Study) -> Iterator[Iterator[Subset]]:
+def subsets(
+    labels: pl.DataFrame, units: pl.DataFrame, items: pl.DataFrame, study: Study, *, imported: pl.DataFrame
+) -> Iterator[Iterator[Subset]]:
     """Yield the subsets of all rows of kappa_checkpoints, grouped by dimension and checkpoint.
 
-    ``labels`` is labeling.rater_labels, ``units`` labeling.units, ``items`` labeling.items. The subsets of a group
-    share their ratings; those of all groups at once would not fit into memory.
+    ``labels`` is labeling.rater_labels, ``imported`` labeling.imported_labels, the others are the tables of that name.
+    The subsets of a group share their ratings; those of all groups at once would not fit into memory.
     """
     placed = items.select("item_id", "source", "round", _start=pl.col("checkpoint"))
     submitted = (
@@ -138,7 +141,8 @@ def subsets(labels: pl.DataFrame, units: pl.DataFrame, items: pl.DataFrame, stud
     lists = () if labels.filter(pl.col("pass") == LIST_BUGS).is_empty() else (IS_BUG,)
     for dimension, checkpoint in product((*lists, *study.asked_names), study.labeling.checkpoints):
         if checkpoint <= last_batch:
-            wide = ratings(labels, units, items, study, dimension, checkpoint=checkpoint)
+            answers = states(labels, units, items, study, dimension, imported=imported, checkpoint=checkpoint)
+            wide = ratings(answers, study, dimension)
             wide = wide.join(placed.filter(pl.col("_start") <= checkpoint), on="item_id", how="inner")
             coded = _coded_ratings(wide, study, dimension)
             yield _subsets_of(coded, batches, {"dimension": dimension, "checkpoint": checkpoint}, study)
