@@ -82,7 +82,7 @@ def next_steps(study: Study, query: Callable[[str], pl.DataFrame], folder: Path)
     unfrozen = query("from labeling.items").join(frozen, on="item_id", how="anti")
     number = _number(unfrozen.height, "item")
     if frozen.is_empty():
-        return [*steps, f"{export}: freeze the queue of {number} and write the first sheets"]
+        return [*steps, f"{export}: freeze {number} and write the first sheets"]
     sheets = due_sheets(
         study, frozen, query("from labeling.rater_labels"), query("from labeling.units"), questions
     )  # fmt: skip

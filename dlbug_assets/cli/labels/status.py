@@ -44,11 +44,11 @@ def _print_bars(rows: pl.DataFrame) -> None:
         # Full only if nothing is left.
         done = _BAR * answered // asked
         states = [f"{number} {state}" for number, state in ((withdrawn, "withdrawn"), (refused, "refused")) if number]
-        click.echo(
-            f"{'' if person == before else person:{persons}}  {pass_name:{passes}}  "
-            f"[{'#' * done}{'-' * (_BAR - done)}]  {answered:{digits}} of {asked:{digits}} {counted}"
-            + (f"; {', '.join(states)}" if states else "")
-        )
+        head = f"{'' if person == before else person:{persons}}  {pass_name:{passes}}  "
+        bar = f"[{'#' * done}{'-' * (_BAR - done)}]"
+        click.echo(f"{head}{bar}  {answered:{digits}} of {asked:{digits}} {counted}")
+        if states:
+            click.echo(f"{'':{len(head)}}{', '.join(states)}")
         before = person
 
 
