@@ -28,8 +28,8 @@ NOTES = (
 )
 #: The rows of the chart: of dimensions in which every item or bug has a label, so that kappa covers the whole queue.
 QUERY = """
-select kappas.source, kappas.dimension, kappas.checkpoint, kappas.units, kappas.kappa, kappas.kappa_low,
-    kappas.kappa_high, study.kappa_target
+select kappas.source, kappas.dimension, kappas.checkpoint, kappas.units, kappas.waiting, kappas.kappa,
+    kappas.kappa_low, kappas.kappa_high, study.kappa_target
 from labeling.kappa_checkpoints as kappas
 cross join reference.study as study
 inner join reference.sources as sources on sources.source = kappas.source
@@ -74,13 +74,14 @@ def missing(shown: pl.DataFrame) -> str | None:
 
 
 def words(shown: pl.DataFrame) -> str:
-    """Return the chart's text alternative: the newest kappa of each source and dimension."""
+    """Return the chart's text alternative: the newest kappa of each source and dimension, and how many units wait."""
     newest = shown.sort("checkpoint").group_by("source", "dimension", maintain_order=True).last()
     return (
         "; ".join(
             f"{row['source']}, {_dimension_text(row['dimension'])}: "
             + ("undefined" if row["kappa"] is None else f"{row['kappa']:z.2f}")
             + f" at {row['checkpoint']}%"
+            + (f", {row['waiting']} waiting" if row["waiting"] else "")
             for row in newest.sort("source", "dimension").to_dicts()
         )
         + "."
@@ -133,7 +134,7 @@ def below_target(kappas: pl.DataFrame, target: float) -> list[str]:
     """Return a sentence for each source and dimension whose newest kappa of the newest round is below the target.
 
     ``kappas`` is labeling.kappa_checkpoints, of which the cumulative rows count, in their order; the union of the
-    sources is left out. A sentence lists the categories with the lowest kappa.
+    sources is left out. A sentence lists the categories with the lowest kappa, and how many units wait.
     """
     series = ("source", "dimension")
     newest = (
@@ -147,7 +148,8 @@ def below_target(kappas: pl.DataFrame, target: float) -> list[str]:
         sentences.append(
             f"{row['source']}, {_dimension_text(row['dimension'])}: kappa {kappa} (95% interval {low} to {high}) "
             f"at {row['checkpoint']}% of {_round_text(row['round'])} is below the target of {target:g}"
-            + (f"; lowest for {row['disagree_most']}." if row["disagree_most"] else ".")
+            + (f"; lowest for {row['disagree_most']}" if row["disagree_most"] else "")
+            + (f"; units that wait for an answer: {row['waiting']}." if row["waiting"] else ".")
         )
     return sentences
 

@@ -103,6 +103,16 @@ def test_the_text_alternative_lists_the_newest_kappa_per_source_and_dimension(sh
     )
 
 
+def test_units_that_wait_are_counted_in_words(shown):
+    rows = shown(("GitHub", "effect", 20, 0.5, 0.4, 0.6), ("GitHub", "is_bug", 20, None, None, None))
+    rows = rows.with_columns(waiting=pl.Series([3, 0], dtype=pl.Int32))
+    assert words(rows) == "GitHub, effect: 0.50 at 20%, 3 waiting; GitHub, is it a bug: undefined at 20%."
+    assert below_target(rows, 0.8) == [
+        "GitHub, effect: kappa 0.500 (95% interval 0.400 to 0.600) at 20% of the queue is below the target of 0.8; "
+        "units that wait for an answer: 3."
+    ]
+
+
 def test_a_sentence_replaces_a_chart_without_kappa(kappas, study):
     assert chart(kappas(), study) == NOTHING_YET == "No two raters have labelled the same items yet."
     assert chart(kappas(("GitHub", "is_bug", 5, None, None, None)), study) == NOTHING_YET

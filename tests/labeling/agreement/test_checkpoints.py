@@ -13,6 +13,7 @@ from dlbug_assets.labeling.agreement.checkpoints import CATEGORY_KAPPA, KAPPA_CH
 from dlbug_assets.labeling.units import UNITS
 
 BUG_TYPES = ("API Bug", "Coding Bug", "Data Bug")
+RATERS = ("ann", "bob", "cid", "dan", "eli", "fay")
 
 
 @pytest.fixture(autouse=True)
@@ -148,6 +149,71 @@ def test_relabelling_does_not_change_earlier_checkpoints(rated, make_items, stud
         (10, "cumulative"): (4, 1),
         (10, "increment"): (2, 1),
     }
+
+
+def test_after_a_training_bugs_wait_until_they_are_rated_again(rater_row, rated, make_items, study, validated):
+    """The raters list the bugs of 5% again for 10%; until a rater has rated them again, they wait there, not at 5%."""
+    items = make_items({"SO-0": 5, "SO-1": 5})
+    a, c = "API Bug", "Coding Bug"
+    listed = [rater_row(name, rater, batch) for batch in (5, 10) for name in items["item_id"] for rater in RATERS[:2]]
+
+    def kappas(*again):
+        labels = validated([*listed, *rated(5, ann=[a, c], bob=[c, a]), *again], items, study)
+        table = measure(labels, items, study).kappa_checkpoints
+        rows = table.filter(source="all", dimension="bug_type", scope="cumulative")
+        return rows.select("checkpoint", "units", "waiting", "kappa").rows()
+
+    assert kappas() == [(5, 2, 0, -1), (10, 0, 2, None)]
+    assert kappas(*rated(10, ann=[a, c], bob=[a])) == [(5, 2, 0, -1), (10, 1, 1, None)]
+    assert kappas(*rated(10, ann=[a, c], bob=[a, c])) == [(5, 2, 0, -1), (10, 2, 0, 1)]
+
+
+def test_a_withdrawn_answer_is_waited_for(rated, posts, study, validated):
+    items = posts(4)
+    a, c = BUG_TYPES[:2]
+    labels = validated(rated(ann=[a, a, c, c], bob=[a, a, c, a]), items, study)
+    row = one(measure(labels, items, study).kappa_checkpoints, dimension="bug_type", checkpoint=100)
+    assert (row["units"], row["waiting"], row["kappa"]) == (4, 0, pytest.approx(0.5))
+    is_withdrawn = (pl.col("rater") == "bob") & (pl.col("item_id") == "SO-3")
+    labels = labels.with_columns(superseded=is_withdrawn, withdrawn=is_withdrawn)
+    row = one(measure(labels, items, study).kappa_checkpoints, dimension="bug_type", checkpoint=100)
+    assert (row["units"], row["waiting"], row["kappa"]) == (3, 1, 1)
+
+
+def test_with_three_raters_a_unit_waits_for_the_third(rated, posts, make_study, validated):
+    three = make_study(raters=RATERS[:3])
+    a, c = BUG_TYPES[:2]
+    items = posts(3)
+    labels = validated(rated(ann=[a, c, a], bob=[a, c, c], cid=[a, c, None]), items, three)
+    row = one(measure(labels, items, three).kappa_checkpoints, dimension="bug_type", checkpoint=100)
+    assert (row["units"], row["waiting"], row["kappa"]) == (2, 1, 1)
+    # alpha has all eight labels: 4 and 4, of which one pair differs; by hand 1 - 7 * 2 / (64 - 32).
+    assert row["alpha"] == pytest.approx(1 - 7 * 2 / 32)
+
+
+def test_with_two_of_six_raters_per_item_pairs_are_compared_on_what_they_share(rated, posts, make_study, validated):
+    six = make_study(raters=RATERS, raters_per_item=2)
+    a, c = BUG_TYPES[:2]
+    asked = [["ann", "bob"]] * 2 + [["cid", "dan"]] * 2 + [["eli", "fay"]]
+    items = posts(5).with_columns(raters=pl.Series(asked, dtype=pl.List(pl.String)))
+    answers = {
+        "ann": [a, c, None, None, None],
+        "bob": [a, c, None, None, None],
+        "cid": [None, None, a, c, None],
+        "dan": [None, None, c, a, None],
+        "eli": [None, None, None, None, a],
+    }
+    table = measure(validated(rated(**answers), items, six), items, six).kappa_checkpoints
+    row = one(table, dimension="bug_type", checkpoint=100)
+    # Of three pairs one has kappa 1 and one -1; the third waits for fay and has none.
+    assert (row["units"], row["waiting"], row["kappa"]) == (4, 1, 0)
+    assert (row["observed_agreement"], row["expected_agreement"]) == (0.5, 0.5)
+    assert row["alpha"] == pytest.approx(1 - 7 * 4 / 32)
+    answers["fay"] = [None, None, None, None, a]
+    table = measure(validated(rated(**answers), items, six), items, six).kappa_checkpoints
+    row = one(table, dimension="bug_type", checkpoint=100)
+    assert (row["units"], row["waiting"], row["kappa"]) == (5, 0, None)
+    assert row["undefined_reason"] == "only one category was used by eli and fay"
 
 
 def test_each_round_has_its_own_checkpoints(rater_row, make_items, study, validated):
