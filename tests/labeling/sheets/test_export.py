@@ -1,15 +1,15 @@
-"""Export of sheets: checkpoints to repeat, and the message when no sheet is due."""
+"""Export of sheets: checkpoints to repeat, incomplete corpora, and what is due after an answer changed."""
 
 import polars as pl
 import pytest
 
 from dlbug_assets.errors import DlbugError
-from dlbug_assets.labeling.sheets.export import export, nothing_due
+from dlbug_assets.labeling.sheets.export import export
 from dlbug_assets.labeling.sheets.formats import RATE_BUGS
-from dlbug_assets.warehouse.rows import table_schema
 from support.filled_sheets import Loop, items_of
 
 LOGIC = {"bug_type": "Structural Logic Bug", "root_cause": "Structure Inefficiency", "effect": "Crash"}
+LOGIC |= {"stage": "none", "antipattern": "none"}
 
 
 @pytest.fixture
@@ -26,16 +26,12 @@ def test_an_unknown_checkpoint_is_reported_as_written(loop, tmp_path, written, w
         export(loop.study, loop.taxonomy, tmp_path, loop.clock, pytest.fail, again=written)
 
 
-def test_nothing_is_due_when_everything_is_labelled(loop):
-    assert nothing_due(loop.disagreements) == "Nothing is due: everybody has labelled everything."
-
-
 def test_no_queue_is_frozen_while_something_is_unread(loop, tmp_path):
     unread = {"library": "Keras", "source": "GitHub", "unread": 1, "followed": 2, "unread_reason": "a/b: is shallow"}
-    labels = pl.DataFrame(schema=table_schema("labeling.rater_labels", loop.study))
+    tables = {"from labeling.rater_labels": loop.labels, "from labeling.questions": loop.questions}
 
     def query(sql):
-        return labels if sql == "from labeling.rater_labels" else pl.DataFrame([unread])
+        return tables.get(sql, pl.DataFrame([unread]))
 
     with pytest.raises(DlbugError) as raised:
         export(loop.study, loop.taxonomy, tmp_path / "labels", loop.clock, query)
@@ -50,26 +46,26 @@ def test_no_queue_is_frozen_while_something_is_unread(loop, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("who", ["ann", "eve"])
-def test_a_changed_answer_after_freezing_is_resolved_by_rater_or_adjudicator(loop, who):
+def test_an_answer_that_changed_after_freezing_is_resolved_by_rater_or_adjudicator(loop, who):
     def submit_batch(checkpoint, answer, again=()):
         for rater in ("ann", "bob"):
             sheet = loop.due(again)[f"{checkpoint}-{rater}"]
             loop.submit(sheet, lambda row, rater=rater: {"is_bug": answer(rater, row["item_id"])})
-        loop.read()
+        loop.compute()
         for sheet in loop.due().values():
             if sheet.pass_name == RATE_BUGS:
                 loop.submit(sheet, lambda _: LOGIC)
 
     submit_batch(50, lambda *_: True)
     submit_batch(100, lambda rater, item: (rater, item) != ("ann", "SO-Keras-0"), again=[50])
-    loop.read()
-    assert (loop.due(), loop.due(again=[50, 100])) == ({}, {})
-    assert nothing_due(loop.disagreements) == (
-        "Nothing is due, but 1 disagreement is undecided (SO-Keras-0): a rater changed an answer after the item's "
-        "bugs were frozen. Correct it in that rater's newest sheet and submit that again, or submit a row of the "
-        "adjudicator (item_id, rater, batch, bug_index, is_bug)."
-    )
+    loop.compute()
+    # The bug stays frozen, and the adjudicator is asked.
+    assert loop.units.filter(item_id="SO-Keras-0").select("bug_index", "frozen_by").rows() == [(1, "agreement")]
+    (name,) = due = loop.due()
+    assert (name, [row["item_id"] for row in due[name].rows]) == ("100-eve", ["SO-Keras-0"])
+    (row,) = due[name].rows
+    assert {row["bugs A"], row["bugs B"]} == {"no bug", "1. the whole item"}
     loop.drop("mine.csv", f"item_id,rater,batch,bug_index,is_bug\nSO-Keras-0,{who},100,1,true\n".encode())
     loop.read()
-    assert nothing_due(loop.disagreements) == "Nothing is due: everybody has labelled everything."
+    assert loop.due() == {}
     assert loop.rejected.rows() == []
