@@ -6,6 +6,8 @@ from dlbug_assets.protocol.dimensions import Dimension
 
 #: What raters decide about an item, as if it were a dimension.
 IS_BUG = "is_bug"
+#: How yes and no are written in files, in small letters; 1.0 and 0.0 by spreadsheets.
+YES, NO = frozenset({"true", "yes", "1", "1.0"}), frozenset({"false", "no", "0", "0.0"})
 
 
 def as_text(dimension: Dimension) -> pl.Expr:

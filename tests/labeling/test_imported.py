@@ -19,6 +19,7 @@ from dlbug_assets.protocol.taxonomy import load_taxonomy
 from support.clocks import ManualClock
 from support.filled_sheets import labelling_study
 from support.released_studies import DIMENSIONS, TAXONOMY, json_lines, ods
+from support.small_disks import mount, unmount
 from support.workbooks import workbook
 
 WHEN = datetime(2026, 2, 3, 4, 5, 6, tzinfo=UTC)
@@ -476,3 +477,34 @@ def test_the_map_of_the_docs_is_one(tmp_path):
     label_map = load_map(PROJECT / "docs" / "map.toml", tmp_path / "bugs.csv", labelling_study())
     assert set(label_map.columns) == {"link", "is_bug", "place", "comment", "bug_type", "root_cause", "effect", "stage"}
     assert set(label_map.raters) == {"ann", "bob"}
+
+
+def test_versions_are_in_the_order_of_arrival_even_if_the_clock_is_set_back(imports):
+    imports.add([CRASH])
+    imports.clock.advance(days=-1)
+    (imports.folder / "final" / ".unfinished-20260101T000000000000-0").mkdir()
+    imported = imports.add([HANG])
+    assert bugs(imported) == [("SO-Alpha-2", 1, "Hang")]
+    first, second = final_versions(imports.folder / "final")
+    assert second.received_at > first.received_at
+    assert sorted(path.name for path in second.folder.iterdir()) == ["bugs.csv", "map.toml"]
+
+
+def test_a_full_disk_leaves_no_part_of_a_version(imports):
+    archive = imports.folder / "final"
+    mount(archive, "size=16k")
+    try:
+        with pytest.raises(DlbugError, match=r"cannot import .*bugs\.csv: No space left on device"):
+            imports.add([CRASH] * 1000)
+        assert final_versions(archive) == []
+        assert bugs(imports.add([CRASH])) == [("SO-Alpha-1", 1, "Crash")]
+    finally:
+        unmount(archive)
+
+
+def test_a_version_that_lacks_its_file_is_reported(imports):
+    imports.add([CRASH])
+    (version,) = final_versions(imports.folder / "final")
+    version.path.unlink()
+    with pytest.raises(DlbugError, match="has no file with labels: restore it from a backup"):
+        imports.read()

@@ -11,14 +11,13 @@ from typing import Any
 from dlbug_assets.ingest.child_process import ChildProcess
 from dlbug_assets.labeling.imported.items_by_link import ItemsByLink, UnknownItemError
 from dlbug_assets.labeling.imported.label_map import LabelMap
-from dlbug_assets.labeling.label_texts import IS_BUG
+from dlbug_assets.labeling.label_texts import IS_BUG, NO, YES
 from dlbug_assets.protocol.dimensions import NONE, Dimension
 from dlbug_assets.protocol.names import closest, shown
 from dlbug_assets.protocol.study import Study
 from dlbug_assets.protocol.taxonomy import LONGEST_NAME, Taxonomy
 from dlbug_assets.releases.columns import Part, ReleaseFiles, Table, column_parts, needed_columns
 
-_TRUE, _FALSE = {"true", "yes", "1", "1.0"}, {"false", "no", "0", "0.0"}
 #: Characters of a cell in a message: enough for most links.
 _MOST_SHOWN = 200
 
@@ -235,6 +234,6 @@ class _Reader:
 
 def _boolean(written: str, column: str, problems: list[str]) -> bool:
     """Return what a cell says; one that says neither adds a problem."""
-    if written.lower() not in _TRUE | _FALSE:
+    if written.lower() not in YES | NO:
         problems.append(f"{column}: {shown(written)} is neither true nor false; map what it means")
-    return written.lower() in _TRUE
+    return written.lower() in YES

@@ -17,7 +17,7 @@ from dlbug_assets.labeling.imported.archive import FinalVersion, final_versions
 from dlbug_assets.labeling.imported.file_rows import FinalFiles, FinalRow
 from dlbug_assets.labeling.imported.items_by_link import ItemsByLink
 from dlbug_assets.labeling.imported.label_map import load_map
-from dlbug_assets.labeling.sheets.formats import LIST_BUGS, RATE_BUGS
+from dlbug_assets.labeling.sheets.formats import LIST_BUGS, RATE_BUGS, WHOLE_FILE
 from dlbug_assets.labeling.sheets.validation import submitted_schema
 from dlbug_assets.privacy import redact_emails
 from dlbug_assets.protocol.study import Study
@@ -28,8 +28,6 @@ from dlbug_assets.warehouse.rows import table_schema
 FINAL = "final"
 #: For one file, as for those of releases.
 _LIMITS = Limits(memory=1 << 30, seconds=120, reply=256 << 20)
-#: The line number of a problem with a file as a whole.
-_WHOLE_FILE = 0
 _REJECTED = table_schema("labeling.rejected_labels")
 _RECEIPTS = table_schema("labeling.receipts")
 
@@ -209,7 +207,7 @@ class _State:
         for file in self._newest.values():
             seen = {"file": file.name, "entry": 1, "seen_at": file.version.received_at}
             if file.reason is not None:
-                rows.append({**seen, "line": _WHOLE_FILE, "reason": file.reason})
+                rows.append({**seen, "line": WHOLE_FILE, "reason": file.reason})
             for row in file.refused:
                 owner = owners.get(row.item_id)
                 if owner is None or order[owner.name] <= order[file.name]:

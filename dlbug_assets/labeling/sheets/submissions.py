@@ -19,6 +19,7 @@ import polars as pl
 
 from dlbug_assets.ingest.child_process import ChildProcess, LimitError, Limits
 from dlbug_assets.labeling.imported.history import Imported, nothing_imported
+from dlbug_assets.labeling.label_texts import NO, YES
 from dlbug_assets.labeling.sheets.assignments import columns
 from dlbug_assets.labeling.sheets.file_reader import read_file
 from dlbug_assets.labeling.sheets.formats import LIST_BUGS, LONGEST_SHOWN, RATE_BUGS, WHOLE_FILE
@@ -40,7 +41,6 @@ from dlbug_assets.protocol.study import Study
 from dlbug_assets.protocol.taxonomy import Taxonomy
 
 _NAME = re.compile(r"(?P<round>r\d+-)?(?P<batch>\d+)-(?P<person>\w+?)(?:-(?P<pass>dimensions))?(?:[ (.-].*)?", re.ASCII)
-_TRUE, _FALSE = {"true", "yes", "1", "1.0"}, {"false", "no", "0", "0.0"}
 #: The end of the name of a file that Label Studio exports: project-1-at-2026-01-31-12-00-0a1b2c3d.
 _EXPORTED_AT = re.compile(r"(?<=project-)(\d+)-at-.*")
 #: The columns that raters only look at, and that tell nothing about the row.
@@ -283,9 +283,9 @@ def _parse_values(record: Mapping[str, Any], schema: pl.Schema) -> tuple[dict[st
         elif written is not None:
             values[name] = int(float(written))
     answer = str(values["is_bug"] or "").strip().lower()
-    if answer and answer not in _TRUE | _FALSE:
+    if answer and answer not in YES | NO:
         problems.append(f"is_bug: {values['is_bug']!r} is neither true nor false")
-    values["is_bug"] = None if answer not in _TRUE | _FALSE else answer in _TRUE
+    values["is_bug"] = None if answer not in YES | NO else answer in YES
     if values["is_bug"] is False and values["bug_index"] == 1:
         values["bug_index"] = 0  # exported sheets contain bug_index 1 before anybody knows whether there is a bug
     if values["labelled_at"] is not None:
