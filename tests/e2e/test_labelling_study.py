@@ -10,6 +10,7 @@ from dlbug_assets.definitions import build_defs
 from dlbug_assets.labeling.sheets.inbox import SETTLES_SECONDS
 from dlbug_assets.labeling.sheets.text_rows import text_rows
 from dlbug_assets.protocol.study import load_study
+from support.commands import command
 from support.handmade import QUEUE, Handmade, filled
 
 DIMENSIONS: tuple[str, ...] = ("bug_type", "root_cause", "effect")
@@ -69,9 +70,9 @@ def test_sheets_are_exported_submitted_and_adjudicated_to_agreed_bugs(handmade, 
         filled(handmade.outbox / path.name, lambda n: {"is_bug": "maybe" if n == 0 else "false"}), encoding="utf-8"
     )
     sheets = ("50-ann-dimensions.csv", "50-bob-dimensions.csv", path.name)
-    done = handmade.dlbug("labels", "import", *(str(tmp_path / sheet) for sheet in sheets))
-    assert handmade.query("select file, line from labeling.rejected_labels").rows() == [("100-ann.csv", 2)]
-    assert handmade.dlbug("labels", "status").stdout in done.stdout
+    paths = [str(tmp_path / sheet) for sheet in sheets]
+    done = command(handmade.root, "labels", "import", *paths, "--study", str(handmade.path))
+    assert_a_row_was_refused(handmade, done)
     undecided = handmade.query("select count(*) from labeling.disagreements where adjudicated_label is null").item()
     assert undecided == 3
     handmade.dlbug("labels", "export", "--format", "csv")
@@ -79,10 +80,28 @@ def test_sheets_are_exported_submitted_and_adjudicated_to_agreed_bugs(handmade, 
     ruling = dict(zip(DIMENSIONS, DATA, strict=True))
     path.write_text(filled(handmade.outbox / path.name, lambda _: ruling), encoding="utf-8")
     done = handmade.dlbug("labels", "import", str(path))
-    assert "Disagreements: 0 undecided, 3 decided" in done.stdout
+    assert "eve  dimensions  [####################]  3 of 3 labels" in done.stdout
     decided = handmade.query("select decided_by, count(*) from labeling.labels group by 1 order by 1").rows()
     assert decided[0] == ("adjudication", 1)
     assert decided[1][1] == handmade.query("select count(*) from labeling.units").item() - 1
+
+
+def assert_a_row_was_refused(handmade, done):
+    assert done.returncode == 1
+    assert done.stderr.endswith(
+        "error: 1 row or file was refused: fix what the receipts above name, and import again. "
+        "Everything else counts.\n"
+    )
+    assert handmade.query("select file, line from labeling.rejected_labels").rows() == [("100-ann.csv", 2)]
+    assert handmade.dlbug("labels", "status").stdout in done.stdout
+    # The receipts are printed before the run, and are those of the table.
+    kept = handmade.query("select rows, taken, refused from labeling.receipts where file = '100-ann.csv'")
+    ((rows, taken, refused),) = kept.rows()
+    assert (taken, refused) == (rows - 1, 1)
+    receipt, refusal = done.stdout.splitlines()[:2]
+    assert receipt == f"100-ann.csv: ann, units; {rows} rows: {taken} taken, 1 refused"
+    assert refusal.startswith("  line 2, ")
+    assert refusal.endswith(": is_bug: 'maybe' is neither true nor false")
 
 
 def test_the_sensor_requests_one_run_per_change_of_the_inbox(handmade):

@@ -23,9 +23,8 @@ class Status:
             rounds.freeze(folder / "queue", open_items, self.loop.clock.now().replace(tzinfo=None))
 
     def query(self, sql):
-        renamed = {"rater_labels": "labels", "rejected_labels": "rejected"}
         table = sql.removeprefix("from labeling.")
-        return getattr(self.loop, renamed.get(table, table))
+        return getattr(self.loop, {"rater_labels": "labels", "rejected_labels": "rejected"}.get(table, str(table)))
 
     def progress(self):
         return progress(self.loop.questions, self.loop.study).rows()
@@ -59,9 +58,7 @@ def test_before_the_first_export_the_queue_is_to_be_frozen(tmp_path):
         ("ann", "units", "items", 4, 0, 4, 0, 0),
         ("bob", "units", "items", 4, 0, 4, 0, 0),
     ]
-    assert status.next_steps() == [
-        "dlbug labels export --study tiny: freeze 4 items and write the first sheets"
-    ]
+    assert status.next_steps() == ["dlbug labels export --study tiny: freeze 4 items and write the first sheets"]
 
 
 def test_sheets_are_due_until_they_are_exported_and_then_name_their_file(status):
@@ -88,6 +85,7 @@ def test_after_a_submission_the_sheets_in_the_outbox_are_outdated_until_the_next
     ]
     # The sheet of bob is the same as before, and his file is not written again.
     assert status.export() == ["50-ann.csv", "50-bob.csv"]
+    assert exported_at is not None
     assert last_export(status.loop.folder) == exported_at + timedelta(minutes=2)
     assert status.next_steps()[0] == "ann: list the bugs of 1 item of batch 50, in 50-ann.csv"
 
