@@ -8,9 +8,11 @@ from fuzz.releases import ReleasedJson, ReleasedTables, ReleasedWorkbooks
 from fuzz.replies import GitHubReplies, StackExchangeReplies
 from fuzz.sheets import LabelStudio, Sheets, Workbooks
 from fuzz.studies import Addresses, Categories, Studies, Variables
+from fuzz.submitted_rows import RowsOfLabelStudio, RowsOfOpenDocument, RowsOfText, RowsOfWorkbooks
 
 _KINDS: tuple[type[Kind], ...] = (
     Studies, Categories, Addresses, Variables, Dumps, Archives, StackExchangeReplies, GitHubReplies, Sheets, Workbooks,
-    LabelStudio, Queries, Commits, ReleasedTables, ReleasedJson, ReleasedWorkbooks,
+    LabelStudio, RowsOfText, RowsOfWorkbooks, RowsOfOpenDocument, RowsOfLabelStudio,
+    Queries, Commits, ReleasedTables, ReleasedJson, ReleasedWorkbooks,
 )  # fmt: skip
 KINDS = {kind.name: kind for kind in _KINDS}

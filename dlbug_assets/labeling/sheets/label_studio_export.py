@@ -13,8 +13,8 @@ from dlbug_assets.ingest.json_text import read_json
 from dlbug_assets.labeling.sheets.formats import RATE_BUGS
 from dlbug_assets.labeling.sheets.table_rows import NotASheetError
 
-#: How much of an unknown name is shown.
-_SHOWN = 100
+#: How much of unknown names is shown, and how many.
+_SHOWN, _MOST_SHOWN = 100, 10
 #: What only JSON-MIN exports have, in which several answers are one text.
 _JSON_MIN = {"annotation_id", "annotator", "lead_time"}
 _NOTES = {
@@ -95,7 +95,7 @@ class Export:
             for name in known_as & {*self._people}
         }
         if len(raters) < len(names) or len({*raters.values()}) < len(names):
-            listed = ", ".join(sorted(map(str, names)))
+            listed = ", ".join(sorted(str(name)[:_SHOWN] for name in names)[:_MOST_SHOWN])
             raise NotASheetError(
                 f"it has the answers of several annotators ({listed}), whose names are not those of different raters; "
                 "make a project for each rater"
