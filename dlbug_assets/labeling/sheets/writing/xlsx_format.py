@@ -108,7 +108,7 @@ def _write_labels(book: Any, page: Any, sheet: Sheet, taxonomy: Taxonomy) -> Non
     locked = book.add_format({**plain, "font_color": "#333333"})
     link = book.add_format({"valign": "top", "font_color": "#0563C1", "underline": 1})
     fixed = book.add_format({**plain, "bg_color": "#E4E4E4", "font_color": "#333333"})
-    differing = book.add_format({**plain, "bg_color": "#FFD9B3"})
+    differing = book.add_format({**plain, "bg_color": "#FFD9B3", "border": 1, "border_color": "#D0C9A8"})
     # In a cell of text, a spreadsheet leaves 3/4, =loss and 1e5 as they were typed.
     open_ = book.add_format(
         {**plain, "locked": False, "num_format": _TEXT, "bg_color": "#FFF9E5", "border": 1, "border_color": "#D0C9A8"}
