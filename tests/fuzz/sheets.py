@@ -17,7 +17,6 @@ import polars as pl
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.ingest.child_process import ChildProcess
 from dlbug_assets.labeling.sheets import file_reader, inbox, submissions
-from dlbug_assets.labeling.sheets.assignments import due_sheets
 from dlbug_assets.labeling.sheets.validation import validate
 from dlbug_assets.labeling.sheets.writing.csv_format import to_csv
 from dlbug_assets.protocol.taxonomy import load_taxonomy
@@ -37,8 +36,7 @@ _TAXONOMY = load_taxonomy(_STUDY)
 def _filled() -> Any:
     """Return ann's sheet with an answer in each row."""
     empty = Loop(_STUDY, _TAXONOMY, _ITEMS, Path("nowhere"))
-    due = due_sheets(_STUDY, empty.read_items, empty.labels, empty.units, empty.disagreements, again=())
-    sheet = next(sheet for sheet in due if sheet.name == "100-ann")
+    sheet = empty.due()["100-ann"]
     answers = [{"is_bug": number % 2 == 0, "place": f"line {number}"} for number in range(len(sheet.rows))]
     return replace(sheet, rows=tuple(row | answer for row, answer in zip(sheet.rows, answers, strict=True)))
 
@@ -62,7 +60,7 @@ class _Submissions(Kind):
         path.write_bytes(content)
         inbox.receive([path], folder / "received", ManualClock())
         (version,) = inbox.versions(folder / "received")
-        reader = submissions._Reader(self._child, _ITEMS, _STUDY)
+        reader = submissions._Reader(self._child, folder / "replies", _ITEMS, _STUDY)
         reader.read(version)
         labels, _ = validate(pl.concat(reader.rows), _ITEMS, _STUDY, _TAXONOMY)
         for _, line, _, reason, _ in reader.unreadable:

@@ -13,7 +13,7 @@ from dlbug_assets.code_identity import code_digest
 from dlbug_assets.labeling.sheets.inbox import Version
 
 #: The packages that read files.
-_PACKAGES = ("charset-normalizer", "fastexcel")
+_PACKAGES = ("chardet", "fastexcel")
 
 
 class KeptReplies:
