@@ -17,6 +17,7 @@ import polars as pl
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.ingest.child_process import ChildProcess
 from dlbug_assets.labeling.sheets import file_reader, inbox, submissions
+from dlbug_assets.labeling.sheets.submitted_rows import SubmittedRows
 from dlbug_assets.labeling.sheets.validation import validate
 from dlbug_assets.labeling.sheets.writing.csv_format import to_csv
 from dlbug_assets.protocol.taxonomy import load_taxonomy
@@ -60,7 +61,7 @@ class _Submissions(Kind):
         path.write_bytes(content)
         inbox.receive([path], folder / "received", ManualClock())
         (version,) = inbox.versions(folder / "received")
-        reader = submissions._Reader(self._child, folder / "replies", _ITEMS, _STUDY)
+        reader = SubmittedRows(self._child, folder / "replies", _ITEMS, _STUDY)
         reader.read(version)
         labels, _ = validate(pl.concat(reader.rows), _ITEMS, _STUDY, _TAXONOMY)
         for _, line, _, reason, _ in reader.unreadable:
