@@ -88,8 +88,8 @@ def rater_rows(study: Study, items: pl.DataFrame, taxonomy: Taxonomy) -> pl.Data
 
     ``items`` has the columns item_id, source, library, year, checkpoint and raters. Returned columns: item_id, rater,
     batch (the checkpoint it is submitted for), pass (units, dimensions), bug_index, is_bug, the asked dimensions as
-    texts, place, comment. The adjudicator lists the bugs of an item if the raters list different ones, or others than are
-    frozen, and labels the bugs on whose last labels the raters differ.
+    texts, place, comment. The adjudicator lists the bugs of an item if the raters list different ones, or others than
+    are frozen, and labels the bugs on whose last labels the raters differ.
     """
     bugs = true_bugs(study, items, taxonomy)
     ids = sorted(items["item_id"], key=lambda item_id: digest(study.study.seed, "raters", item_id))
@@ -211,12 +211,13 @@ def _other_answer(_: Draw, answer: str) -> str:
 
 def _other_label(dimension: Dimension, names: Sequence[str]) -> Other:
     """Return a function that draws a label that differs from a given one, where there is another one."""
+    order = [*names, NONE]  # a dimension without categories has no other answer
 
     def other(draw: Draw, label: str) -> str:
         given = dimension.split(label)
         wrong = draw.one([name for name in names if name not in given] or [given[-1]])
         kept = [name for name in given[1:] if name != wrong]
-        return dimension.joiner.join(sorted([wrong, *kept], key=names.index))
+        return dimension.joiner.join(sorted([wrong, *kept], key=order.index))
 
     return other
 

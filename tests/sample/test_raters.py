@@ -11,7 +11,8 @@ from dlbug_assets.github.sampling import bottom_k_sample
 from dlbug_assets.labeling import adjudication, units
 from dlbug_assets.labeling.agreement import bootstrap, checkpoints
 from dlbug_assets.labeling.items import queue
-from dlbug_assets.labeling.sheets import validation
+from dlbug_assets.labeling.questions import questions
+from dlbug_assets.labeling.sheets import history, validation
 from dlbug_assets.protocol.study import Study, load_study
 from dlbug_assets.protocol.taxonomy import load_taxonomy
 from dlbug_assets.sample import commits, posts, raters
@@ -42,14 +43,19 @@ def year_of(column):
 
 
 def validated(rows, items, study):
-    """Return labels and rejected rows of submissions with a file per rater, batch and pass."""
+    """Return labels and rejected rows of submissions with a file per rater, batch and pass, a minute per file."""
     files = rows.with_columns(
         labelled_at=None,
-        received_at=datetime(2026, 1, 1),
         file=pl.format("{}-{}-{}.csv", "batch", "rater", "pass"),
         line=pl.int_range(2, pl.len() + 2),
     )
-    return validation.validate(files, items, study, load_taxonomy(study))
+    names = files["file"].unique(maintain_order=True).to_list()
+    number = pl.col("file").replace_strict({name: number for number, name in enumerate(names)}, return_dtype=pl.Int64)
+    files = files.with_columns(received_at=datetime(2026, 1, 1) + pl.duration(minutes=number))
+    valid, rejected = validation.validate(
+        files.sort("received_at", maintain_order=True), items, study, load_taxonomy(study)
+    )
+    return history.record(valid, study, {name: name for name in names}, {}).labels, rejected
 
 
 @cache
@@ -62,15 +68,16 @@ def labelled(seed, number):
             "labeling": shipped.labeling.model_copy(update={"raters": names}),
         }
     )
-    questions = pl.concat([posts.posts(study, library) for library in study.library_names])
-    candidates = questions.filter(pl.col("body_html").str.contains("<pre")).with_columns(year_of("created_at"))
+    asked = pl.concat([posts.posts(study, library) for library in study.library_names])
+    candidates = asked.filter(pl.col("body_html").str.contains("<pre")).with_columns(year_of("created_at"))
     fixes = pl.concat([commits.fix_commits(study, library) for library in study.library_names])
     fixes = fixes.with_columns(year_of("authored_at"))
     sampled = pl.concat([bottom_k_sample(fixes, library, seed, 100) for library in study.library_names])
     items = queue(candidates, sampled, study)
     rows = raters.rater_rows(study, items, load_taxonomy(study))
     labels, rejected = validated(rows, items, study)
-    frozen = units.freeze(labels, items, study)
+    frozen = units.freeze(labels, items, study).units
+    states = questions(labels, frozen, items, rejected, study=study)
     return Labelled(
         study,
         items,
@@ -78,8 +85,8 @@ def labelled(seed, number):
         labels,
         rejected,
         frozen,
-        adjudication.decide(labels, frozen, items, study),
-        adjudication.disagreements(labels, frozen, study),
+        adjudication.decide(labels, states, frozen, items, study),
+        adjudication.disagreements(labels, states, study),
     )
 
 
@@ -90,7 +97,7 @@ def kappas(seed, number):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(bootstrap, "RESAMPLES", 1)
         study = made.study.model_copy(update={"dimensions": made.study.dimensions[:1]})
-        table = checkpoints.measure(made.labels, made.items, study).kappa_checkpoints
+        table = checkpoints.measure(made.labels, made.units, made.items, study).kappa_checkpoints
     table = table.filter((pl.col("source") == "all") & (pl.col("scope") == "cumulative"))
     return {
         dimension: dict(rows.select("checkpoint", "kappa").iter_rows())
@@ -209,17 +216,18 @@ def test_a_small_queue_can_be_labelled(count):
     rows = raters.rater_rows(made.study, few, load_taxonomy(made.study))
     labels, rejected = validated(rows, few, made.study)
     assert rejected.is_empty()
-    frozen = units.freeze(labels, few, made.study)
-    assert adjudication.decide(labels, frozen, few, made.study).height == frozen.height
+    frozen = units.freeze(labels, few, made.study).units
+    states = questions(labels, frozen, few, rejected, study=made.study)
+    assert adjudication.decide(labels, states, frozen, few, made.study).height == frozen.height
 
 
 def test_libraries_that_are_not_in_the_paper_can_be_labelled():
     study = load_study("modern")
-    questions = posts.posts(study, "PyTorch").head(200).with_columns(year_of("created_at"))
+    candidates = posts.posts(study, "PyTorch").head(200).with_columns(year_of("created_at"))
     sampled = bottom_k_sample(
         commits.fix_commits(study, "PyTorch").with_columns(year_of("authored_at")), "PyTorch", 2026, 50
     )
-    items = queue(questions, sampled, study)
+    items = queue(candidates, sampled, study)
     labels, rejected = validated(raters.rater_rows(study, items, load_taxonomy(study)), items, study)
     assert rejected.is_empty()
     assert set(labels["item_id"]) == set(items["item_id"])
