@@ -1,6 +1,7 @@
 """A study with raters: from the export of sheets to agreed bugs, by the dlbug command; and the sensor of its inbox."""
 
 import os
+import re
 
 import dagster as dg
 import polars as pl
@@ -8,7 +9,7 @@ import pytest
 
 from dlbug_assets.definitions import build_defs
 from dlbug_assets.labeling.sheets.inbox import SETTLES_SECONDS
-from dlbug_assets.labeling.sheets.text_rows import text_rows
+from dlbug_assets.labeling.sheets.reading.text_rows import text_rows
 from dlbug_assets.protocol.study import load_study
 from support.commands import command
 from support.handmade import QUEUE, Handmade, filled
@@ -61,7 +62,7 @@ def test_sheets_are_exported_submitted_and_adjudicated_to_agreed_bugs(handmade, 
 
         def answers(number, first=first):
             values = first if number == 0 else LOGIC
-            return dict(zip(DIMENSIONS, values, strict=True))
+            return dict(zip(DIMENSIONS, values, strict=True)) | {"stage": "none", "antipattern": "none"}
 
         path.write_text(filled(handmade.outbox / path.name, answers), encoding="utf-8")
     # One rater submits the next sheet as well; its first row is invalid and is rejected.
@@ -80,7 +81,7 @@ def test_sheets_are_exported_submitted_and_adjudicated_to_agreed_bugs(handmade, 
     ruling = dict(zip(DIMENSIONS, DATA, strict=True))
     path.write_text(filled(handmade.outbox / path.name, lambda _: ruling), encoding="utf-8")
     done = handmade.dlbug("labels", "import", str(path))
-    assert "eve  dimensions  [####################]  3 of 3 labels" in done.stdout
+    assert re.search(r"dimensions  \[#{20}\] +3 of +3 labels", done.stdout)
     decided = handmade.query("select decided_by, count(*) from labeling.labels group by 1 order by 1").rows()
     assert decided[0] == ("adjudication", 1)
     assert decided[1][1] == handmade.query("select count(*) from labeling.units").item() - 1

@@ -16,7 +16,8 @@ import polars as pl
 
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.ingest.child_process import ChildProcess
-from dlbug_assets.labeling.sheets import file_reader, inbox, submissions
+from dlbug_assets.labeling.sheets import inbox, submissions
+from dlbug_assets.labeling.sheets.reading import file_reader
 from dlbug_assets.labeling.sheets.submitted_rows import SubmittedRows
 from dlbug_assets.labeling.sheets.validation import validate
 from dlbug_assets.labeling.sheets.writing.csv_format import to_csv

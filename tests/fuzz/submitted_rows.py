@@ -16,7 +16,8 @@ from xml.sax.saxutils import escape
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.ingest.child_process import ChildProcess
 from dlbug_assets.ingest.failed_formulas import ZIP_ERRORS
-from dlbug_assets.labeling.sheets import file_reader, submissions
+from dlbug_assets.labeling.sheets import submissions
+from dlbug_assets.labeling.sheets.reading import file_reader
 from fuzz.kind import Kind
 from fuzz.mutations import mutate_bytes, mutate_cells, mutate_json, nasty
 from support.released_studies import ods

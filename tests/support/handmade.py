@@ -6,7 +6,7 @@ from subprocess import CompletedProcess
 
 import polars as pl
 
-from dlbug_assets.labeling.sheets.text_rows import text_rows
+from dlbug_assets.labeling.sheets.reading.text_rows import text_rows
 from dlbug_assets.layout import Home
 from support.commands import command, query
 

@@ -14,10 +14,10 @@ import polars as pl
 
 from dlbug_assets.ingest.child_process import ChildProcess, Limits
 from dlbug_assets.labeling.imported.history import Imported, nothing_imported
-from dlbug_assets.labeling.sheets.file_reader import read_file
 from dlbug_assets.labeling.sheets.formats import RATE_BUGS
 from dlbug_assets.labeling.sheets.history import Question, partly_decided, partly_rated, record
 from dlbug_assets.labeling.sheets.inbox import versions
+from dlbug_assets.labeling.sheets.reading.file_reader import read_file
 from dlbug_assets.labeling.sheets.receipts import ANSWER, questions_of, receipts, stated_answer, unanswered
 from dlbug_assets.labeling.sheets.submitted_rows import SubmittedRows, name_parts, sheet_name
 from dlbug_assets.labeling.sheets.validation import REJECTED_LABELS, validate, without_unasked

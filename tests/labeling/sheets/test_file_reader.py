@@ -7,7 +7,7 @@ import zipfile
 
 import pytest
 
-from dlbug_assets.labeling.sheets.file_reader import read_file
+from dlbug_assets.labeling.sheets.reading.file_reader import read_file
 from support.released_studies import ods
 from support.workbooks import ErrorValue, workbook, zipped
 

@@ -6,9 +6,9 @@ from xml.etree import ElementTree
 
 import pytest
 
-from dlbug_assets.labeling.sheets import label_studio_export
 from dlbug_assets.labeling.sheets.formats import LIST_BUGS, RATE_BUGS
-from dlbug_assets.labeling.sheets.table_rows import NotASheetError
+from dlbug_assets.labeling.sheets.reading import label_studio_export
+from dlbug_assets.labeling.sheets.reading.table_rows import NotASheetError
 from dlbug_assets.labeling.sheets.writing import label_studio
 from dlbug_assets.protocol.taxonomy import load_taxonomy
 from support.example_sheets import raters_sheet

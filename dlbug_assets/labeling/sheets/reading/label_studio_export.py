@@ -11,7 +11,7 @@ from typing import Any
 
 from dlbug_assets.ingest.json_text import read_json
 from dlbug_assets.labeling.sheets.formats import RATE_BUGS
-from dlbug_assets.labeling.sheets.table_rows import NotASheetError
+from dlbug_assets.labeling.sheets.reading.table_rows import NotASheetError
 
 #: How much of unknown names is shown, and how many.
 _SHOWN, _MOST_SHOWN = 100, 10

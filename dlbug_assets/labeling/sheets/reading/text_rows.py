@@ -10,8 +10,8 @@ from pathlib import Path
 
 from dlbug_assets.ingest.csv_cells import numbered_rows
 from dlbug_assets.ingest.encodings import likely_encoding, unicode_encoding
-from dlbug_assets.labeling.sheets.table_rows import NotASheetError, folded
-from dlbug_assets.labeling.sheets.workbook_sheets import OLE
+from dlbug_assets.labeling.sheets.reading.table_rows import NotASheetError, folded
+from dlbug_assets.labeling.sheets.reading.workbook_sheets import OLE
 
 #: The beginning of a file, which shows its separator, in bytes or characters.
 _HEAD = 1 << 16

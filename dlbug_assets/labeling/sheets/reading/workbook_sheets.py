@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dlbug_assets.ingest.failed_formulas import ZIP_ERRORS, with_errors_as_text
 from dlbug_assets.labeling.sheets.formats import CODEBOOK, INSTRUCTIONS, LISTS
-from dlbug_assets.labeling.sheets.table_rows import NotASheetError
+from dlbug_assets.labeling.sheets.reading.table_rows import NotASheetError
 
 #: What files begin with that are protected by a password, and workbooks of the format before .xlsx.
 OLE = bytes.fromhex("D0CF11E0A1B11AE1")

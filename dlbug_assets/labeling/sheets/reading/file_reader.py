@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from dlbug_assets.ingest.failed_formulas import ERROR_VALUE
-from dlbug_assets.labeling.sheets import label_studio_export
 from dlbug_assets.labeling.sheets.formats import LONGEST_SHOWN
 from dlbug_assets.labeling.sheets.inbox import LARGEST_FILE, unreadable_error
-from dlbug_assets.labeling.sheets.table_rows import NoHeaderError, NotASheetError, TableRows, has_answers
-from dlbug_assets.labeling.sheets.text_rows import text_rows
-from dlbug_assets.labeling.sheets.workbook_sheets import workbook_sheets
+from dlbug_assets.labeling.sheets.reading import label_studio_export
+from dlbug_assets.labeling.sheets.reading.table_rows import NoHeaderError, NotASheetError, TableRows, has_answers
+from dlbug_assets.labeling.sheets.reading.text_rows import text_rows
+from dlbug_assets.labeling.sheets.reading.workbook_sheets import workbook_sheets
 from dlbug_assets.protocol.names import shown
 
 _ARCHIVES = (".zip", ".7z", ".rar", ".tar", ".gz", ".tgz", ".bz2", ".xz")
