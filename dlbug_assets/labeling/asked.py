@@ -7,12 +7,16 @@ from dlbug_assets.protocol.study import STACK_OVERFLOW, Study, posts_per_library
 
 
 def asked_raters(items: pl.DataFrame, study: Study) -> pl.DataFrame:
-    """Return item_id and rater: who is asked about each of ``items`` (labeling.items), in the order of both."""
+    """Return item_id and rater: who is asked about each of ``items`` (labeling.items), in the order of both.
+
+    Raters who were drawn for an item and have left the study since are not asked.
+    """
     everyone = pl.lit(list(study.labeling.raters), pl.List(pl.String))
     return (
         items.select("item_id", rater=pl.coalesce("raters", everyone))
         .explode("rater", empty_as_null=False)
         .cast(pl.String)
+        .filter(pl.col("rater").is_in(study.labeling.raters))
     )
 
 

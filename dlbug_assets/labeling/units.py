@@ -97,7 +97,8 @@ def freeze(labels: pl.DataFrame, items: pl.DataFrame, study: Study) -> Frozen:
     to_align: list[tuple[str, int]] = []
     for item_id, raters in items.select("item_id", "raters").iter_rows():
         if its_rows := of_item.get(item_id):
-            history = _History(tuple(raters or study.labeling.raters), study.labeling.adjudicator)
+            drawn = [rater for rater in study.labeling.raters if raters is None or rater in raters]
+            history = _History(tuple(drawn), study.labeling.adjudicator)
             history.replay(its_rows)
             frozen += [(item_id, *unit) for unit in history.units()]
             if history.is_to_align:
@@ -193,7 +194,7 @@ def _lists(rows: Iterable[_Row], raters: Sequence[str]) -> dict[str, list[_Row]]
 
 def _common(lists: Mapping[str, Sequence[_Row]], raters: Sequence[str]) -> list[str | None]:
     """Return the places of the bugs that all raters list, as the first one writes them; none if the lists differ."""
-    if len(lists) < len(raters) or not all(lists.values()):
+    if not lists or len(lists) < len(raters) or not all(lists.values()):
         return []
     first = [_tidy(row.place) for row in lists[raters[0]]]
     folded = [sorted(_folded(row.place) for row in bugs) for bugs in lists.values()]

@@ -47,6 +47,11 @@ def test_nobody_is_asked_about_an_item_with_an_empty_list_of_raters(make_items, 
     assert asked_raters(items, study).is_empty()
 
 
+def test_raters_who_have_left_the_study_are_not_asked(make_items, make_study):
+    items = make_items({"SO-1": 5}).with_columns(raters=pl.Series([["ann", "cid"]], dtype=pl.List(pl.String)))
+    assert asked_raters(items, make_study(raters=("ann", "bob"))).rows() == [("SO-1", "ann")]
+
+
 def test_no_post_is_sampled_before_its_bugs_are_frozen(sampled):
     assert sampled({}) == set()
 
