@@ -70,7 +70,10 @@ def test_own_dimensions_are_labelled_measured_and_adjudicated(handmade, tmp_path
     submit(handmade, tmp_path, _100_ann=lambda _: {"is_bug": "true"}, _100_bob=lambda _: {"is_bug": "true"})
     handmade.dlbug("labels", "export", "--format", "csv")
     head = (handmade.outbox / "100-ann-dimensions.csv").read_text(encoding="utf-8-sig").splitlines()[0]
-    assert head == "item_id,rater,batch,bug_index,title,link,content,is_bug,symptom,causes,trigger,place,comment,pass"
+    assert head == (
+        "item_id,rater,batch,bug_index,title,link,content,accepted_answer,is_bug,symptom,causes,trigger,place,comment,"
+        "pass"
+    )
 
     def ann(number):
         return {"symptom": "crash", "causes": "deadlock;Race" if number == 0 else "Null check", "trigger": "New driver"}
