@@ -81,11 +81,12 @@ def test_own_dimensions_are_labelled_measured_and_adjudicated(handmade, tmp_path
     def bob(number):
         return ann(number) | {"causes": "Race" if number == 0 else "null check", "trigger": "new  driver"}
 
-    printed = submit(handmade, tmp_path, _100_ann_dimensions=ann, _100_bob_dimensions=bob)
-    assert "Disagreements: 1 undecided" in printed
+    submit(handmade, tmp_path, _100_ann_dimensions=ann, _100_bob_dimensions=bob)
     assert handmade.query("from labeling.rejected_labels").is_empty()
-    differing = handmade.query("select dimension, label_1, label_2 from labeling.disagreements").rows()
-    assert differing == [("causes", "Race; Deadlock", "Race")]
+    differing = handmade.query(
+        "select dimension, label_1, label_2, adjudicated_label from labeling.disagreements"
+    ).rows()
+    assert differing == [("causes", "Race; Deadlock", "Race", None)]
     agreement = handmade.query(
         "select units, observed_agreement from labeling.kappa_checkpoints "
         "where dimension = 'causes' and scope = 'cumulative' and source = 'Stack Overflow'"
@@ -93,8 +94,9 @@ def test_own_dimensions_are_labelled_measured_and_adjudicated(handmade, tmp_path
     assert agreement.rows() == [(count, pytest.approx((count - 1) / count))]
 
     handmade.dlbug("labels", "export", "--format", "csv")
-    printed = submit(handmade, tmp_path, _100_eve_dimensions=lambda _: {"causes": "Race; Null check"})
-    assert "Disagreements: 0 undecided, 1 decided" in printed
+    submit(handmade, tmp_path, _100_eve_dimensions=lambda _: {"causes": "Race; Null check"})
+    decided = handmade.query("select adjudicated_label from labeling.disagreements").rows()
+    assert decided == [("Null check; Race",)]
     labels = handmade.query(
         "select symptom, causes, cause_group, trigger, decided_by from labeling.labels order by decided_by"
     ).rows()
