@@ -166,8 +166,8 @@ def test_invalid_rows_are_rejected_and_valid_ones_accepted(make_study, taxonomy,
         4: "rater: unknown 'nobody'",
         5: "is_bug: 'perhaps' is neither true nor false",
         6: "bug_index: 'many' is not a whole number",
-        7: "link: 'https://example.org/changed' is not that of SO-Keras-5, 'https://example.org/5?a=b&c=d': the row was "
-        "moved or edited",
+        7: "link: 'https://example.org/changed' is not that of SO-Keras-5, 'https://example.org/5?a=b&c=d': the row "
+        "was moved or edited",
         8: "is_bug: missing",
         9: "batch: unknown '7'",
     }
