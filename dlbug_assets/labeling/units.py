@@ -118,6 +118,7 @@ class _History:
         self._agreed: list[tuple[str | None, int]] = []  # place and batch of each bug that all raters listed
         self._decision: list[_Row] = []
         self._disputed_by: set[str] = set()
+        self._lengths: dict[str, int] = {}  # of the raters' lists so far
         self.is_to_align = False
 
     def units(self) -> Iterator[tuple[int, str | None, str, int]]:
@@ -163,16 +164,18 @@ class _History:
         lists = _lists((row for row in rows if row.batch == latest.get(row.rater)), self.raters)
         count = sum(1 for _ in self.units())
         if not self._decision and not count:
+            self._lengths = {rater: len(bugs) for rater, bugs in lists.items()}
             self.is_to_align = self._are_open(lists)
             return
         if self._adjudicator in changed:
             self._disputed_by = set()
         else:
-            self._disputed_by = {
-                rater
-                for rater in (self._disputed_by | changed) & lists.keys()
-                if len(lists[rater]) > count or (count and not lists[rater])
-            }
+            lengths = {rater: len(lists[rater]) for rater in changed & lists.keys()}
+            shortened = {rater for rater, length in lengths.items() if length < min(self._lengths.get(rater, 0), count)}
+            longer = {rater for rater in (self._disputed_by | changed) & lists.keys() if len(lists[rater]) > count}
+            still_short = {rater for rater in self._disputed_by & lists.keys() if len(lists[rater]) < count}
+            self._disputed_by = shortened | longer | still_short
+        self._lengths = {rater: len(bugs) for rater, bugs in lists.items()}
         self.is_to_align = bool(self._disputed_by)
 
     def _add(self, places: Sequence[str | None], batch: int) -> None:

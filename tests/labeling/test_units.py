@@ -157,6 +157,21 @@ def test_a_frozen_bug_stays_if_a_rater_takes_it_back_and_the_adjudicator_is_aske
     assert outcome([*rows, rater_row("SO-1", "bob", 5, file="5-bob (3).csv")]) == (frozen, [])
 
 
+def test_the_adjudicator_is_asked_if_a_rater_takes_one_of_several_bugs_back(outcome, listed, rater_row):
+    frozen = [("SO-1", index, f"line {index}", "agreement", 5) for index in (1, 2)]
+    rows = [*listed("line 1", "line 2"), rater_row("SO-1", "ann", 10, file="10-ann.csv")]
+    assert outcome(rows) == (frozen, [("SO-1", 10)])
+    rows.append(rater_row("SO-1", "eve", 10, 2, place="line 2"))
+    assert outcome(rows) == (frozen, [])
+
+
+def test_a_rater_who_always_listed_fewer_bugs_is_not_disputed_again(outcome, listed, rater_row):
+    rows = listed("line 1", "line 2", raters=["ann"]) + listed("line 1", raters=["bob"])
+    rows += listed("line 1", "line 2", raters=["eve"])
+    decided = [("SO-1", index, f"line {index}", "adjudication", 5) for index in (1, 2)]
+    assert outcome([*rows, rater_row("SO-1", "bob", 10, file="10-bob.csv")]) == (decided, [])
+
+
 def test_a_rater_who_lists_the_bugs_differently_after_the_decision_is_aligned_once(outcome, listed, rater_row):
     rows = [*listed("line 1"), rater_row("SO-1", "bob", 5, 0, file="5-bob (2).csv"), rater_row("SO-1", "eve", 5)]
     again = rater_row("SO-1", "bob", 5, 2, place="line 2", file="5-bob (3).csv")

@@ -42,20 +42,22 @@ def record(
     sheets: Mapping[str, str],
     refused: Mapping[str, Collection[Question]],
     *,
+    cleared: Mapping[str, Collection[Question]] | None = None,
     is_partial: pl.Expr | None = None,
 ) -> Recorded:
     """Return what the valid rows of all versions amount to.
 
     ``valid`` has the columns of labeling.rater_labels except those that are added here, in order of arrival; ``file``
-    is the version. ``sheets`` names the sheet of each version, ``refused`` the answers that were refused in it.
-    ``is_partial`` is true of rows of which something is left to answer.
+    is the version. ``sheets`` names the sheet of each version, ``refused`` the answers that were refused in it, and
+    ``cleared`` those with a blank row. ``is_partial`` is true of rows of which something is left to answer.
 
     A row about the same bug, batch and pass supersedes the former one, unless it repeats it: then it is dropped. "No
-    bug" supersedes the bugs that the rater listed for that batch, and the other way round. A version that repeats at
-    least half of the answers that its sheet gave before is a corrected one: answers that it lacks are withdrawn. Any
-    other version is a portion of the sheet, and withdraws nothing. Partial answers are not counted if there are others:
-    a sheet that is exported again repeats them, and lacks what is complete. ``revision`` counts from 1 per item, rater,
-    batch, pass and bug.
+    bug" supersedes the bugs that the rater listed for that batch, and the other way round. A version that repeats an
+    answer that its sheet gave before withdraws those whose rows it clears, and bugs that are gone from the list of an
+    item. If it repeats more than half of them, it is a corrected version, and also withdraws those that it lacks. Any
+    other version is a portion of the sheet, and withdraws nothing. Partial answers do not show that: a sheet that is
+    exported again repeats them, and lacks what is complete. ``revision`` counts from 1 per item, rater, batch, pass and
+    bug.
     """
     numbered = valid.with_row_index("_row")
     # Only the few items and sheets with several versions need more than the first answer.
@@ -74,7 +76,7 @@ def record(
     rows = replayed.select(*columns, answer, partial.alias("_is_partial")).rows()
     replay = _Replay(rows)
     for version, sheet in sheets.items():
-        replay.add(version, sheet, outcomes[version], set(refused.get(version, ())))
+        replay.add(version, sheet, outcomes[version], refused.get(version, ()), (cleared or {}).get(version, ()))
     history = replayed.select(
         "_row",
         pl.Series("revision", map(replay.revisions.get, range(len(rows))), pl.Int32),
@@ -147,7 +149,14 @@ class _Replay:
         #: By version: what was assumed about earlier answers.
         self.assumptions: dict[str, str] = {}
 
-    def add(self, version: str, sheet: str, outcome: Counter[str], refused: Collection[Question]) -> None:
+    def add(
+        self,
+        version: str,
+        sheet: str,
+        outcome: Counter[str],
+        refused: Collection[Question],
+        cleared: Collection[Question],
+    ) -> None:
         """Add the rows of a version of a sheet, and count what becomes of them."""
         rows = self._of_version.get(version, [])
         if not rows:
@@ -159,18 +168,22 @@ class _Replay:
         lacking = {key for key in left_out if _question(key) not in refused}
         if not lacking:
             return
-        counted = complete or before
-        repeated = len(counted - left_out)
-        if 2 * repeated >= len(counted):
-            time = self._rows[rows[0]][6]
-            self.withdrawn |= {self._replace(item, index, time) for item, index in lacking}
-            outcome[WITHDRAWN] = len(lacking)
-            kind, fate = "a corrected version", "are withdrawn"
+        repeated = len(complete - left_out)
+        if 2 * repeated > len(complete):
+            kind, withdrawn = "a corrected version", lacking
         else:
-            kind, fate = "a portion of its sheet", "still count"
+            kind = "a portion of its sheet"
+            # Of a list of bugs, deleting a row is clearing it.
+            listed = {item for item, _ in present if item[3] == LIST_BUGS}
+            is_cleared = {key for key in lacking if _question(key) in cleared or key[0] in listed}
+            withdrawn = is_cleared if repeated else set()
+        time = self._rows[rows[0]][6]
+        self.withdrawn |= {self._replace(item, index, time) for item, index in withdrawn}
+        outcome[WITHDRAWN] = len(withdrawn)
+        fates = {"withdrawn": len(withdrawn), "kept": len(lacking) - len(withdrawn)}
         self.assumptions[version] = (
-            f"{kind}: it repeats {repeated} of {len(counted)} earlier answers, so those that it lacks {fate} "
-            f"({len(lacking)})"
+            f"{kind}: it repeats {repeated} of {len(complete)} earlier answers; of those that it lacks, "
+            + ", ".join(f"{count} {fate}" for fate, count in fates.items() if count)
         )
 
     def _take(self, row: int, sheet: str, outcome: Counter[str]) -> Key:

@@ -8,7 +8,7 @@ import polars as pl
 
 from dlbug_assets.labeling.asked import asked_raters
 from dlbug_assets.labeling.sheets.formats import LIST_BUGS, RATE_BUGS
-from dlbug_assets.labeling.sheets.history import CHANGED, TAKEN, UNCHANGED, WITHDRAWN, Recorded
+from dlbug_assets.labeling.sheets.history import CHANGED, TAKEN, UNCHANGED, WITHDRAWN, Question, Recorded
 from dlbug_assets.labeling.sheets.inbox import Version
 from dlbug_assets.protocol.study import Study
 from dlbug_assets.warehouse.rows import table_schema
@@ -22,11 +22,12 @@ _BLANK, _REFUSED = "blank", "refused"
 
 @dataclass
 class Tally:
-    """What the rows of a version are about, and how many are blank."""
+    """What the rows of a version are about, how many are blank, and what these would have answered."""
 
     raters: set[str] = field(default_factory=set)
     passes: set[str] = field(default_factory=set)
     blank: int = 0
+    cleared: set[Question] = field(default_factory=set)
 
 
 def receipts(

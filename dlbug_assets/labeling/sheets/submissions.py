@@ -84,16 +84,18 @@ def read(
         return valid
 
     lists = valid_rows(rows.filter(is_rating.fill_null(value=False).not_()), None)
-    listed = record(lists, study, sheets, _refused(pl.concat(rejected)))
+    cleared = {version: tally.cleared for version, tally in reader.tallies.items()}
+    listed = record(lists, study, sheets, _refused(pl.concat(rejected)), cleared=cleared)
     units = frozen_units(listed.labels, items, imported.labels, study)
     ratings, unasked = without_unasked(valid_rows(rows.filter(is_rating), units), items, units, study)
     for version, texts in unasked.items():
         reader.notes.setdefault(version, []).extend(texts)
     refused = _refused(pl.concat(rejected))
     is_rater = pl.col("rater").is_in(study.labeling.raters)
-    rated = record(ratings.filter(is_rater), study, sheets, refused, is_partial=partly_rated(items, units, study))
+    is_partial = partly_rated(items, units, study)
+    rated = record(ratings.filter(is_rater), study, sheets, refused, cleared=cleared, is_partial=is_partial)
     to_decide = partly_decided(rated.labels, study)
-    decided = record(ratings.filter(~is_rater), study, sheets, refused, is_partial=to_decide)
+    decided = record(ratings.filter(~is_rater), study, sheets, refused, cleared=cleared, is_partial=to_decide)
     outcomes = [listed, rated, decided]
     labels = pl.concat([each.labels for each in outcomes]).sort("received_at", maintain_order=True)
     problems = pl.concat(rejected).with_columns(redact_emails(pl.col("content", "reason")))

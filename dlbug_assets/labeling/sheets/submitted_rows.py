@@ -124,6 +124,9 @@ class SubmittedRows:
             problems = [record["problem"]]
         elif not any(record.get(column) for column in self._answers.get(pass_name, self._any_answer)):
             tally.blank += 1
+            bug = record.get("bug_index", "") if pass_name == RATE_BUGS else "0"
+            if bug.strip().isdecimal():
+                tally.cleared.add((record.get("item_id", ""), record.get("rater", ""), pass_name, int(bug)))
             return None
         else:
             values = {"received_at": received_at, "file": file, "line": line}

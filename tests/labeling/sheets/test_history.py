@@ -22,7 +22,7 @@ def items(make_items):
 def history(as_rows, items, study, taxonomy):
     """Return what is recorded of versions of one sheet: each a list of rows; the n-th arrives in minute n."""
 
-    def recorded(*versions, refused=None, is_partial=None):
+    def recorded(*versions, refused=None, cleared=None, is_partial=None):
         rows = [
             row | {"file": f"v{number}", "received_at": datetime(2026, 5, 1, 12, number)}
             for number, version in enumerate(versions, start=1)
@@ -31,7 +31,7 @@ def history(as_rows, items, study, taxonomy):
         valid, rejected = validate(as_rows(rows), items, study, taxonomy)
         assert rejected.is_empty(), rejected["reason"].to_list()
         sheets = {f"v{number}": "100-ann-units" for number in range(1, len(versions) + 1)}
-        return record(valid, study, sheets, refused or {}, is_partial=is_partial)
+        return record(valid, study, sheets, refused or {}, cleared=cleared, is_partial=is_partial)
 
     return recorded
 
@@ -83,15 +83,27 @@ def test_an_answer_that_is_repeated_is_no_revision(history, rater_row):
 
 
 def test_a_corrected_version_withdraws_what_it_lacks(history, rater_row):
-    first = [rater_row(f"SO-{number}", "ann") for number in range(1, 5)]
-    recorded = history(first, [first[0], first[2] | {"place": "line 7"}])
-    assert current(recorded) == [("SO-1", 1), ("SO-3", 1)]
+    first = [rater_row(f"SO-{number}", "ann") for number in range(1, 6)]
+    recorded = history(first, [first[0], first[2] | {"place": "line 7"}, first[4]])
+    assert current(recorded) == [("SO-1", 1), ("SO-3", 1), ("SO-5", 1)]
     assert withdrawn(recorded) == [("SO-2", 1), ("SO-4", 1)]
     assert set(recorded.labels.filter("withdrawn")["replaced_at"]) == {datetime(2026, 5, 1, 12, 2)}
-    assert dict(recorded.outcomes["v2"]) == {"unchanged": 1, "changed": 1, "withdrawn": 2}
+    assert dict(recorded.outcomes["v2"]) == {"unchanged": 2, "changed": 1, "withdrawn": 2}
     assert recorded.assumptions == {
-        "v2": "a corrected version: it repeats 2 of 4 earlier answers, so those that it lacks are withdrawn (2)"
+        "v2": "a corrected version: it repeats 3 of 5 earlier answers; of those that it lacks, 2 withdrawn"
     }
+
+
+def test_a_row_that_is_cleared_withdraws_its_answer_if_another_one_is_repeated(history, rater_row):
+    first = [rater_row(f"SO-{number}", "ann") for number in range(1, 5)]
+    cleared = {"v2": {("SO-2", "ann", "units", 0)}}
+    recorded = history(first, first[:1], cleared=cleared)
+    assert withdrawn(recorded) == [("SO-2", 1)]
+    assert recorded.assumptions == {
+        "v2": "a portion of its sheet: it repeats 1 of 4 earlier answers; of those that it lacks, 1 withdrawn, 2 kept"
+    }
+    # A sheet that was begun anew has blank rows for what was answered before.
+    assert withdrawn(history(first, [rater_row("SO-5", "ann")], cleared=cleared)) == []
 
 
 def test_a_portion_withdraws_nothing(history, rater_row):
@@ -99,9 +111,9 @@ def test_a_portion_withdraws_nothing(history, rater_row):
     recorded = history(first, [first[0] | {"place": "line 7"}, rater_row("SO-5", "ann")])
     assert current(recorded) == [(f"SO-{number}", 1) for number in range(1, 6)]
     assert withdrawn(recorded) == []
-    assert dict(recorded.outcomes["v2"]) == {"changed": 1, "taken": 1}
+    assert +recorded.outcomes["v2"] == {"changed": 1, "taken": 1}
     assert recorded.assumptions == {
-        "v2": "a portion of its sheet: it repeats 1 of 4 earlier answers, so those that it lacks still count (3)"
+        "v2": "a portion of its sheet: it repeats 1 of 4 earlier answers; of those that it lacks, 3 kept"
     }
 
 
@@ -150,7 +162,7 @@ def test_a_sheet_that_is_exported_again_repeats_only_partial_answers_and_is_a_po
     recorded = history(complete + partial, continued, is_partial=pl.col("stage").is_null())
     assert current(recorded) == [(f"SO-{number}", 1) for number in range(1, 7)]
     assert recorded.assumptions == {
-        "v2": "a portion of its sheet: it repeats 0 of 2 earlier answers, so those that it lacks still count (2)"
+        "v2": "a portion of its sheet: it repeats 0 of 2 earlier answers; of those that it lacks, 2 kept"
     }
     # A version that has the complete answers as well is a corrected one.
     corrected = complete + partial[:1]
@@ -203,8 +215,9 @@ def test_the_answers_that_count_are_those_of_a_naive_model(study, taxonomy, item
         naive |= new
         given_in |= dict.fromkeys(new, sheet)
         lacking = before - replaced - set(new)
-        if new and len(before) - len(lacking) >= len(lacking):
-            for key in lacking:
+        repeated = len(before) - len(lacking)
+        for key in lacking:
+            if new and (repeated > len(lacking) or (repeated and key[0] in answers)):
                 del naive[key]
     valid, rejected = validate(pl.DataFrame(rows, schema=schema), items, study, taxonomy)
     assert rejected.is_empty()

@@ -77,11 +77,22 @@ def test_a_version_of_a_sheet_may_have_another_name_and_clears_answers(loop):
     assert hand_in(loop, "100-ann (corrected).csv", *corrected) == counts
     assert loop.receipts["note"].to_list() == [
         None,
-        "taken as a corrected version: it repeats 4 of 5 earlier answers, so those that it lacks are withdrawn (1)",
+        "taken as a corrected version: it repeats 4 of 5 earlier answers; of those that it lacks, 1 withdrawn",
     ]
     assert states(loop) == ["answered"] * 3 + ["withdrawn", "answered"]
     # The item is due again.
     assert [row["item_id"] for row in loop.due()["100-ann"].rows] == ["SO-Keras-3"]
+
+
+def test_a_cleared_row_withdraws_its_answer_and_a_row_that_is_left_out_of_a_portion_does_not(loop):
+    hand_in(loop, "100-ann.csv", *ALL)
+    counts = {"rows": 2, "unchanged": 1, "blank": 1, "withdrawn": 1}
+    assert hand_in(loop, "100-ann.csv", ALL[0], (3, "", "")) == counts
+    assert loop.receipts["note"].to_list()[-1] == (
+        "taken as a portion of its sheet: it repeats 1 of 5 earlier answers; of those that it lacks, 1 withdrawn, "
+        "3 kept"
+    )
+    assert states(loop) == ["answered"] * 3 + ["withdrawn", "answered"]
 
 
 def test_rows_that_are_deleted_from_a_corrected_version_are_withdrawn(loop):
@@ -94,7 +105,7 @@ def test_a_portion_withdraws_nothing_and_the_receipt_says_what_was_assumed(loop)
     hand_in(loop, "100-ann.csv", *ALL[:3])
     assert hand_in(loop, "100-ann (2).csv", (0, "false", ""), *ALL[3:]) == {"rows": 3, "taken": 2, "changed": 1}
     assert loop.receipts["note"].to_list()[-1] == (
-        "taken as a portion of its sheet: it repeats 1 of 3 earlier answers, so those that it lacks still count (2)"
+        "taken as a portion of its sheet: it repeats 1 of 3 earlier answers; of those that it lacks, 2 kept"
     )
     assert states(loop) == ["answered"] * 5
 
