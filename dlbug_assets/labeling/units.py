@@ -24,8 +24,8 @@ ADJUDICATION = "adjudication"
 
 UNITS = table_schema("labeling.units")
 
-#: Spaces, and punctuation at the end, by which the same place may be written differently.
-_BLANKS, _END = re.compile(r"\s+"), re.compile(r"[\W_]+$")
+#: Punctuation at the end, by which the same place may be written differently.
+_END = re.compile(r"[\W_]+$")
 
 
 class Frozen(NamedTuple):
@@ -42,11 +42,11 @@ class _Row(NamedTuple):
     batch: int
     bug_index: int
     place: str | None
-    since: datetime
-    until: datetime | None
+    received_at: datetime
+    replaced_at: datetime | None
 
     def counts_at(self, time: datetime) -> bool:
-        return self.since <= time and (self.until is None or time < self.until)
+        return self.received_at <= time and (self.replaced_at is None or time < self.replaced_at)
 
 
 def units(
@@ -85,28 +85,57 @@ def freeze(labels: pl.DataFrame, items: pl.DataFrame, study: Study) -> Frozen:
     rater lists a bug, there are no units, but nothing is frozen: after a training the raters may find one.
 
     The adjudicator has to align the lists of an item if all of its raters have listed its bugs and they differ, or if a
-    rater lists more bugs than are frozen, or none, after they were frozen.
+    rater lists more bugs than are frozen, or takes one back, after they were frozen.
     """
-    rows = labels.filter(pl.col("pass") == LIST_BUGS).select(
-        "item_id", "rater", "batch", "bug_index", "place", "received_at", "replaced_at"
-    )
-    of_item: dict[str, list[_Row]] = {}
-    for item_id, *row in rows.iter_rows():
-        of_item.setdefault(item_id, []).append(_Row(*row))
+    listed = labels.filter(pl.col("pass") == LIST_BUGS).select("item_id", *_Row._fields)
+    at_once = _listed_at_once(listed, study)
+    replayed: dict[str, list[_Row]] = {}
+    for item_id, *row in listed.join(at_once, on="item_id", how="anti", maintain_order="left").iter_rows():
+        replayed.setdefault(item_id, []).append(_Row(*row))
+    lists: dict[str, dict[str, list[str | None]]] = {}
+    for item_id, rater, bug_index, place in at_once.select("item_id", "rater", "bug_index", "place").iter_rows():
+        bugs = lists.setdefault(item_id, {}).setdefault(rater, [])
+        if bug_index:
+            bugs.append(place)
+    batches = dict(at_once.select("item_id", "batch").unique().iter_rows())
     frozen: list[tuple[Any, ...]] = []
     to_align: list[tuple[str, int]] = []
-    for item_id, raters in items.select("item_id", "raters").iter_rows():
-        if its_rows := of_item.get(item_id):
-            drawn = [rater for rater in study.labeling.raters if raters is None or rater in raters]
-            history = _History(tuple(drawn), study.labeling.adjudicator)
-            history.replay(its_rows)
+    for item_id, drawn in items.select("item_id", "raters").iter_rows():
+        raters = study.labeling.raters
+        if drawn is not None:
+            raters = tuple(rater for rater in raters if rater in drawn)
+        if item_id in lists:
+            places = _common(lists[item_id], raters)
+            frozen += [(item_id, index, place, AGREEMENT, batches[item_id]) for index, place in enumerate(places, 1)]
+            if not places and _are_open(lists[item_id], raters):
+                to_align.append((item_id, batches[item_id]))
+        elif item_id in replayed:
+            history = _History(raters, study.labeling.adjudicator)
+            history.replay(replayed[item_id])
             frozen += [(item_id, *unit) for unit in history.units()]
             if history.is_to_align:
-                to_align.append((item_id, max(row.batch for row in its_rows if row.rater in history.raters)))
+                to_align.append((item_id, max(row.batch for row in replayed[item_id])))
     return Frozen(
         pl.DataFrame(frozen, schema=UNITS, orient="row"),
         pl.DataFrame(to_align, schema={"item_id": pl.String, "batch": pl.Int32}, orient="row"),
     )
+
+
+def _listed_at_once(listed: pl.DataFrame, study: Study) -> pl.DataFrame:
+    """Return the rows, by bug_index, of items about which each rater submitted one list that still counts, and no more.
+
+    Nothing was agreed about these items before the last list arrived, so only that moment matters.
+    """
+    submissions = listed.group_by("item_id", "rater", "batch", "received_at").agg(
+        _counts=pl.col("replaced_at").is_null().all()
+    )
+    items = submissions.group_by("item_id").agg(
+        _is_once=pl.col("_counts").all()
+        & (pl.col("batch").n_unique() == 1)
+        & (pl.col("rater").n_unique() == pl.len())
+        & pl.col("rater").is_in(study.labeling.raters).all()
+    )
+    return listed.join(items.filter("_is_once"), on="item_id", how="semi", maintain_order="left").sort("bug_index")
 
 
 class _History:
@@ -135,27 +164,15 @@ class _History:
 
     def replay(self, rows: Sequence[_Row]) -> None:
         """Follow the submissions in the order of arrival."""
-        submitted = {(row.rater, row.batch, row.since) for row in rows}
-        is_final = all(row.until is None and row.rater != self._adjudicator for row in rows)
-        if is_final and len({row.batch for row in rows}) == 1 and len(submitted) == len({row.rater for row in rows}):
-            # Each rater submitted one list, so nothing was agreed before the last one.
-            lists = _lists(rows, self.raters)
-            self._add(_common(lists, self.raters), rows[0].batch)
-            self.is_to_align = not self._agreed and self._are_open(lists)
-            return
-        times = {row.since for row in rows} | {row.until for row in rows if row.until is not None}
+        times = {row.received_at for row in rows} | {row.replaced_at for row in rows if row.replaced_at is not None}
         for time in sorted(times):
-            changed = {row.rater for row in rows if time in (row.since, row.until)}
+            changed = {row.rater for row in rows if time in (row.received_at, row.replaced_at)}
             self._arrive([row for row in rows if row.counts_at(time)], changed)
-
-    def _are_open(self, lists: Mapping[str, Sequence[_Row]]) -> bool:
-        """Return whether all raters have listed the bugs of the item, and some of them any."""
-        return len(lists) == len(self.raters) and any(lists.values())
 
     def _arrive(self, rows: Sequence[_Row], changed: set[str]) -> None:
         """Freeze what is agreed now; ``rows`` count at this time, those of ``changed`` people since this time."""
         own = [row for row in rows if row.rater == self._adjudicator]
-        self._decision = sorted(own, key=lambda row: (row.batch, row.since))
+        self._decision = sorted(own, key=lambda row: (row.batch, row.received_at))
         latest = {rater: max((row.batch for row in rows if row.rater == rater), default=0) for rater in self.raters}
         if not self._decision:
             for batch in sorted({row.batch for row in rows}):
@@ -165,7 +182,7 @@ class _History:
         count = sum(1 for _ in self.units())
         if not self._decision and not count:
             self._lengths = {rater: len(bugs) for rater, bugs in lists.items()}
-            self.is_to_align = self._are_open(lists)
+            self.is_to_align = _are_open(lists, self.raters)
             return
         if self._adjudicator in changed:
             self._disputed_by = set()
@@ -184,36 +201,40 @@ class _History:
         self._agreed += [(place, batch) for place in new[: max(len(places) - len(self._agreed), 0)]]
 
 
-def _lists(rows: Iterable[_Row], raters: Sequence[str]) -> dict[str, list[_Row]]:
-    """Return the bugs that each rater lists, in their order; a rater who lists none has an empty list."""
-    lists: dict[str, list[_Row]] = {}
-    for row in rows:
+def _lists(rows: Iterable[_Row], raters: Sequence[str]) -> dict[str, list[str | None]]:
+    """Return the places of the bugs that each rater lists, in their order; a rater who lists none has an empty list."""
+    lists: dict[str, list[str | None]] = {}
+    for row in sorted(rows, key=lambda row: row.bug_index):
         if row.rater in raters:
             bugs = lists.setdefault(row.rater, [])
             if row.bug_index:
-                bugs.append(row)
-    return {rater: sorted(bugs, key=lambda row: row.bug_index) for rater, bugs in lists.items()}
+                bugs.append(row.place)
+    return lists
 
 
-def _common(lists: Mapping[str, Sequence[_Row]], raters: Sequence[str]) -> list[str | None]:
+def _are_open(lists: Mapping[str, Sequence[str | None]], raters: Sequence[str]) -> bool:
+    """Return whether all raters have listed the bugs of an item, and some of them any."""
+    return len(lists) == len(raters) and any(lists.values())
+
+
+def _common(lists: Mapping[str, Sequence[str | None]], raters: Sequence[str]) -> list[str | None]:
     """Return the places of the bugs that all raters list, as the first one writes them; none if the lists differ."""
     if not lists or len(lists) < len(raters) or not all(lists.values()):
         return []
-    first = [_tidy(row.place) for row in lists[raters[0]]]
-    folded = [sorted(_folded(row.place) for row in bugs) for bugs in lists.values()]
     if all(len(bugs) == 1 for bugs in lists.values()):
-        given = {place for (place,) in folded if place}
-        written = [_tidy(lists[rater][0].place) for rater in raters]
+        given = {_folded(place) for (place,) in lists.values()} - {""}
+        written = (_tidy(lists[rater][0]) for rater in raters)
         return [next(filter(None, written), None)] if len(given) <= 1 else []
-    return first if all(places == folded[0] for places in folded) else []
+    folded = [sorted(map(_folded, bugs)) for bugs in lists.values()]
+    return [_tidy(place) for place in lists[raters[0]]] if all(places == folded[0] for places in folded) else []
 
 
 def _tidy(place: str | None) -> str | None:
-    return _BLANKS.sub(" ", place).strip() or None if place else None
+    return " ".join(place.split()) or None if place else None
 
 
 @functools.lru_cache(maxsize=10_000)
 def _folded(place: str | None) -> str:
     """Return what two raters who mean the same place have written alike."""
-    text = _BLANKS.sub("", unicodedata.normalize("NFKC", place or "")).casefold()
+    text = "".join(unicodedata.normalize("NFKC", place or "").split()).casefold()
     return _END.sub("", text) or text
