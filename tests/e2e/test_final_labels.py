@@ -48,7 +48,7 @@ def test_final_labels_are_imported_with_a_map(handmade, tmp_path):
     assert receipt[1].startswith(
         f"  line 3, {second[0]}: root_cause: unknown category 'API Misuses' (did you mean 'API"
     )
-    assert "1 row was refused" in done.stderr
+    assert "1 row or file was refused" in done.stderr
     labels = "select item_id, bug_type, decided_by, provenance from labeling.labels"
     expected = [(first[0], "Data Bug", "imported", "final/bugs.csv, row 2")]
     assert handmade.query(labels).rows() == expected
