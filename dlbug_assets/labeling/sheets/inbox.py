@@ -3,6 +3,7 @@
 import functools
 import hashlib
 import os
+import re
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -15,6 +16,7 @@ from dlbug_assets.clock import Clock
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.layout import check_folder
 
+_DIGITS = re.compile(r"([0-9]+)")
 _TIMESTAMP = "%Y%m%dT%H%M%S%f"
 #: A file that was changed less than this long ago may still be growing.
 SETTLES_SECONDS = 10
@@ -50,18 +52,24 @@ class Version:
 def settled_files(inbox: Path, clock: Clock) -> tuple[list[Path], list[Path]]:
     """Return the files of the inbox that are complete, and those that may still be growing, each sorted by name.
 
+    Numbers are sorted as numbers, so that of sheets that arrive at once, those of earlier batches are received first.
     Hidden files, lock files of office programs, symbolic links and folders are ignored. Raises :class:`DlbugError` if
     the inbox cannot be opened.
     """
     check_folder(inbox, "move it away and import the sheets again")
     settled, growing = [], []
     now = clock.now().timestamp()
-    for path in sorted(inbox.glob("*")):
+    for path in sorted(inbox.glob("*"), key=_natural):
         if path.name.startswith((".", "~$")) or path.is_symlink() or not path.is_file():
             continue
         age = now - path.stat().st_mtime
         (growing if 0 <= age < SETTLES_SECONDS else settled).append(path)
     return settled, growing
+
+
+def _natural(path: Path) -> list[int | str]:
+    """Return the parts of a name, by which 5-ann comes before 10-ann."""
+    return [int(part) if number % 2 else part for number, part in enumerate(_DIGITS.split(path.name))]
 
 
 def file_stats(paths: Iterable[Path]) -> list[tuple[str, int, int]]:

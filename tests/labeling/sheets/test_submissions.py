@@ -172,6 +172,15 @@ def test_hidden_files_folders_and_links_are_ignored(loop, tmp_path):
     assert (loop.labels.height, loop.rejected.height, loop.new) == (0, 0, [])
 
 
+def test_of_sheets_that_arrive_at_once_those_of_earlier_batches_are_received_first(loop):
+    for name in ("100-ann.csv", "10-ann-dimensions.csv", "5-bob.csv", "10-ann.csv", "r2-5-ann.csv"):
+        loop.drop(name, b"")
+    settled, _ = inbox.settled_files(loop.inbox, loop.clock)
+    assert [path.name for path in settled] == [
+        "5-bob.csv", "10-ann-dimensions.csv", "10-ann.csv", "100-ann.csv", "r2-5-ann.csv",
+    ]  # fmt: skip
+
+
 def test_the_inbox_is_never_changed(loop):
     path = loop.submit(loop.due()["100-ann"], lambda _: {"is_bug": True})
     loop.drop("junk.bin", b"junk")
