@@ -66,6 +66,7 @@ def read(
     rows = pl.concat([*reader.rows, imported.rater_rows]).sort("received_at", maintain_order=True)
     rows = rows.with_columns(redact_emails(pl.col(*free)))
     rejected = [pl.DataFrame(reader.unreadable, schema=REJECTED_LABELS, orient="row")]
+    reader.unreadable.clear()  # there may be as many as a file has rows, and they are large
     accepted: list[pl.DataFrame] = []
     is_rating = pl.col("pass").str.strip_chars() == RATE_BUGS
     # Raters' columns of a file with final labels are a sheet of its own.
@@ -99,6 +100,7 @@ def read(
     outcomes = [listed, rated, decided]
     labels = pl.concat([each.labels for each in outcomes]).sort("received_at", maintain_order=True)
     problems = pl.concat(rejected).with_columns(redact_emails(pl.col("content", "reason")))
+    rejected.clear()
     tallies = [reader.tallies[version.folder.name] for version in received]
     # A Label Studio task is one line, but may list several bugs.
     entry = pl.int_range(1, pl.len() + 1, dtype=pl.Int32).over("file", "line").alias("entry")
@@ -120,7 +122,7 @@ def read(
 def _refused(rejected: pl.DataFrame) -> dict[str, set[Question]]:
     """Return the answers that were refused, by version."""
     found: dict[str, set[Question]] = {}
-    for file, *answer in rejected.select("file", *stated_answer()).rows():
+    for file, *answer in rejected.select("file", *stated_answer()).drop_nulls().rows():
         found.setdefault(file, set()).add((answer[0], answer[1], answer[2], answer[3]))
     return found
 

@@ -132,7 +132,9 @@ class SubmittedRows:
             values = {"received_at": received_at, "file": file, "line": line}
             problems = _parse(record, values) + self._contradictions(record, name)
             if not problems:
-                return tuple(values[column] if column in values else record.get(column) for column in self._schema)
+                return tuple(
+                    values[column] if column in values else record.get(column) or None for column in self._schema
+                )
         self.unreadable.append((file, line, row_json(record), "; ".join(problems), received_at))
         return None
 
@@ -179,6 +181,7 @@ def _parse(record: Mapping[str, Any], values: dict[str, Any]) -> list[str]:
         problems.append(f"is_bug: {written!r} is neither true nor false")
     if values["is_bug"] is False and values["bug_index"] == 1:
         values["bug_index"] = 0  # exported sheets contain bug_index 1 before anybody knows whether there is a bug
+    values["labelled_at"] = None
     if labelled_at := record.get("labelled_at"):
         try:
             values["labelled_at"] = datetime.fromisoformat(labelled_at).astimezone(UTC).replace(tzinfo=None)

@@ -49,7 +49,7 @@ def archive(folder, name, content):
 def read(folder, study):
     """Return the labels and rejected rows of what was received, and the peak of memory."""
     result = read_received(folder, study)
-    assert result["peak"] < 400
+    assert result["peak"] < 400, result["peak"]
     assert result["labels"][-1] == GOODS_LABEL
     return result["labels"][:-1], result["rejected"]
 
