@@ -108,6 +108,8 @@ def unanswered(
     A row about a question that may be asked waits until a later version has a valid answer; another row, or a whole
     file, until there is a later version of its sheet without it.
     """
+    if problems.is_empty():
+        return problems
     order = {version: number for number, version in enumerate(sheets)}
     newest = {sheet: version for version, sheet in sheets.items()}
     version = pl.col("file").replace_strict(order, default=None, return_dtype=pl.Int32)

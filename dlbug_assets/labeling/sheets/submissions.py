@@ -21,7 +21,7 @@ from dlbug_assets.labeling.sheets.reading.file_reader import read_file
 from dlbug_assets.labeling.sheets.receipts import ANSWER, questions_of, receipts, stated_answer, unanswered
 from dlbug_assets.labeling.sheets.submitted_rows import SubmittedRows, name_parts, sheet_name
 from dlbug_assets.labeling.sheets.validation import REJECTED_LABELS, validate, without_unasked
-from dlbug_assets.labeling.units import frozen_units
+from dlbug_assets.labeling.units import UNITS, frozen_units
 from dlbug_assets.privacy import redact_emails
 from dlbug_assets.protocol.study import Study
 from dlbug_assets.protocol.taxonomy import Taxonomy
@@ -87,8 +87,11 @@ def read(
     lists = valid_rows(rows.filter(is_rating.fill_null(value=False).not_()), None)
     cleared = {version: tally.cleared for version, tally in reader.tallies.items()}
     listed = record(lists, study, sheets, _refused(pl.concat(rejected)), cleared=cleared)
-    units = frozen_units(listed.labels, items, imported.labels, study)
-    ratings, unasked = without_unasked(valid_rows(rows.filter(is_rating), units), items, units, study)
+    submitted_ratings = rows.filter(is_rating)
+    units = pl.DataFrame(schema=UNITS)
+    if submitted_ratings.height or any(frame.height for frame in rejected):  # nothing else is about frozen bugs
+        units = frozen_units(listed.labels, items, imported.labels, study)
+    ratings, unasked = without_unasked(valid_rows(submitted_ratings, units), items, units, study)
     for version, texts in unasked.items():
         reader.notes.setdefault(version, []).extend(texts)
     refused = _refused(pl.concat(rejected))
