@@ -13,7 +13,7 @@ from dlbug_assets.errors import DlbugError
 from dlbug_assets.labeling.imported.history import FINAL, read_imported
 from dlbug_assets.labeling.rater_labels import receive_submissions
 from dlbug_assets.labeling.sheets.inbox import submit, versions
-from dlbug_assets.layout import Home
+from dlbug_assets.layout import Home, check_folder
 from dlbug_assets.protocol.study import Study
 from dlbug_assets.protocol.taxonomy import load_taxonomy
 from dlbug_assets.warehouse.published import published_query
@@ -37,6 +37,7 @@ def import_sheets(study: Study, files: Sequence[Path]) -> int:
     if study.sources.labels == "release":
         raise DlbugError("the labels of this study come from a release: there are no sheets to import")
     home, clock, taxonomy = open_home(study), Clock(), load_taxonomy(study)
+    check_folder(home.labels / "inbox", "move it away")
     items = queued_items(home)
     archive = home.labels / "received"
     before = {version.received_at for version in versions(archive)}
