@@ -2,27 +2,20 @@
 
 import functools
 import hashlib
-import shutil
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
-from dlbug_assets.atomic_files import sync_folder, write_atomically
 from dlbug_assets.clock import Clock
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.labeling.imported.label_map import MAP_FILE
+from dlbug_assets.labeling.sheets.inbox import Version, keep_version
 from dlbug_assets.layout import check_folder
 from dlbug_assets.protocol.releases import FORMATS
 from dlbug_assets.releases.locate import LARGEST_FILE
 
-_TIMESTAMP = "%Y%m%dT%H%M%S%f"
 
-
-@dataclass(frozen=True)
-class FinalVersion:
-    """A version of a file with final labels, in a folder of the archive."""
-
-    folder: Path
+class FinalVersion(Version):
+    """A version of a file with final labels, in a folder of the archive; its digest is that of file and map."""
 
     @functools.cached_property
     def path(self) -> Path:
@@ -36,16 +29,6 @@ class FinalVersion:
     def map(self) -> Path:
         """The path of its map."""
         return self.folder / MAP_FILE
-
-    @functools.cached_property
-    def received_at(self) -> datetime:
-        """When it was imported: UTC, without time zone."""
-        return datetime.strptime(self.folder.name.split("-")[0], _TIMESTAMP)
-
-    @property
-    def digest(self) -> str:
-        """The first 16 hex digits of the SHA-256 of file and map."""
-        return self.folder.name.split("-")[1]
 
 
 def final_versions(archive: Path) -> list[FinalVersion]:
@@ -67,24 +50,14 @@ def receive_final(file: Path, map_file: Path, archive: Path, clock: Clock) -> Fi
     last = next((version for version in reversed(versions) if version.path.name == file.name), None)
     if last is not None and last.digest == digest:
         return last
-    # Timestamps always increase, even if the clock is set back: they define the order of arrival.
     newest = versions[-1].received_at if versions else datetime.min
-    moment = max(clock.now().replace(tzinfo=None), newest + timedelta(microseconds=1))
-    version = FinalVersion(archive / f"{moment:{_TIMESTAMP}}-{digest}")
-    unfinished = archive / f".unfinished-{version.folder.name}"
     try:
-        shutil.rmtree(unfinished, ignore_errors=True)
-        unfinished.mkdir(parents=True)
-        for name, content in contents.items():
-            write_atomically(unfinished / name, content)
-        unfinished.rename(version.folder)
-        sync_folder(archive)
+        return FinalVersion(keep_version(archive, digest, contents, newest, clock).folder)
     except OSError as error:
         raise DlbugError(
             f"cannot import {file}: {error.strerror}. Free some disk space, or make {archive} writable, and import it "
             "again."
         ) from None
-    return version
 
 
 def check_format(file: Path) -> None:

@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -94,15 +94,7 @@ def receive(paths: Iterable[Path], archive: Path, clock: Clock) -> list[str]:
             digest = hashlib.sha256(content).hexdigest()[:16]
             if newest.get(path.name) == digest:
                 continue
-            # Timestamps always increase, even if the clock is set back: they define the order of arrival.
-            last = max(clock.now().replace(tzinfo=None), last + timedelta(microseconds=1))
-            folder = archive / f"{last:{_TIMESTAMP}}-{digest}"
-            unfinished = archive / f".unfinished-{folder.name}"
-            shutil.rmtree(unfinished, ignore_errors=True)
-            unfinished.mkdir(parents=True)
-            write_atomically(unfinished / path.name, content)
-            unfinished.rename(folder)
-            sync_folder(archive)
+            last = keep_version(archive, digest, {path.name: content}, last, clock).received_at
         except OSError as error:
             raise DlbugError(
                 f"cannot receive {path}: {error.strerror}. It stays in the inbox; free some disk space (or make the "
@@ -111,6 +103,24 @@ def receive(paths: Iterable[Path], archive: Path, clock: Clock) -> list[str]:
         newest[path.name] = digest
         new.append(path.name)
     return new
+
+
+def keep_version(archive: Path, digest: str, contents: Mapping[str, bytes], last: datetime, clock: Clock) -> Version:
+    """Write files into a new folder of the archive, atomically; ``last`` is when the version before was received.
+
+    Raises OSError if they cannot be written.
+    """
+    # Timestamps always increase, even if the clock is set back: they define the order of arrival.
+    moment = max(clock.now().replace(tzinfo=None), last + timedelta(microseconds=1))
+    folder = archive / f"{moment:{_TIMESTAMP}}-{digest}"
+    unfinished = archive / f".unfinished-{folder.name}"
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir(parents=True)
+    for name, content in contents.items():
+        write_atomically(unfinished / name, content)
+    unfinished.rename(folder)
+    sync_folder(archive)
+    return Version(folder)
 
 
 def versions(archive: Path) -> list[Version]:
