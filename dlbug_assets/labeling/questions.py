@@ -92,7 +92,7 @@ def states(
     labeling.imported_labels. Columns: those of labeling.questions. is_bug is asked about every item, the other
     dimensions about every bug that was frozen up to the checkpoint. Items whose labels were imported are not asked, but
     answers about them count. The row of the latest batch counts as a whole; a bug that its rater listed again for a
-    later batch is to be rated again. A blank cell is no answer, ``none`` is one.
+    later batch is to be rated again. A blank cell is not an answer; ``none`` is.
     """
     given = labels.filter(pl.col("rater").is_in(study.labeling.raters), pl.col("batch") <= checkpoint)
     listed = given.filter(pl.col("pass") == LIST_BUGS)
