@@ -99,8 +99,10 @@ def assert_a_row_was_refused(handmade, done):
     kept = handmade.query("select rows, taken, refused from labeling.receipts where file = '100-ann.csv'")
     ((rows, taken, refused),) = kept.rows()
     assert (taken, refused) == (rows - 1, 1)
-    receipt, refusal = done.stdout.splitlines()[:2]
-    assert receipt == f"100-ann.csv: ann, units; {rows} rows: {taken} taken, 1 refused"
+    lines = done.stdout.splitlines()
+    receipt = lines.index(f"100-ann.csv: ann, units; {rows} rows: {taken} taken, 1 refused")
+    assert receipt < lines.index("")
+    refusal = lines[receipt + 1]
     assert refusal.startswith("  line 2, ")
     assert refusal.endswith(": is_bug: 'maybe' is neither true nor false")
 
