@@ -1,25 +1,14 @@
 -- one row per source, library, cluster, dimension and category
-with clustered as (
+with labelled as (
     select
-        labels.bug_id,
-        labels.source,
-        labels.library,
-        -- bugs from one repository are not independent; without a repository or link, the item is the cluster
-        coalesce(labels.repository, labels.link, labels.item_id) as cluster
-    from labeling.labels as labels
-    inner join reference.libraries as studied on labels.library = studied.library
-),
-
-labelled as (
-    select
-        clustered.source,
-        clustered.library,
-        clustered.cluster,
+        clusters.source,
+        clusters.library,
+        clusters.cluster,
         bug_labels.bug_id,
         bug_labels.dimension,
         bug_labels.category
-    from clustered
-    inner join labeling.bug_labels as bug_labels on clustered.bug_id = bug_labels.bug_id
+    from analysis.clusters as clusters
+    inner join labeling.bug_labels as bug_labels on clusters.bug_id = bug_labels.bug_id
 ),
 
 -- a bug with several categories counts once

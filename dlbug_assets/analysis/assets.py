@@ -10,6 +10,7 @@ import dagster as dg
 from dlbug_assets.analysis.claims.claims import claims
 from dlbug_assets.analysis.claims.queries import queried_tables
 from dlbug_assets.analysis.claims.sensitivity import finding_sensitivity
+from dlbug_assets.analysis.clusters import clusters
 from dlbug_assets.analysis.comparison import source_comparison
 from dlbug_assets.analysis.correlation import library_correlation
 from dlbug_assets.analysis.distributions import distributions, yearly_evolution
@@ -26,6 +27,7 @@ _COUNTS = {"counts": "analysis.label_counts"}
 _CLUSTERS = {"clusters": "analysis.cluster_counts"}
 _LABELS = {"labels": "labeling.labels"}
 _CLAIMS = _LABELS | {
+    "clusters": "analysis.clusters",
     "stated": "reference.claims",
     "bug_labels": "labeling.bug_labels",
     "categories": "labeling.categories",
@@ -39,6 +41,7 @@ def assets(tables: TableAssets) -> list[dg.AssetsDefinition]:
     queried = queried_tables(study_claims(study, load_taxonomy(study)), tables.specs)
     has = tables.specs.__contains__
     return [
+        tables.table("analysis.clusters", compute=partial(clusters, study=study), reads=_LABELS),
         tables.table(
             *(f"analysis.{dimension}_distribution" for dimension in study.dimension_names),
             compute=partial(distributions, study=study),

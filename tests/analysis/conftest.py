@@ -6,6 +6,7 @@ import duckdb
 import polars as pl
 import pytest
 
+from dlbug_assets.analysis.clusters import clusters
 from dlbug_assets.asset_factories.seeds import study_tables
 from dlbug_assets.labeling.bug_labels import bug_labels, full_schema, wide
 from dlbug_assets.layout import MODELS
@@ -43,12 +44,13 @@ class Study:
         self._labels.append({"bug_id": f"bug {len(self._labels) + 1}", **written, **columns})
 
     def labels(self) -> pl.DataFrame:
-        """Create labeling.labels, bug_labels and categories of the bugs that were added, and return the first."""
+        """Create labeling.labels, bug_labels and categories and analysis.clusters of the bugs; return the first."""
         rows = pl.DataFrame(self._labels, schema=full_schema(self.study))
         long = bug_labels(rows, self.study, self.taxonomy)
         labels = wide(rows, long, self.study)
         self.put("labeling.labels", labels)
         self.put("labeling.bug_labels", long)
+        self.put("analysis.clusters", clusters(labels, self.study))
         self.connection.execute(
             "create or replace table labeling.categories as "
             + (MODELS / "labeling" / "categories.sql").read_text(encoding="utf-8")

@@ -23,6 +23,7 @@ def claims(
     stated: pl.DataFrame,
     *,
     labels: pl.DataFrame,
+    clusters: pl.DataFrame,
     bug_labels: pl.DataFrame,
     categories: pl.DataFrame,
     taxonomy: pl.DataFrame,
@@ -31,13 +32,15 @@ def claims(
 ) -> dict[str, pl.DataFrame]:
     """Return analysis.claims and analysis.findings: one row per row of ``stated`` (reference.claims), in its order.
 
-    ``labels``, ``bug_labels`` and ``categories`` are the tables of labeling, ``taxonomy`` is reference.taxonomy, and
-    ``queried`` are the tables (``schema.table``) that queries of claims read. The columns are those of schema.yml.
+    ``labels``, ``bug_labels`` and ``categories`` are the tables of labeling, ``clusters`` is analysis.clusters,
+    ``taxonomy`` reference.taxonomy, and ``queried`` are the tables (``schema.table``) that queries of claims read. The
+    columns are those of schema.yml.
     Raises :class:`DlbugError` that names the claim for a query that does not return one row.
     """
     parsed = parsed_claims(stated["definition"])
     tally = Tally(
         labels,
+        clusters=clusters,
         bug_labels=bug_labels,
         categories=categories,
         taxonomy=taxonomy,

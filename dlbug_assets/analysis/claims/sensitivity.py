@@ -63,6 +63,7 @@ def finding_sensitivity(
     stated: pl.DataFrame,
     *,
     labels: pl.DataFrame,
+    clusters: pl.DataFrame,
     bug_labels: pl.DataFrame,
     categories: pl.DataFrame,
     taxonomy: pl.DataFrame,
@@ -84,6 +85,7 @@ def finding_sensitivity(
     for variant, rows in variants(labels, bug_labels, study).items():
         tally = Tally(
             rows,
+            clusters=clusters,
             bug_labels=bug_labels,
             categories=categories,
             taxonomy=taxonomy,

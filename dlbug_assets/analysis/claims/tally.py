@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from dlbug_assets.analysis.claims.effective import Limits, intraclass_correlation, limits
+from dlbug_assets.analysis.statistics.effective import Limits, intraclass_correlation, limits
 from dlbug_assets.analysis.statistics.shares import Share
 from dlbug_assets.protocol.claims import AlikeClaim, Claim, CorrelatedClaim, CountedClaim, QueryClaim, TrendClaim
 from dlbug_assets.protocol.names import in_sentence, plural
@@ -79,16 +79,16 @@ class Selection:
 class Tally:
     """The counts that the claims of a study need.
 
-    ``labels`` is labeling.labels, ``bug_labels`` labeling.bug_labels, ``categories`` labeling.categories, ``taxonomy``
-    reference.taxonomy (for short codes). Bugs of libraries that the study does not have are left out, and so are claims
-    that a query decides. A cluster is the bugs of a repository, or with the same link (those of a post in two
-    libraries, too), as in analysis.cluster_counts.
+    ``labels`` is labeling.labels, ``clusters`` analysis.clusters, ``bug_labels`` labeling.bug_labels, ``categories``
+    labeling.categories, ``taxonomy`` reference.taxonomy (for short codes). Bugs without a cluster are those of
+    libraries that the study does not have; they are left out, and so are claims that a query decides.
     """
 
     def __init__(
         self,
         labels: pl.DataFrame,
         *,
+        clusters: pl.DataFrame,
         bug_labels: pl.DataFrame,
         categories: pl.DataFrame,
         taxonomy: pl.DataFrame,
@@ -108,22 +108,21 @@ class Tally:
                 for (dimension,), rows in categories.group_by(["dimension"], maintain_order=True)
             },
         }
-        self._bugs = self._clustered(labels)
+        self._bugs = self._clustered(labels, clusters)
         self.strata = self._strata()
         self._entries: list[pl.DataFrame] = []
         self._size = _NEVER + 1
         needed = {_needed(claim) for claim in claims if not isinstance(claim, QueryClaim)}
         self._grids = {grid: self._grid(bug_labels, *grid) for grid in sorted(needed)}
 
-    def _clustered(self, labels: pl.DataFrame) -> pl.DataFrame:
+    def _clustered(self, labels: pl.DataFrame, clusters: pl.DataFrame) -> pl.DataFrame:
         """Return the bugs of the study with the positions of source and library, and the number of the cluster."""
         return (
-            labels.filter(pl.col("library").is_in(self.libraries) & pl.col("source").is_in(self.sources))
+            labels.join(clusters.select("bug_id", _name="cluster"), on="bug_id")
             .select(
-                "bug_id", LIBRARY, SOURCE, YEAR,
+                "bug_id", LIBRARY, SOURCE, YEAR, "_name",
                 _l=pl.col("library").replace_strict(_positions(self.libraries), return_dtype=pl.Int64),
                 _s=pl.col("source").replace_strict(_positions(self.sources), return_dtype=pl.Int64),
-                _name=pl.coalesce("repository", "link", "item_id"),
             )
             .sort("_s", "_name", "bug_id")
             .with_columns(_cluster=pl.struct("_s", "_name").rank("dense").cast(pl.Int64) - 1)

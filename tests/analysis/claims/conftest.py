@@ -32,8 +32,8 @@ class Claimed:
 
     def _inputs(self) -> dict[str, pl.DataFrame]:
         labels = self.study.labels()
-        tables = {"bug_labels": "labeling.bug_labels", "categories": "labeling.categories",
-                  "taxonomy": "reference.taxonomy"}  # fmt: skip
+        tables = {"clusters": "analysis.clusters", "bug_labels": "labeling.bug_labels",
+                  "categories": "labeling.categories", "taxonomy": "reference.taxonomy"}  # fmt: skip
         return {"labels": labels} | {name: self.study.connection.sql(f"from {table}").pl()
                                      for name, table in tables.items()}  # fmt: skip
 

@@ -37,6 +37,7 @@ def filled(study):
         symptoms = [str(name) for name in random.permutation(["Crash", "Hang", "Wrong"])[: random.integers(0, 4)]]
         made.label(
             source=str(random.choice([SO, GH])), library=library, item_id=str(place), link=f"post {place // 3}",
+            commit_sha=str(place % 7),
             repository=str(random.choice(["a/a", "b/b"])) if random.random() < 0.5 else None,
             year=int(random.integers(2014, 2018)) if random.random() < 0.9 else None,
             symptom=symptoms or None, cause=str(random.choice(["Misuse", "Change"])),
@@ -48,7 +49,8 @@ def filled(study):
 def tally(filled):
     labels = filled.labels()
     tables = {name: filled.connection.sql(f"from {table}").pl() for name, table in (
-        ("bug_labels", "labeling.bug_labels"), ("categories", "labeling.categories"), ("taxonomy", "reference.taxonomy")
+        ("clusters", "analysis.clusters"), ("bug_labels", "labeling.bug_labels"),
+        ("categories", "labeling.categories"), ("taxonomy", "reference.taxonomy"),
     )}  # fmt: skip
     return Tally(labels, **tables, study=filled.study, claims=CLAIMS)
 

@@ -8,12 +8,12 @@ import numpy as np
 
 from dlbug_assets.analysis.claims import kinds
 from dlbug_assets.analysis.claims.cases.p_values import p_reading
-from dlbug_assets.analysis.claims.effective import Limits, difference
 from dlbug_assets.analysis.claims.kinds import Held
 from dlbug_assets.analysis.claims.notation import Notation
 from dlbug_assets.analysis.claims.readings import Case, Reading, smallest
 from dlbug_assets.analysis.claims.tally import NotTestable, Selection, Tally
 from dlbug_assets.analysis.correlation import rowwise_pearson
+from dlbug_assets.analysis.statistics.effective import Limits, difference
 from dlbug_assets.protocol.claims import AlikeClaim, CorrelatedClaim
 
 # Two one-sided tests at 5% are one interval of 90%.

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dlbug_assets.analysis.claims.effective import Limits, difference, intraclass_correlation, limits
+from dlbug_assets.analysis.statistics.effective import Limits, difference, intraclass_correlation, limits
 
 BUGS = np.array([[4, 0, 1], [0, 2, 0], [1, 1, 0]])
 TOTALS = BUGS.sum(axis=1)
