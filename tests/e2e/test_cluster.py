@@ -6,6 +6,7 @@ It has the same rows as on one machine, even if a worker is killed during the ru
 import shutil
 import subprocess
 import sys
+from contextlib import contextmanager
 
 import pytest
 from polars.testing import assert_frame_equal
@@ -94,12 +95,19 @@ class Clustered:
         assert "Keras on Stack Overflow: its query is unread (12 of the 2525 rows of Posts.xml" in result.stderr
         return Ran(home, result)
 
+    @contextmanager
     def start(self, home, select, **more):
+        """Yield a run and the file of its output, which nobody reads meanwhile: a full pipe would stop the run."""
         arguments = [DLBUG, "run", "--study", self.study, "--select", select]
-        return subprocess.Popen(
-            arguments, env=environment(home.root, **more), stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        )  # fmt: skip
+        output = self.folder / f"{home.root.name}.txt"
+        with (
+            output.open("w") as file,
+            subprocess.Popen(
+                arguments, env=environment(home.root, **more), stdin=subprocess.DEVNULL, stdout=file,
+                stderr=subprocess.STDOUT,
+            ) as run,
+        ):  # fmt: skip
+            yield run, output
 
     def has_the_same_rows(self, home, *groups):
         for group in groups:
@@ -145,10 +153,10 @@ def test_a_worker_that_is_killed_during_the_run_does_not_change_the_rows(cluster
         cluster.add_worker()
     home = clustered.home(f"killed-{group.removeprefix('group:')}")
     spark = {"DLBUG_SPARK": cluster.address, **cluster.variables}
-    with clustered.start(home, f"group:reference or {group}", **spark) as run:
-        lost = cluster.kill_worker()
+    with clustered.start(home, f"group:reference or {group}", **spark) as (run, output):
+        lost = cluster.kill_worker(run)
+        assert lost, f"the run ended before a worker had a task:\n{output.read_text()}"
         assert run.poll() is None, "the run had ended before the worker was lost"
-        output, _ = run.communicate()
     assert lost.returncode == -9
-    assert run.returncode == 0, output
+    assert run.returncode == 0, output.read_text()
     clustered.has_the_same_rows(home, group)

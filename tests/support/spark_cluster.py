@@ -134,13 +134,16 @@ class Cluster(_Servers):
         self.workers.append(self._start(f"worker-{number}", "spark-class", worker, *arguments))
         self._wait_for_log(f"worker-{number}", r"(Successfully registered with master)")
 
-    def kill_worker(self) -> subprocess.Popen[bytes]:
-        """Kill a worker that is running a task; return its process."""
-        worker = _wait_for(lambda: next(filter(_is_running_python, self.workers), None), "a worker with a task")
-        worker.send_signal(signal.SIGKILL)
-        worker.wait()
-        self.workers.remove(worker)
-        return worker
+    def kill_worker(self, run: subprocess.Popen[Any]) -> subprocess.Popen[bytes] | None:
+        """Kill a worker that is running a task, and return its process; None if the run ends without a task."""
+        while run.poll() is None:
+            for worker in filter(_is_running_python, self.workers):
+                worker.send_signal(signal.SIGKILL)
+                worker.wait()
+                self.workers.remove(worker)
+                return worker
+            time.sleep(0.02)
+        return None
 
 
 def _is_running_python(worker: subprocess.Popen[bytes]) -> bool:
