@@ -1,4 +1,4 @@
-"""The style of charts: one style, one colour per category, and the files of a chart.
+"""The style of charts: one style, one colour per source, and the files of a chart.
 
 The same chart always results in the same bytes. Charts are Altair's (Vega-Lite), rendered by vl-convert, which brings
 its own fonts and needs neither a browser nor a network. Both take a second to import, so that they are imported inside
@@ -21,12 +21,8 @@ if TYPE_CHECKING:
 _FONT = "Liberation Sans, Helvetica, Arial, sans-serif"
 INK, SOFT, LINE = "#1c2430", "#5b6675", "#d9dee5"
 
-#: Colours of categories in the order of the taxonomy: the twelve of the palettes of Tol (2021), "Colour Schemes", that
-#: differ most for normal, protan, deutan and tritan vision, each as different as possible from those before it.
-PALETTE = (
-    "#332288", "#CC3311", "#99DDFF", "#EEDD88", "#882255", "#4477AA",
-    "#FFAABB", "#AAAA00", "#EE8866", "#661100", "#77AADD", "#BB5566",
-)  # fmt: skip
+#: The one colour of bars and squares that an axis names; intervals in ink are visible on it.
+BAR = "#9ecae1"
 
 #: Colours of sources: blue, vermilion, bluish green, reddish purple, orange, sky blue and black of Okabe & Ito (2008),
 #: "Color Universal Design".
@@ -48,14 +44,6 @@ _CLUTTER = re.compile(
 )
 _LONG_NUMBER = re.compile(r"-?\d+\.\d{2,}")
 _IDENTIFIER = re.compile(r'\bid="([\w-]+)"')
-
-
-def colours(categories: Sequence[str]) -> dict[str, str]:
-    """Return the colour of each category of a dimension; ``categories`` are in the order of the taxonomy.
-
-    The palette has twelve colours, which further categories repeat: a chart must also label each category.
-    """
-    return dict(zip(categories, cycle(PALETTE), strict=False))
 
 
 def source_colours(sources: Sequence[str]) -> dict[str, str]:
@@ -131,7 +119,7 @@ def markdown_image(svg_text: str, alternative: str) -> str:
 
 
 def scale(colour_of: Mapping[str, str]) -> "alt.Scale":
-    """Return the colours of categories as an Altair scale."""
+    """Return the colours of names as an Altair scale."""
     import altair as alt  # noqa: PLC0415
 
     return alt.Scale(domain=list(colour_of), range=list(colour_of.values()))

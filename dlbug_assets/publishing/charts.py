@@ -1,7 +1,7 @@
 """The charts of the report: functions from frames to Altair charts. The queries of their rows are in ``figures``.
 
-Axes name the categories, so that no information is in colour alone, and shares have counts, because shares of few bugs
-would mislead otherwise.
+Axes name the categories, so that colour is left to shares, coefficients and sources, and shares have counts, because
+shares of few bugs would mislead otherwise.
 """
 
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from dlbug_assets.chart_style import INK, SOFT, colours, scale, source_colours
+from dlbug_assets.chart_style import BAR, INK, LINE, SOFT, scale, source_colours
 from dlbug_assets.publishing.contents import reference_text
 
 if TYPE_CHECKING:
@@ -21,38 +21,61 @@ FEW = 10
 # The panels of a distribution that fit beside each other, and their width together.
 _PANELS = 6
 _WIDTH = 576
-_STEPS = {"collected": "#c6dbef", "in scope": "#9ecae1", "with code": "#6baed6", "read by raters": "#2171b5",
-          "bugs": "#D55E00"}  # fmt: skip
+# The width of a year.
+_YEAR = 19
+# The steps of the selection of posts, and what is found in them.
+_STEPS = ("collected", "in scope", "with code", "read by raters", "bugs")
+# A printed percentage is shown in a cell without bugs if it is not rounded to 0.
+_LEAST_SHOWN = 0.005
+
+
+def only_printed(rows: pl.DataFrame) -> bool:
+    """Return whether a study has printed shares but no bug of its own; ``rows`` have bugs and published."""
+    return not rows["bugs"].sum() and rows["published"].count() > 0
 
 
 def distribution(rows: pl.DataFrame, title: str, notes: Sequence[str]) -> "alt.TopLevelMixin":
     """Return bars of shares with 95% intervals and counts, one panel per library; printed shares are diamonds.
 
-    ``rows`` are all categories of the dimension in display order: library, category, bugs, total, share, share_low,
-    share_high, published (share or NULL), is_used.
+    Without bugs, the bars are the printed shares, with their percentage. ``rows`` are all categories of the dimension
+    in display order: library, category, bugs, total, share, low and high (limits of the share or NULL), published
+    (share or NULL), is_used.
     """
     import altair as alt  # noqa: PLC0415 - see chart_style
 
-    colour_of = colours(rows["category"].unique(maintain_order=True).to_list())
+    is_printed = only_printed(rows)
     shown = rows.filter(pl.col("is_used")).with_columns(panel=pl.format("{}  ({})", "library", "total"))
+    if is_printed:
+        shown = shown.filter(pl.col("published").is_not_null().any().over("library")).with_columns(
+            panel="library", text=(100 * pl.col("published")).map_elements("{:.1f}%".format, return_dtype=pl.String)
+        )
     categories = shown["category"].unique(maintain_order=True).to_list()
     panels = shown["panel"].unique(maintain_order=True).to_list()
-    y = alt.Y("category:N", sort=categories, title=None)
-    base = alt.Chart(shown).encode(y=y)
+    base = alt.Chart(shown).encode(y=alt.Y("category:N", sort=categories, title=None))
     percent = alt.Axis(format="%", tickCount=3, title=None, labelFlush=True)
-    bars = base.mark_bar(height=11, stroke=INK, strokeWidth=0.3).encode(
-        x=alt.X("share:Q", axis=percent), color=alt.Color("category:N", scale=scale(colour_of), legend=None)
-    )
-    intervals = base.mark_rule(stroke=INK, strokeWidth=1).encode(x="share_low:Q", x2="share_high:Q")
-    counts = base.mark_text(align="left", dx=4, fontSize=10, color=INK).encode(x="share_high:Q", text="bugs:Q")
-    printed = base.mark_point(shape="diamond", size=28, stroke=INK, fill="white", strokeWidth=1).encode(x="published:Q")
-    has_bugs = alt.datum.bugs > 0
-    layers = alt.layer(
-        bars,
-        intervals.transform_filter(has_bugs),
-        counts.transform_filter(has_bugs),
-        printed.transform_filter("isValid(datum.published)"),
-    )
+
+    def at(column: str) -> "alt.X":
+        return alt.X(f"{column}:Q", axis=percent, title=None)
+
+    text = base.mark_text(align="left", dx=4, fontSize=10, color=INK)
+    if is_printed:
+        printed = base.transform_filter("isValid(datum.published)")
+        layers = alt.layer(
+            printed.mark_bar(height=11, fill="white", stroke=INK, strokeDash=[2, 2]).encode(x=at("published")),
+            text.transform_filter("datum.published > 0").encode(x=at("published"), text="text:N"),
+        )
+    else:
+        has_bugs = alt.datum.bugs > 0
+        whiskers = base.mark_errorbar(ticks={"height": 6}, rule={"strokeWidth": 1.2}, color=INK)
+        diamonds = base.mark_point(shape="diamond", size=28, stroke=INK, fill="white", strokeWidth=1)
+        layers = alt.layer(
+            base.mark_bar(height=11, fill=BAR, stroke=INK, strokeWidth=0.3).encode(x=at("share")),
+            whiskers.transform_filter("datum.bugs > 0 && isValid(datum.low)").encode(x=at("low"), x2="high:Q"),
+            text.transform_calculate(end="isValid(datum.high) ? datum.high : datum.share")
+            .transform_filter(has_bugs)
+            .encode(x=at("end"), text="bugs:Q"),
+            diamonds.transform_filter("isValid(datum.published)").encode(x=at("published")),
+        )
     return (
         layers.properties(width=_WIDTH // min(len(panels), _PANELS), height=17 * len(categories))
         .facet(facet=alt.Facet("panel:N", sort=panels, title=None), columns=_PANELS, spacing=20)
@@ -63,23 +86,38 @@ def distribution(rows: pl.DataFrame, title: str, notes: Sequence[str]) -> "alt.T
 def relation(rows: pl.DataFrame, title: str, notes: Sequence[str]) -> "alt.TopLevelMixin":
     """Return a heat map of the categories of one dimension within those of another: shares with counts.
 
-    ``rows`` are the categories of both in use: category_a, category_b, bugs, total, share (of category_a).
+    Cells without bugs are white. ``rows`` are the categories of both in use: category_a, category_b, bugs, total, share
+    (of category_a), published (share or NULL). Where shares are printed, cells show both as percent.
     """
     import altair as alt  # noqa: PLC0415
 
-    shown = rows.with_columns(row=pl.format("{}  ({})", "category_a", "total"))
+    has_printed = rows["published"].count() > 0
+    in_percent = pl.format(
+        "{} ({})", (100 * pl.col("share")).round(0).cast(int), (100 * pl.col("published")).round(0).cast(int)
+    )
+    shown = rows.with_columns(
+        row=pl.format("{}  ({})", "category_a", "total"),
+        percent=pl.when((pl.col("bugs") > 0) | (pl.col("published") >= _LEAST_SHOWN)).then(in_percent),
+    )
     base = alt.Chart(shown).encode(
         x=alt.X("category_b:N", sort=shown["category_b"].unique(maintain_order=True).to_list(), title=None,
                 axis=alt.Axis(labelAngle=-40, orient="bottom")),
         y=alt.Y("row:N", sort=shown["row"].unique(maintain_order=True).to_list(), title=None),
     )  # fmt: skip
-    cells = base.mark_rect(stroke="white").encode(color=_share_colour())
-    numbers = base.mark_text(fontSize=11).encode(
-        text="bugs:Q", color=alt.condition(alt.datum.share > 0.5, alt.value("white"), alt.value(INK))  # noqa: PLR2004
+    ink = alt.condition(alt.datum.share > 0.5, alt.value("white"), alt.value(INK))  # noqa: PLR2004
+    frames = base.mark_rect(fill="white", stroke=LINE)
+    cells = base.mark_rect(stroke="white").encode(color=_share_colour()).transform_filter(alt.datum.bugs > 0)
+    numbers = base.mark_text(fontSize=11, dy=-6 if has_printed else 0).encode(text="bugs:Q", color=ink)
+    percents = base.mark_text(fontSize=9, dy=7).encode(text="percent:N", color=ink)
+    return alt.layer(
+        frames,
+        cells,
+        numbers.transform_filter(alt.datum.bugs > 0),
+        *([percents.transform_filter("isValid(datum.percent)")] if has_printed else []),
+    ).properties(
+        width=alt.Step(52), height=alt.Step(32 if has_printed else 24),
+        title=alt.TitleParams(title, subtitle=list(notes)),
     )  # fmt: skip
-    return alt.layer(cells, numbers.transform_filter(alt.datum.bugs > 0)).properties(
-        width=alt.Step(46), height=alt.Step(24), title=alt.TitleParams(title, subtitle=list(notes))
-    )
 
 
 def correlation(rows: pl.DataFrame, title: str, notes: Sequence[str]) -> "alt.TopLevelMixin":
@@ -118,39 +156,51 @@ def correlation(rows: pl.DataFrame, title: str, notes: Sequence[str]) -> "alt.To
 def evolution(rows: pl.DataFrame, title: str, notes: Sequence[str]) -> "alt.TopLevelMixin":
     """Return squares whose area is a category's share of the year's bugs, one panel per library.
 
-    Squares of years with fewer than :data:`FEW` bugs are pale. ``rows`` are in display order: library, year, category,
-    bugs, total, share, is_used.
+    Outlines are printed shares. Squares of years with fewer than :data:`FEW` bugs are pale. ``rows`` are in display
+    order: library, year, category, bugs, total, share, published (share or NULL), is_used.
     """
     import altair as alt  # noqa: PLC0415
 
-    colour_of = colours(rows["category"].unique(maintain_order=True).to_list())
+    is_printed = only_printed(rows)
     shown = rows.filter(pl.col("is_used"))
     all_bugs = "all bugs of the year"
-    categories = [*shown["category"].unique(maintain_order=True), all_bugs]
+    categories = [*shown["category"].unique(maintain_order=True), *([] if is_printed else [all_bugs])]
     libraries = shown["library"].unique(maintain_order=True).to_list()
-    totals = shown.group_by("library", "year", maintain_order=True).agg(
-        bugs=pl.col("total").first(), category=pl.lit(all_bugs)
+    totals = (
+        shown.group_by("library", "year", maintain_order=True)
+        .agg(bugs=pl.col("total").max(), category=pl.lit(all_bugs))
+        .drop_nulls("bugs")
     )
-    shown = pl.concat([shown, totals], how="diagonal")
+    shown = shown if is_printed else pl.concat([shown, totals], how="diagonal")
     years = sorted(set(shown["year"]))
     base = alt.Chart(shown).encode(
         x=alt.X("year:O", title=None, scale=alt.Scale(domain=years), axis=alt.Axis(labelAngle=-90, grid=True)),
         y=alt.Y("category:N", sort=categories, title=None, axis=alt.Axis(grid=False)),
     )
-    squares = base.mark_square(stroke=INK, strokeWidth=0.3).encode(
-        size=alt.Size("share:Q", scale=alt.Scale(domain=[0, 1], range=[0, 300]), title="share of the year's bugs",
-                      legend=alt.Legend(format="%", values=[0.1, 0.3, 1.0], symbolFillColor=SOFT)),
-        color=alt.Color("category:N", scale=scale(colour_of), legend=None),
-        opacity=alt.condition(alt.datum.total < FEW, alt.value(_PALE), alt.value(1)),
-    )  # fmt: skip
+
+    def area(column: str) -> "alt.Size":
+        return alt.Size(
+            f"{column}:Q", scale=alt.Scale(domain=[0, 1], range=[0, 300]), title="share of the year's bugs",
+            legend=alt.Legend(format="%", values=[0.1, 0.3, 1.0], symbolFillColor=BAR),
+        )  # fmt: skip
+
+    squares = base.mark_square(fill=BAR, stroke=INK, strokeWidth=0.3).encode(
+        size=area("share"), opacity=alt.condition(alt.datum.total < FEW, alt.value(_PALE), alt.value(1))
+    )
+    outlines = base.mark_square(filled=False, stroke=INK, strokeWidth=1, strokeDash=[2, 2])
     numbers = base.mark_text(fontSize=9, color=INK).encode(text="bugs:Q")
     return (
         alt.layer(
             squares.transform_filter(f"datum.category !== '{all_bugs}' && datum.bugs > 0"),
+            outlines.transform_filter("datum.published > 0").encode(size=area("published")),
             numbers.transform_filter(f"datum.category === '{all_bugs}'"),
         )
-        .properties(width=19 * len(years), height=20 * len(categories))
-        .facet(facet=alt.Facet("library:N", sort=libraries, title=None), columns=3)
+        .properties(width=_YEAR * len(years), height=20 * len(categories))
+        .facet(
+            facet=alt.Facet("library:N", sort=libraries, title=None),
+            columns=max(1, _WIDTH // (_YEAR * len(years))),
+            spacing=20,
+        )
         .properties(title=alt.TitleParams(title, subtitle=list(notes)))
     )
 
@@ -163,10 +213,7 @@ def funnel(rows: pl.DataFrame, title: str, notes: Sequence[str]) -> "alt.TopLeve
     import altair as alt  # noqa: PLC0415
 
     base = alt.Chart(rows).encode(y=alt.Y("step:N", sort=list(_STEPS), title=None))
-    bars = base.mark_bar(height=13).encode(
-        x=alt.X("number:Q", title=None, axis=None),
-        color=alt.Color("step:N", scale=scale(_STEPS), legend=None),
-    )
+    bars = base.mark_bar(height=13, fill=BAR).encode(x=alt.X("number:Q", title=None, axis=None))
     numbers = base.mark_text(align="left", dx=4, color=INK).encode(x="number:Q", text="number:Q")
     return (
         alt.layer(bars, numbers)

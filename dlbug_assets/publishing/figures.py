@@ -45,6 +45,7 @@ class Figure:
 
     ``draw`` returns the chart of the query's rows, given title and notes. ``missing`` returns why the rows cannot be
     shown, None if they can; ``describe`` returns the main points of the rows for the alternative text.
+    ``printed_notes`` replace the notes where the rows have printed numbers only; a figure without them shows none.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Figure:
     draw: Callable[[pl.DataFrame, str, Sequence[str]], "alt.TopLevelMixin"]
     missing: Callable[[pl.DataFrame], str | None]
     describe: Callable[[pl.DataFrame], str]
+    printed_notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,7 @@ class RenderedFigure:
     """A figure as SVG with its alternative text, or the reason why it was not rendered."""
 
     figure: Figure
+    title: str
     svg: str | None
     alternative: str
     reason: str | None = None
@@ -74,11 +77,14 @@ def render_figure(figure: Figure, rows: pl.DataFrame, notice: str | None = None)
     """
     reason = figure.missing(rows)
     if reason:
-        return RenderedFigure(figure, None, "", reason)
-    notes = [*figure.notes, *([notice] if notice else [])]
-    alternative = f"{figure.title}. {figure.describe(rows)}"
-    chart = figure.draw(rows, figure.title, notes)
-    return RenderedFigure(figure, chart_style.svg(chart, figure.name.replace("_", "-"), alternative), alternative)
+        return RenderedFigure(figure, figure.title, None, "", reason)
+    is_printed = bool(figure.printed_notes) and charts.only_printed(rows)
+    title = f"{figure.title}, as printed" if is_printed else figure.title
+    notes = [*(figure.printed_notes if is_printed else figure.notes), *([notice] if notice else [])]
+    alternative = f"{title}. {figure.describe(rows)}"
+    chart = figure.draw(rows, title, notes)
+    svg = chart_style.svg(chart, figure.name.replace("_", "-"), alternative)
+    return RenderedFigure(figure, title, svg, alternative)
 
 
 def figure_files(rendered: RenderedFigure) -> Mapping[str, bytes]:
@@ -147,9 +153,10 @@ printed as (
 )
 
 select
-    shown.library, shown.category, shown.bugs, shown.total, shown.share, shown.share_low, shown.share_high,
-    printed.share as published,
-    sum(shown.bugs) over (partition by shown.category) > 0 and frequent.is_frequent as is_used
+    shown.library, shown.category, shown.bugs, shown.total, shown.share, shown.cluster_low as low,
+    shown.cluster_high as high, printed.share as published,
+    (sum(shown.bugs) over (partition by shown.category) > 0 and frequent.is_frequent)
+    or coalesce(max(printed.share) over (partition by shown.category) > 0, false) as is_used
 from analysis.{dimension.name}_distribution as shown
 left join frequent on frequent.category = shown.category
 left join printed on printed.library = shown.library and printed.category = shown.category
@@ -159,15 +166,17 @@ left join labeling.categories as categories
 where shown.source = '{_quoted(source)}' {no_pool}
 order by libraries.position nulls last, categories.position"""
     notes = [
-        f"Bars: share of the {group}'s bugs, with number and Wilson 95% interval.",
+        f"Bars: share of the {group}'s bugs, with number and 95% interval by clusters; none if all are of one cluster.",
         f"In brackets: number of the {group}'s bugs.",
     ]
     if dimension.multiple:
         notes.append("A bug may have several categories.")
     if dimension.open:
         notes.append(f"Of more than {MOST_SHOWN} categories, the most frequent.")
+    drawn = ", measured from the drawing" if printed and printed.is_drawn else ""
     if printed:
-        notes.append(f"Diamonds: printed shares{', measured from the drawing' if printed.is_drawn else ''}.")
+        notes.append(f"Diamonds: printed shares{drawn}.")
+    missing = f"no bug has a label in {in_sentence(dimension.title)}"
     return Figure(
         f"{dimension.name}_distribution",
         "",
@@ -175,18 +184,24 @@ order by libraries.position nulls last, categories.position"""
         tuple(notes),
         query.strip(),
         charts.distribution,
-        lambda rows: None if rows["bugs"].sum() else f"no bug has a label in {in_sentence(dimension.title)}",
+        lambda rows: None if rows["bugs"].sum() or charts.only_printed(rows) else missing,
         _describe_distribution,
+        (f"Bars: printed shares{drawn}. In this study, {missing}.",),
     )
 
 
 def _relation(first: Dimension, second: Dimension, printed: Printed | None) -> Figure:
     source = printed.source if printed and printed.is_figure else BOTH_SOURCES
+    drawn = ", measured from the drawing" if printed and printed.is_drawn else ""
+    reference = f"and reference = '{printed.reference}'" if printed and printed.is_figure else ""
     return Figure(
         f"{second.name}_by_{first.name}",
         "",
         f"{second.title} within each {in_sentence(first.title)}{_of_source(source)}",
-        ("Colour: share of the row's bugs. Numbers: bugs; in brackets, the row's bugs with a label in both.",),
+        (
+            "Colour: share of the row's bugs. Numbers: bugs; at the left, the row's bugs with labels in both.",
+            *([f"Below: percent of the row's bugs, and in brackets as printed{drawn}."] if printed else []),
+        ),
         f"""
 with cells as (
     select category_a, category_b, bugs, total, share
@@ -203,14 +218,24 @@ row_names as (
 column_names as (
     select category_b from cells group by category_b
     qualify row_number() over (order by sum(bugs) desc, category_b) <= {MOST_SHOWN}
+),
+
+printed as (
+    select within_category, category, min_by(value, position) / 100 as share
+    from reference.published_cells
+    where dimension = '{second.name}' and within_dimension = '{first.name}' and unit = 'percent'
+        and source = '{_quoted(source)}' and library = 'All' and "year" is null {reference}
+    group by within_category, category
 )
 
 select
     row_names.category_a, column_names.category_b, coalesce(cells.bugs, 0) as bugs, row_names.total,
-    coalesce(cells.share, 0) as share
+    coalesce(cells.share, 0) as share, printed.share as published
 from row_names
 cross join column_names
 left join cells on cells.category_a = row_names.category_a and cells.category_b = column_names.category_b
+left join printed
+    on printed.within_category = row_names.category_a and printed.category = column_names.category_b
 left join labeling.categories as a on a.dimension = '{first.name}' and a.category = row_names.category_a
 left join labeling.categories as b on b.dimension = '{second.name}' and b.category = column_names.category_b
 order by a.position, b.position""".strip(),
@@ -269,6 +294,8 @@ def _evolution(study: Study) -> Figure:
     printed = printed_evolution(study)
     dimension = main_dimension(study, printed)
     source = printed.source if printed else BOTH_SOURCES
+    drawn = ", measured from the drawing" if printed and printed.is_drawn else ""
+    missing = "no bug of this study has a date"
     return Figure(
         f"{dimension.name}_evolution",
         "",
@@ -276,20 +303,38 @@ def _evolution(study: Study) -> Figure:
         (
             f"Area of a square: share of the {in_sentence(study.study.group)}'s bugs of that year; below, the number.",
             f"Pale: the year has fewer than {charts.FEW} bugs.",
+            *([f"Outlines: printed shares{drawn}."] if printed else []),
         ),
         f"""
+with computed as (
+    select library, "year", category, bugs, total, share
+    from analysis.yearly_evolution
+    where source = '{_quoted(source)}' and dimension = '{dimension.name}'
+),
+
+printed as (
+    select library, "year", category, min_by(value, position) / 100 as published
+    from reference.published_cells
+    where source = '{_quoted(source)}' and dimension = '{dimension.name}' and unit = 'percent'
+        and within_category is null and "year" is not null
+    group by library, "year", category
+)
+
 select
-    shown.library, shown.year, shown.category, shown.bugs, shown.total, shown.share,
-    sum(shown.bugs) over (partition by shown.category) > 0 as is_used
-from analysis.yearly_evolution as shown
+    shown.library, shown."year", shown.category, coalesce(shown.bugs, 0) as bugs, shown.total, shown.share,
+    shown.published,
+    coalesce(greatest(
+        max(shown.bugs) over (partition by shown.category), max(shown.published) over (partition by shown.category)
+    ) > 0, false) as is_used
+from (from computed full join printed using (library, "year", category)) as shown
 inner join reference.libraries as libraries on libraries.library = shown.library
 inner join labeling.categories as categories
     on categories.dimension = '{dimension.name}' and categories.category = shown.category
-where shown.source = '{_quoted(source)}' and shown.dimension = '{dimension.name}'
 order by libraries.position, categories.position, shown.year""".strip(),
         charts.evolution,
-        lambda rows: None if rows.height else "no bug of this study has a date",
+        lambda rows: None if rows["bugs"].sum() or charts.only_printed(rows) else missing,
         _describe_evolution,
+        (f"Area of a square: printed share{drawn}. In this study, {missing.replace(' of this study', '')}.",),
     )
 
 
@@ -298,15 +343,21 @@ def _quoted(name: str) -> str:
 
 
 def _describe_distribution(rows: pl.DataFrame) -> str:
-    """Return the most frequent category of each library."""
+    """Return the most frequent category of each library, or the one with the largest printed share."""
+    by = "published" if charts.only_printed(rows) else "bugs"
     sentences = []
     for library in rows["library"].unique(maintain_order=True):
         of_library = rows.filter(pl.col("library") == library)
-        if not of_library["total"][0]:
-            sentences.append(f"{library}: no bugs")
+        largest = of_library[by].arg_max()
+        if largest is None:
             continue
-        most = of_library.row(of_library["bugs"].arg_max(), named=True)
-        sentences.append(f"{library}: {most['category']} leads with {_percent(most['share'])}, {_count(most)}")
+        most = of_library.row(largest, named=True)
+        if by == "published":
+            sentences.append(f"{library}: {most['category']} leads with {_percent(most['published'])}")
+        elif most["total"]:
+            sentences.append(f"{library}: {most['category']} leads with {_percent(most['share'])}, {_count(most)}")
+        else:
+            sentences.append(f"{library}: no bugs")
     return "; ".join(sentences) + "."
 
 
@@ -330,15 +381,21 @@ def _describe_correlation(rows: pl.DataFrame) -> str:
 
 def _describe_evolution(rows: pl.DataFrame) -> str:
     """Return the shares of the two most frequent categories in each library's first and last year."""
-    most = rows.group_by("category").agg(pl.col("bugs").sum()).sort("bugs", "category", descending=[True, False])
+    is_printed = charts.only_printed(rows)
+    shown = rows.filter(pl.col("published" if is_printed else "total").is_not_null())
+    by = "published" if is_printed else "bugs"
+    most = shown.group_by("category").agg(pl.col(by).sum()).sort(by, "category", descending=[True, False])
     sentences = []
     for category in most["category"].head(2):
-        for library in rows["library"].unique(maintain_order=True):
-            years = rows.filter(pl.col("category") == category, pl.col("library") == library).sort("year")
-            first, last = years.row(0, named=True), years.row(-1, named=True)
-            sentences.append(
-                f"{category} in {library}: {_count(first)} in {first['year']}, {_count(last)} in {last['year']}"
+        for library in shown["library"].unique(maintain_order=True):
+            years = shown.filter(pl.col("category") == category, pl.col("library") == library).sort("year")
+            if years.is_empty():
+                continue
+            ends = (years.row(0, named=True), years.row(-1, named=True))
+            first, last = (
+                f"{_percent(end['published']) if is_printed else _count(end)} in {end['year']}" for end in ends
             )
+            sentences.append(f"{category} in {library}: {first}, {last}")
     return "; ".join(sentences) + "."
 
 

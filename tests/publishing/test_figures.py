@@ -13,7 +13,6 @@ from sqlglot import exp
 from dlbug_assets import chart_style
 from dlbug_assets.labeling.agreement import chart as kappa
 from dlbug_assets.protocol.study import load_study
-from dlbug_assets.protocol.taxonomy import load_taxonomy
 from dlbug_assets.publishing import charts
 from dlbug_assets.publishing.figures import figure_files, figures
 from dlbug_assets.publishing.report_queries import queries, report_tables
@@ -35,13 +34,13 @@ def study(small_study):
     return small_study("islam2019")
 
 
-def test_a_figure_without_data_is_not_rendered_and_has_a_reason(study):
+def test_a_figure_without_data_is_not_rendered_and_has_a_reason(small_study):
+    study = small_study("chaliasos2021")
     for dimension in study.study.dimension_names:
-        study.count(dimension, SO, "Caffe", {})
+        study.count(dimension, "all", study.study.library_names[0], {})
     rendered = [study.figure(figure.name) for figure in figures(study.study)]
-    assert [each.svg for each in rendered] == [None] * 9
+    assert [each.svg for each in rendered] == [None] * len(rendered)
     assert all(each.reason and figure_files(each) == {} for each in rendered)
-    assert study.figure("stage_distribution").reason == "no bug has a label in stage"
 
 
 def test_a_distribution_has_shares_counts_totals_and_printed_shares(study):
@@ -59,21 +58,53 @@ def test_a_distribution_has_shares_counts_totals_and_printed_shares(study):
     assert printed["published"].to_list() == [0.086]
 
 
-def test_a_category_has_the_same_colour_whichever_others_are_used(study, small_study):
+def fills(rendered):
+    return set(re.findall(r'fill="(#[0-9a-f]{6})"', rendered.svg)) - {chart_style.INK, chart_style.SOFT}
+
+
+def test_bars_and_squares_have_one_colour_whatever_their_category(study):
     study.count("bug_type", SO, "Caffe", {"Data Bug": 3, "API Bug": 1})
-    other = small_study("islam2019")
-    other.count("bug_type", SO, "Caffe", {"Data Bug": 1})
-    other.put("analysis.yearly_evolution", *(
-        {"source": SO, "library": "Caffe", "year": 2015, "dimension": "bug_type", "category": category,
-         "bugs": int(category == "Data Bug"), "total": 1, "share": float(category == "Data Bug")}
-        for category in load_taxonomy(study.study).names("bug_type")
+    study.put("analysis.yearly_evolution", *(
+        {"source": SO, "library": "Caffe", "year": 2015, "dimension": "bug_type", "category": category, "bugs": 1,
+         "total": 2, "share": 0.5} for category in ("API Bug", "Data Bug")
     ))  # fmt: skip
+    assert fills(study.figure("bug_type_distribution")) == {chart_style.BAR}
+    assert fills(study.figure("bug_type_evolution")) == {chart_style.BAR}
 
-    def colours(rendered):
-        return set(re.findall(r'fill="(#[0-9A-F]{6})"', rendered.svg))
 
-    assert colours(other.figure("bug_type_distribution")) == colours(other.figure("bug_type_evolution")) == {"#99DDFF"}
-    assert colours(study.figure("bug_type_distribution")) == {"#99DDFF", "#332288"}
+def test_every_bar_has_the_interval_by_clusters_and_none_where_all_bugs_are_of_one_cluster(study):
+    study.count("effect", SO, "Caffe", {"Crash": 3, "Hang": 1})
+    whiskers = study.figure("effect_distribution").svg.count("<line")
+    study.connection.execute("update analysis.effect_distribution set cluster_low = null, cluster_high = null")
+    # One line for each of the two bars.
+    assert whiskers - study.figure("effect_distribution").svg.count("<line") == 2
+
+
+@pytest.mark.parametrize(("name", "titles", "shares"), [
+    ("stage_distribution", {"All"}, {"35.2%", "0.4%"}),
+    ("antipattern_distribution", {"Caffe", "Keras", "Tensorflow", "Theano", "Torch"}, {"44.8%", "7.1%"}),
+])  # fmt: skip
+def test_a_figure_without_bugs_shows_the_printed_shares_and_is_marked(study, name, titles, shares):
+    dimension = name.removesuffix("_distribution")
+    for library in (*study.study.library_names, "All"):
+        study.count(dimension, SO, library, {})
+    rendered = study.figure(name)
+    assert titles | shares <= set(texts(rendered))
+    assert rendered.title == f"{dimension.capitalize()}, Stack Overflow, as printed"
+    assert f"In this study, no bug has a label in {dimension}." in " ".join(texts(rendered))
+
+
+def test_printed_years_are_shown_if_no_bug_has_a_date_and_as_outlines_beside_those_that_have(study):
+    rendered = study.figure("bug_type_evolution")
+    assert rendered.title == "Bug type over the years, Stack Overflow, as printed"
+    assert "all bugs of the year" not in texts(rendered)
+    assert "Structural Logic Bug in Caffe: 30% in 2015, 100% in 2018" in rendered.alternative
+    study.put("analysis.yearly_evolution", {"source": SO, "library": "Caffe", "year": 2015, "dimension": "bug_type",
+              "category": "Data Bug", "bugs": 3, "total": 12, "share": 0.25})  # fmt: skip
+    rendered = study.figure("bug_type_evolution")
+    assert rendered.title == "Bug type over the years, Stack Overflow"
+    assert {"all bugs of the year", "12"} <= set(texts(rendered))
+    assert rendered.svg.count('stroke-dasharray="2,2"') > 50
 
 
 def test_a_relation_has_the_number_of_bugs_in_each_cell(study):
@@ -88,6 +119,10 @@ def test_a_relation_has_the_number_of_bugs_in_each_cell(study):
     )
     rendered = study.figure("root_cause_by_bug_type")
     assert {"Data Bug  (5)", "API Bug  (2)", "API Misuse", "Others", "4", "1"} <= set(texts(rendered))
+    # Percent of the row, and in brackets as printed.
+    assert {"80 (6)", "20 (1)", "100 (8)"} <= set(texts(rendered))
+    # Three of the cells have bugs: the others are white.
+    assert len(re.findall(r'fill="rgb\(', rendered.svg)) >= 3
     assert not {"API Change", "0"} & set(texts(rendered))
     assert rendered.alternative == (
         "Root cause within each bug type, Stack Overflow. Data Bug: mostly API Misuse, 4 of 5; API Bug: mostly Others, "
@@ -134,10 +169,11 @@ def test_the_notice_of_a_synthetic_study_is_in_the_figure(study):
 
 _SHARES = {"library": "A", "bugs": 3, "total": 4, "share": 0.75}
 _NARROW = {
-    charts.distribution: [_SHARES | {"category": name, "share_low": 0.5, "share_high": 1.0, "published": None,
+    charts.distribution: [_SHARES | {"category": name, "low": 0.5, "high": 1.0, "published": None,
                                      "is_used": True} for name in "xy"],
-    charts.evolution: [_SHARES | {"category": name, "year": 2020, "is_used": True} for name in "xy"],
-    charts.relation: [{"category_a": "a", "category_b": name, "bugs": 1, "total": 2, "share": 0.5} for name in "xy"],
+    charts.evolution: [_SHARES | {"category": name, "year": 2020, "published": 0.1, "is_used": True} for name in "xy"],
+    charts.relation: [{"category_a": "a", "category_b": name, "bugs": 1, "total": 2, "share": 0.5,
+                       "published": 0.4} for name in "xy"],
     charts.correlation: [{"library_a": a, "library_b": b, "pearson": 0.5, "published": 0.4} for a, b in ("AB", "BA")],
     charts.funnel: [{"library": "A", "step": step, "number": 5} for step in ("collected", "bugs")],
     charts.against_published: [{"reference": "table2", "source": "s", "position": 1, "published": 3.0, "computed": 3.0,

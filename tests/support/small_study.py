@@ -80,7 +80,8 @@ class SmallStudy:
             share = number / total if total else None
             self.put(f"analysis.{dimension}_distribution",
                      {"source": source, "library": library, "category": category, "bugs": number, "total": total,
-                      "share": share, "share_low": share, "share_high": share})  # fmt: skip
+                      "share": share, "share_low": share, "share_high": share, "cluster_low": share,
+                      "cluster_high": share})  # fmt: skip
 
     def query(self, sql: str) -> pl.DataFrame:
         return self.connection.sql(sql).pl()
