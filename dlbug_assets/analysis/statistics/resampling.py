@@ -4,7 +4,7 @@ NumPy releases the GIL while it samples, so that samples can be taken in paralle
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -113,6 +113,18 @@ def shuffled_clusters(groups: Sequence[np.ndarray], resamples: int, random: np.r
         shuffled_tables(sizes, frequencies, min(_BATCH_SIZE, resamples - start), random) @ patterns
         for start in range(0, resamples, _BATCH_SIZE)
     ])  # fmt: skip
+
+
+def shuffled_members(
+    sizes: np.ndarray, frequencies: np.ndarray, resamples: int, random: np.random.Generator
+) -> Iterator[np.ndarray]:
+    """Yield the number of clusters by resample, group and pattern, with clusters shuffled among the groups, in batches.
+
+    ``sizes`` are the numbers of clusters of the groups, ``frequencies`` those of equal clusters, which are sampled
+    together: time and memory depend on the number of patterns.
+    """
+    for start in range(0, resamples, _BATCH_SIZE):
+        yield shuffled_tables(sizes, frequencies, min(_BATCH_SIZE, resamples - start), random)
 
 
 def monte_carlo_p(extreme: int, resamples: int) -> float:
