@@ -100,7 +100,7 @@ def test_every_asset_refers_to_the_code_that_computes_it(definitions):
             assert file.name != "assets.py"
         else:
             assert file.suffix in (".sql", ".csv")
-            assert file.parent.name in (spec.key.path[0], "published")
+            assert file.parent.name in (spec.key.path[0], "seeds", "published")
 
 
 def test_made_by_names_the_function_that_computes(definitions):

@@ -1,7 +1,10 @@
-"""The schema `reference` as assets: the study's protocol and taxonomy, and what its paper prints, from CSV files."""
+"""The schema `reference` as assets: the study's protocol and taxonomy, and CSV files.
+
+Those of a study have the numbers that its paper prints, those in dbt_like_sql/seeds facts that all studies share.
+"""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +16,7 @@ from dlbug_assets.asset_factories.code_versions import text_version
 from dlbug_assets.asset_factories.metadata import check_specs
 from dlbug_assets.asset_factories.tables import TableAssets, selected
 from dlbug_assets.errors import DlbugError
-from dlbug_assets.layout import display_path
+from dlbug_assets.layout import MODELS, display_path
 from dlbug_assets.protocol.claims import claim_rows, study_claims
 from dlbug_assets.protocol.published_cells import published_cells
 from dlbug_assets.protocol.study import Study
@@ -30,10 +33,9 @@ def seed_assets(tables: TableAssets, taxonomy: Taxonomy) -> dg.AssetsDefinition:
     """
     specs = [tables.register(table) for table, spec in tables.specs.items() if spec.schema == "reference"]
     computed = study_tables(tables.study, taxonomy)
-    folder = tables.study.files.published
-    files = {spec.table: folder / f"{spec.name}.csv" for spec in specs if folder and spec.table not in computed}
+    files = _files([spec for spec in specs if spec.table not in computed], tables.study)
     for spec in specs:
-        if spec.table not in computed and not (spec.table in files and files[spec.table].is_file()):
+        if spec.table not in computed and spec.table not in files:
             raise DlbugError(f"{spec.source}: {spec.table} has a description, but no {spec.name}.csv beside it")
 
     @dg.multi_asset(
@@ -133,6 +135,13 @@ def study_tables(study: Study, taxonomy: Taxonomy) -> dict[str, pl.DataFrame]:
     }
     schemas = {name: table_schema(f"reference.{name}") for name in rows}
     return {f"reference.{name}": pl.DataFrame(of_table, schema=schemas[name]) for name, of_table in rows.items()}
+
+
+def _files(specs: Iterable[TableSpec], study: Study) -> dict[str, Path]:
+    """Return the CSV files of tables: of facts that all studies share, or of numbers that the study's paper prints."""
+    folders = [folder for folder in (study.files.published, MODELS / "seeds") if folder]
+    places = ((spec.table, folder / f"{spec.name}.csv") for spec in specs for folder in folders)
+    return {table: file for table, file in places if file.is_file()}
 
 
 def _rows(spec: TableSpec, computed: Mapping[str, pl.DataFrame], files: Mapping[str, Path]) -> pl.DataFrame:

@@ -15,6 +15,7 @@ from dlbug_assets.labeling.label_texts import IS_BUG, from_text
 from dlbug_assets.labeling.questions import LEFT, NOT_ASKED
 from dlbug_assets.labeling.sheets.formats import RATE_BUGS
 from dlbug_assets.labeling.units import ADJUDICATION, AGREEMENT
+from dlbug_assets.labeling.years import add_years
 from dlbug_assets.protocol.dimensions import NONE
 from dlbug_assets.protocol.study import Study
 from dlbug_assets.protocol.taxonomy import Taxonomy
@@ -82,11 +83,15 @@ def labels(
     items: pl.DataFrame,
     imported: pl.DataFrame,
     *,
+    brackets: pl.DataFrame,
     study: Study,
     taxonomy: Taxonomy,
     release: Callable[[], releases.Released],
 ) -> dict[str, Rows]:
-    """Return labeling.labels and labeling.bug_labels: the bugs that :func:`decide` returns, or those of a release."""
+    """Return labeling.labels and labeling.bug_labels: the bugs that :func:`decide` returns, or those of a release.
+
+    ``brackets`` is reference.post_id_years, for bugs whose date is not known.
+    """
     metadata: dict[str, int] = {}
     if study.sources.labels == "release":
         released = release()
@@ -95,7 +100,7 @@ def labels(
     else:
         agreed = decide(rater_labels, questions, units, items, study, imported=imported)
     long = bug_labels(agreed, study, taxonomy)
-    return {"labels": Rows(wide(agreed, long, study), metadata), "bug_labels": Rows(long)}
+    return {"labels": Rows(wide(add_years(agreed, items, brackets), long, study), metadata), "bug_labels": Rows(long)}
 
 
 def decide(
@@ -115,7 +120,7 @@ def decide(
     adjudicator decides the dimensions in which they differ. A unit about which a rater has yet to answer a
     question, or the adjudicator to decide one, is left out. A label is NULL if the answer is none, or if the
     dimension is not asked. The ``_as_written`` columns repeat the label; ``provenance`` contains file and line of
-    each row that the label is based on, raters first. Times are UTC.
+    each row that the label is based on, raters first. Times are UTC; the columns about years are NULL (see add_years).
     """
     raters, schema = study.labeling.raters, full_schema(study)
     if not raters:
@@ -166,9 +171,9 @@ def decide(
             **{f"{dimension}_as_written": pl.col(dimension) for dimension in study.asked_names},
         )
     )
-    placed = items.select("item_id", "source", "library", "created_at", "year", "repository", "commit_sha", "link")
+    placed = items.select("item_id", "source", "library", "created_at", "repository", "commit_sha", "link")
     order = items.select("item_id", _order=pl.int_range(pl.len()))
-    agreed = decided.join(placed, on="item_id", how="inner").select(schema.names()).cast(schema)
+    agreed = conform(decided.join(placed, on="item_id", how="inner"), schema)
     agreed = pl.concat([agreed, imported_bugs(imported, items, study)]).join(order, on="item_id", how="inner")
     return agreed.sort("_order", "bug_index").drop("_order")
 

@@ -83,6 +83,10 @@ def assets(
             "labeling.labels",
             "labeling.bug_labels",
             compute=partial(labels, study=study, taxonomy=taxonomy, release=release),
-            reads={"rater_labels": "labeling.rater_labels"} | _QUESTIONS | _UNITS | _ITEMS | _IMPORTED,
+            reads={"rater_labels": "labeling.rater_labels", "brackets": "reference.post_id_years"}
+            | _QUESTIONS
+            | _UNITS
+            | _ITEMS
+            | _IMPORTED,
         ),
     ]

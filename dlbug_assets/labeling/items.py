@@ -101,9 +101,9 @@ def complete_items(items: pl.DataFrame, posts: pl.DataFrame, commits: pl.DataFra
 
 
 def add_dates(labels: pl.DataFrame, items: pl.DataFrame) -> pl.DataFrame:
-    """Replace created_at (UTC) and year of released labels by those of their items."""
-    return labels.drop("created_at", "year").join(
-        items.select("item_id", "created_at", "year"), on="item_id", how="left", maintain_order="left"
+    """Replace created_at (UTC) of released labels by that of their items."""
+    return labels.drop("created_at").join(
+        items.select("item_id", "created_at"), on="item_id", how="left", maintain_order="left"
     )
 
 

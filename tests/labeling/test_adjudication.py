@@ -8,7 +8,9 @@ from dlbug_assets.labeling.bug_labels import bug_labels, full_schema, wide
 from dlbug_assets.labeling.questions import QUESTIONS, questions
 from dlbug_assets.labeling.sheets.validation import REJECTED_LABELS
 from dlbug_assets.labeling.units import freeze
+from dlbug_assets.labeling.years import add_years
 from dlbug_assets.protocol.study import load_study
+from support.filled_sheets import NO_BRACKETS
 
 RECEIVED = datetime(2026, 5, 1, 12)
 
@@ -27,7 +29,7 @@ def adjudicate(validated, items, study, taxonomy):
         differ, decided = disagreements(labels, asked, study), decide(labels, asked, units, items, study)
         assert differ.schema == DISAGREEMENTS
         assert decided.schema == full_schema(study)
-        agreed = wide(decided, bug_labels(decided, study, taxonomy), study)
+        agreed = wide(add_years(decided, items, NO_BRACKETS), bug_labels(decided, study, taxonomy), study)
         return differ.rows(), agreed.to_dicts()
 
     return outcome
@@ -53,7 +55,8 @@ def test_equal_labels_of_all_raters_make_an_agreed_bug(adjudicate, listed, rater
     assert bug == {
         "bug_id": "SO-1#1", "item_id": "SO-1", "source": "Stack Overflow", "library": "Keras", "bug_index": 1,
         "bug_type": "API Bug", "root_cause": "API Misuse", "effect": "Crash", "stage": "Training",
-        "antipattern": None, "year": 2017, "repository": None, "commit_sha": None, "decided_by": "agreement",
+        "antipattern": None, "year": 2017, "year_source": "looked up", "year_low": 2017, "year_high": 2017,
+        "year_undefined_reason": None, "repository": None, "commit_sha": None, "decided_by": "agreement",
         "bug_type_as_written": "API Bug", "root_cause_as_written": "API Misuse", "effect_as_written": "Crash",
         "link": "https://example.org/SO-1", "provenance": "5-ann.csv line 7; 5-bob.csv line 8",
     }  # fmt: skip

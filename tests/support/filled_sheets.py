@@ -22,13 +22,18 @@ from dlbug_assets.labeling.sheets.formats import LIST_BUGS
 from dlbug_assets.labeling.sheets.writing import label_studio
 from dlbug_assets.labeling.sheets.writing.csv_format import to_csv
 from dlbug_assets.labeling.sheets.writing.xlsx_format import to_xlsx
+from dlbug_assets.labeling.years import add_years
 from dlbug_assets.protocol.study import Study, StudyFiles, load_study
 from dlbug_assets.protocol.taxonomy import Taxonomy
 from dlbug_assets.warehouse.frames import register_frame
+from dlbug_assets.warehouse.rows import table_schema
 from dlbug_assets.warehouse.table_specs import load_specs
 from support.clocks import ManualClock
 
 WHEN = datetime(2026, 2, 3, 4, 5, 6, tzinfo=UTC)
+
+#: Every item has a date.
+NO_BRACKETS = pl.DataFrame(schema=table_schema("reference.post_id_years"))
 
 
 def labelling_study(raters=("ann", "bob"), checkpoints=(5, 10, 100), taxonomy=None, raters_per_item=None, **changes):
@@ -153,7 +158,7 @@ class Loop:
             "imported_labels": self.imported.labels,
             "questions": self.questions,
             "disagreements": self.disagreements,
-            "labels": wide(self.decided, self.bug_labels, self.study),
+            "labels": wide(add_years(self.decided, self.items, NO_BRACKETS), self.bug_labels, self.study),
             "bug_labels": self.bug_labels,
         }
         specs = load_specs(study=self.study)

@@ -48,7 +48,7 @@ def imported_decisions(imported: pl.DataFrame, study: Study) -> pl.DataFrame:
 def imported_bugs(imported: pl.DataFrame, items: pl.DataFrame, study: Study) -> pl.DataFrame:
     """Return the agreed bugs with the columns of ``full_schema``; ``items`` is labeling.items.
 
-    ``provenance`` is file, sheet and row.
+    ``provenance`` is file, sheet and row; the columns about years are NULL.
     """
     places = (pl.format("sheet {}", "sheet"), pl.format("row {}", "line"))
     bugs = conform(imported, table_schema("labeling.imported_labels", study)).filter(pl.col("bug_index") > 0)
@@ -57,5 +57,5 @@ def imported_bugs(imported: pl.DataFrame, items: pl.DataFrame, study: Study) -> 
         decided_by=pl.lit(IMPORTED),
         provenance=pl.concat_str("file", *places, separator=", ", ignore_nulls=True),
     )
-    facts = items.select("item_id", "source", "library", "created_at", "year", "repository", "commit_sha", "link")
+    facts = items.select("item_id", "source", "library", "created_at", "repository", "commit_sha", "link")
     return conform(bugs.join(facts, on="item_id", how="inner", maintain_order="left"), full_schema(study))
