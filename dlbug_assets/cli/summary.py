@@ -8,13 +8,20 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from dlbug_assets.analysis.claims.support import CONTRADICTED, DRAWS, SUPPORTED
 from dlbug_assets.layout import Home
 from dlbug_assets.protocol.study import Study
 from dlbug_assets.publishing.contents import reference_text, short_names
-from dlbug_assets.publishing.report_queries import FINDINGS
 from dlbug_assets.publishing.tables import SIZES, queries, size_table
 from dlbug_assets.warehouse.frames import to_frame
 from dlbug_assets.warehouse.published import open_published
+
+#: The two verdicts on a finding, in one sentence each.
+NUMBER_MEANS = "Number: whether the number printed for the finding's headline claim comes out here as well."
+SUPPORT_MEANS = (
+    f"Support: whether the headline claim holds in at least {SUPPORTED:.0%} of {DRAWS:,} resamples of clusters "
+    f"(supported), in at most {CONTRADICTED:.0%} (contradicted), or neither is shown (undecided)."
+)
 
 
 def print_summary(study: Study, home: Home, console: Console) -> None:
@@ -128,8 +135,21 @@ def _kappas(study: Study, connection: duckdb.DuckDBPyConnection, console: Consol
 
 
 def _findings(connection: duckdb.DuckDBPyConnection, console: Console) -> None:
-    rows = connection.execute(f"select finding, verdict, claim from ({FINDINGS}) order by finding").fetchall()
-    print_table(console, "Findings", ("#Finding", "Verdict", "Claim"), rows)
+    """Print the two verdicts on the headline claim of each finding, and the number of claims by support."""
+    rows = connection.execute(
+        "select verdicts.finding, verdicts.verdict, verdicts.support, round(verdicts.probability, 2), headline.claim "
+        "from analysis.finding_verdicts as verdicts "
+        "inner join analysis.claims as headline "
+        "on headline.finding = verdicts.finding and headline.role = 'headline' "
+        "order by verdicts.finding"
+    ).fetchall()
+    columns = ("#Finding", "Number", "Support", "#Probability", "Claim")
+    if any(verdict is not None for _, verdict, *_ in rows):
+        print_table(console, "Findings", columns, rows)
+        console.print(f"\n{NUMBER_MEANS}")
+    else:
+        print_table(console, "Findings", columns[:1] + columns[2:], [row[:1] + row[2:] for row in rows])
+    console.print(SUPPORT_MEANS)
     counts = connection.execute(
         "select support, count(*) from analysis.claims group by support "
         "order by list_position(['supported', 'contradicted', 'undecided', 'not testable'], support)"

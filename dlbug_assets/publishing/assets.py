@@ -103,7 +103,8 @@ def _run_summary(context: dg.AssetExecutionContext, warehouse: Warehouse, study:
         verdicts: list[tuple[Any, ...]] = []
         if warehouse.exists("analysis.finding_verdicts"):
             verdicts = warehouse.read(
-                "select verdict, count(*) from analysis.finding_verdicts group by verdict order by verdict"
+                "select coalesce(verdict, support) as verdict, count(*) from analysis.finding_verdicts "
+                "group by all order by verdict"
             ).rows()
         findings["findings"] = ", ".join(f"{count} {verdict}" for verdict, count in verdicts) or "not judged yet"
     return {

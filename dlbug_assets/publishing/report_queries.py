@@ -17,33 +17,15 @@ from dlbug_assets.publishing.contents import main_dimension, printed_correlation
 from dlbug_assets.publishing.figures import figures
 from dlbug_assets.warehouse.table_specs import load_specs
 
-#: The verdict on each finding, with the claim that decides it. Where nothing is printed there is nothing to reproduce:
-#: the verdict is whether the bugs support the finding's headline claim.
+#: The verdict on each finding: on the number of its headline claim. Where nothing is printed there is nothing to
+#: reproduce: the verdict is whether the bugs support the claim.
 FINDINGS = """
-with per_finding as (
-    select
-        finding, bool_or(printed is not null) as is_printed,
-        first(support order by role <> 'headline', position) as support,
-        first(claim order by role <> 'headline', position) as claim
-    from analysis.claims
-    group by finding
-),
-
-deciding as (
-    select verdicts.finding, verdicts.verdict, min_by(judged.claim, judged.position) as claim
-    from analysis.finding_verdicts as verdicts
-    inner join analysis.findings as judged
-        on judged.finding = verdicts.finding and judged.verdict = verdicts.verdict
-    group by verdicts.finding, verdicts.verdict
-)
-
 select
-    deciding.finding, per_finding.is_printed,
-    if(per_finding.is_printed, deciding.verdict, per_finding.support) as verdict,
-    if(per_finding.is_printed, deciding.claim, per_finding.claim) as claim
-from deciding
-inner join per_finding on per_finding.finding = deciding.finding
-order by deciding.finding
+    verdicts.finding, headline.printed is not null as is_printed,
+    coalesce(verdicts.verdict, verdicts.support) as verdict, verdicts.support, verdicts.probability, headline.claim
+from analysis.finding_verdicts as verdicts
+inner join analysis.claims as headline on headline.finding = verdicts.finding and headline.role = 'headline'
+order by verdicts.finding
 """.strip()
 
 _EVERY_STUDY = {
@@ -111,8 +93,8 @@ from ({FINDINGS})
 group by verdict
 order by list_position(
     [
-        'reproduced', 'reproduced differently', 'not reproduced', 'supported', 'contradicted', 'underpowered',
-        'undecided', 'not testable'
+        'reproduced', 'reproduced differently', 'not reproduced', 'supported', 'contradicted', 'undecided',
+        'not testable'
     ],
     verdict
 )""",
@@ -202,7 +184,8 @@ from analysis.source_comparison
 where {" or ".join(f"{mean} > 0" for mean in means)}""",
         "source_tests": f"""
 select library, dimension, {", ".join(f"bugs_{name}" for name in slugs)}, chi_square, p_permutation, p_fisher,
-    p_clusters, cramers_v, p_holm, p_benjamini_hochberg, family, undefined_reason
+    p_clusters, cramers_v, p_holm, p_benjamini_hochberg, family, decision,
+    coalesce(undefined_reason, undecided_reason) as reason, undefined_reason
 from analysis.source_tests""",
     }
 
@@ -211,10 +194,10 @@ def _residuals(study: Study) -> Mapping[str, str]:
     bugs = ", ".join(f"bugs_{slug(name)}" for name in study.source_names)
     return {
         "residuals": f"""
-select library, dimension, category, {bugs}, residual, bound
+select library, dimension, category, {bugs}, residual, p_clusters
 from analysis.source_residuals
 where differs
-order by dimension, library = 'All' desc, library, abs(residual) desc, category"""
+order by dimension, library = 'All' desc, library, p_clusters, category"""
     }
 
 

@@ -5,6 +5,7 @@ import pytest
 
 from dlbug_assets.asset_factories.sql_models import column_origins, load_models
 from dlbug_assets.protocol.study import load_study
+from dlbug_assets.warehouse.rows import table_schema
 from dlbug_assets.warehouse.table_specs import load_specs
 from support.small_studies import GH, SO
 
@@ -115,26 +116,28 @@ def test_yearly_counts_without_years_are_empty(study):
     assert small.run("yearly_counts").height == 0
 
 
-def test_the_least_favourable_verdict_decides(study):
+def test_the_headline_decides_a_finding(study):
+    claims, numbers = [], []
+    for finding, position, role, verdict, support, probability in (
+        (1, 1, "supporting", "not reproduced", "contradicted", 0.01),
+        (1, 2, "headline", "reproduced", "supported", 0.97),
+        (2, 3, "headline", "not testable", "not testable", None),
+        (2, 4, "supporting", "reproduced", "supported", 1.0),
+        # Nothing is printed.
+        (3, 5, "headline", None, "undecided", 0.5),
+    ):
+        row = {"finding": finding, "position": position, "claim": f"Claim {position}"}
+        claims.append(row | {"role": role, "support": support, "probability": probability, "note": f"N{position}."})
+        numbers.append(row | {"verdict": verdict})
     small = study("Keras")
-    small.connection.execute(
-        """
-        create table analysis.findings as
-        from (values
-            (1, 1, 'A', 'reproduced', 'N1.'), (2, 1, 'B', 'underpowered', 'N2.'), (3, 1, 'C', 'not testable', 'N3.'),
-            (4, 2, 'D', 'reproduced differently', 'N4.'), (5, 2, 'E', 'reproduced', 'N5.'),
-            (6, 3, 'F', 'not reproduced', 'N6.'), (7, 3, 'G', 'not testable', 'N7.'), (8, 4, 'H', 'reproduced', 'N8.')
-        ) as rows (position, finding, claim, verdict, note)
-        """
-    )
+    small.put("analysis.claims", pl.DataFrame(claims, schema=table_schema("analysis.claims")))
+    small.put("analysis.findings", pl.DataFrame(numbers, schema=table_schema("analysis.findings")))
 
     assert small.run("finding_verdicts").rows() == [
-        (1, "not testable", "C: not testable (of 3 metrics 1 as printed, 0 with other numbers). N3.", 3),
-        (2, "reproduced differently",
-         "D: reproduced differently (of 2 metrics 1 as printed, 1 with other numbers). N4.", 2),
-        (3, "not reproduced", "F: not reproduced (of 2 metrics 0 as printed, 0 with other numbers). N6.", 2),
-        (4, "reproduced", "H: reproduced. N8.", 1),
-    ]  # fmt: skip
+        (1, "reproduced", "supported", 0.97, "Claim 2: number reproduced, claim supported. N2.", 2),
+        (2, "not testable", "not testable", None, "Claim 3: number not testable, claim not testable. N3.", 2),
+        (3, None, "undecided", 0.5, "Claim 5: claim undecided. N5.", 1),
+    ]
 
 
 def test_exact_repeats_compare_labels_as_written(study):
@@ -264,26 +267,33 @@ def test_counts_of_labels_have_column_lineage():
     assert origins["analysis.yearly_counts"]["year"] == [("labeling.labels", "year")]
 
 
-def test_a_finding_survives_if_all_its_decided_metrics_survive(study):
+def test_a_finding_survives_with_its_headline(study):
+    once = "one vote per commit"
+    columns = ("finding", "position", "role", "variant", "verdict", "survives")
+    rows = [
+        (1, 1, "headline", "as labelled", "reproduced", True),
+        (1, 2, "supporting", "as labelled", "reproduced", True),
+        (1, 1, "headline", once, "reproduced differently", True),
+        (1, 2, "supporting", once, "not reproduced", False),
+        (2, 3, "headline", "as labelled", "reproduced", True),
+        (2, 3, "headline", once, "not reproduced", False),
+        (3, 4, "headline", "as labelled", "not testable", None),
+        (3, 5, "supporting", "as labelled", "reproduced", True),
+        # The headline is a query.
+        (4, 7, "supporting", "as labelled", None, True),
+    ]
     small = study("Keras")
-    small.connection.execute(
-        """
-        create table analysis.finding_sensitivity as
-        from (values
-            (1, 1, 'as labelled', 'reproduced', true), (1, 2, 'as labelled', 'underpowered', null),
-            (1, 1, 'one vote per commit', 'reproduced differently', true),
-            (1, 2, 'one vote per commit', 'reproduced', null),
-            (2, 3, 'as labelled', 'reproduced', true), (2, 3, 'one vote per commit', 'not reproduced', false),
-            (3, 4, 'as labelled', 'not testable', null), (3, 4, 'one vote per commit', 'not testable', null)
-        ) as rows (finding, position, variant, verdict, survives)
-        """
+    schema = table_schema("analysis.finding_sensitivity")
+    small.put(
+        "analysis.finding_sensitivity",
+        pl.DataFrame([dict(zip(columns, row, strict=True)) for row in rows], schema=schema),
     )
 
     assert small.run("finding_survival").rows() == [
-        (1, "as labelled", "underpowered", 2, 1, 1, True),
-        (1, "one vote per commit", "reproduced differently", 2, 1, 1, True),
+        (1, "as labelled", "reproduced", 2, 2, 2, True),
+        (1, once, "reproduced differently", 2, 2, 1, True),
         (2, "as labelled", "reproduced", 1, 1, 1, True),
-        (2, "one vote per commit", "not reproduced", 1, 1, 0, False),
-        (3, "as labelled", "not testable", 1, 0, 0, None),
-        (3, "one vote per commit", "not testable", 1, 0, 0, None),
+        (2, once, "not reproduced", 1, 1, 0, False),
+        (3, "as labelled", "not testable", 2, 1, 1, None),
+        (4, "as labelled", None, 1, 1, 1, None),
     ]

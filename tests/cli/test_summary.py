@@ -74,16 +74,37 @@ def test_kappa_of_the_required_dimensions_is_side_by_side(printed, tmp_path):
     ]
 
 
-def test_a_finding_without_printed_numbers_has_the_verdict_on_its_headline_claim(printed):
+def test_findings_have_the_verdicts_on_their_headlines(printed):
     database = SmallStudy("islam2019")
-    for position, role, support in ((1, "supporting", "undecided"), (2, "headline", "contradicted")):
-        row = {"finding": 1, "position": position, "claim": f"The {role} one"}
-        database.put("analysis.claims", row | {"role": role, "support": support})
-        database.put("analysis.findings", row | {"verdict": "not reproduced"})
-    database.put("analysis.finding_verdicts", {"finding": 1, "verdict": "not reproduced"})
+    for position, role, claim in ((1, "supporting", "The side sentence"), (2, "headline", "The main one")):
+        database.put("analysis.claims", {"finding": 1, "position": position, "claim": claim, "role": role,
+                                         "support": "undecided"})  # fmt: skip
+    database.put("analysis.finding_verdicts",
+                 {"finding": 1, "verdict": "reproduced", "support": "undecided", "probability": 0.517})  # fmt: skip
     lines = printed(database)
-    assert "      1  contradicted  The headline one" in lines
-    assert not [line for line in lines if "reproduced" in line]
+    place = lines.index("Findings")
+    assert lines[place + 1 : place + 4] == [
+        "Finding  Number      Support    Probability  Claim",
+        "      1  reproduced  undecided         0.52  The main one",
+        "Number: whether the number printed for the finding's headline claim comes out here as well.",
+    ]
+    assert " ".join(lines[place + 4 : place + 6]) == (
+        "Support: whether the headline claim holds in at least 95% of 10,000 resamples of clusters (supported), "
+        "in at most 5% (contradicted), or neither is shown (undecided)."
+    )
+
+
+def test_findings_without_printed_numbers_have_the_support_alone(printed):
+    database = SmallStudy("islam2019")
+    database.put("analysis.claims", {"finding": 1, "position": 1, "claim": "Our own", "role": "headline",
+                                     "support": "not testable"})  # fmt: skip
+    database.put("analysis.finding_verdicts", {"finding": 1, "support": "not testable"})
+    lines = printed(database)
+    place = lines.index("Findings")
+    assert lines[place + 1 : place + 3] == [
+        "Finding  Support       Probability  Claim", "      1  not testable            -  Our own"
+    ]  # fmt: skip
+    assert not [line for line in lines if line.startswith("Number:")]
 
 
 @pytest.mark.parametrize(("rated", "reason"), [(0, "nothing is labelled yet"),
@@ -99,10 +120,9 @@ def test_a_study_that_repeats_another_prints_its_numbers_and_claims(printed):
     database = SmallStudy("islam2019")
     for source, bugs in (("Stack Overflow", 162), ("GitHub", 350)):
         database.put("analysis.dataset_sizes", {"library": "Keras", "source": source, "bugs": bugs})
-    database.put("analysis.claims", {"finding": 1, "support": "undecided", "printed": "9"},
-                 {"finding": 1, "support": "supported"})  # fmt: skip
-    database.put("analysis.findings", {"finding": 1, "position": 1, "claim": "Data Bugs lead", "verdict": "reproduced"})
-    database.put("analysis.finding_verdicts", {"finding": 1, "verdict": "reproduced"})
+    database.put("analysis.claims", {"finding": 1, "support": "undecided", "role": "headline", "claim": "Bugs lead"},
+                 {"finding": 1, "support": "supported", "role": "supporting"})  # fmt: skip
+    database.put("analysis.finding_verdicts", {"finding": 1, "verdict": "reproduced", "support": "undecided"})
     database.put("analysis.replication_diff", {"reference": "table2_p", "reading": "printed", "position": 1,
                                                "computed": 1.0, "same_when_rounded": True},
                  {"reference": "fig1", "reading": "approximate", "position": 2, "computed": 1.0})  # fmt: skip
@@ -112,7 +132,7 @@ def test_a_study_that_repeats_another_prints_its_numbers_and_claims(printed):
         "Library     SO Posts  printed  SO Bugs  printed  GH Commits  printed  GH Bugs  printed",
     ]
     assert "Keras              -      567      162      162           -      100      350      348" in lines
-    assert "      1  reproduced  Data Bugs lead" in lines
+    assert "      1  reproduced  undecided            -  Bugs lead" in lines
     assert "Claims: 1 supported, 1 undecided" in lines
     assert "Table 2, P values        1     1       0             0" in lines
     assert not [line for line in lines if line.startswith("Figure 1")]

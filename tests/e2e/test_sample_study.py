@@ -25,14 +25,15 @@ def test_the_run_prints_sizes_kappas_findings_and_paths(sample):
     assert "Cohen's kappa over all sources, with 95% intervals" in output
     findings = output.partition("Findings")[2].partition("Claims: ")[0]
     lines = [" ".join(line.split()) for line in findings.splitlines() if line.split() and line.split()[0].isdigit()]
-    # Beside each verdict is the first claim with that verdict.
-    decisive = sample.query(
-        "select f.finding, f.verdict, min_by(f.claim, f.position) from analysis.findings as f "
-        "join analysis.finding_verdicts as v on v.finding = f.finding and v.verdict = f.verdict group by all order by 1"
+    # Beside the verdicts is the headline.
+    headlines = sample.query(
+        "select finding, verdict, support, claim from analysis.finding_verdicts "
+        "join analysis.claims using (finding, support) where role = 'headline' order by 1"
     ).rows()
     assert len(lines) == 21
-    assert all(f"{finding} {verdict} {claim}".startswith(line) for line, (finding, verdict, claim) in zip(
-        lines, decisive, strict=True))  # fmt: skip
+    for line, (finding, verdict, support, claim) in zip(lines, headlines, strict=True):
+        assert line.startswith(f"{finding} {verdict} {support} ")
+        assert claim.split()[0] in line
     assert f"Database: {sample.home.published}" in output
     assert f"Report:   {sample.home.report / 'index.html'}" in output
 

@@ -11,8 +11,8 @@ import polars as pl
 from dlbug_assets.analysis.claims.cases.case import case
 from dlbug_assets.analysis.claims.findings import findings
 from dlbug_assets.analysis.claims.queries import query_reading
-from dlbug_assets.analysis.claims.readings import Case, Reading, capitalized, missing_data
-from dlbug_assets.analysis.claims.support import NOT_TESTABLE, Support, supports
+from dlbug_assets.analysis.claims.readings import NOT_TESTABLE, Case, Reading, capitalized, missing_data
+from dlbug_assets.analysis.claims.support import Support, supports
 from dlbug_assets.analysis.claims.tally import NotTestable, Tally
 from dlbug_assets.protocol.claims import Claim, QueryClaim, parsed_claims
 from dlbug_assets.protocol.study import Study

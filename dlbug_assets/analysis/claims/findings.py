@@ -1,10 +1,10 @@
-"""The findings of a study's paper: its claims with one verdict each, as the paper's own reader would judge them."""
+"""The findings of a study: the number of each claim beside the printed one, with the share that decides it."""
 
 from collections.abc import Sequence
 
 import polars as pl
 
-from dlbug_assets.analysis.claims.readings import Reading, missing_data, verdict_of
+from dlbug_assets.analysis.claims.readings import Reading, capitalized, missing_data, verdict_of
 from dlbug_assets.analysis.claims.tally import NotTestable
 from dlbug_assets.analysis.statistics.intervals import wilson_interval
 from dlbug_assets.protocol.claims import Claim
@@ -15,10 +15,11 @@ def findings(stated: Sequence[Claim], readings: Sequence[Reading | NotTestable])
     """Return analysis.findings: one row per claim, in the order of ``stated``, of what the data say of each.
 
     Columns: finding, claim, metric, published and computed (in the notation of the printed values, whole percent unless
-    the metric states otherwise; computed is NULL if not testable), verdict, note (reason and estimator in one
-    sentence), n (number of bugs in the smallest group whose share is shown), position (1..), reason (one sentence: what
-    decides in the data), estimator (how the paper's words were interpreted), decisive (the share that decides whether
-    the claim holds, 0..1), interval_low and interval_high (its Wilson 95% limits) and interval_undefined_reason.
+    the metric states otherwise; computed is NULL if not testable), verdict (on the number; NULL where nothing is
+    printed), note (reason and estimator in one sentence), n (number of bugs in the smallest group whose share is
+    shown), position (1..), reason (one sentence: what decides in the data), estimator (how the paper's words were
+    interpreted), decisive (the share that decides whether the claim holds, 0..1), interval_low and interval_high (its
+    Wilson 95% limits) and interval_undefined_reason.
     """
     rows = [
         {
@@ -27,21 +28,21 @@ def findings(stated: Sequence[Claim], readings: Sequence[Reading | NotTestable])
             "metric": claim.metric or claim.text,
             "published": claim.printed,
             "position": position,
-            **_judgement(reading),
+            **_judgement(claim, reading),
         }
         for position, (claim, reading) in enumerate(zip(stated, readings, strict=True), start=1)
     ]
     return pl.DataFrame(rows, schema=table_schema("analysis.findings"))
 
 
-def _judgement(reading: Reading | NotTestable) -> dict[str, object]:
+def _judgement(claim: Claim, reading: Reading | NotTestable) -> dict[str, object]:
+    verdict: dict[str, object] = {"verdict": verdict_of(claim, reading)}
     if isinstance(reading, NotTestable):
         reason = missing_data(reading)
-        return {"verdict": "not testable", "note": reason, "reason": reason, "interval_undefined_reason": reason}
-    verdict, reason = verdict_of(reading)
-    return {
+        return verdict | {"note": reason, "reason": reason, "interval_undefined_reason": reason}
+    reason = capitalized(reading.reason)
+    return verdict | {
         "computed": reading.computed,
-        "verdict": verdict,
         "n": reading.n,
         "note": f"{reason}; estimator: {reading.estimator}.",
         "reason": f"{reason}.",

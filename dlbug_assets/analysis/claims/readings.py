@@ -7,7 +7,10 @@ import numpy as np
 
 from dlbug_assets.analysis.claims.kinds import Held
 from dlbug_assets.analysis.claims.tally import NotTestable, Selection
-from dlbug_assets.analysis.statistics.shares import ENOUGH_BUGS, Share
+from dlbug_assets.analysis.statistics.shares import Share
+from dlbug_assets.protocol.claims import Claim
+
+NOT_TESTABLE = "not testable"
 
 
 @dataclass(frozen=True)
@@ -52,17 +55,15 @@ class Case:
     objection: Callable[[bool], str | None]
 
 
-def verdict_of(reading: Reading) -> tuple[str, str]:
-    """Return the verdict of analysis.findings and its reason, a sentence without a full stop."""
-    reason = capitalized(reading.reason)
-    if reading.claim_n < ENOUGH_BUGS:
-        return "underpowered", f"{reason}; {_too_few(reading.claim_n)}"
-    # If enough bugs contradict a claim, a small group among those printed does not make it underpowered.
-    if not reading.holds:
-        return "not reproduced", reason
-    if reading.n < ENOUGH_BUGS:
-        return "underpowered", f"{reason}; {_too_few(reading.n)}"
-    return ("reproduced differently" if reading.same is False else "reproduced"), reason
+def verdict_of(claim: Claim, found: Reading | NotTestable) -> str | None:
+    """Return the verdict on the number of a claim, of analysis.findings; None where nothing is printed."""
+    if claim.printed is None:
+        return None
+    if isinstance(found, NotTestable):
+        return NOT_TESTABLE
+    if found.reproduced:
+        return "reproduced"
+    return "reproduced differently" if found.holds else "not reproduced"
 
 
 def capitalized(reason: str) -> str:
@@ -73,10 +74,6 @@ def capitalized(reason: str) -> str:
 def missing_data(missing: NotTestable) -> str:
     """Return the reason why a claim is not testable, as a sentence."""
     return f"The data it needs is not there: {missing}."
-
-
-def _too_few(n: int) -> str:
-    return f"the smallest group has {n} {'bug' if n == 1 else 'bugs'}, under {ENOUGH_BUGS}"
 
 
 def smallest(*groups: Iterable[Share]) -> int:

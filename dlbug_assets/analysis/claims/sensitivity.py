@@ -1,24 +1,22 @@
-"""Sensitivity of the findings: which survive when bugs that may be duplicates count once.
+"""Sensitivity of the findings: which survive when bugs that may be duplicates count once, or less.
 
 The same functions judge the claims as for analysis.findings.
 """
 
-import hashlib
-
 import polars as pl
 
 from dlbug_assets.analysis.claims.cases.case import case
-from dlbug_assets.analysis.claims.findings import findings
-from dlbug_assets.analysis.claims.readings import Reading
-from dlbug_assets.analysis.claims.tally import NotTestable, Tally
+from dlbug_assets.analysis.claims.readings import Reading, verdict_of
+from dlbug_assets.analysis.claims.tally import VOTES, NotTestable, Tally
+from dlbug_assets.analysis.statistics.shares import ENOUGH_BUGS
 from dlbug_assets.protocol.claims import CountedClaim, QueryClaim, parsed_claims
 from dlbug_assets.protocol.study import Study
 from dlbug_assets.warehouse.rows import table_schema
 
 AS_LABELLED, REPEATS_ONCE, ONE_VOTE = "as labelled", "repeats counted once", "one vote per commit"
 
-# The outcome of a claim by verdict; other verdicts have none.
-_OUTCOMES = {"reproduced": "holds", "reproduced differently": "holds", "not reproduced": "does not hold"}
+#: Votes of an item, which its bugs share: divisible by each number up to 16, so that equal shares are equal numbers.
+_WHOLE_VOTE = 720_720
 
 
 def variants(labels: pl.DataFrame, bug_labels: pl.DataFrame, study: Study) -> dict[str, pl.DataFrame]:
@@ -30,8 +28,8 @@ def variants(labels: pl.DataFrame, bug_labels: pl.DataFrame, study: Study) -> di
     - repeats counted once: the first of the rows of a library with the same link and the same labels as written in the
       required dimensions (all asked ones if the study requires none; see exact_repeats of analysis.repeats), in the
       order of the sheet.
-    - one vote per commit: one bug of each item (commit or post), sampled by the SHA-256 of ``seed|bug_id``, so that it
-      does not depend on the order of the bugs.
+    - one vote per commit: all rows, each with the votes of its item (commit or post) divided by its number of bugs, in
+      a column ``votes``.
     """
     dimensions = study.required_names or study.asked_names
     written = (
@@ -47,15 +45,10 @@ def variants(labels: pl.DataFrame, bug_labels: pl.DataFrame, study: Study) -> di
         .unique(("source", "library", "link", "_answers"), keep="first", maintain_order=True)
         .drop("_answers")
     )
-    shuffled = ordered.with_columns(
-        _digest=pl.col("bug_id").map_elements(
-            lambda bug_id: hashlib.sha256(f"{study.study.seed}|{bug_id}".encode()).hexdigest(), return_dtype=pl.String
-        )
-    ).sort("_digest")
     return {
         AS_LABELLED: ordered,
         REPEATS_ONCE: pl.concat([linked, ordered.filter(pl.col("link").is_null())]),
-        ONE_VOTE: shuffled.unique("item_id", keep="first", maintain_order=True).drop("_digest"),
+        ONE_VOTE: ordered.with_columns((_WHOLE_VOTE // pl.len().over("item_id")).alias(VOTES)),
     }
 
 
@@ -74,15 +67,16 @@ def finding_sensitivity(
     ``stated`` is reference.claims; for the others see :func:`dlbug_assets.analysis.claims.claims.claims`. Claims that a
     query decides are left out: it reads the tables of all bugs.
 
-    Columns: finding, claim, metric, position, variant, bugs (the number that count), computed, verdict and survives
-    (whether the claim has the same outcome, that it holds or does not, as with all labels; NULL if it has none there).
+    Columns: finding, claim, metric, role, position, variant, bugs (the number that count), computed, verdict, holds and
+    survives (whether the claim has the same outcome, that it holds or does not, as with all labels; NULL if it has none
+    there). A claim has an outcome if it rests on enough bugs.
     """
-    schema = table_schema("analysis.finding_sensitivity")
     numbered = list(enumerate(parsed_claims(stated["definition"]), start=1))
     counted = {position: claim for position, claim in numbered if not isinstance(claim, QueryClaim)}
-    places = pl.DataFrame({"_place": range(1, len(counted) + 1), "position": list(counted)}, schema_overrides=_PLACES)
-    parts = [pl.DataFrame(schema={**schema, "_outcome": pl.String})]
+    found: list[dict[str, object]] = []
+    as_labelled: dict[int, bool | None] = {}
     for variant, rows in variants(labels, bug_labels, study).items():
+        is_vote = variant == ONE_VOTE
         tally = Tally(
             rows,
             clusters=clusters,
@@ -92,29 +86,22 @@ def finding_sensitivity(
             study=study,
             claims=counted.values(),
         )
-        judged = findings(list(counted.values()), [_reading(claim, tally) for claim in counted.values()])
-        parts.append(
-            judged.rename({"position": "_place"})
-            .join(places, on="_place", maintain_order="left")
-            .with_columns(
-                variant=pl.lit(variant),
-                bugs=pl.lit(rows.height, dtype=pl.Int64),
-                survives=pl.lit(None, dtype=pl.Boolean),
-                _outcome=pl.col("verdict").replace_strict(_OUTCOMES, default=None, return_dtype=pl.String),
-            )
-            .select(*schema, "_outcome")
-        )
-    # The first row of each position is that with all labels.
-    base = pl.col("_outcome").first().over("position")
-    return (
-        pl.concat(parts)
-        .sort("position", maintain_order=True)
-        .with_columns(survives=pl.when(base.is_not_null()).then(pl.col("_outcome").eq_missing(base)))
-        .drop("_outcome")
+        for position, claim in counted.items():
+            reading = _reading(claim, tally)
+            outcome = _outcome(reading, _WHOLE_VOTE if is_vote else 1)
+            base = as_labelled.setdefault(position, outcome)
+            found.append({
+                "finding": claim.finding, "claim": claim.text, "metric": claim.metric or claim.text, "role": claim.role,
+                "position": position, "variant": variant,
+                "bugs": rows["item_id"].n_unique() if is_vote else rows.height,
+                "computed": None if isinstance(reading, NotTestable) else reading.computed,
+                "verdict": verdict_of(claim, reading),
+                "holds": None if isinstance(reading, NotTestable) else reading.holds,
+                "survives": None if base is None else outcome is base,
+            })  # fmt: skip
+    return pl.DataFrame(found, schema=table_schema("analysis.finding_sensitivity")).sort(
+        "position", maintain_order=True
     )
-
-
-_PLACES = {"_place": pl.Int64, "position": pl.Int64}
 
 
 def _reading(claim: CountedClaim, tally: Tally) -> Reading | NotTestable:
@@ -122,3 +109,8 @@ def _reading(claim: CountedClaim, tally: Tally) -> Reading | NotTestable:
         return case(claim, tally).reading
     except NotTestable as missing:
         return missing
+
+
+def _outcome(reading: Reading | NotTestable, whole: int) -> bool | None:
+    """Return whether a claim holds; None without data, or on few bugs, each of ``whole`` votes."""
+    return None if isinstance(reading, NotTestable) or reading.claim_n < ENOUGH_BUGS * whole else reading.holds

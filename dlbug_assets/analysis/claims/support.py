@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dlbug_assets.analysis.claims.readings import Case
+from dlbug_assets.analysis.claims.readings import NOT_TESTABLE, Case
 from dlbug_assets.analysis.claims.tally import Selection, Tally
 from dlbug_assets.analysis.statistics.clusters import ONE_CLUSTER
 from dlbug_assets.analysis.statistics.resampling import generator
@@ -21,8 +21,6 @@ DRAWS = 10_000
 SUPPORTED, CONTRADICTED = 0.95, 0.05
 #: Standard errors within which a probability is marked as at the threshold: another seed might decide otherwise.
 AT_THRESHOLD = 3
-
-NOT_TESTABLE = "not testable"
 
 # The number of weights of a batch of draws: 8 MiB, and as much for each step of drawing them.
 _BATCH = 1 << 20

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
 YEAR = "year"
+#: Column of labels with what each bug counts for, where it is not 1.
+VOTES = "votes"
 
 #: The first column is that of what never occurs.
 _NEVER = 0
@@ -81,7 +83,8 @@ class Tally:
 
     ``labels`` is labeling.labels, ``clusters`` analysis.clusters, ``bug_labels`` labeling.bug_labels, ``categories``
     labeling.categories, ``taxonomy`` reference.taxonomy (for short codes). Bugs without a cluster are those of
-    libraries that the study does not have; they are left out, and so are claims that a query decides.
+    libraries that the study does not have; they are left out, and so are claims that a query decides. With a column
+    ``votes`` in ``labels``, each bug counts for that number of bugs.
     """
 
     def __init__(
@@ -121,6 +124,7 @@ class Tally:
             labels.join(clusters.select("bug_id", _name="cluster"), on="bug_id")
             .select(
                 "bug_id", LIBRARY, SOURCE, YEAR, "_name",
+                pl.col(VOTES) if VOTES in labels.columns else pl.lit(1, dtype=pl.Int64).alias(VOTES),
                 _l=pl.col("library").replace_strict(_positions(self.libraries), return_dtype=pl.Int64),
                 _s=pl.col("source").replace_strict(_positions(self.sources), return_dtype=pl.Int64),
             )
@@ -176,11 +180,11 @@ class Tally:
     def _register(self, rows: pl.DataFrame, shape: tuple[int, ...], axes: tuple[str, ...]) -> np.ndarray:
         """Return the column of each place of an array of this shape, and keep what the clusters add to it."""
         columns = np.full(shape, _NEVER, dtype=np.int64)
-        counted = rows.group_by("_cluster", *axes).len()
+        counted = rows.group_by("_cluster", *axes).agg(pl.col(VOTES).cast(pl.Int64).sum())
         places = np.ravel_multi_index([counted[axis].to_numpy() for axis in axes], shape) if counted.height else []
         occurring, numbers = np.unique(places, return_inverse=True)
         columns.ravel()[occurring.astype(np.int64)] = self._size + np.arange(len(occurring))
-        self._entries.append(counted.select("_cluster", _bugs="len", _column=pl.Series(self._size + numbers)))
+        self._entries.append(counted.select("_cluster", _bugs=VOTES, _column=pl.Series(self._size + numbers)))
         self._size += len(occurring)
         return columns
 

@@ -7,6 +7,17 @@ from dlbug_assets.analysis.claims.sensitivity import AS_LABELLED, ONE_VOTE, REPE
 from dlbug_assets.layout import STUDIES
 from support.small_studies import SO
 
+CRASHES = """
+[[claims]]
+finding = 1
+text = "Most bugs crash"
+printed = "70.1"
+kind = "share"
+dimension = "effect"
+category = "Crash"
+above = 50
+"""
+
 
 @pytest.fixture
 def judged(claimed):
@@ -47,16 +58,23 @@ def test_exact_repeats_of_labels_as_written_count_once(judged):
     ]  # fmt: skip
 
 
-def test_the_vote_of_a_commit_does_not_depend_on_the_order_of_its_bugs(judged):
-    counted, again = _variants(judged(*((f"item {n}", "Crash", "Hang", "Hang") for n in range(300))))
-    votes = counted[ONE_VOTE]
+def test_the_bugs_of_a_commit_share_its_vote(judged):
+    made = judged(("a", "Crash", "Hang", "Hang"), ("b", "Crash"), ("c", "Hang", "Hang"), text=CRASHES)
+    counted, _ = _variants(made)
 
-    assert votes["item_id"].is_unique().all()
-    assert votes.height == 300
-    assert votes.sort("bug_id").equals(again[ONE_VOTE].sort("bug_id"))
-    # Each of the three bugs is equally likely.
-    for index in (1, 2, 3):
-        assert votes.filter(bug_index=index).height == pytest.approx(100, abs=25)
+    assert dict(counted[ONE_VOTE].group_by("item_id").agg(pl.col("votes").sum()).rows()) == dict.fromkeys("abc", 720720)
+    # A third of the vote of a, the vote of b and none of c's: 4/9.
+    assert made.sensitivity().select("variant", "bugs", "computed").rows() == [
+        (AS_LABELLED, 6, "33.3"), (REPEATS_ONCE, 4, "50.0"), (ONE_VOTE, 3, "44.4")
+    ]  # fmt: skip
+
+
+def test_equal_votes_are_a_tie(judged):
+    items = [*(("Crash", "Hang", "Hang"), ("Crash", "Crash", "Hang")) * 5, ("Crash", *["Hang"] * 9),
+             ("Hang", *["Crash"] * 9)]  # fmt: skip
+    rows = judged(*((f"item {n}", *effects) for n, effects in enumerate(items)), text=CRASHES).sensitivity()
+
+    assert rows.filter(variant=ONE_VOTE).select("computed", "holds", "survives").row(0) == ("50.0", False, True)
 
 
 def test_a_finding_that_depends_on_one_commit_does_not_survive(judged):
@@ -64,10 +82,10 @@ def test_a_finding_that_depends_on_one_commit_does_not_survive(judged):
 
     crash = judged(("much", *["Crash"] * 13), *commits).sensitivity().filter(position=21)
 
-    assert crash.select("variant", "bugs", "computed", "verdict", "survives").rows() == [
-        (AS_LABELLED, 25, "52", "reproduced differently", True),
-        (REPEATS_ONCE, 13, "8", "not reproduced", False),
-        (ONE_VOTE, 13, "8", "not reproduced", False),
+    assert crash.select("variant", "bugs", "computed", "verdict", "holds", "survives").rows() == [
+        (AS_LABELLED, 25, "52", "reproduced differently", True, True),
+        (REPEATS_ONCE, 13, "8", "not reproduced", False, False),
+        (ONE_VOTE, 13, "8", "not reproduced", False, False),
     ]
 
 
@@ -82,12 +100,18 @@ def test_untestable_findings_neither_survive_nor_fail(judged):
     assert rows.group_by("position").len()["len"].unique().to_list() == [3]
 
 
-def test_a_finding_that_becomes_underpowered_does_not_survive(judged):
-    rows = judged(("much", *["Crash"] * 13), *((f"hang {n}", "Hang") for n in range(4))).sensitivity()
+def test_a_finding_of_which_few_bugs_are_left_does_not_survive(judged):
+    rows = judged(("much", *["Crash"] * 13), *((f"hang {n}", "Hang") for n in range(4)), text=CRASHES).sensitivity()
 
-    assert rows.filter(position=21).select("verdict", "survives").rows() == [
-        ("reproduced differently", True), ("underpowered", False), ("underpowered", False)
+    assert rows.select("variant", "bugs", "holds", "survives").rows() == [
+        (AS_LABELLED, 17, True, True), (REPEATS_ONCE, 5, False, False), (ONE_VOTE, 5, False, False)
     ]  # fmt: skip
+
+
+def test_a_finding_on_few_bugs_neither_survives_nor_fails(judged):
+    rows = judged(*((f"item {n}", "Crash") for n in range(9)), text=CRASHES).sensitivity()
+
+    assert rows.select("holds", "survives").rows() == [(True, None)] * 3
 
 
 def test_queries_read_all_bugs_and_have_no_variants(judged):
