@@ -20,6 +20,7 @@ from dlbug_assets.ingest.csv_cells import numbered_rows
 from dlbug_assets.ingest.encodings import likely_encoding, unicode_encoding
 from dlbug_assets.ingest.failed_formulas import ZIP_ERRORS, with_errors_as_text
 from dlbug_assets.ingest.json_text import read_json
+from dlbug_assets.ingest.leftover_sheets import leftover_tables
 from dlbug_assets.protocol.names import closest, shown
 
 #: A cell: its text, several texts (an array of JSON), or None if it is empty.
@@ -40,6 +41,8 @@ _MOST_SHOWN = 30
 
 #: Rows of a table: the number of each, as in the file, and its cells.
 _Rows = Iterable[tuple[int, Sequence[Cell]]]
+#: Name of the sheet, rows, and the tables that other sheets hold.
+_Tables = tuple[str | None, _Rows, Iterable[dict[str, Any]]]
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,8 @@ class Layout:
     ``kind``: csv, workbook, json or json lines. ``sheet``: the name of a sheet; ``header``: the first cells of the one
     to read; without both, the only one with all columns. ``rows``: the JSONPath of the rows. ``where``: a condition on
     the file's columns, in SQL. ``encoding`` and ``separator`` are detected if not given. ``named_by``: for
-    messages, which key of which file names a column.
+    messages, which key of which file names a column. ``labels``: the names that each column of labels may have, by
+    which they are found in other sheets.
     """
 
     kind: str
@@ -60,6 +64,7 @@ class Layout:
     encoding: str | None = None
     separator: str | None = None
     named_by: Mapping[str, str] = field(default_factory=dict)
+    labels: Sequence[Sequence[str]] = ()
 
 
 def read_file(path: str, member: str | None, layout: dict[str, Any], columns: list[str]) -> Iterator[bytes]:
@@ -67,16 +72,18 @@ def read_file(path: str, member: str | None, layout: dict[str, Any], columns: li
 
     ``layout`` has the fields of :class:`Layout`, ``columns`` the columns of the file that are needed. The first line is
     the name of the sheet, or null. Each further line is a list of rows: its number in the file, from 1 (for JSON, among
-    the rows), and a cell for each of ``columns``. Rows without any of them are left out. Raises :class:`DlbugError` for
-    a file that cannot be read, without its name.
+    the rows), and a cell for each of ``columns``. Rows without any of them are left out. Labels in other sheets follow,
+    an object for each table (:func:`leftover_tables`). Raises :class:`DlbugError` for a file that cannot be read,
+    without its name.
     """
     described = Layout(**layout)
     content = _content(Path(path), member)
-    sheet, rows = _READERS[described.kind](content, described, columns)
+    sheet, rows, leftovers = _READERS[described.kind](content, described, columns)
     yield _json(sheet)
     filled = ((number, cells) for number, cells in rows if any(cell is not None for cell in cells))
     while some := list(itertools.islice(filled, _ROWS_PER_LINE)):
         yield _json(some)
+    yield from map(_json, leftovers)
 
 
 def _json(value: Any) -> bytes:
@@ -112,7 +119,7 @@ def _missing_column(column: str, layout: Layout, names: Sequence[str]) -> str:
     return f"{shown(column)}{named}{closest(column, names)}. {_found(names)}"
 
 
-def _workbook(content: bytes, layout: Layout, columns: list[str]) -> tuple[str, _Rows]:
+def _workbook(content: bytes, layout: Layout, columns: list[str]) -> _Tables:
     """Return the name and rows of the sheet with a name or header or, without one, with all columns."""
     sheets = workbook_sheets(content, layout.sheet)
     if layout.header is not None:
@@ -128,13 +135,28 @@ def _workbook(content: bytes, layout: Layout, columns: list[str]) -> tuple[str, 
     if len(matching) != 1:
         seen = "; ".join(f"{name}: {_shown_row(rows[0]) if rows else 'empty'}" for name, rows in sheets.items())
         raise DlbugError(f"{len(matching) or 'no'} sheets have {expected}, expected one. Found: {seen}")
-    return matching[0], _table(list(enumerate(sheets[matching[0]], start=1)), layout, columns)
+    (name,) = matching
+    rows = _table(list(enumerate(sheets[name], start=1)), layout, columns)
+    return name, rows, _leftovers(content, layout, columns, name, sheets)
 
 
-def workbook_sheets(content: bytes, name: str | None = None) -> dict[str, list[tuple[str | None, ...]]]:
+def _leftovers(
+    content: bytes, layout: Layout, columns: list[str], read: str, sheets: dict[str, list[tuple[str | None, ...]]]
+) -> Iterator[dict[str, Any]]:
+    """Yield the tables of labels in other sheets than the one that was ``read``; nothing if they cannot be read."""
+    if layout.labels:
+        with suppress(DlbugError):
+            others = sheets if layout.sheet is None else workbook_sheets(content, without=read)
+            yield from leftover_tables(others, read, columns, layout.labels)
+
+
+def workbook_sheets(
+    content: bytes, name: str | None = None, *, without: str | None = None
+) -> dict[str, list[tuple[str | None, ...]]]:
     """Return the rows of the sheets of a workbook, or only of the one with a name.
 
-    Raises :class:`DlbugError` for a file that is not a workbook, and if it has no such sheet.
+    The sheet ``without`` which they are wanted has no rows. Raises :class:`DlbugError` for a file that is not a
+    workbook, and if it has no such sheet.
     """
     import fastexcel  # noqa: PLC0415 - slow to import, with Polars
 
@@ -143,7 +165,8 @@ def workbook_sheets(content: bytes, name: str | None = None) -> dict[str, list[t
         names = workbook.sheet_names
         if name and name not in names:
             raise DlbugError(f"it has no sheet {name!r}{closest(name, names)}. {_found(names)}")
-        return {sheet: _sheet_rows(workbook, sheet) for sheet in ([name] if name else names)}
+        wanted = [name] if name else names
+        return {sheet: [] if sheet == without else _sheet_rows(workbook, sheet) for sheet in wanted}
     except (fastexcel.FastExcelError, *ZIP_ERRORS) as error:
         reason = (str(error) or "it is truncated").splitlines()[0]
         raise DlbugError(f"it cannot be read as a workbook: {reason}. Get it again.") from None
@@ -238,12 +261,12 @@ def _where(condition: str | None, names: Sequence[str], rows: Sequence[Sequence[
         ) from None
 
 
-def _csv(content: bytes, layout: Layout, columns: list[str]) -> tuple[None, _Rows]:
+def _csv(content: bytes, layout: Layout, columns: list[str]) -> _Tables:
     text = decoded(content, layout.encoding)
     candidates = [layout.separator] if layout.separator else list(SEPARATORS)
     head = text[:_HEAD]
     best = min(candidates, key=lambda separator: len(_missing_columns(head, separator, columns)))
-    return None, _table(list(csv_rows(text, best)), layout, columns)
+    return None, _table(list(csv_rows(text, best)), layout, columns), ()
 
 
 def _missing_columns(head: str, separator: str, columns: list[str]) -> list[str]:
@@ -279,7 +302,7 @@ def csv_rows(text: str, separator: str) -> Iterator[tuple[int, list[str]]]:
         raise DlbugError(f"{error}. Is the separator {separator!r}?") from None
 
 
-def _json_rows(content: bytes, layout: Layout, columns: list[str]) -> tuple[None, _Rows]:
+def _json_rows(content: bytes, layout: Layout, columns: list[str]) -> _Tables:
     """Return the values at the path of the rows; a column that is the path followed by ~ is the key of each."""
     import jsonpath  # noqa: PLC0415 - only for JSON
 
@@ -292,10 +315,10 @@ def _json_rows(content: bytes, layout: Layout, columns: list[str]) -> tuple[None
     if not matches:
         raise DlbugError(f"rows: nothing is at {layout.rows}")
     keys = [str(match.parts[-1]) if match.parts else "" for match in matches]
-    return None, _values(list(enumerate((match.obj for match in matches), start=1)), layout, columns, keys)
+    return None, _values(list(enumerate((match.obj for match in matches), start=1)), layout, columns, keys), ()
 
 
-def _json_lines(content: bytes, layout: Layout, columns: list[str]) -> tuple[None, _Rows]:
+def _json_lines(content: bytes, layout: Layout, columns: list[str]) -> _Tables:
     values: list[tuple[int, Any]] = []
     for number, line in enumerate(content.splitlines(), start=1):
         if line.strip():
@@ -303,7 +326,7 @@ def _json_lines(content: bytes, layout: Layout, columns: list[str]) -> tuple[Non
                 values.append((number, read_json(line)))
             except ValueError as error:
                 raise DlbugError(f"line {number} is not valid JSON: {error}") from None
-    return None, _values(values, layout, columns, [])
+    return None, _values(values, layout, columns, []), ()
 
 
 def _values(values: list[tuple[int, Any]], layout: Layout, columns: list[str], keys: Sequence[str]) -> _Rows:
@@ -351,7 +374,7 @@ def _text(value: Any) -> str | None:
     return json.dumps(value, ensure_ascii=False)
 
 
-_READERS: dict[str, Callable[[bytes, Layout, list[str]], tuple[str | None, _Rows]]] = {
+_READERS: dict[str, Callable[[bytes, Layout, list[str]], _Tables]] = {
     "csv": _csv,
     "workbook": _workbook,
     "json": _json_rows,

@@ -7,7 +7,7 @@ What belongs here: where a column's texts come from, and what is kept of them. W
 import io
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -26,12 +26,16 @@ from dlbug_assets.releases.locate import locate
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """The rows of a file or sheet: their numbers, and the cells of each column."""
+    """The rows of a file or sheet: their numbers, and the cells of each column; and those in its other sheets.
+
+    The ``sheet`` of the others is its number, because its name may be that of a person.
+    """
 
     name: str
     sheet: str | None
     numbers: list[int]
     cells: dict[str, list[Cell]]
+    leftovers: Sequence["Table"] = ()
 
     def cell(self, column: Column, index: int) -> Cell:
         """Return the first of the column's cells that is filled, in the row with an index."""
@@ -52,6 +56,12 @@ def needed_columns(release: Release, own: str | None = None) -> list[str]:
     return list(dict.fromkeys(columns))
 
 
+def label_columns(release: Release, dimensions: Iterable[Dimension]) -> list[tuple[str, ...]]:
+    """Return the names of the release's own column of each dimension that it labels."""
+    columns = (release.columns.get(dimension.name) for dimension in dimensions)
+    return [column.column for column in columns if column and column.column and not column.from_]
+
+
 @dataclass(frozen=True)
 class ReleaseFiles:
     """Reads the files of releases, in a child process."""
@@ -62,11 +72,16 @@ class ReleaseFiles:
     downloads: Path
 
     def tables(
-        self, release: Release, columns: list[str], named_by: Mapping[str, str] | None = None
+        self,
+        release: Release,
+        columns: list[str],
+        named_by: Mapping[str, str] | None = None,
+        labels: Sequence[Sequence[str]] = (),
     ) -> Iterator[Table]:
         """Yield the rows of each file or member of a release.
 
-        ``named_by``: for messages, what names each column, if it is not a key of study.toml.
+        ``named_by``: for messages, what names each column, if it is not a key of study.toml. ``labels``: the names of
+        each column of labels; other sheets of a workbook that have them are read, too.
         """
         for file in release.file_names:
             path = locate(release, file, self.study.name, self.environ, self.downloads)
@@ -75,16 +90,17 @@ class ReleaseFiles:
                 inside = None if member is None else str(PurePosixPath(release.folder or "") / member)
                 arguments = {"path": str(path.absolute()), "member": inside, "columns": columns}
                 try:
-                    layout = _layout(release, name, named_by or self._named_by(release))
+                    layout = _layout(release, name, named_by or self._named_by(release), labels)
                     reply = b"".join(self.child.call(layout=asdict(layout), **arguments))
                 except LimitError as error:
                     raise DlbugError(f"{name} cannot be read: {error}. Is it the file that the study means?") from None
                 except DlbugError as error:
                     raise DlbugError(f"{name}: {error}") from None
                 sheet, *lines = map(json.loads, io.BytesIO(reply))
-                rows = [row for line in lines for row in line]
-                cells = {column: [row[1][place] for row in rows] for place, column in enumerate(columns)}
-                yield Table(name, sheet, [number for number, _ in rows], cells)
+                rows = [row for line in lines if isinstance(line, list) for row in line]
+                others = [line for line in lines if isinstance(line, dict)]
+                leftovers = [_table(name, line["sheet"], line["rows"], columns) for line in others]
+                yield _table(name, sheet, rows, columns, leftovers)
 
     def _named_by(self, read: Release) -> dict[str, str]:
         """Return the key of study.toml that names each column of a release, its own or that of one that joins it."""
@@ -97,7 +113,18 @@ class ReleaseFiles:
         }
 
 
-def _layout(release: Release, name: str, named_by: Mapping[str, str]) -> Layout:
+def _table(
+    name: str,
+    sheet: str | None,
+    rows: Sequence[tuple[int, list[Cell]]],
+    columns: Sequence[str],
+    leftovers: Sequence[Table] = (),
+) -> Table:
+    cells = {column: [row[1][place] for row in rows] for place, column in enumerate(columns)}
+    return Table(name, sheet, [number for number, _ in rows], cells, leftovers)
+
+
+def _layout(release: Release, name: str, named_by: Mapping[str, str], labels: Sequence[Sequence[str]]) -> Layout:
     return Layout(
         kind=FORMATS[PurePosixPath(name).suffix.lower()],
         sheet=release.sheet if isinstance(release.sheet, str) else None,
@@ -107,6 +134,7 @@ def _layout(release: Release, name: str, named_by: Mapping[str, str]) -> Layout:
         encoding=release.encoding,
         separator=release.separator,
         named_by=named_by,
+        labels=labels,
     )
 
 

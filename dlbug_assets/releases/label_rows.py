@@ -26,7 +26,15 @@ from dlbug_assets.protocol.names import closest, shown
 from dlbug_assets.protocol.releases import Column, Release
 from dlbug_assets.protocol.study import RELEASE, STUDY_FILE, Study
 from dlbug_assets.protocol.taxonomy import Taxonomy
-from dlbug_assets.releases.columns import Joined, Part, ReleaseFiles, Table, column_parts, needed_columns
+from dlbug_assets.releases.columns import (
+    Joined,
+    Part,
+    ReleaseFiles,
+    Table,
+    column_parts,
+    label_columns,
+    needed_columns,
+)
 from dlbug_assets.warehouse.rows import table_schema
 
 #: For one file. One of 64 MiB with two million values takes 600 MiB and ten seconds.
@@ -41,6 +49,8 @@ _REPOSITORY = re.compile(r"https?://(?:www\.)?github\.com/([^/\s]+/[^/\s#?]+)(?:
 _COMMIT = re.compile(
     r"https?://(?:www\.)?github\.com/[^/\s]+/[^/\s]+/(?:commit|blob|pull/\d+/commits)/([0-9a-f]{40})(?![0-9a-f])\S*"
 )
+_NOT_LEFT_OVER = ("library", "source", "title", "post_id", "repository", "commit_sha", "created_at", "rater",
+                  "swapped", "mapped")  # fmt: skip
 _REJECTED = table_schema("labeling.rejected_labels")
 
 
@@ -53,12 +63,15 @@ class Released:
     (UTC), rater (numbered, because a release may name people), ``<dimension>`` and ``<dimension>_as_written``
     (VARCHAR[]; NULL if the cell is empty) for each asked dimension, swapped (whether the labels were in other
     columns, which their values reveal), and mapped (the dimensions of which a label is not a category but mapped to
-    one, joined by "; "). ``unmatched`` is the number of rows whose key another release lacks.
+    one, joined by "; "). ``unmatched`` is the number of rows whose key another release lacks. ``leftovers`` has the
+    rows with labels in other sheets of the same files: file, sheet (its number, not its name), row, key, link, and
+    ``<dimension>`` and ``<dimension>_as_written``, which are NULL also for what no category is spelled like.
     """
 
     rows: pl.DataFrame
     rejected: pl.DataFrame
     unmatched: int = 0
+    leftovers: pl.DataFrame = field(default_factory=pl.DataFrame)
 
 
 def row_schema(study: Study) -> pl.Schema:
@@ -94,7 +107,8 @@ def read(study: Study, taxonomy: Taxonomy, environ: Mapping[str, str], downloads
         reader = _Reader(study, taxonomy, joins)
         for release in study.releases:
             if release.name is None:
-                for table in files.tables(release, needed_columns(release)):
+                labels = label_columns(release, study.asked)
+                for table in files.tables(release, needed_columns(release), labels=labels):
                     reader.read(release, table)
     return reader.released()
 
@@ -155,11 +169,14 @@ class _Reader:
         self._libraries = {name.casefold(): name for name in study.library_names}
         self._records: list[dict[str, Any]] = []
         self._rejected: list[dict[str, Any]] = []
+        self._leftovers: list[dict[str, Any]] = []
         self._problems: dict[str, _Problem] = {}
         self._unmatched = 0
 
     def read(self, release: Release, table: Table) -> None:
-        """Read the rows of a table of a release that is not joined by others."""
+        """Read the rows of a table of a release that is not joined by others, and the labels in its other sheets."""
+        for leftover in table.leftovers:
+            self._leftovers += self._leftover_rows(release, leftover)
         if not table.numbers:
             return
         dimensions = [dimension for dimension in self._study.asked if dimension.name in release.columns]
@@ -187,7 +204,30 @@ class _Reader:
             redact_emails(pl.col("content", "reason")), entry
         )
         rows = _with_numbered_raters(pl.DataFrame(self._records, schema=row_schema(self._study)))
-        return Released(rows, rejected, self._unmatched)
+        schema = row_schema(self._study)
+        leftovers = pl.DataFrame(
+            self._leftovers, schema={name: schema[name] for name in schema if name not in _NOT_LEFT_OVER}
+        )
+        return Released(rows, rejected, self._unmatched, leftovers)
+
+    def _leftover_rows(self, release: Release, table: Table) -> list[dict[str, Any]]:
+        """Return the rows with labels of a sheet that is not the release's; none if most cells are not labels."""
+        names = (*self._study.asked_names, "key", "link")
+        own = {name: column for name, column in release.columns.items() if name in names and not column.from_}
+        described = release.model_copy(update={"columns": own})
+        dimensions = [dimension for dimension in self._study.asked if dimension.name in own]
+        parts, _ = column_parts(described, table, {}, {dimension.name: dimension for dimension in dimensions})
+        records: list[dict[str, Any]] = []
+        filled = known = 0
+        for index, number in enumerate(table.numbers):
+            row = _Row({name: found[index] for name, found in parts.items()})
+            labels = self._labels(row, described, dimensions)
+            filled += sum(bool(row.parts[dimension.name]) for dimension in dimensions)
+            known += sum(labels[dimension.name] is not None for dimension in dimensions)
+            facts = {"key": row.fact("key"), "link": row.fact("link")}
+            records.append({"file": table.name, "sheet": table.sheet, "row": number, **facts, **labels})
+        labelled = [record for record in records if any(record[dimension.name] for dimension in dimensions)]
+        return labelled if 2 * known > filled else []
 
     def _message(self) -> str:
         """Return the problems, each once with its first row, and what helps against each kind of them."""
