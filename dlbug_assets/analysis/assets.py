@@ -62,7 +62,13 @@ def assets(tables: TableAssets) -> list[dg.AssetsDefinition]:
             else []
         ),
         *(
-            [tables.table("analysis.source_residuals", compute=partial(source_residuals, study=study), reads=_COUNTS)]
+            [
+                tables.table(
+                    "analysis.source_residuals",
+                    compute=partial(source_residuals, study=study),
+                    reads=_COUNTS | _CLUSTERS,
+                )
+            ]
             if has("analysis.source_residuals")
             else []
         ),

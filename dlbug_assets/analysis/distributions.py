@@ -19,7 +19,7 @@ def distributions(counts: pl.DataFrame, clusters: pl.DataFrame, study: Study) ->
     analysis.label_counts, ``clusters`` analysis.cluster_counts.
     """
     return {
-        f"{dimension}_distribution": with_cluster_intervals(distribution(counts, dimension), clusters, dimension, study)
+        f"{dimension}_distribution": with_cluster_intervals(distribution(counts, dimension), clusters, dimension)
         for dimension in study.dimension_names
     }
 

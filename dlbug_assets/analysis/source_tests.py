@@ -1,17 +1,27 @@
 """The sources of a study compared by counts: whether the distributions differ, how much, and in which categories.
 
-The test of means (``comparison``) compares shares and ignores the number of bugs behind them; these tests do not.
+One rule decides: the sources differ in a library and dimension if p_holm is below 5%, which is the P value of a
+permutation test of whole clusters (``statistics/cluster_tests``), corrected by Holm over all libraries and dimensions.
+With fewer than :data:`ENOUGH_CLUSTERS` clusters in a source, nothing is decided. Tests that take bugs as independent
+are shown beside it, as papers report them. The test of means (``comparison``) compares shares and ignores the number of
+bugs behind them.
+
+p_score is a second opinion: a score test under one intraclass correlation of all clusters, without permutations. It
+takes the place of a multilevel logistic model with an intercept per cluster. In such data most clusters have one bug,
+which tells nothing about the variance of intercepts; a category that one source lacks makes the model's effect
+infinite; and it needs a choice of prior or penalty, and a dependency, for a question that the permutation test answers
+without them.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
-from statistics import NormalDist
+from functools import cached_property
 
 import numpy as np
 import polars as pl
 
 from dlbug_assets.analysis.comparison import compared_dimensions
+from dlbug_assets.analysis.statistics.cluster_tests import ClusterTest, compare_clusters
 from dlbug_assets.analysis.statistics.intervals import ALPHA
 from dlbug_assets.analysis.statistics.multiplicity import with_corrections
 from dlbug_assets.analysis.statistics.pools import member
@@ -20,7 +30,6 @@ from dlbug_assets.analysis.statistics.resampling import (
     filter_clusters,
     generator,
     monte_carlo_p,
-    shuffled_clusters,
     shuffled_tables,
 )
 from dlbug_assets.parallel import parallel_map
@@ -28,8 +37,11 @@ from dlbug_assets.protocol.names import slug
 from dlbug_assets.protocol.study import Study
 from dlbug_assets.warehouse.rows import table_schema
 
-#: The number of random tables with the same margins, and of shuffles of clusters, of each test.
-RESAMPLES, CLUSTER_RESAMPLES = 9999, 1999
+#: The number of random tables with the same margins, and of permutations of clusters, of each test.
+RESAMPLES = 9999
+
+#: A source with fewer clusters leaves the test undecided, because it can hardly reject.
+ENOUGH_CLUSTERS = 5
 
 #: Why a dimension is not tested in which a bug may have several categories: it would be in several cells of the table.
 SEVERAL_CATEGORIES = "bugs have several categories: see source_comparison"
@@ -44,48 +56,69 @@ def source_tests(counts: pl.DataFrame, clusters: pl.DataFrame, study: Study) -> 
     One row per library (and `All`) and dimension. ``counts`` is analysis.label_counts, ``clusters``
     analysis.cluster_counts. If three sources or more are compared, those without labels are left out.
 
-    Columns: library, dimension, bugs_<source> of each source (with a label in the dimension), categories (the number
-    that occur), chi_square (Pearson), p_permutation (share of the tables with the same margins whose chi-square is at
-    least as large), p_fisher (share of those that are at most as likely; Freeman and Halton 1951), resamples, cramers_v
-    (0..1; Cramer 1946), p_clusters (like p_permutation, but with whole clusters shuffled among the sources), p_holm and
-    p_benjamini_hochberg over every defined p_permutation, family (their number) and undefined_reason.
+    Columns: library, dimension, bugs_<source> and clusters_<source> of each source (with a label in the dimension),
+    categories (the number that occur), chi_square (Pearson), p_permutation (share of the tables with the same margins
+    whose chi-square is at least as large), p_fisher (share of those that are at most as likely; Freeman and Halton
+    1951), resamples, cramers_v (0..1, with Bergsma's correction), p_clusters and p_score (see
+    :func:`~dlbug_assets.analysis.statistics.cluster_tests.compare_clusters`), p_holm and p_benjamini_hochberg over
+    every defined p_clusters, family (their number), decision (`differ` if p_holm is below 5%, else
+    `no difference shown`, or `undecided`), undecided_reason and undefined_reason.
 
     p_permutation and p_fisher use the same :data:`RESAMPLES` tables. They estimate what scipy's ``chi2_contingency``
     and ``fisher_exact`` estimate by Monte Carlo, from one random sample of tables instead of two.
     """
-    rows = parallel_map(partial(_test_part, clusters=clusters, study=study), _parts(counts, study))
-    corrections = ("p_holm", "p_benjamini_hochberg", "family")
-    tests = pl.DataFrame(rows, schema=table_schema("analysis.source_tests", study, without=corrections))
-    return with_corrections(tests, "p_permutation", study).select(*table_schema("analysis.source_tests", study))
+    rows = parallel_map(_test_part, _parts(counts, clusters, study))
+    later = ("p_holm", "p_benjamini_hochberg", "family", "decision")
+    tests = pl.DataFrame(rows, schema=table_schema("analysis.source_tests", study, without=later))
+    return (
+        with_corrections(tests, "p_clusters", study)
+        .with_columns(
+            decision=pl.when(pl.col("p_clusters").is_null())
+            .then(None)
+            .when(pl.col("undecided_reason").is_not_null())
+            .then(pl.lit("undecided"))
+            .when(pl.col("p_holm") < ALPHA)
+            .then(pl.lit("differ"))
+            .otherwise(pl.lit("no difference shown"))
+        )
+        .select(*table_schema("analysis.source_tests", study))
+    )
 
 
-def source_residuals(counts: pl.DataFrame, study: Study) -> pl.DataFrame:
+def source_residuals(counts: pl.DataFrame, clusters: pl.DataFrame, study: Study) -> pl.DataFrame:
     """Return analysis.source_residuals: the categories in which the two sources of a study differ.
 
-    One row per library (and `All`), dimension and category. ``counts`` is analysis.label_counts.
+    One row per library (and `All`), dimension and category. ``counts`` is analysis.label_counts, ``clusters``
+    analysis.cluster_counts.
 
     Columns: library, dimension, category, bugs_<source> of both sources, expected_<source> of the second (its bugs if
     the category had the same share in both), residual (adjusted standardized residual of its cell, above 0 if it has
-    more bugs than expected; Haberman 1973), bound (two-sided 95% quantile of the normal distribution with Bonferroni's
-    correction for the number of categories), differs (whether the residual exceeds the bound) and undefined_reason.
+    more bugs than expected; Haberman 1973), p_clusters (of the category, corrected for the number of categories; see
+    :func:`~dlbug_assets.analysis.statistics.cluster_tests.compare_clusters`), differs (whether it is below 5%),
+    undecided_reason and undefined_reason.
     """
+    rows = parallel_map(_category_rows, _parts(counts, clusters, study))
+    return pl.DataFrame([row for part in rows for row in part], schema=table_schema("analysis.source_residuals", study))
+
+
+def _category_rows(part: "_Part") -> list[dict[str, object]]:
+    residuals = {} if part.missing else _residuals(part)
     rows: list[dict[str, object]] = []
-    for part in _parts(counts, study):
-        missing = _missing(part)
-        residuals = {} if missing else _residuals(part)
-        for category, bugs in zip(part.categories, part.table.T.tolist(), strict=True):
-            constant = None if category in residuals else f"{'every' if any(bugs) else 'no'} bug has it"
-            rows.append({"library": part.library, "dimension": part.dimension, "category": category,
-                         **_by_source(part, bugs), "undefined_reason": missing or constant,
-                         **residuals.get(category, {})})  # fmt: skip
-    return pl.DataFrame(rows, schema=table_schema("analysis.source_residuals", study))
+    for category, bugs in zip(part.categories, part.table.T.tolist(), strict=True):
+        constant = None if category in residuals else f"{'every' if any(bugs) else 'no'} bug has it"
+        rows.append({"library": part.library, "dimension": part.dimension, "category": category,
+                     **_by_source("bugs", part, bugs), "undefined_reason": part.missing or constant,
+                     **residuals.get(category, {})})  # fmt: skip
+    return rows
 
 
 @dataclass(frozen=True)
 class _Part:
     """The bugs of a library in one dimension, of which they may have several categories.
 
-    ``table`` has a row per source and a column per category; ``totals`` are the bugs with any label by source.
+    ``table`` has a row per source and a column per category; ``totals`` are the bugs with any label by source,
+    ``clusters`` those by cluster, as :func:`~dlbug_assets.analysis.statistics.resampling.cluster_table` returns them.
+    ``purpose`` is that of the random numbers.
     """
 
     library: str
@@ -95,70 +128,94 @@ class _Part:
     categories: pl.Series
     table: np.ndarray
     totals: np.ndarray
+    clusters: tuple[np.ndarray, ...]
+    purpose: tuple[int, str, str, str]
+
+    @cached_property
+    def missing(self) -> str | None:
+        """Why the sources cannot be compared, None if they can."""
+        label = self.dimension.replace("_", " ")
+        without = [source for source, total in zip(self.sources, self.totals, strict=True) if total == 0]
+        if len(self.sources) - len(without) < 2:  # noqa: PLR2004
+            return f"no bug has a label in {label}: {', '.join(without)}"
+        if not self.is_multiple and np.count_nonzero(self.table.sum(axis=0)) < 2:  # noqa: PLR2004
+            return "all bugs are of one category"
+        return None
+
+    @cached_property
+    def undecided(self) -> str | None:
+        """Why the clusters decide nothing, None if they do."""
+        numbers = {source: len(table) for source, table in zip(self.sources, self.clusters, strict=True) if len(table)}
+        alone = [source for source, number in numbers.items() if number == 1]
+        few = [source for source, number in numbers.items() if number < ENOUGH_CLUSTERS]
+        if alone:
+            return f"one cluster in {', '.join(alone)}"
+        return f"fewer than {ENOUGH_CLUSTERS} clusters in {', '.join(few)}" if few else None
+
+    def compare(self) -> ClusterTest | None:
+        """Return the test of clusters, None if a source has only one."""
+        tested = [table for table in self.clusters if len(table)]
+        return None if min(map(len, tested)) == 1 else compare_clusters(tested, RESAMPLES, generator(*self.purpose))
 
 
-def _parts(counts: pl.DataFrame, study: Study) -> list[_Part]:
+def _parts(counts: pl.DataFrame, clusters: pl.DataFrame, study: Study) -> list[_Part]:
     """Return the parts of each library (and `All`) and compared dimension."""
     multiple = {dimension.name: dimension.multiple for dimension in study.dimensions}
     compared = counts.filter(
         (pl.col("source") != "both") & pl.col("dimension").is_in(compared_dimensions(counts, study))
     )  # fmt: skip
     parts: list[_Part] = []
-    for (library, dimension), cells in compared.group_by(["library", "dimension"], maintain_order=True):
+    for key, cells in compared.group_by(["library", "dimension"], maintain_order=True):
+        library, dimension = map(str, key)
         by_source = dict(cells.group_by(["source"], maintain_order=True))
         rows = [by_source[source,] for source in study.source_names]
+        categories = rows[0]["category"]
         parts.append(
             _Part(
-                str(library),
-                str(dimension),
-                multiple[str(dimension)],
+                library,
+                dimension,
+                multiple[dimension],
                 study.source_names,
-                rows[0]["category"],
+                categories,
                 np.array([row["bugs"].to_list() for row in rows]),
                 np.array([row["total"][0] for row in rows]),
+                tuple(
+                    cluster_table(filter_clusters(clusters, source, library, dimension), categories)
+                    for source in study.source_names
+                ),
+                (study.study.seed, "test", member(study, "library", library), dimension),
             )
         )
     return parts
 
 
-def _by_source(part: _Part, bugs: list[int]) -> dict[str, object]:
-    return {f"bugs_{slug(source)}": n for source, n in zip(part.sources, bugs, strict=True)}
+def _by_source(name: str, part: _Part, numbers: Sequence[int]) -> dict[str, object]:
+    return {f"{name}_{slug(source)}": n for source, n in zip(part.sources, numbers, strict=True)}
 
 
-def _missing(part: _Part) -> str | None:
-    """Return why the sources cannot be compared, None if they can."""
-    label = part.dimension.replace("_", " ")
-    without = [source for source, total in zip(part.sources, part.totals, strict=True) if total == 0]
-    if len(part.sources) - len(without) < 2:  # noqa: PLR2004
-        return f"no bug has a label in {label}: {', '.join(without)}"
-    if not part.is_multiple and np.count_nonzero(part.table.sum(axis=0)) < 2:  # noqa: PLR2004
-        return "all bugs are of one category"
-    return None
-
-
-def _test_part(part: _Part, clusters: pl.DataFrame, study: Study) -> dict[str, object]:
+def _test_part(part: _Part) -> dict[str, object]:
     used = part.table.sum(axis=0) > 0
     row: dict[str, object] = {
-        "library": part.library, "dimension": part.dimension, **_by_source(part, part.totals.tolist()),
-        "categories": int(used.sum()),
+        "library": part.library, "dimension": part.dimension, **_by_source("bugs", part, part.totals.tolist()),
+        **_by_source("clusters", part, [len(table) for table in part.clusters]), "categories": int(used.sum()),
     }  # fmt: skip
-    missing = _missing(part) or (SEVERAL_CATEGORIES if part.is_multiple else None)
+    missing = part.missing or (SEVERAL_CATEGORIES if part.is_multiple else None)
     if missing:
         return row | {"undefined_reason": missing}
     tested = part.totals > 0
-    groups = [
-        # Without the number of all bugs of a cluster, which is the sum of the others.
-        cluster_table(filter_clusters(clusters, source, part.library, part.dimension), part.categories)[:, :-1]
-        for source, is_tested in zip(part.sources, tested, strict=True)
-        if is_tested
-    ]
-    random = generator(study.study.seed, "test", member(study, "library", part.library), part.dimension)
-    return row | _test_bugs(part.table[tested][:, used], random) | {"p_clusters": _test_clusters(groups, random)}
+    row |= _test_bugs(part.table[tested][:, used], generator(*part.purpose)) | {"undecided_reason": part.undecided}
+    from scipy.special import chdtrc  # noqa: PLC0415 - slow to import
+
+    found = part.compare()
+    if found is None:
+        return row
+    freedom = (int(tested.sum()) - 1) * (int(used.sum()) - 1)
+    return row | {"p_clusters": found.p, "p_score": float(chdtrc(freedom, found.score))}
 
 
 def _test_bugs(table: np.ndarray, random: np.random.Generator) -> dict[str, object]:
     from scipy.special import gammaln  # noqa: PLC0415 - slow to import
-    from scipy.stats.contingency import association, expected_freq  # noqa: PLC0415 - slow to import
+    from scipy.stats.contingency import expected_freq  # noqa: PLC0415 - slow to import
 
     expected = expected_freq(table)
     shuffled = shuffled_tables(table.sum(axis=1), table.sum(axis=0), RESAMPLES, random)
@@ -176,25 +233,22 @@ def _test_bugs(table: np.ndarray, random: np.random.Generator) -> dict[str, obje
     }
     return {
         "chi_square": float(chi_square(table)),
-        "cramers_v": float(association(table, method="cramer")),
+        "cramers_v": cramers_v(float(chi_square(table)), int(table.sum()), *table.shape),
         "resamples": RESAMPLES,
         **{name: monte_carlo_p(extreme, RESAMPLES) for name, extreme in as_extreme.items()},
     }
 
 
-def _test_clusters(groups: Sequence[np.ndarray], random: np.random.Generator) -> float:
-    """Return the P value of chi-square with whole clusters (rows of bugs by category) shuffled among the sources."""
-    of_all = np.sum([group.sum(axis=0) for group in groups], axis=0)
-    used = of_all > 0
+def cramers_v(chi_square: float, bugs: int, rows: int, columns: int) -> float:
+    """Return Cramer's V of a contingency table, 0..1, corrected for its bias upwards in small tables.
 
-    def chi_square(tables: np.ndarray) -> np.ndarray:
-        # The sizes of the sources differ between shuffles, those of the categories do not.
-        expected = tables.sum(axis=-1, keepdims=True) * (of_all[used] / of_all.sum())
-        return ((tables[..., used] - expected) ** 2 / expected).sum(axis=(-2, -1))
-
-    observed = chi_square(np.stack([group.sum(axis=0) for group in groups]))
-    shuffled = chi_square(shuffled_clusters(groups, CLUSTER_RESAMPLES, random))
-    return monte_carlo_p(int((shuffled >= observed * (1 - _ROUNDING)).sum()), CLUSTER_RESAMPLES)
+    Bergsma 2013, "A bias-correction for Cramer's V and Tschuprow's T". The table has no empty row or column.
+    """
+    squared = chi_square / bugs - (rows - 1) * (columns - 1) / (bugs - 1)
+    if squared <= 0:
+        return 0.0
+    sides = (side - (side - 1) ** 2 / (bugs - 1) for side in (rows, columns))
+    return min((squared / (min(sides) - 1)) ** 0.5, 1.0)
 
 
 def _residuals(part: _Part) -> dict[str, dict[str, object]]:
@@ -202,13 +256,15 @@ def _residuals(part: _Part) -> dict[str, dict[str, object]]:
     of_all = part.table.sum(axis=0)
     tested = (of_all > 0) & (of_all < part.totals.sum())
     expected, residuals = adjusted_residuals(part.table[:, tested], part.totals)
-    bound = NormalDist().inv_cdf(1 - ALPHA / (2 * tested.sum()))
-    categories = [category for category, is_tested in zip(part.categories, tested, strict=True) if is_tested]
-    return {
-        category: {f"expected_{slug(part.sources[1])}": float(of_second), "residual": float(residual), "bound": bound,
-                   "differs": bool(abs(residual) > bound)}
-        for category, of_second, residual in zip(categories, expected[1], residuals[1], strict=True)
-    }  # fmt: skip
+    found = part.compare()
+    rows: dict[str, dict[str, object]] = {}
+    for place, of_second, residual in zip(np.flatnonzero(tested), expected[1], residuals[1], strict=True):
+        p = None if found is None else float(found.p_categories[place])
+        rows[part.categories[int(place)]] = {
+            f"expected_{slug(part.sources[1])}": float(of_second), "residual": float(residual), "p_clusters": p,
+            "differs": None if p is None or part.undecided else p < ALPHA, "undecided_reason": part.undecided,
+        }  # fmt: skip
+    return rows
 
 
 def adjusted_residuals(table: np.ndarray, totals: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

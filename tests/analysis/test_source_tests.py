@@ -65,6 +65,14 @@ def tested(label_counts, tmp_path):
     return row
 
 
+def _corrected_v(table):
+    """Return Cramer's V with the correction of Bergsma 2013."""
+    n, (rows, columns) = table.sum(), table.shape
+    statistics: Any = stats.chi2_contingency(table, correction=False)
+    squared = max(0, statistics[0] / n - (rows - 1) * (columns - 1) / (n - 1))
+    return math.sqrt(squared / (min(rows - (rows - 1) ** 2 / (n - 1), columns - (columns - 1) ** 2 / (n - 1)) - 1))
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_both_p_values_equal_those_of_scipy_by_monte_carlo(tested, seed):
     random = np.random.default_rng(seed)
@@ -81,7 +89,7 @@ def test_both_p_values_equal_those_of_scipy_by_monte_carlo(tested, seed):
     assert found["p_permutation"] == pytest.approx(by_shuffling[1], abs=0.06)
     method = stats.MonteCarloMethod(n_resamples=1999, rng=np.random.default_rng(1))
     assert found["p_fisher"] == pytest.approx(stats.fisher_exact(table, method=method)[1], abs=0.05)
-    assert found["cramers_v"] == pytest.approx(math.sqrt(found["chi_square"] / table.sum()))
+    assert found["cramers_v"] == pytest.approx(_corrected_v(table))
 
 
 def test_p_values_of_small_tables_equal_those_of_all_shuffles(tested):
@@ -113,6 +121,13 @@ def test_the_smallest_p_value_counts_the_data_as_one_shuffle(tested):
     assert tested([[50, 0], [0, 50]])["p_permutation"] == 1 / 10_000
 
 
+@pytest.mark.parametrize(
+    ("table", "expected"), [([[50, 0], [0, 50]], 1), ([[20, 21], [21, 20]], 0), ([[1, 0], [0, 1]], 0)]
+)
+def test_cramers_v_is_within_0_and_1(tested, table, expected):
+    assert tested(table)["cramers_v"] == pytest.approx(expected)
+
+
 def test_undefined_tests_have_a_reason(label_counts, tested, tmp_path):
     table = [[3, 2], [4, 0]]
     study = small_study(tmp_path / "study", ("Keras", "Caffe"))
@@ -136,17 +151,32 @@ def test_shuffling_clusters_of_one_bug_equals_shuffling_bugs(tested):
     assert found["p_clusters"] == pytest.approx(found["p_permutation"], abs=0.03)
 
 
-def test_the_p_value_of_few_clusters_equals_that_of_all_divisions(tested):
-    clusters = {SO: [(1, 0), (1, 0), (2, 1), (1, 1)], GH: [(0, 6), (1, 3), (0, 2)]}
-    table = np.array([np.sum(clusters[source], axis=0) for source in (SO, GH)])
+@pytest.mark.parametrize(
+    ("repositories", "p_clusters", "decision", "reason"),
+    [
+        ([(0, 40)], None, None, "one cluster in GitHub"),
+        ([(0, 20), (0, 20)], 1 / 66, "undecided", "fewer than 5 clusters in GitHub"),
+        ([(0, 10)] * 4, 1 / 1001, "undecided", "fewer than 5 clusters in GitHub"),
+        ([(0, 8)] * 5, 1 / 3003, "differ", None),
+        ([(1, 1)] * 5, 1, "no difference shown", None),
+    ],
+)
+def test_few_clusters_decide_nothing(label_counts, tmp_path, *, repositories, p_clusters, decision, reason):
+    clusters = {SO: [(1, 0)] * 10 if decision != "no difference shown" else [(1, 1)] * 10, GH: repositories}
+    counts = _counts(label_counts, [np.sum(clusters[source], axis=0) for source in (SO, GH)])
+    study = small_study(tmp_path / "study")
 
-    def chi_square(of_github) -> Any:
-        return stats.chi2_contingency([table.sum(axis=0) - of_github, of_github], correction=False)[0]
+    row, category = (
+        compute(counts, _clusters(clusters), study).filter(library="Keras", dimension="effect").row(0, named=True)
+        for compute in (source_tests, source_residuals)
+    )
 
-    every = [chi_square(np.sum(chosen, axis=0)) for chosen in itertools.combinations(clusters[SO] + clusters[GH], 3)]
-    exact = np.mean(np.array(every) >= chi_square(table[1]) - 1e-9)
-
-    assert tested(table, _clusters(clusters))["p_clusters"] == pytest.approx(exact, abs=0.03)
+    assert (row["clusters_stack_overflow"], row["clusters_github"]) == (10, len(repositories))
+    assert row["p_clusters"] == (None if p_clusters is None else pytest.approx(p_clusters))
+    assert (row["decision"], row["undecided_reason"], row["undefined_reason"]) == (decision, reason, None)
+    assert category["p_clusters"] == row["p_clusters"]
+    assert category["differs"] == {"differ": True, "no difference shown": False}.get(decision)
+    assert category["undecided_reason"] == reason
 
 
 def test_one_large_repository_does_not_make_clusters_differ(tested):
@@ -157,32 +187,36 @@ def test_one_large_repository_does_not_make_clusters_differ(tested):
 
     assert found["p_permutation"] < 0.01
     assert found["p_clusters"] > 0.2
+    assert (found["decision"], found["undecided_reason"]) == ("undecided", "fewer than 5 clusters in GitHub")
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_residuals_match_habermans_formula(label_counts, tmp_path, seed):
     table = np.random.default_rng(seed).integers(1, 40, size=(2, 5))
 
-    rows = source_residuals(_counts(label_counts, table), small_study(tmp_path / "study")).filter(
+    rows = source_residuals(_counts(label_counts, table), _single(table), small_study(tmp_path / "study")).filter(
         library="Keras", dimension="effect"
     )
 
     n, sources, categories = table.sum(), table.sum(axis=1), table.sum(axis=0)
     expected = sources[1] * categories / n
     residuals = (table[1] - expected) / np.sqrt(expected * (1 - sources[1] / n) * (1 - categories / n))
-    bound = stats.norm.ppf(1 - 0.05 / 2 / 5)
     used = rows.head(5)
     assert used["expected_github"].to_list() == pytest.approx(expected)
     assert used["residual"].to_list() == pytest.approx(residuals)
-    assert used["bound"].to_list() == pytest.approx([bound] * 5)
-    assert used["differs"].to_list() == (np.abs(residuals) > bound).tolist()
+    # In clusters of one bug, larger residuals have smaller P values.
+    assert used.sort(pl.col("residual").abs(), descending=True)["p_clusters"].is_sorted()
+    assert used["differs"].to_list() == (used["p_clusters"] < 0.05).to_list()
     unused = rows.tail(2).select("residual", "differs", "undefined_reason").unique().rows()
     assert unused == [(None, None, "no bug has it")]
 
 
 def test_the_residual_of_two_categories_is_the_z_of_two_proportions(label_counts, tmp_path):
-    counts = _counts(label_counts, [[30, 10], [12, 18]])
-    rows = source_residuals(counts, small_study(tmp_path / "study")).filter(library="Keras", category="Crash")
+    table = [[30, 10], [12, 18]]
+    counts = _counts(label_counts, table)
+    rows = source_residuals(counts, _single(table), small_study(tmp_path / "study")).filter(
+        library="Keras", category="Crash"
+    )
 
     pooled = (30 + 12) / 70
     z = (12 / 30 - 30 / 40) / math.sqrt(pooled * (1 - pooled) * (1 / 30 + 1 / 40))
@@ -208,8 +242,19 @@ def test_several_categories_per_bug_have_residuals_of_having_each_and_no_test(tm
     counts = _shares("effect", {SO: ({"Crash": 30, "Hang": 25, "Unknown": 40}, 40),
                                 GH: ({"Crash": 12, "Hang": 0, "Unknown": 30}, 30)})  # fmt: skip
 
-    tests = source_tests(counts, pl.DataFrame(schema=table_schema("analysis.cluster_counts")), study)
-    rows = {row["category"]: row for row in source_residuals(counts, study).filter(library="Keras").to_dicts()}
+    # Bugs with and without each of two categories, independently in both sources.
+    has = {SO: (30, 25, 40), GH: (12, 0, 30)}
+    clusters = pl.DataFrame(
+        [(source, "Keras", str(number), "effect", name, 1, 1)
+         for source, numbers in has.items()
+         for name, n in zip(("Crash", "Hang", "Unknown"), numbers, strict=True) for number in range(n)],
+        schema=table_schema("analysis.cluster_counts"), orient="row",
+    )  # fmt: skip
+
+    tests = source_tests(counts, clusters, study)
+    rows = {
+        row["category"]: row for row in source_residuals(counts, clusters, study).filter(library="Keras").to_dicts()
+    }
 
     undefined = tests.filter(library="Keras").row(0, named=True)
     assert (undefined["bugs_stack_overflow"], undefined["bugs_github"], undefined["categories"]) == (40, 30, 3)
@@ -221,7 +266,8 @@ def test_several_categories_per_bug_have_residuals_of_having_each_and_no_test(tm
     z = (12 / 30 - 30 / 40) / math.sqrt(pooled * (1 - pooled) * (1 / 30 + 1 / 40))
     assert rows["Crash"]["residual"] == pytest.approx(z)
     assert rows["Crash"]["expected_github"] == pytest.approx(42 * 30 / 70)
-    assert rows["Crash"]["bound"] == pytest.approx(stats.norm.ppf(1 - 0.05 / 2 / 2))  # Crash and Hang
+    assert rows["Hang"]["p_clusters"] == 1 / 10_000
+    assert rows["Crash"]["p_clusters"] == pytest.approx(2 * stats.norm.sf(abs(z)) * 2, abs=0.01)  # of two categories
     assert (rows["Unknown"]["residual"], rows["Unknown"]["undefined_reason"]) == (None, "every bug has it")
 
 
@@ -263,33 +309,7 @@ def test_p_values_of_three_sources_equal_those_of_scipy(tmp_path):
     assert found["p_clusters"] == pytest.approx(p, abs=0.02)
     method = stats.MonteCarloMethod(n_resamples=1999, rng=np.random.default_rng(1))
     assert found["p_fisher"] == pytest.approx(stats.fisher_exact(table, method=method)[1], abs=0.02)
-    assert found["cramers_v"] == pytest.approx(math.sqrt(chi_square / 50 / 2))
-
-
-def test_the_p_value_of_clusters_of_three_sources_equals_that_of_all_divisions(tmp_path):
-    clusters = {"Mail": [(2, 0), (1, 1)], "Chat": [(0, 3), (1, 2)], "Forum": [(3, 0), (0, 1)]}
-    table = [np.sum(of_source, axis=0) for of_source in clusters.values()]
-    counts, _ = _of_three([(*map(int, row), 0) for row in table])
-    rows = [
-        (source, "Keras", str(number), "effect", category, n, sum(bugs))
-        for source, of_source in clusters.items()
-        for number, bugs in enumerate(of_source)
-        for category, n in zip(("Crash", "Hang"), bugs, strict=True)
-        if n
-    ]
-    frame = pl.DataFrame(rows, schema=table_schema("analysis.cluster_counts"), orient="row")
-    every = np.array([bugs for of_source in clusters.values() for bugs in of_source])
-
-    def chi_square(order) -> Any:
-        groups = every[list(order)].reshape(3, 2, 2).sum(axis=1)
-        return stats.chi2_contingency(groups, correction=False)[0]
-
-    observed = chi_square(range(6))
-    exact = np.mean([chi_square(order) >= observed - 1e-9 for order in itertools.permutations(range(6))])
-
-    found = source_tests(counts, frame, small_study(tmp_path / "study", **THREE)).row(0, named=True)
-
-    assert found["p_clusters"] == pytest.approx(exact, abs=0.03)
+    assert found["cramers_v"] == pytest.approx(_corrected_v(np.array(table)))
 
 
 def test_a_source_without_labels_is_left_out_of_three(tmp_path):
@@ -333,8 +353,9 @@ def test_all_libraries_of_a_study_with_one_repeat_its_test(tmp_path):
 
     assert rows["library"].to_list() == ["Keras", "All"]
     assert rows["family"].to_list() == [1, 1]
-    assert rows["p_holm"].to_list() == rows["p_permutation"].to_list() == [rows["p_permutation"][0]] * 2
-    assert rows["p_clusters"].n_unique() == rows["p_fisher"].n_unique() == 1
+    assert rows["p_holm"].to_list() == rows["p_clusters"].to_list() == [rows["p_clusters"][0]] * 2
+    assert rows["decision"].to_list() == ["differ"] * 2
+    assert rows["p_permutation"].n_unique() == rows["p_fisher"].n_unique() == rows["p_score"].n_unique() == 1
 
 
 def test_a_family_without_defined_p_values_has_size_0():

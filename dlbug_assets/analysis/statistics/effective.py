@@ -72,7 +72,7 @@ def limits(bugs: np.ndarray, totals: np.ndarray, correlation: float, confidence:
     center = share + t**2 / (2 * effective)
     half = t * np.sqrt(share * (1 - share) / effective + t**2 / (4 * effective**2))
     scale = 1 + t**2 / effective
-    return Limits(share, np.clip((center - half) / scale, 0, 1), np.clip((center + half) / scale, 0, 1))
+    return Limits(share, np.clip((center - half) / scale, 0, share), np.clip((center + half) / scale, share, 1))
 
 
 def difference(first: list[Limits], second: list[Limits]) -> tuple[np.ndarray, np.ndarray]:

@@ -4,7 +4,7 @@ NumPy releases the GIL while it samples, so that samples can be taken in paralle
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -99,20 +99,6 @@ def shuffled_tables(
         return np.stack([categories - second, second], axis=1)
     tables: Any = random_table(groups, categories)  # scipy has no types
     return tables.rvs(resamples, random_state=random)
-
-
-def shuffled_clusters(groups: Sequence[np.ndarray], resamples: int, random: np.random.Generator) -> np.ndarray:
-    """Return the bugs by resample, group and category, with clusters shuffled among the groups.
-
-    Each of ``groups`` is bugs by cluster (rows) and category. Each resample has as many clusters of each group as the
-    data, sampled without replacement. Clusters with equal rows are sampled together.
-    """
-    patterns, frequencies = np.unique(np.vstack(groups), axis=0, return_counts=True)
-    sizes = np.array([len(group) for group in groups])
-    return np.concatenate([
-        shuffled_tables(sizes, frequencies, min(_BATCH_SIZE, resamples - start), random) @ patterns
-        for start in range(0, resamples, _BATCH_SIZE)
-    ])  # fmt: skip
 
 
 def shuffled_members(

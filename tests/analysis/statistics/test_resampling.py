@@ -14,7 +14,7 @@ from dlbug_assets.analysis.statistics.resampling import (
     generator,
     percentile_limits,
     shuffled_bugs,
-    shuffled_clusters,
+    shuffled_members,
     shuffled_tables,
 )
 from dlbug_assets.warehouse.rows import table_schema
@@ -129,13 +129,12 @@ def test_random_tables_of_three_groups_have_the_frequencies_of_all_orders():
 
 @pytest.mark.parametrize("sizes", [(3, 4), (3, 2, 4)])
 def test_shuffled_groups_have_as_many_whole_clusters_as_the_data(sizes):
-    # Clusters of 1 and of 100 bugs: the digits of a sum are the numbers of each.
-    groups = [np.array([[1, 0], [100, 0]] * size)[:size] for size in sizes]
+    frequencies = np.array([sum(sizes) - 4, 1, 3])
 
-    shuffled = shuffled_clusters(groups, 250, generator(1, "a"))
+    batches = list(shuffled_members(np.array(sizes), frequencies, 250, generator(1, "a")))
 
-    assert shuffled.shape == (250, len(sizes), 2)
-    ones, hundreds = shuffled[:, :, 0] % 100, shuffled[:, :, 0] // 100
-    assert (ones + hundreds == np.array(sizes)).all()
-    assert (shuffled.sum(axis=1) == np.sum([group.sum(axis=0) for group in groups], axis=0)).all()
-    assert len(np.unique(hundreds, axis=0)) > 1
+    shuffled = np.concatenate(batches)
+    assert shuffled.shape == (250, len(sizes), 3)
+    assert (shuffled.sum(axis=2) == sizes).all()
+    assert (shuffled.sum(axis=1) == frequencies).all()
+    assert len(np.unique(shuffled, axis=0)) > 1
