@@ -18,10 +18,11 @@ from typing import Any
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.ingest.csv_cells import numbered_rows
 from dlbug_assets.ingest.encodings import likely_encoding, unicode_encoding
-from dlbug_assets.ingest.failed_formulas import ZIP_ERRORS, with_errors_as_text
 from dlbug_assets.ingest.json_text import read_json
-from dlbug_assets.ingest.leftover_sheets import leftover_tables
-from dlbug_assets.protocol.names import closest, shown
+from dlbug_assets.ingest.workbooks.failed_formulas import ZIP_ERRORS
+from dlbug_assets.ingest.workbooks.leftover_sheets import leftover_tables
+from dlbug_assets.ingest.workbooks.sheets import workbook_sheets
+from dlbug_assets.protocol.names import closest, listed_names, shown
 
 #: A cell: its text, several texts (an array of JSON), or None if it is empty.
 Cell = str | list[str] | None
@@ -37,7 +38,6 @@ _HEAD = 1 << 16
 #: What separates cells in bytes of any encoding, and is no part of a character.
 _BETWEEN_CELLS = re.compile(rb'[\r\n\t",;]+')
 _ROWS_PER_LINE = 100
-_MOST_SHOWN = 30
 
 #: Rows of a table: the number of each, as in the file, and its cells.
 _Rows = Iterable[tuple[int, Sequence[Cell]]]
@@ -103,20 +103,15 @@ def _content(path: Path, member: str | None) -> bytes:
     except KeyError:
         with zipfile.ZipFile(path) as archive:
             names = [name for name in archive.namelist() if not name.endswith("/")]
-        raise DlbugError(f"{path} has no member {member}{closest(member, names)}. {_found(names)}") from None
+        raise DlbugError(f"{path} has no member {member}{closest(member, names)}. {listed_names(names)}") from None
     except ZIP_ERRORS as error:
         raise DlbugError(f"{path} cannot be read as a zip: {error}. Get it again.") from None
-
-
-def _found(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _MOST_SHOWN} more" if len(names) > _MOST_SHOWN else ""
-    return f"Found: {', '.join(map(shown, names[:_MOST_SHOWN])) or 'nothing'}{more}"
 
 
 def _missing_column(column: str, layout: Layout, names: Sequence[str]) -> str:
     """Return a column that a file lacks, with the nearest, what names it, and those that the file has."""
     named = f", which {layout.named_by[column]} names" if column in layout.named_by else ""
-    return f"{shown(column)}{named}{closest(column, names)}. {_found(names)}"
+    return f"{shown(column)}{named}{closest(column, names)}. {listed_names(names)}"
 
 
 def _workbook(content: bytes, layout: Layout, columns: list[str]) -> _Tables:
@@ -148,40 +143,6 @@ def _leftovers(
         with suppress(DlbugError):
             others = sheets if layout.sheet is None else workbook_sheets(content, without=read)
             yield from leftover_tables(others, read, columns, layout.labels)
-
-
-def workbook_sheets(
-    content: bytes, name: str | None = None, *, without: str | None = None
-) -> dict[str, list[tuple[str | None, ...]]]:
-    """Return the rows of the sheets of a workbook, or only of the one with a name.
-
-    The sheet ``without`` which they are wanted has no rows. Raises :class:`DlbugError` for a file that is not a
-    workbook, and if it has no such sheet.
-    """
-    import fastexcel  # noqa: PLC0415 - slow to import, with Polars
-
-    try:
-        workbook = fastexcel.read_excel(with_errors_as_text(io.BytesIO(content)) or content)
-        names = workbook.sheet_names
-        if name and name not in names:
-            raise DlbugError(f"it has no sheet {name!r}{closest(name, names)}. {_found(names)}")
-        wanted = [name] if name else names
-        return {sheet: [] if sheet == without else _sheet_rows(workbook, sheet) for sheet in wanted}
-    except (fastexcel.FastExcelError, *ZIP_ERRORS) as error:
-        reason = (str(error) or "it is truncated").splitlines()[0]
-        raise DlbugError(f"it cannot be read as a workbook: {reason}. Get it again.") from None
-
-
-def _sheet_rows(workbook: Any, name: str) -> list[tuple[str | None, ...]]:
-    """Return the rows of a sheet from its cell A1 on."""
-    # skip_rows=0: by default leading empty rows are dropped, which would change the row numbers.
-    sheet = workbook.load_sheet(name, header_row=None, skip_rows=0, dtypes="string")
-    columns = sheet.available_columns()
-    if not columns:
-        return []
-    # Leading empty columns are always dropped.
-    left = (None,) * columns[0].absolute_index
-    return [left + row for row in sheet.to_polars().rows()]
 
 
 def _first_cells(rows: Sequence[Sequence[str | None]], width: int) -> list[str]:
@@ -257,7 +218,7 @@ def _where(condition: str | None, names: Sequence[str], rows: Sequence[Sequence[
     except pl.exceptions.PolarsError as error:
         reason = str(error).splitlines()[0]
         raise DlbugError(
-            f"where: {shown(condition)} is not a condition on its columns: {reason}. {_found(list(places))}"
+            f"where: {shown(condition)} is not a condition on its columns: {reason}. {listed_names(list(places))}"
         ) from None
 
 

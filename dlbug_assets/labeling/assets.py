@@ -12,8 +12,8 @@ from dlbug_assets.clock import Clock
 from dlbug_assets.labeling import rounds
 from dlbug_assets.labeling.adjudication import disagreements, labels
 from dlbug_assets.labeling.agreement.kappa_checkpoints import kappa_checkpoints
+from dlbug_assets.labeling.agreement.leftover_labels import leftover_labels
 from dlbug_assets.labeling.items import items
-from dlbug_assets.labeling.leftover_labels import leftover_labels
 from dlbug_assets.labeling.questions import questions
 from dlbug_assets.labeling.rater_labels import rater_labels
 from dlbug_assets.labeling.units import units

@@ -2,13 +2,13 @@
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 # Names of devices on Windows, whatever their case: a file or folder with such a name cannot be unpacked there.
 _DEVICES = {"con", "prn", "aux", "nul", *(f"{port}{number}" for port in ("com", "lpt") for number in range(10))}
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-_MOST_SHOWN = 80
+_MOST_SHOWN, _MOST_FOUND = 80, 30
 
 
 def person_name(name: str) -> str:
@@ -88,3 +88,9 @@ def closest(written: str, known: Iterable[str]) -> str:
     by_folded = {name.casefold(): name for name in known}
     similar = difflib.get_close_matches(written.casefold(), by_folded, n=1)
     return f" (did you mean {by_folded[similar[0]]!r}?)" if similar else ""
+
+
+def listed_names(names: Sequence[str]) -> str:
+    """Return the names that there are, for a message about one that isn't there."""
+    more = f" and {len(names) - _MOST_FOUND} more" if len(names) > _MOST_FOUND else ""
+    return f"Found: {', '.join(map(shown, names[:_MOST_FOUND])) or 'nothing'}{more}"

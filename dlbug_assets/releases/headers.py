@@ -11,7 +11,8 @@ from typing import Any
 
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.ingest.json_text import read_json
-from dlbug_assets.ingest.table_files import SEPARATORS, csv_rows, decoded, workbook_sheets
+from dlbug_assets.ingest.table_files import SEPARATORS, csv_rows, decoded
+from dlbug_assets.ingest.workbooks.sheets import workbook_sheets
 
 #: The header is the first row with the most cells among this number of rows.
 _HEADER_ROWS = 20

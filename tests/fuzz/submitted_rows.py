@@ -15,7 +15,7 @@ from xml.sax.saxutils import escape
 
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.ingest.child_process import ChildProcess
-from dlbug_assets.ingest.failed_formulas import ZIP_ERRORS
+from dlbug_assets.ingest.workbooks.failed_formulas import ZIP_ERRORS
 from dlbug_assets.labeling.sheets import submissions
 from dlbug_assets.labeling.sheets.reading import file_reader
 from fuzz.kind import Kind

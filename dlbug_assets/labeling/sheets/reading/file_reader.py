@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dlbug_assets.ingest.failed_formulas import ERROR_VALUE
+from dlbug_assets.ingest.workbooks.failed_formulas import ERROR_VALUE
 from dlbug_assets.labeling.sheets.formats import LONGEST_SHOWN
 from dlbug_assets.labeling.sheets.inbox import LARGEST_FILE, unreadable_error
 from dlbug_assets.labeling.sheets.reading import label_studio_export

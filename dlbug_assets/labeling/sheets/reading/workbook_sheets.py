@@ -6,7 +6,7 @@ What belongs here: the cells of a workbook as texts. What doesn't: which of its 
 from collections.abc import Iterator
 from pathlib import Path
 
-from dlbug_assets.ingest.failed_formulas import ZIP_ERRORS, with_errors_as_text
+from dlbug_assets.ingest.workbooks.failed_formulas import ZIP_ERRORS, with_errors_as_text
 from dlbug_assets.labeling.sheets.formats import CODEBOOK, INSTRUCTIONS, LISTS
 from dlbug_assets.labeling.sheets.reading.table_rows import NotASheetError
 

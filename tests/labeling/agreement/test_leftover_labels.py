@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from dlbug_assets.labeling.leftover_labels import leftover_labels
+from dlbug_assets.labeling.agreement.leftover_labels import leftover_labels
 from dlbug_assets.protocol.sections import Sources
 from support import release, workbooks
 from support.release import KERAS_SO, STUDY, TAXONOMY, release_path

@@ -1,0 +1,1 @@
+"""Workbooks: the cells of their sheets, with what spreadsheets leave in them."""
