@@ -82,6 +82,8 @@ def assets(tables: TableAssets) -> list[dg.AssetsDefinition]:
         tables.table(
             "analysis.claims",
             "analysis.findings",
+            "analysis.claim_thresholds",
+            "analysis.leave_one_out",
             compute=partial(claims, study=study),
             reads=_CLAIMS | {table: table for table in sorted(queried)},
         ),

@@ -10,9 +10,10 @@ import polars as pl
 
 from dlbug_assets.analysis.claims.cases.case import case
 from dlbug_assets.analysis.claims.findings import findings
+from dlbug_assets.analysis.claims.leave_one_out import leave_one_out
 from dlbug_assets.analysis.claims.queries import query_reading
 from dlbug_assets.analysis.claims.readings import NOT_TESTABLE, Case, Reading, capitalized, missing_data
-from dlbug_assets.analysis.claims.support import Support, supports
+from dlbug_assets.analysis.claims.support import Support, resamples, support, threshold_rows
 from dlbug_assets.analysis.claims.tally import NotTestable, Tally
 from dlbug_assets.protocol.claims import Claim, QueryClaim, parsed_claims
 from dlbug_assets.protocol.study import Study
@@ -32,6 +33,7 @@ def claims(
 ) -> dict[str, pl.DataFrame]:
     """Return analysis.claims and analysis.findings: one row per row of ``stated`` (reference.claims), in its order.
 
+    And analysis.claim_thresholds, what other thresholds would decide, and analysis.leave_one_out, see there.
     ``labels``, ``bug_labels`` and ``categories`` are the tables of labeling, ``clusters`` is analysis.clusters,
     ``taxonomy`` reference.taxonomy, and ``queried`` are the tables (``schema.table``) that queries of claims read. The
     columns are those of schema.yml.
@@ -48,16 +50,20 @@ def claims(
         claims=parsed,
     )
     cases = [judged(claim, place, tally, queried) for place, claim in enumerate(parsed)]
-    resampled = [each for each in cases if isinstance(each, Case)]
-    found = iter(supports(resampled, tally, study.study.seed))
+    resampled = {place: each for place, each in enumerate(cases) if isinstance(each, Case)}
+    counts = resamples(list(resampled.values()), tally, study.study.seed)
+    found = {place: support(each, tally, n) for (place, each), n in zip(resampled.items(), counts, strict=True)}
     rows = [
-        {"position": position, **_row(claim, each, next(found) if isinstance(each, Case) else None)}
-        for position, (claim, each) in enumerate(zip(parsed, cases, strict=True), start=1)
+        {"position": place + 1, **_row(claim, each, found.get(place))}
+        for place, (claim, each) in enumerate(zip(parsed, cases, strict=True))
     ]
+    thresholds = threshold_rows(list(resampled.values()), tally, counts, len(parsed))
     readings = [each.reading if isinstance(each, Case) else each for each in cases]
     return {
         "claims": pl.DataFrame(rows, schema=table_schema("analysis.claims")),
         "findings": findings(parsed, readings),
+        "claim_thresholds": pl.DataFrame(thresholds, schema=table_schema("analysis.claim_thresholds")),
+        "leave_one_out": leave_one_out(parsed, resampled, tally),
     }
 
 
@@ -72,7 +78,7 @@ def judged(claim: Claim, place: int, tally: Tally, queried: Mapping[str, pl.Data
         return missing
 
 
-def _row(claim: Claim, found: Case | Reading | NotTestable, support: Support | None) -> dict[str, object]:
+def _row(claim: Claim, found: Case | Reading | NotTestable, judged: Support | None) -> dict[str, object]:
     """Return the row of analysis.claims of a claim, without its position."""
     row = {
         "finding": claim.finding,
@@ -88,15 +94,15 @@ def _row(claim: Claim, found: Case | Reading | NotTestable, support: Support | N
         return row | {"number_verdict": number, "support": NOT_TESTABLE, "note": missing_data(found)}
     reading = found.reading if isinstance(found, Case) else found
     numbers = {None: None, True: "reproduced", False: "differs"}
-    support = support or Support(NOT_TESTABLE, None, None, False, "a query is not resampled")
+    judged = judged or Support(NOT_TESTABLE, None, None, False, "a query is not resampled")
     return row | {
         "computed": reading.computed,
         "number_verdict": numbers[reading.reproduced],
         "holds": reading.holds,
-        "support": support.support,
-        "probability": support.probability,
-        "ties": support.ties,
-        "at_threshold": support.at_threshold,
+        "support": judged.support,
+        "probability": judged.probability,
+        "ties": judged.ties,
+        "at_threshold": judged.at_threshold,
         "bugs": reading.claim_n,
-        "note": f"{capitalized(reading.reason)}; {support.reason}.",
+        "note": f"{capitalized(reading.reason)}; {judged.reason}.",
     }

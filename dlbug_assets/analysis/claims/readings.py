@@ -54,6 +54,10 @@ class Case:
     groups: tuple[Selection, ...]
     objection: Callable[[bool], str | None]
 
+    def is_defined(self, batch: np.ndarray) -> np.ndarray:
+        """Return whether each draw has bugs in each group."""
+        return np.all([(group.total(batch) > 0).all(axis=1) for group in self.groups], axis=0)
+
 
 def verdict_of(claim: Claim, found: Reading | NotTestable) -> str | None:
     """Return the verdict on the number of a claim, of analysis.findings; None where nothing is printed."""

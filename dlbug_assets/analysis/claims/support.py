@@ -4,6 +4,7 @@ Clusters are drawn with replacement within strata of source and exact set of lib
 to both), with the same draws for all claims and dimensions.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -19,12 +20,22 @@ from dlbug_assets.analysis.statistics.shares import ENOUGH_BUGS
 DRAWS = 10_000
 #: A claim is supported if it holds in at least this share of the resamples, contradicted if in at most that share.
 SUPPORTED, CONTRADICTED = 0.95, 0.05
+#: Other thresholds, of which analysis.claim_thresholds states what they would decide.
+THRESHOLDS = ((0.8, 0.2), (0.9, 0.1), (SUPPORTED, CONTRADICTED), (0.975, 0.025), (0.99, 0.01))
 #: Standard errors within which a probability is marked as at the threshold: another seed might decide otherwise.
 AT_THRESHOLD = 3
 
 # The number of weights of a batch of draws: 8 MiB, and as much for each step of drawing them.
 _BATCH = 1 << 20
 _MOST_OF_A_BATCH = 500
+
+
+class Resamples(NamedTuple):
+    """The number of resamples in which a claim holds, or is a tie, and that have bugs in each of its groups."""
+
+    held: int
+    ties: int
+    defined: int
 
 
 class Support(NamedTuple):
@@ -37,18 +48,16 @@ class Support(NamedTuple):
     reason: str
 
 
-def supports(cases: Sequence[Case], tally: Tally, seed: int) -> list[Support]:
-    """Return the support of each case, of the seed of the study."""
-    held, ties, defined = (np.zeros(len(cases), dtype=np.int64) for _ in range(3))
+def resamples(cases: Sequence[Case], tally: Tally, seed: int) -> list[Resamples]:
+    """Return the resamples of each case, of the seed of the study."""
+    counts = np.zeros((len(cases), len(Resamples._fields)), dtype=np.int64)
     for batch in draws(tally, seed) if cases else ():
         for place, case in enumerate(cases):
             strictly, with_ties = case.held(batch)
-            is_defined = np.all([(group.total(batch) > 0).all(axis=1) for group in case.groups], axis=0)
-            held[place] += (strictly & is_defined).sum()
-            ties[place] += (with_ties & ~strictly & is_defined).sum()
-            defined[place] += is_defined.sum()
-    counted = np.stack([held, ties, defined], axis=1).tolist()
-    return [_support(case, tally, *counts) for case, counts in zip(cases, counted, strict=True)]
+            is_defined = case.is_defined(batch)
+            held, tied = strictly & is_defined, with_ties & ~strictly & is_defined
+            counts[place] += held.sum(), tied.sum(), is_defined.sum()
+    return [Resamples(*of_case) for of_case in counts.tolist()]
 
 
 def draws(tally: Tally, seed: int, number: int = DRAWS) -> Iterator[np.ndarray]:
@@ -68,7 +77,11 @@ def draws(tally: Tally, seed: int, number: int = DRAWS) -> Iterator[np.ndarray]:
         yield (columns @ weights.T).T
 
 
-def _support(case: Case, tally: Tally, held: int, ties: int, defined: int) -> Support:
+def support(
+    case: Case, tally: Tally, counts: Resamples, supported: float = SUPPORTED, contradicted: float = CONTRADICTED
+) -> Support:
+    """Return whether the resamples of a case support its claim, by these thresholds."""
+    held, ties, defined = counts
     if lone := _lone(case.groups, tally):
         return Support(NOT_TESTABLE, None, None, False, f"{lone}, so that no draw differs")
     if not defined:
@@ -76,7 +89,7 @@ def _support(case: Case, tally: Tally, held: int, ties: int, defined: int) -> Su
     probability, tied = held / defined, ties / defined
     reason = f"it holds in {probability:.3f} of {defined} resamples of clusters"
     reason += f", and is a tie in {tied:.3f}" if tied else ""
-    outcome = True if probability >= SUPPORTED else False if probability <= CONTRADICTED else None
+    outcome = True if probability >= supported else False if probability <= contradicted else None
     if outcome is None:
         doubt = None
     elif case.reading.claim_n < ENOUGH_BUGS:
@@ -87,10 +100,28 @@ def _support(case: Case, tally: Tally, held: int, ties: int, defined: int) -> Su
         return Support("undecided", probability, tied, False, f"{reason}, but {doubt}")
     near = any(
         abs(probability - threshold) < AT_THRESHOLD * np.sqrt(threshold * (1 - threshold) / defined)
-        for threshold in (SUPPORTED, CONTRADICTED)
+        for threshold in (supported, contradicted)
     )
-    support = {True: "supported", False: "contradicted", None: "undecided"}[outcome]
-    return Support(support, probability, tied, near, f"{reason} (at the threshold)" if near else reason)
+    found = {True: "supported", False: "contradicted", None: "undecided"}[outcome]
+    return Support(found, probability, tied, near, f"{reason} (at the threshold)" if near else reason)
+
+
+def threshold_rows(
+    cases: Sequence[Case], tally: Tally, counts: Sequence[Resamples], claims: int
+) -> list[dict[str, object]]:
+    """Return analysis.claim_thresholds: the number of claims by support, for each of :data:`THRESHOLDS`.
+
+    ``claims`` is the number of all claims; those without a case are not testable.
+    """
+    rows: list[dict[str, object]] = []
+    for pair in THRESHOLDS:
+        found = Counter(support(case, tally, n, *pair).support for case, n in zip(cases, counts, strict=True))
+        rows.append({
+            "supported_from": pair[0], "contradicted_to": pair[1], "is_used": pair == (SUPPORTED, CONTRADICTED),
+            "supported": found["supported"], "contradicted": found["contradicted"], "undecided": found["undecided"],
+            "not_testable": found[NOT_TESTABLE] + claims - len(cases),
+        })  # fmt: skip
+    return rows
 
 
 def _lone(groups: Sequence[Selection], tally: Tally) -> str | None:

@@ -125,11 +125,15 @@ class Tally:
             .select(
                 "bug_id", LIBRARY, SOURCE, YEAR, "_name",
                 pl.col(VOTES) if VOTES in labels.columns else pl.lit(1, dtype=pl.Int64).alias(VOTES),
+                _item_name=pl.coalesce("commit_sha", "link", "item_id"),
                 _l=pl.col("library").replace_strict(_positions(self.libraries), return_dtype=pl.Int64),
                 _s=pl.col("source").replace_strict(_positions(self.sources), return_dtype=pl.Int64),
             )
             .sort("_s", "_name", "bug_id")
-            .with_columns(_cluster=pl.struct("_s", "_name").rank("dense").cast(pl.Int64) - 1)
+            .with_columns(
+                _cluster=pl.struct("_s", "_name").rank("dense").cast(pl.Int64) - 1,
+                _item=pl.struct("_s", "_item_name").rank("dense").cast(pl.Int64) - 1,
+            )
         )  # fmt: skip
 
     def _strata(self) -> dict[tuple[str, ...], np.ndarray]:
@@ -178,25 +182,48 @@ class Tally:
         ).filter(pl.col("_category").is_not_null())
 
     def _register(self, rows: pl.DataFrame, shape: tuple[int, ...], axes: tuple[str, ...]) -> np.ndarray:
-        """Return the column of each place of an array of this shape, and keep what the clusters add to it."""
+        """Return the column of each place of an array of this shape, and keep what clusters and items add to it."""
         columns = np.full(shape, _NEVER, dtype=np.int64)
-        counted = rows.group_by("_cluster", *axes).agg(pl.col(VOTES).cast(pl.Int64).sum())
+        counted = rows.group_by("_cluster", "_item", *axes).agg(pl.col(VOTES).cast(pl.Int64).sum())
         places = np.ravel_multi_index([counted[axis].to_numpy() for axis in axes], shape) if counted.height else []
         occurring, numbers = np.unique(places, return_inverse=True)
         columns.ravel()[occurring.astype(np.int64)] = self._size + np.arange(len(occurring))
-        self._entries.append(counted.select("_cluster", _bugs=VOTES, _column=pl.Series(self._size + numbers)))
+        self._entries.append(counted.select("_cluster", "_item", _bugs=VOTES, _column=pl.Series(self._size + numbers)))
         self._size += len(occurring)
         return columns
 
     @cached_property
     def by_cluster(self) -> "csr_matrix":
         """What each cluster (row) adds to each column."""
+        return self._added_by("_cluster")
+
+    @cached_property
+    def by_item(self) -> "csr_matrix":
+        """What each item (row) adds to each column."""
+        return self._added_by("_item")
+
+    def _added_by(self, unit: str) -> "csr_matrix":
         from scipy.sparse import csr_matrix  # noqa: PLC0415 - slow to import
 
         entries = pl.concat(self._entries)
-        places = entries["_cluster"].to_numpy(), entries["_column"].to_numpy()
-        clusters = self._bugs["_cluster"].n_unique()
-        return csr_matrix((entries["_bugs"].to_numpy().astype(float), places), shape=(clusters, self._size))
+        places = entries[unit].to_numpy(), entries["_column"].to_numpy()
+        # Entries of the same place are added up.
+        return csr_matrix(
+            (entries["_bugs"].to_numpy().astype(float), places), shape=(self._bugs[unit].n_unique(), self._size)
+        )
+
+    @cached_property
+    def cluster_names(self) -> list[str]:
+        """The names of clusters, in the order of :attr:`by_cluster`."""
+        return self._names("_cluster", "_name")
+
+    @cached_property
+    def item_names(self) -> list[str]:
+        """The names of items, in the order of :attr:`by_item`: the SHA of a commit, link of a post, else item_id."""
+        return self._names("_item", "_item_name")
+
+    def _names(self, unit: str, name: str) -> list[str]:
+        return self._bugs.unique(unit).sort(unit)[name].to_list()
 
     @cached_property
     def observed(self) -> np.ndarray:

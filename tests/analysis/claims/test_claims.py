@@ -143,7 +143,9 @@ def test_a_claim_without_data_is_neither_computable_nor_testable(claimed):
 def test_a_study_without_claims_has_empty_tables(claimed):
     made = claimed("", EFFECTS, libraries=LIBRARIES)
 
-    assert {name: rows.height for name, rows in made.tables().items()} == {"claims": 0, "findings": 0}
+    assert {name: rows.height for name, rows in made.tables().items()} == {
+        "claims": 0, "findings": 0, "claim_thresholds": 5, "leave_one_out": 0
+    }  # fmt: skip
     assert made.sensitivity().height == 0
 
 

@@ -234,3 +234,30 @@ def test_the_order_of_libraries_and_labels_does_not_change_what_the_data_say(cla
     assert rows[1]["computed"] == "Torch=79; Keras=55"
     assert rows[0]["probability"] == pytest.approx(rows[1]["probability"], abs=0.02)
     assert rows[0]["support"] == rows[1]["support"]
+
+
+def test_other_thresholds_are_listed_with_what_they_would_decide(claimed):
+    texts = [CRASHES.replace("finding = 1", f"finding = {number}").replace("above = 50", f"above = {bound}")
+             for number, bound in enumerate((50, 40, 20, 70, 95), start=1)]  # fmt: skip
+    missing = CRASHES.replace("finding = 1", "finding = 6").replace('"effect"', '"stage"').replace("Crash", "Training")
+    made = claimed("".join([*texts, missing]), _of_one_library(22, 18), libraries=["Keras"])
+    tables = made.tables()
+
+    # The probabilities are .69, .96, 1, .02 and 0.
+    expected = [binom.sf(above, 40, 22 / 40) for above in (20, 16, 8, 28, 38)]
+    assert tables["claims"]["probability"].to_list()[:5] == pytest.approx(expected, abs=0.015)
+    assert tables["claim_thresholds"].rows() == [
+        (0.8, 0.2, False, 2, 2, 1, 1),
+        (0.9, 0.1, False, 2, 2, 1, 1),
+        (0.95, 0.05, True, 2, 2, 1, 1),
+        (0.975, 0.025, False, 1, 2, 2, 1),
+        (0.99, 0.01, False, 1, 1, 3, 1),
+    ]
+
+
+def test_thresholds_of_a_study_without_claims_have_no_claims(claimed):
+    made = claimed("", _of_one_library(22, 18), libraries=["Keras"])
+
+    assert made.tables()["claim_thresholds"].select(
+        "supported", "contradicted", "undecided", "not_testable"
+    ).rows() == ([(0, 0, 0, 0)] * 5)
