@@ -77,7 +77,14 @@ def assets(tables: TableAssets) -> list[dg.AssetsDefinition]:
         ),
         tables.table("analysis.yearly_evolution", compute=yearly_evolution, reads={"counts": "analysis.yearly_counts"}),
         tables.table(
-            "analysis.trends", compute=partial(trends, study=study), reads={"evolution": "analysis.yearly_evolution"}
+            "analysis.trends",
+            compute=partial(trends, study=study),
+            reads=_LABELS
+            | {
+                "evolution": "analysis.yearly_evolution",
+                "bug_labels": "labeling.bug_labels",
+                "clusters": "analysis.clusters",
+            },
         ),
         tables.table(
             "analysis.claims",

@@ -32,6 +32,7 @@ from dlbug_assets.analysis.statistics.resampling import (
     monte_carlo_p,
     shuffled_tables,
 )
+from dlbug_assets.analysis.statistics.shares import ENOUGH_CLUSTERS
 from dlbug_assets.parallel import parallel_map
 from dlbug_assets.protocol.names import slug
 from dlbug_assets.protocol.study import Study
@@ -39,9 +40,6 @@ from dlbug_assets.warehouse.rows import table_schema
 
 #: The number of random tables with the same margins, and of permutations of clusters, of each test.
 RESAMPLES = 9999
-
-#: A source with fewer clusters leaves the test undecided, because it can hardly reject.
-ENOUGH_CLUSTERS = 5
 
 #: Why a dimension is not tested in which a bug may have several categories: it would be in several cells of the table.
 SEVERAL_CATEGORIES = "bugs have several categories: see source_comparison"

@@ -7,6 +7,9 @@ from fractions import Fraction
 #: A group of fewer bugs is too small for a conclusion.
 ENOUGH_BUGS = 10
 
+#: With fewer clusters, hardly any permutation of them is more extreme than the others.
+ENOUGH_CLUSTERS = 5
+
 
 def whole_percent(bugs: int, total: int) -> int:
     """Return ``bugs`` of ``total`` in whole percent, halves rounded away from zero.
