@@ -148,7 +148,7 @@ def test_duckdbs_own_shell_opens_the_published_file(sample):
         check=True,
         timeout=60,
     )
-    assert result.stdout.split() == ["findings", "38"]
+    assert result.stdout.split() == ["findings", "40"]
 
 
 @pytest.mark.parametrize(

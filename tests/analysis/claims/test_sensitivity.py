@@ -94,7 +94,7 @@ def test_untestable_findings_neither_survive_nor_fail(judged):
         *((f"crash {n}", "Crash") for n in range(20)), *((f"hang {n}", "Hang") for n in range(5))
     ).sensitivity()
 
-    assert rows.height == 38 * 3
+    assert rows.height == 40 * 3
     assert rows.filter(verdict="not testable")["survives"].unique().to_list() == [None]
     assert rows.filter(position=21)["survives"].to_list() == [True] * 3
     assert rows.group_by("position").len()["len"].unique().to_list() == [3]
