@@ -95,7 +95,11 @@ def assets(tables: TableAssets) -> list[dg.AssetsDefinition]:
             reads=_CLAIMS | {table: table for table in sorted(queried)},
         ),
         tables.table("analysis.finding_sensitivity", compute=partial(finding_sensitivity, study=study), reads=_CLAIMS),
-        tables.table("analysis.repeat_agreement", compute=partial(repeat_agreement, study=study), reads=_LABELS),
+        tables.table(
+            "analysis.repeat_agreement",
+            compute=partial(repeat_agreement, study=study),
+            reads=_LABELS | {"leftovers": "labeling.leftover_labels"},
+        ),
         tables.table(
             "analysis.replication_cells",
             compute=replication_cells,

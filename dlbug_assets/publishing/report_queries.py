@@ -58,7 +58,7 @@ order by dimensions.position nulls first""",
 select source, dimension, pairs, agreements, observed_agreement, kappa, kappa_low, kappa_high, underpowered,
     undefined_reason
 from analysis.repeat_agreement
-where pairs > 0""",
+where basis = 'repeated rows' and pairs > 0""",
 }
 _COLLECTED = {
     "refreshes": "from publishing.corpus_refreshes order by corpus",

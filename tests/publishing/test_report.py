@@ -261,8 +261,8 @@ def test_printed_numbers_are_counted_and_differing_ones_listed(study):
 
 def test_without_labels_of_raters_a_released_study_has_no_section_on_agreement(study):
     assert 'id="agreement"' not in study.page()
-    study.put("analysis.repeat_agreement", {"source": SO, "dimension": "effect", "pairs": 3, "agreements": 2,
-              "observed_agreement": 2 / 3, "underpowered": True, "undefined_reason": "few"})  # fmt: skip
+    study.put("analysis.repeat_agreement", {"basis": "repeated rows", "source": SO, "dimension": "effect", "pairs": 3,
+              "agreements": 2, "observed_agreement": 2 / 3, "underpowered": True, "undefined_reason": "few"})  # fmt: skip
     assert "There are no labels of individual raters (the source has only final labels)" in study.page()
 
 
