@@ -318,21 +318,40 @@ def test_every_claim_except_that_of_43_percent_survives_counting_repeats_once(is
     assert same.item() == 40
 
 
-def test_agreement_of_links_with_two_rows_is_below_the_published_one(islam2019):
+def test_agreement_of_repeated_rows_is_below_the_published_one(islam2019):
     found = islam2019.query(
-        "select dimension, pairs, agreements from analysis.repeat_agreement where source = 'both' and pairs > 0"
+        "select source, dimension, pairs, pairs_across_libraries, agreements, round(kappa, 2) as kappa "
+        "from analysis.repeat_agreement where basis = 'repeated rows' and pairs > 0"
     )
-    assert found.rows() == [("bug_type", 30, 21), ("root_cause", 30, 20), ("effect", 29, 24)]
-    for dimension in found["dimension"]:
+    assert found.rows() == [
+        ("Stack Overflow", "bug_type", 26, 22, 10, 0.25),
+        ("Stack Overflow", "root_cause", 26, 22, 15, 0.43),
+        ("Stack Overflow", "effect", 26, 22, 16, 0.42),
+        ("GitHub", "bug_type", 26, 0, 18, 0.4),
+        ("GitHub", "root_cause", 26, 0, 17, 0.38),
+        ("GitHub", "effect", 25, 0, 23, 0.7),
+        ("both", "bug_type", 52, 22, 28, 0.4),
+        ("both", "root_cause", 52, 22, 32, 0.51),
+        ("both", "effect", 51, 22, 39, 0.53),
+    ]
+    for dimension in ("bug_type", "root_cause", "effect"):
         pairs = islam2019.query(
-            f"select list({dimension} order by item_id, bug_index) as pair from labeling.labels "
-            "where link is not null group by source, library, link having count(*) = 2 "
-            f"and count({dimension}) = 2"
-        )["pair"].to_list()
-        kappa = cohen_kappa_score(*zip(*pairs, strict=True))
+            f"select one.{dimension} as first, other.{dimension} as second from labeling.labels as one "
+            "join labeling.labels as other using (source, link) where source = 'Stack Overflow' and "
+            "(one.library < other.library or (one.library = other.library and one.bug_index < other.bug_index))"
+        )
         assert islam2019.query(
-            f"select kappa from analysis.repeat_agreement where source = 'both' and dimension = '{dimension}'"
-        ).item() == pytest.approx(kappa)
+            f"select kappa from analysis.repeat_agreement where source = 'Stack Overflow' and dimension = '{dimension}'"
+            " and basis = 'repeated rows'"
+        ).item() == pytest.approx(cohen_kappa_score(pairs["first"], pairs["second"]))
+
+
+def test_a_further_sheet_holds_the_released_labels_of_the_first_batch(islam2019):
+    found = islam2019.query(
+        "select dimension, pairs, agreements from analysis.repeat_agreement "
+        "where basis = 'leftover sheet' and source = 'Stack Overflow' and pairs > 0"
+    )
+    assert found.rows() == [("bug_type", 306, 306), ("root_cause", 306, 306), ("effect", 306, 306)]
 
 
 def test_labels_keep_the_original_spelling_beside_the_category(islam2019):
