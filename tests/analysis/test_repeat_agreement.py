@@ -51,7 +51,6 @@ def test_links_with_exactly_two_rows_are_pairs():
 
     assert (github["pairs"], github["agreements"], github["observed_agreement"]) == (3, 2, pytest.approx(2 / 3))
     assert github["kappa"] == pytest.approx(cohen_kappa_score(["C", "C", "H"], ["H", "C", "H"]))
-    assert github["kappa_low"] < github["kappa"] < github["kappa_high"]
     assert github["underpowered"]
     assert (both["pairs"], both["agreements"]) == (4, 3)
     assert both["kappa"] == pytest.approx(cohen_kappa_score(["C", "C", "H", "C"], ["H", "C", "H", "C"]))
@@ -111,6 +110,18 @@ def test_ten_pairs_are_not_underpowered():
     pairs = [(GH, "Keras", str(n), effect) for n in range(10) for effect in ("Crash", "Hang" if n else "Crash")]
 
     assert _row(_labels(pairs), GH)["underpowered"] is False
+
+
+def test_kappa_of_twenty_pairs_has_an_interval():
+    pairs = [
+        (GH, "Keras", str(n), effect)
+        for n in range(20) for effect in ("Crash" if n % 2 else "Hang", "Crash" if n % 4 else "Hang")
+    ]  # fmt: skip
+
+    row = _row(_labels(pairs), GH)
+
+    assert row["kappa"] == pytest.approx(0.5)
+    assert -1 < row["kappa_low"] < row["kappa"] < row["kappa_high"] < 1
 
 
 def test_several_categories_agree_if_they_are_the_same_in_any_order(tmp_path):
