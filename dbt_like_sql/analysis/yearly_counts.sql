@@ -11,12 +11,27 @@ libraries as (
     select 'All' as library, 1000000 as position
 ),
 
+-- a bug whose post may be of several years is in each of them
 labelled as (
-    select labels.source, labels.library, labels.year, bug_labels.bug_id, bug_labels.dimension, bug_labels.category
+    select
+        labels.source,
+        labels.library,
+        years.year,
+        labels.year is not null as is_certain,
+        bug_labels.bug_id,
+        bug_labels.dimension,
+        bug_labels.category
     from labeling.bug_labels as bug_labels
     inner join labeling.labels as labels on bug_labels.bug_id = labels.bug_id
     inner join reference.libraries as studied on labels.library = studied.library
-    where labels.year is not null
+    inner join (select distinct year from labeling.labels where year is not null) as years
+        on
+            labels.year = years.year
+            or (
+                labels.year is null
+                and coalesce(labels.year_low, labels.year_high) is not null
+                and years.year between coalesce(labels.year_low, years.year) and coalesce(labels.year_high, years.year)
+            )
 ),
 
 counted as (
@@ -26,7 +41,8 @@ counted as (
         year,
         dimension,
         category,
-        count(*) as bugs
+        count(*) filter (where is_certain) as bugs,
+        count(*) as bugs_high
     from labelled
     group by year, dimension, category, cube (source, library)
 ),
@@ -38,9 +54,11 @@ totals as (
         case when grouping(library) = 1 then 'All' else library end as library,
         year,
         dimension,
-        count(distinct bug_id) as total
+        count(distinct bug_id) filter (where is_certain) as total,
+        count(distinct bug_id) as total_high
     from labelled
     group by year, dimension, cube (source, library)
+    having total > 0
 )
 
 select
@@ -50,7 +68,9 @@ select
     totals.dimension,
     categories.category,
     cast(coalesce(counted.bugs, 0) as bigint) as bugs,
-    cast(totals.total as bigint) as total
+    cast(totals.total as bigint) as total,
+    cast(coalesce(counted.bugs_high, 0) as bigint) as bugs_high,
+    cast(totals.total_high as bigint) as total_high
 from totals
 inner join sources on totals.source = sources.source
 inner join libraries on totals.library = libraries.library

@@ -42,5 +42,12 @@ def distribution(counts: pl.DataFrame, dimension: str) -> pl.DataFrame:
 
 
 def yearly_evolution(counts: pl.DataFrame) -> pl.DataFrame:
-    """Return ``counts`` (analysis.yearly_counts) with share, share_low and share_high (Wilson 95%), 0..1."""
-    return with_wilson_intervals(counts)
+    """Return ``counts`` (analysis.yearly_counts) with share, share_low and share_high (Wilson 95%), 0..1.
+
+    share_at_least and share_at_most are the limits of the share over what is uncertain about years: whether the bugs
+    that may be of the year are (``bugs_high`` of ``total_high``), with the category and without.
+    """
+    others, more = pl.col("total_high") - pl.col("bugs_high") + pl.col("bugs"), pl.col("bugs_high") - pl.col("bugs")
+    return with_wilson_intervals(counts).with_columns(
+        share_at_least=pl.col("bugs") / others, share_at_most=pl.col("bugs_high") / (pl.col("total") + more)
+    )

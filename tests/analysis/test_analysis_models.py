@@ -3,6 +3,7 @@
 import polars as pl
 import pytest
 
+from dlbug_assets.analysis.distributions import yearly_evolution
 from dlbug_assets.asset_factories.sql_models import column_origins, load_models
 from dlbug_assets.protocol.study import load_study
 from dlbug_assets.warehouse.rows import table_schema
@@ -107,6 +108,28 @@ def test_yearly_counts_are_dense_within_years_with_bugs(study):
         ("both", "All", 2015, 1, 2), ("both", "All", 2017, 1, 1),
     ]  # fmt: skip
     assert rows.height == 8 * 7  # the seven effects, zeros included; no other dimension has a label
+
+
+def test_bugs_of_uncertain_years_may_be_of_each_possible_one(study):
+    small = study("Keras", "Caffe")
+    for year, effect in ((2015, "Crash"), (2015, "Hang"), (2016, "Crash"), (2018, "Hang")):
+        small.label(source=SO, library="Keras", effect=effect, year=year, year_low=year, year_high=year)
+    small.label(source=SO, library="Keras", effect="Crash", year_low=2015, year_high=2016)
+    small.label(source=SO, library="Keras", effect="Hang", year_high=2015)
+    small.label(source=SO, library="Keras", effect="Hang", year_low=2016)
+    small.label(source=SO, library="Caffe", effect="Crash", year_low=2015, year_high=2016)
+    small.label(source=SO, library="Keras", effect="Crash")  # nothing is known about the year
+
+    rows = yearly_evolution(small.run("yearly_counts")).filter(source=SO, library="Keras", category="Crash")
+
+    columns = ("year", "bugs", "total", "bugs_high", "total_high", "share_at_least", "share_at_most")
+    assert rows.select(columns).rows() == [
+        (2015, 1, 2, 2, 4, 1 / 3, 2 / 3),
+        (2016, 1, 1, 2, 3, 1 / 2, 1),
+        (2018, 0, 1, 0, 2, 0, 0),
+    ]
+    # Caffe has no bug that is surely of a year.
+    assert small.run("yearly_counts")["library"].unique().sort().to_list() == ["All", "Keras"]
 
 
 def test_yearly_counts_without_years_are_empty(study):
