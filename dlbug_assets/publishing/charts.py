@@ -141,7 +141,7 @@ def correlation(rows: pl.DataFrame, title: str, notes: Sequence[str]) -> "alt.To
         color=alt.Color(
             "pearson:Q",
             scale=alt.Scale(scheme="blueorange", domain=[-1, 1], reverse=True),
-            legend=alt.Legend(title="Pearson's r", gradientLength=160),
+            legend=alt.Legend(title="Pearson's r", gradientLength=120, orient="right"),
         )
     )
     numbers = base.mark_text(fontSize=13, dy=-6).encode(text="number:N", color=strong)
@@ -181,7 +181,7 @@ def evolution(rows: pl.DataFrame, title: str, notes: Sequence[str]) -> "alt.TopL
     def area(column: str) -> "alt.Size":
         return alt.Size(
             f"{column}:Q", scale=alt.Scale(domain=[0, 1], range=[0, 300]), title="share of the year's bugs",
-            legend=alt.Legend(format="%", values=[0.1, 0.3, 1.0], symbolFillColor=BAR),
+            legend=alt.Legend(format="%", values=[0.1, 0.3, 1.0], symbolFillColor=BAR, orient="right"),
         )  # fmt: skip
 
     squares = base.mark_square(fill=BAR, stroke=INK, strokeWidth=0.3).encode(
@@ -254,7 +254,7 @@ def against_published(rows: pl.DataFrame, title: str, notes: Sequence[str]) -> "
     )
     return (
         alt.layer(line, points)
-        .properties(width=230, height=230)
+        .properties(width=200, height=200)
         .facet(facet=alt.Facet("panel:N", title=None), columns=3, spacing=24)
         .properties(title=alt.TitleParams(title, subtitle=list(notes)))
     )
@@ -266,5 +266,5 @@ def _share_colour() -> "alt.Color":
     return alt.Color(
         "share:Q",
         scale=alt.Scale(scheme="blues", domain=[0, 1]),
-        legend=alt.Legend(title="share of the row", format="%", gradientLength=160),
+        legend=alt.Legend(title="share of the row", format="%", gradientLength=120, orient="right"),
     )

@@ -8,6 +8,7 @@ import jinja2
 import polars as pl
 from markupsafe import Markup
 
+from dlbug_assets.analysis.claims.support import CONTRADICTED, DRAWS, SUPPORTED
 from dlbug_assets.parallel import parallel_map
 from dlbug_assets.protocol.names import in_sentence, plural, slug
 from dlbug_assets.protocol.study import Study
@@ -83,6 +84,9 @@ def render_page(rows: Mapping[str, pl.DataFrame], rendered: Sequence[RenderedFig
         sources=[{"name": name, "slug": slug(name), "items": items_of(name)} for name in study.source_names],
         sections=_sections(rows, study),
         relation=related_dimensions(study),
+        supported=f"{SUPPORTED:.0%}",
+        contradicted=f"{CONTRADICTED:.0%}",
+        draws=f"{DRAWS:,}",
         prints_p_values=prints_p_values(study),
         authors=" and ".join(author_names(study)),
         queries=queries(study),

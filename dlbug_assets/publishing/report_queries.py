@@ -17,12 +17,9 @@ from dlbug_assets.publishing.contents import main_dimension, printed_correlation
 from dlbug_assets.publishing.figures import figures
 from dlbug_assets.warehouse.table_specs import load_specs
 
-#: The verdict on each finding: on the number of its headline claim. Where nothing is printed there is nothing to
-#: reproduce: the verdict is whether the bugs support the claim.
+#: The verdicts on each finding: those on its headline claim. Where nothing is printed there is none on its number.
 FINDINGS = """
-select
-    verdicts.finding, headline.printed is not null as is_printed,
-    coalesce(verdicts.verdict, verdicts.support) as verdict, verdicts.support, verdicts.probability, headline.claim
+select verdicts.finding, verdicts.verdict, verdicts.support, headline.claim
 from analysis.finding_verdicts as verdicts
 inner join analysis.claims as headline on headline.finding = verdicts.finding and headline.role = 'headline'
 order by verdicts.finding
@@ -54,6 +51,21 @@ from labeling.disagreements as found
 left join reference.dimensions as dimensions on dimensions.dimension = found.dimension
 group by found.dimension, dimensions.position
 order by dimensions.position nulls first""",
+    "years": """
+select
+    labels.source, count(*) as labels, count(labels."year") as dated,
+    count(labels."year") filter (labels.year_source = 'estimated') as estimated,
+    count(*) filter (labels."year" is null and labels.year_source is not null) as uncertain
+from labeling.labels as labels
+left join reference.sources as sources on sources.source = labels.source
+group by labels.source, sources.position
+order by sources.position""",
+    "leftovers": """
+select
+    sheet, source, dimension, count(*) as labels, count(bug_id) as aligned, count(*) filter (agrees) as agreeing
+from labeling.leftover_labels
+group by sheet, source, dimension
+order by sheet, source, dimension""",
     "repeat_agreement": """
 select source, dimension, pairs, agreements, observed_agreement, kappa, kappa_low, kappa_high, underpowered,
     undefined_reason
@@ -87,11 +99,14 @@ order by finding, position""",
 select position, verdict, estimator, decisive, interval_low, interval_high
 from analysis.findings
 order by position""",
-    "verdict_counts": f"""
-select verdict, count(*) as findings
-from ({FINDINGS})
-group by verdict
-order by list_position(
+    "verdict_counts": """
+select about, verdict, count(*) as findings
+from (
+    unpivot (select verdict as "number", support as claim from analysis.finding_verdicts)
+    on "number", claim into name about value verdict
+)
+group by about, verdict
+order by about desc, list_position(
     [
         'reproduced', 'reproduced differently', 'not reproduced', 'supported', 'contradicted', 'undecided',
         'not testable'
@@ -99,6 +114,10 @@ order by list_position(
     verdict
 )""",
     "verdicts": FINDINGS,
+    "thresholds": """
+select supported_from, contradicted_to, is_used, supported, contradicted, undecided, not_testable
+from analysis.claim_thresholds
+order by supported_from, contradicted_to""",
     "survival": """
 select finding, variant, verdict, decided, surviving, survives
 from analysis.finding_survival
@@ -183,9 +202,9 @@ select dimension, category, {", ".join(means)}, p_paper, p_paper_rounded, p_publ
 from analysis.source_comparison
 where {" or ".join(f"{mean} > 0" for mean in means)}""",
         "source_tests": f"""
-select library, dimension, {", ".join(f"bugs_{name}" for name in slugs)}, chi_square, p_permutation, p_fisher,
-    p_clusters, cramers_v, p_holm, p_benjamini_hochberg, family, decision,
-    coalesce(undefined_reason, undecided_reason) as reason, undefined_reason
+select library, dimension, {", ".join(f"bugs_{name}, clusters_{name}" for name in slugs)}, decision, p_holm,
+    p_clusters, p_benjamini_hochberg, p_score, cramers_v, chi_square, p_permutation, p_fisher, family,
+    coalesce(undefined_reason, undecided_reason) as reason
 from analysis.source_tests""",
     }
 
@@ -233,8 +252,9 @@ with frequent as (
     limit 2
 )
 
-select library, category, years, first_year, last_year, bugs, total, share_first, share_last, statistic, direction,
-    p_monte_carlo, p_holm, p_benjamini_hochberg, family, coalesce(undefined_reason, underpowered_reason) as reason
+select library, category, years, first_year, last_year, bugs, total, clusters, share_first, share_last,
+    cluster_statistic, direction, p_clusters, p_holm, p_benjamini_hochberg, family,
+    coalesce(undefined_reason, underpowered_reason) as reason
 from analysis.trends
 where source = '{source}' and dimension = '{dimension}' and bugs > 0
     and (library = 'All' or category in (select frequent.category from frequent))

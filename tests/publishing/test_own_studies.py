@@ -106,7 +106,7 @@ def test_eight_dimensions_are_eight_research_questions(eight_dimensions):
     assert questions == [f"RQ{number}: How frequent are the categories of D{number}?" for number in range(1, 9)]
     assert page.count("A bug may have several categories, so that") == 2
     assert "After Doe: Tides (2020). Computed by" in page
-    assert "<li>Doe: Tides (2020), doi 10.1000/tides</li>" in page
+    assert "and what it is based on: Doe: Tides (2020), doi 10.1000/tides." in page
 
 
 def test_a_study_of_one_library_compares_none(one_library):

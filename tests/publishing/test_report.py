@@ -65,7 +65,7 @@ def claim(study, number=3, **columns):
     for table in ("analysis.claims", "analysis.findings"):
         known = load_specs(study=study.study)[table].column_names
         study.put(table, {name: value for name, value in row.items() if name in known})
-    study.put("analysis.finding_verdicts", {"finding": number, "verdict": row["verdict"]})
+    study.put("analysis.finding_verdicts", {"finding": number, "verdict": row["verdict"], "support": row["support"]})
 
 
 def test_the_page_of_a_synthetic_study_starts_with_its_notice(synthetic):
@@ -164,43 +164,53 @@ def test_the_first_section_has_a_table_of_all_claims(study):
     claim(study, 7, position=2, role="supporting", claim="D", number_verdict=None, support="not testable")
     page = study.page()
     assert page.index('<h2 id="claims">') < page.index('<h2 id="study">')
-    assert cells(page)[:19] == [
-        "Finding", "Claim", "Role", "Printed", "Computed", "Number", "Claim is", "Probability", "Bugs",
-        "3", "C", "headline", "see Table 2, P values", "65", "differs", "undecided", "0.97", "12",
-        "7",
+    assert cells(page)[:18] == [
+        "Finding", "Claim", "Printed", "Computed", "Number", "Claim is", "Probability", "Bugs",
+        "3", "C", "see Table 2, P values", "65", "differs", "undecided", "0.97", "12",
+        "7", "D",
     ]  # fmt: skip
+    assert "<b>C</b>" in page
+    assert "<b>D</b>" not in page
+
+
+def test_many_values_are_folded_and_counted(study):
+    claim(study, printed="see table2_p.csv", computed="; ".join(f"Category {number}=0.5" for number in range(11)))
+    assert "<summary>11 values</summary>Category 0=0.5; Category 1=0.5" in study.page()
 
 
 def test_every_claim_has_verdicts_and_reasons(study):
     claim(study, printed="66", computed="65", probability=0.95, at_threshold=True, bugs=1, note="Because.",
           verdict="not reproduced", estimator="Shares", decisive=0.123, interval_low=0.1,
           interval_high=0.25)  # fmt: skip
-    study.put("analysis.finding_survival", {"finding": 3, "variant": "one vote per commit", "verdict": "underpowered",
+    study.put("analysis.finding_survival", {"finding": 3, "variant": "one vote per commit", "verdict": "reproduced",
                                             "decided": 3, "surviving": 2, "survives": False})  # fmt: skip
     page = " ".join(re.sub(r"<[^>]+>", " ", study.page()).split())
     assert "Printed 66 Computed 65 Number differs Claim undecided" in page
     assert "Because. With another seed, the verdict on the claim might differ. Smallest group: 1 bug." in page
-    assert (
-        "Number and claim together: not reproduced. Decisive share: 12.3%, 95% interval 10.0% to 25.0%. "
-        "Estimator: Shares." in page
-    )
-    variant = "one vote per commit: underpowered (2 of 3 outcomes unchanged)."
+    assert "Decisive share: 12.3%, 95% interval 10.0% to 25.0%. Estimator: Shares." in page
+    variant = "one vote per commit: 2 of 3 outcomes unchanged."
     assert f"With possible duplicates counted once: {variant}" in page
 
 
 def test_a_finding_without_printed_numbers_is_not_called_reproduced_or_not(study):
-    claim(study, role="supporting", position=1, support="undecided", number_verdict=None, verdict="not reproduced")
-    study.put("analysis.claims", {"finding": 3, "position": 2, "claim": "D", "role": "headline", "note": "N",
-                                  "support": "contradicted"})  # fmt: skip
+    claim(study, support="contradicted", number_verdict=None, verdict=None)
     study.put("analysis.finding_survival", {"finding": 3, "variant": "one vote per commit", "decided": 3,
-                                            "surviving": 2, "verdict": "not reproduced",
-                                            "survives": False})  # fmt: skip
+                                            "surviving": 2})  # fmt: skip
     page = study.page()
-    shown = " ".join(re.sub(r"<details.*?</details>|<[^>]+>", " ", page.split("</style>")[1], flags=re.DOTALL).split())
-    assert "contradicted 1 finding" in shown
+    shown = " ".join(re.sub(r"<[^>]+>", " ", page.split("</style>")[1]).split())
+    assert "Claims of the findings 1 contradicted" in shown
+    assert "Numbers of the findings" not in shown
     assert "Finding 3: contradicted" in shown
     assert "With possible duplicates counted once: one vote per commit: 2 of 3 outcomes unchanged." in shown
     assert "reproduced" not in shown.split("Differences from the printed numbers")[0]
+
+
+def test_both_verdicts_of_the_findings_are_counted_and_shown(study):
+    claim(study, verdict="reproduced", support="undecided")
+    claim(study, 4, position=2, verdict="reproduced", support="supported", printed="1")
+    shown = " ".join(re.sub(r"<[^>]+>", " ", study.page().split("</style>")[1]).split())
+    assert "Numbers of the findings 2 reproduced Claims of the findings 1 supported 1 undecided" in shown
+    assert "Finding 4: number reproduced , claim supported" in shown
 
 
 def test_why_two_libraries_have_no_interval_stands_in_a_column_of_its_own(study):
@@ -262,7 +272,8 @@ def test_printed_numbers_are_counted_and_differing_ones_listed(study):
 def test_without_labels_of_raters_a_released_study_has_no_section_on_agreement(study):
     assert 'id="agreement"' not in study.page()
     study.put("analysis.repeat_agreement", {"basis": "repeated rows", "source": SO, "dimension": "effect", "pairs": 3,
-              "agreements": 2, "observed_agreement": 2 / 3, "underpowered": True, "undefined_reason": "few"})  # fmt: skip
+              "agreements": 2, "observed_agreement": 2 / 3, "underpowered": True,
+              "undefined_reason": "few"})  # fmt: skip
     assert "There are no labels of individual raters (the source has only final labels)" in study.page()
 
 
