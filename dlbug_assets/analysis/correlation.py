@@ -1,4 +1,4 @@
-"""Similarity of two libraries' bugs: three measures of the same vectors of shares."""
+"""Similarity of two libraries' bugs: measures of the same vectors of shares."""
 
 from collections.abc import Sequence
 from itertools import chain, combinations
@@ -25,12 +25,18 @@ _SENSITIVITY = table_schema(
     "analysis.library_correlation",
     only=(
         *(f"{measure}_{limit}" for measure in _MEASURES for limit in ("low", "high")),
+        "pearson_median",
         "interval_undefined_reason",
         "pearson_without_largest",
         "most_influential",
     ),
 )
 _PAIRS = table_schema("analysis.library_correlation", without=_SENSITIVITY)
+
+_ONE_CLUSTER = "the bugs are all of one cluster, or of one in each source and set of libraries"
+
+# Bugs added to each category, so that shares of 0 have a logarithm: half a bug (Jeffreys' prior).
+_ADDED = 0.5
 
 # With two categories every correlation is 1 or -1.
 _ENOUGH_CATEGORIES = 3
@@ -49,7 +55,9 @@ def pairwise_correlation(counts: pl.DataFrame) -> pl.DataFrame:
 
     ``counts`` is analysis.label_counts.
 
-    Columns: source, dimension, library_a < library_b (alphabetically), pearson and spearman (-1..1), jensen_shannon
+    Columns: source, dimension, library_a < library_b (alphabetically), pearson and spearman (-1..1), pearson_clr
+    (Pearson's correlation of the centered log-ratios of the shares, with half a bug added to each category: shares add
+    up to 1, so that they are correlated whatever the bugs; Aitchison 1986), jensen_shannon
     (distance with base 2, from 0 for equal to 1 for disjoint distributions; Lin 1991, Endres and Schindelin 2003; where
     bugs have several categories, of the shares divided by their sum),
     categories (the number of categories used), left_out (categories without bugs in any library, separated by '; ':
@@ -90,7 +98,14 @@ def _similarity(vectors: dict[str, list[int]], totals: dict[str, int]) -> dict[s
     from scipy.stats import rankdata  # noqa: PLC0415 - slow to import
 
     pearson, spearman = rowwise_pearson(np.array([a, rankdata(a)]), np.array([b, rankdata(b)]))
-    return {"pearson": float(pearson), "spearman": float(spearman), "jensen_shannon": distance}
+    # Centering subtracts the same number from each logarithm, as dividing by the total does, so that r is the same.
+    logarithms = (np.log([np.array(vector) + _ADDED]) for vector in vectors.values())
+    return {
+        "pearson": float(pearson),
+        "spearman": float(spearman),
+        "pearson_clr": float(rowwise_pearson(*logarithms)[0]),
+        "jensen_shannon": distance,
+    }
 
 
 def _jensen_shannon(a: Sequence[float], b: Sequence[float]) -> float:
@@ -103,11 +118,12 @@ def _jensen_shannon(a: Sequence[float], b: Sequence[float]) -> float:
 def with_sensitivity(rows: pl.DataFrame, counts: pl.DataFrame, clusters: pl.DataFrame, study: Study) -> pl.DataFrame:
     """Return ``rows`` of :func:`pairwise_correlation` with confidence intervals and the most influential category.
 
-    ``counts`` is analysis.label_counts, ``clusters`` analysis.cluster_counts. Adds _low and _high of each measure
-    (percentile bootstrap 95% limits, with the clusters of each library sampled with replacement),
-    interval_undefined_reason, most_influential (the category without which pearson changes most) and
-    pearson_without_largest (pearson without that category). They are NULL where the measure is; the last two also
-    where fewer than three categories would be left.
+    ``counts`` is analysis.label_counts, ``clusters`` analysis.cluster_counts. Adds _low and _high of pearson, spearman
+    and jensen_shannon (percentile bootstrap 95% limits, with clusters sampled with replacement within each source and
+    set of libraries, so that a post in two libraries is in both or in neither), pearson_median (of the resamples, which
+    are less alike than the data), interval_undefined_reason, most_influential (the category without which pearson
+    changes most) and pearson_without_largest (pearson without that category). They are NULL where the measure is; the
+    last two also where fewer than three categories would be left.
     """
 
     def sensitivity(group: tuple[tuple[Any, ...], pl.DataFrame]) -> list[dict[str, object]]:
@@ -120,16 +136,11 @@ def with_sensitivity(rows: pl.DataFrame, counts: pl.DataFrame, clusters: pl.Data
             str(library): of_library.select("category", share=pl.col("bugs") / pl.col("total"))
             for (library,), of_library in used.group_by(["library"], maintain_order=True)
         }
-        resampled = {
-            library: _resampled_shares(
-                cluster_table(filter_clusters(clusters, source, library, dimension), of_library["category"]),
-                generator(study.study.seed, "likeness", member(study, "source", source), library, dimension),
-            )
-            for library, of_library in shares.items()
-        }
+        resampled = _resampled_shares(
+            clusters, str(source), str(dimension), used["category"].unique(maintain_order=True), study
+        )
         return [
-            _limits(row, resampled.get(row["library_a"]), resampled.get(row["library_b"]))
-            | _influence(row, shares.get(row["library_a"]), shares.get(row["library_b"]))
+            _limits(row, resampled) | _influence(row, shares.get(row["library_a"]), shares.get(row["library_b"]))
             for row in pairs.iter_rows(named=True)
         ]
 
@@ -137,19 +148,34 @@ def with_sensitivity(rows: pl.DataFrame, counts: pl.DataFrame, clusters: pl.Data
     return rows.hstack(pl.DataFrame(list(chain(*found)), schema=_SENSITIVITY))
 
 
-def _resampled_shares(table: np.ndarray, random: np.random.Generator) -> np.ndarray | None:
-    if len(table) < 2:  # noqa: PLR2004
-        return None
-    counts = bootstrap_counts(table, random)
-    return counts[:, :-1] / counts[:, -1:]
+def _resampled_shares(
+    clusters: pl.DataFrame, source: str, dimension: str, categories: pl.Series, study: Study
+) -> dict[str, np.ndarray]:
+    """Return the shares of the categories by resample, for each library whose bugs are not the same in all of them."""
+    counts: dict[str, np.ndarray] = {}
+    varying: set[str] = set()
+    strata = filter_clusters(clusters, source, "All", dimension).with_columns(
+        _libraries=pl.col("library").unique().sort().str.join("\n").over("source", "cluster")
+    )
+    for (of_source, names), rows in strata.group_by(["source", "_libraries"]):
+        purpose = member(study, "source", source), str(of_source), str(names), dimension
+        libraries = rows["library"].unique().sort().to_list()
+        # Each cluster of the stratum has a row in the table of each of its libraries.
+        tables = [cluster_table(rows.filter(library=library), categories) for library in libraries]
+        drawn = bootstrap_counts(np.hstack(tables), generator(study.study.seed, "likeness", *purpose))
+        for library, of_library in zip(libraries, np.split(drawn, len(libraries), axis=1), strict=True):
+            counts[library] = counts.get(library, 0) + of_library
+        varying.update(libraries if len(tables[0]) > 1 else ())
+    return {library: counts[library][:, :-1] / counts[library][:, -1:] for library in varying}
 
 
-def _limits(row: dict[str, object], a: np.ndarray | None, b: np.ndarray | None) -> dict[str, object]:
+def _limits(row: dict[str, object], shares: dict[str, np.ndarray]) -> dict[str, object]:
     if row["jensen_shannon"] is None:
         return {"interval_undefined_reason": row["undefined_reason"]}
-    if a is None or b is None:
-        lone = row["library_a"] if a is None else row["library_b"]
-        return {"interval_undefined_reason": f"the bugs are all of one cluster: {lone}"}
+    libraries = str(row["library_a"]), str(row["library_b"])
+    if constant := [library for library in libraries if library not in shares]:
+        return {"interval_undefined_reason": f"{_ONE_CLUSTER}: {constant[0]}"}
+    a, b = (shares[library] for library in libraries)
     from scipy.spatial.distance import jensenshannon  # noqa: PLC0415 - slow to import
     from scipy.stats import rankdata  # noqa: PLC0415 - slow to import
 
@@ -163,6 +189,8 @@ def _limits(row: dict[str, object], a: np.ndarray | None, b: np.ndarray | None) 
     limits: dict[str, object] = {"interval_undefined_reason": row["undefined_reason"]}
     for measure, of_resamples in values.items():
         limits[f"{measure}_low"], limits[f"{measure}_high"] = percentile_limits(of_resamples)
+    if "pearson" in values and limits["pearson_low"] is not None:
+        limits["pearson_median"] = float(np.nanmedian(values["pearson"]))
     return limits
 
 

@@ -45,6 +45,39 @@ def test_measures_of_one_pair_match_their_formulas(label_counts):
     assert (pair["categories"], pair["left_out"], pair["undefined_reason"]) == (3, "Data Corruption", None)
 
 
+def test_log_ratios_have_half_a_bug_more_in_each_category(label_counts):
+    bugs = {(SO, "Keras"): {"Crash": 1, "Hang": 0, "Unknown": 9}, (SO, "Caffe"): {"Crash": 4, "Hang": 12, "Unknown": 2}}
+    pair = _pair(pairwise_correlation(label_counts({"effect": bugs}, ("Keras", "Caffe"), FOUR)))
+
+    a, b = (np.array(list(of_library.values())) + 0.5 for of_library in bugs.values())
+    centered = [np.log(shares) - np.log(shares).mean() for shares in (a / a.sum(), b / b.sum())]
+    assert pair["pearson_clr"] == pytest.approx(pearsonr(*centered)[0], abs=1e-12)
+    assert pair["pearson_clr"] != pytest.approx(pair["pearson"], abs=0.1)
+
+
+def test_a_post_in_two_libraries_is_in_both_samples_or_in_neither(label_counts):
+    """Both libraries have the same posts, so that each resample has equal shares."""
+    bugs = {"Crash": 12, "Hang": 5, "Unknown": 3}
+    counts = label_counts({"effect": {(SO, library): bugs for library in ("Caffe", "Keras")}}, ("Caffe", "Keras"), FIVE)
+    rows = [(SO, library, f"{name} {number}", "effect", name, 1, 1) for library in ("Caffe", "Keras")
+            for name, n in bugs.items() for number in range(n)]  # fmt: skip
+    clusters = pl.DataFrame(rows, schema=table_schema("analysis.cluster_counts"), orient="row")
+
+    pair = _pair(library_correlation(counts, clusters, STUDY))
+
+    assert (pair["pearson_low"], pair["pearson_median"], pair["pearson_high"]) == pytest.approx((1, 1, 1))
+    assert (pair["jensen_shannon_low"], pair["jensen_shannon_high"]) == (0, 0)
+
+
+def test_resamples_are_less_alike_than_the_data(label_counts):
+    alike = {"Caffe": {"Crash": 10, "Hang": 5, "Unknown": 5}, "Keras": {"Crash": 10, "Hang": 5, "Unknown": 5}}
+
+    pair = _pair(_sensitive(label_counts, alike))
+
+    assert pair["pearson"] == pytest.approx(1)
+    assert pair["pearson_low"] < pair["pearson_median"] < 0.95
+
+
 def test_equal_and_disjoint_distributions_have_the_extreme_distances(label_counts):
     counts = label_counts(
         {"effect": {(SO, "Keras"): {"Crash": 1, "Hang": 3}, (SO, "Caffe"): {"Crash": 10, "Hang": 30},
@@ -93,7 +126,7 @@ def _sensitive(label_counts, bugs, size=1):
     counted = {(SO, library): of_library for library, of_library in bugs.items()}
     counts = label_counts({"effect": counted}, ("Caffe", "Keras"), FIVE)
     rows = [
-        (SO, library, f"{category} {number}", "effect", category, size, size)
+        (SO, library, f"{library} {category} {number}", "effect", category, size, size)
         for library, of_library in bugs.items()
         for category, n in of_library.items()
         for number in range(n // size)
@@ -170,7 +203,7 @@ def test_undefined_intervals_are_null_with_a_reason(label_counts):
     flat = _pair(_sensitive(label_counts, {"Caffe": {"Crash": 5, "Hang": 5}, "Keras": {"Crash": 3, "Hang": 4}}))
 
     assert (single["pearson_low"], single["interval_undefined_reason"]) == (
-        None, "the bugs are all of one cluster: Caffe"
+        None, "the bugs are all of one cluster, or of one in each source and set of libraries: Caffe"
     )  # fmt: skip
     assert nothing["interval_undefined_reason"] == "no bug has a label: Caffe"
     assert (flat["pearson_low"], flat["jensen_shannon_low"] is None) == (None, False)
