@@ -114,6 +114,14 @@ def assets(tables: TableAssets) -> list[dg.AssetsDefinition]:
             | ({"comparison": "analysis.source_comparison"} if has("analysis.source_comparison") else {}),
         ),
         tables.table(
-            "analysis.replication_diff", compute=replication_diff, reads={"cells": "analysis.replication_cells"}
+            "analysis.replication_diff",
+            "analysis.reconstruction",
+            compute=replication_diff,
+            reads=_LABELS
+            | {
+                "cells": "analysis.replication_cells",
+                "bug_labels": "labeling.bug_labels",
+                "leftovers": "labeling.leftover_labels",
+            },
         ),
     ]
