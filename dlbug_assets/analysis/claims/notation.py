@@ -35,29 +35,29 @@ class Notation:
         ordered = sorted(shares, key=lambda share: share.exact)
         return self.listed((ordered[0], ordered[-1]))
 
-    def as_printed(self, computed: str, shares: Sequence[Share] = ()) -> tuple[bool | None, bool | None]:
-        """Return whether a number is as printed when rounded as the paper rounds, and whether the exact one is.
+    def as_printed(self, computed: str, shares: Sequence[Share] = ()) -> bool | None:
+        """Return whether a number is as printed, in the sense of the paper's words; None if nothing is printed.
 
-        ``shares`` are those that words such as "more than" concern. Names may be left out of printed numbers, and zeros
-        at the end of decimals. Both are None if nothing is printed.
+        ``shares`` are those that words such as "more than" concern: of these, the exact ones have to be in the bound as
+        well as the rounded ones. Names may be left out of printed numbers, and zeros at the end of decimals.
         """
         if self._printed is None:
-            return None, None
+            return None
         if self._sense == "equal":
-            same = _entries(self._printed) in (_entries(computed), [("", value) for _, value in _entries(computed)])
-            return same, same
+            return _entries(self._printed) in (_entries(computed), [("", value) for _, value in _entries(computed)])
         printed = numbers(self._printed)
         targets = printed * len(shares) if len(printed) == 1 else printed
         if len(targets) != len(shares):
-            return False, False
+            return False
         pairs = list(zip(shares, targets, strict=True))
         if self._sense == "about":
-            same = all(abs(share.percent - target) <= CLOSE for share, target in pairs)
-            return same, same
-        same = all(target <= float(self.percent(share)) <= target + CLOSE for share, target in pairs)
+            return all(abs(share.percent - target) <= CLOSE for share, target in pairs)
         strict = self._sense == "more than"
-        exact = all(share.percent > target or (share.percent == target and not strict) for share, target in pairs)
-        return same, same and exact
+        return all(
+            target <= float(self.percent(share)) <= target + CLOSE
+            and (share.percent > target or (share.percent == target and not strict))
+            for share, target in pairs
+        )
 
 
 def _entries(text: str) -> list[tuple[str, float | str]]:

@@ -67,9 +67,9 @@ def query_reading(claim: QueryClaim, place: int, tables: Mapping[str, pl.DataFra
             raise DlbugError(f"holds is {holds!r}: return true or false")
         if not isinstance(bugs, int) or bugs < 0:
             raise DlbugError(f"bugs is {bugs!r}: return the number of bugs that the claim rests on")
-    same, reproduced = Notation(claim).as_printed(str(computed))
+    reproduced = Notation(claim).as_printed(str(computed))
     return Reading(
-        str(computed), same, reproduced, holds, f"the query states that it {'holds' if holds else 'does not hold'}",
+        str(computed), reproduced, holds, f"the query states that it {'holds' if holds else 'does not hold'}",
         bugs, bugs, "a query on the study's tables", "a query decides",
     )  # fmt: skip
 

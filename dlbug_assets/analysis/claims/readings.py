@@ -18,8 +18,7 @@ class Reading:
     """The number of a claim in this study, and whether the data agree with it, leaving chance aside.
 
     - ``computed``: the number in the notation of the printed one.
-    - ``same``: whether it is as printed, rounded as the paper rounds; None where nothing is printed.
-    - ``reproduced``: the same of the exact number, in the sense of the paper's words.
+    - ``reproduced``: whether it is as printed, in the sense of the paper's words; None where nothing is printed.
     - ``holds``: whether the claim holds; of a tie, it does not.
     - ``reason``: the same in words.
     - ``n``: the number of bugs in the smallest group whose share is shown, ``claim_n``: that the claim rests on.
@@ -29,7 +28,6 @@ class Reading:
     """
 
     computed: str
-    same: bool | None
     reproduced: bool | None
     holds: bool
     reason: str

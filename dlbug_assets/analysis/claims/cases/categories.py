@@ -76,9 +76,9 @@ def _reading(claim: CategoryClaim, tally: Tally, own: Selection, rivals: Selecti
     computed, shown = shown_shares(claim, tally)
     of_claim = [row[0] for row in tally.shares(own)]
     others = tally.shares(rivals) if rivals else []
-    same, reproduced = Notation(claim).as_printed(computed, shown)
+    reproduced = Notation(claim).as_printed(computed, shown)
     return Reading(
-        computed, same, reproduced, holds, reason(claim, tally, own, rivals),
+        computed, reproduced, holds, reason(claim, tally, own, rivals),
         smallest(of_claim if claim.over == "mean" else shown), smallest(of_claim, *others), estimator(claim, tally),
         _decisive(claim, of_claim, tally),
     )  # fmt: skip

@@ -36,14 +36,14 @@ def p_reading(claim: AlikeClaim, tally: Tally) -> Reading:
         texts = {name: f"{p:.4f}" for name, p in rounded.items() if p is not None}
         how = "decided with exact shares, shown with shares rounded to whole percent, as those printed are"
     computed = "; ".join(f"{name}={text}" for name, text in texts.items())
-    same, reproduced = Notation(claim).as_printed(computed)
+    reproduced = Notation(claim).as_printed(computed)
     if claim.printed_values is not None:
         equal = [name for name, p in claim.printed_values.items() if texts.get(name) == f"{p:.4f}"]
-        same = reproduced = len(equal) == len(claim.printed_values)
+        reproduced = len(equal) == len(claim.printed_values)
         reason += f", and {len(equal)} of {len(claim.printed_values)} are as printed"
     n = smallest(*(row for sample in _samples(claim, names, tally) for row in tally.shares(sample)))
     return Reading(
-        computed, same, reproduced, (set(different) == set(claim.other_than)) == (claim.kind == "alike"), reason, n, n,
+        computed, reproduced, (set(different) == set(claim.other_than)) == (claim.kind == "alike"), reason, n, n,
         f"Student's t-test on one share per {tally.group} and source, {how}", "P values are compared",
     )  # fmt: skip
 

@@ -77,12 +77,12 @@ def _difference_reading(claim: AlikeClaim, groups: Mapping[str, Selection], tall
     high, low = (pick(percents, key=lambda name: percents[name][place]) for pick in (max, min))
     notation = Notation(claim)
     computed = f"{category}={apart[place]:.{notation.decimals}f}"
-    same, reproduced = notation.as_printed(computed)
+    reproduced = notation.as_printed(computed)
     n = int(min(group.total(tally.observed).min() for group in groups.values()))
     pooled = f"shares of the bugs of all {tally.groups} pooled"
     how = f"mean of the {tally.groups}' shares" if claim.over == "mean" else pooled
     return Reading(
-        computed, same, reproduced, bool(apart[place] < claim.margin) == (claim.kind == "alike"),
+        computed, reproduced, bool(apart[place] < claim.margin) == (claim.kind == "alike"),
         f"the largest difference is {apart[place]:.1f} points, of {category}: {percents[high][place]:.1f}% ({high}) "
         f"and {percents[low][place]:.1f}% ({low})",
         n, n, f"{how}, alike if no category differs by {claim.margin:g} points", "differences are compared",
@@ -112,9 +112,9 @@ def _closer_case(claim: AlikeClaim, unlike: tuple[str, ...], tally: Tally) -> Ca
     shares = [row[0] for row in tally.shares(select([(str(claim.category),)], libraries=libraries))]
     notation = Notation(claim)
     computed = notation.named(dict(zip(libraries, shares, strict=True)))
-    same, reproduced = notation.as_printed(computed, shares)
+    reproduced = notation.as_printed(computed, shares)
     reading = Reading(
-        computed, same, reproduced, bool(held(tally.observed).strictly[0]),
+        computed, reproduced, bool(held(tally.observed).strictly[0]),
         f"the distributions are apart: {', '.join(distances)}", smallest(shares),
         int(min(group.total(tally.observed).min() for group in (own, others))),
         f"share of the {tally.group}'s {claim.source} bugs with a label; Jensen-Shannon distance, base 2",
@@ -164,16 +164,16 @@ def _correlated_reading(claim: CorrelatedClaim, both: Selection, tally: Tally, *
         reason += f", {', '.join(claim.other_than)} with them by {min(rest):.2f} to {max(rest):.2f}"
     texts = {f"{a}-{b}": f"{value:.2f}" for (a, b), value in r.items()}
     computed = "; ".join(f"{pair}={text}" for pair, text in texts.items())
-    same, reproduced = Notation(claim).as_printed(computed)
+    reproduced = Notation(claim).as_printed(computed)
     if claim.printed_values is not None:
         equal = [pair for pair, value in claim.printed_values.items() if texts.get(pair) == f"{value:.2f}"]
-        same = reproduced = len(equal) == len(claim.printed_values)
+        reproduced = len(equal) == len(claim.printed_values)
         reason += f", and {len(equal)} of {len(claim.printed_values)} are as printed"
     n = int(both.total(tally.observed).min())
     weak = "" if claim.below is None else f", weak under {claim.below:g}"
     bugs = f"{claim.source} bugs" if claim.source else "bugs of all sources"
     return Reading(
-        computed, same, reproduced, holds, reason, n, n,
+        computed, reproduced, holds, reason, n, n,
         f"Pearson over the shares of {claim.dimension.replace('_', ' ')}, {bugs}, strong from {claim.at_least:g}{weak}",
         "correlations are compared",
     )  # fmt: skip
