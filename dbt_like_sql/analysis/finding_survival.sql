@@ -10,4 +10,4 @@ select
     any_value(survives) filter (where role = 'headline') as survives
 from analysis.finding_sensitivity
 group by finding, variant
-order by finding, min(list_position(['as labelled', 'repeats counted once', 'one vote per commit'], variant))
+order by finding, min(list_position(['as labelled', 'repeats counted once', 'one vote per commit', 'first batch'], variant))

@@ -14,6 +14,7 @@ from dlbug_assets.analysis.clusters import clusters
 from dlbug_assets.analysis.comparison import source_comparison
 from dlbug_assets.analysis.correlation import library_correlation
 from dlbug_assets.analysis.distributions import distributions, yearly_evolution
+from dlbug_assets.analysis.first_batch import first_batch
 from dlbug_assets.analysis.repeat_agreement import repeat_agreement
 from dlbug_assets.analysis.replication_cells import replication_cells
 from dlbug_assets.analysis.replication_diff import replication_diff
@@ -26,6 +27,7 @@ from dlbug_assets.protocol.taxonomy import load_taxonomy
 _COUNTS = {"counts": "analysis.label_counts"}
 _CLUSTERS = {"clusters": "analysis.cluster_counts"}
 _LABELS = {"labels": "labeling.labels"}
+_LEFTOVERS = {"leftovers": "labeling.leftover_labels"}
 _CLAIMS = _LABELS | {
     "clusters": "analysis.clusters",
     "stated": "reference.claims",
@@ -94,11 +96,15 @@ def assets(tables: TableAssets) -> list[dg.AssetsDefinition]:
             compute=partial(claims, study=study),
             reads=_CLAIMS | {table: table for table in sorted(queried)},
         ),
-        tables.table("analysis.finding_sensitivity", compute=partial(finding_sensitivity, study=study), reads=_CLAIMS),
+        tables.table(
+            "analysis.finding_sensitivity",
+            compute=partial(finding_sensitivity, study=study),
+            reads=_CLAIMS | _LEFTOVERS,
+        ),
         tables.table(
             "analysis.repeat_agreement",
             compute=partial(repeat_agreement, study=study),
-            reads=_LABELS | {"leftovers": "labeling.leftover_labels"},
+            reads=_LABELS | _LEFTOVERS,
         ),
         tables.table(
             "analysis.replication_cells",
@@ -112,6 +118,11 @@ def assets(tables: TableAssets) -> list[dg.AssetsDefinition]:
                 "correlation": "analysis.library_correlation",
             }
             | ({"comparison": "analysis.source_comparison"} if has("analysis.source_comparison") else {}),
+        ),
+        tables.table(
+            "analysis.first_batch",
+            compute=first_batch,
+            reads=_LABELS | _LEFTOVERS | {"cells": "analysis.replication_cells", "bug_labels": "labeling.bug_labels"},
         ),
         tables.table(
             "analysis.replication_diff",

@@ -53,7 +53,7 @@ def replication_cells(
         bugs=pl.when(of_bugs).then("bugs"),
         total=pl.when(of_bugs).then("total"),
     ).with_columns(difference=pl.col("computed") - pl.col("published"))
-    is_same = [_is_as_printed(cell) for cell in cells.iter_rows(named=True)]
+    is_same = [is_as_printed(cell) for cell in cells.iter_rows(named=True)]
     return (
         cells.with_columns(same_when_rounded=pl.Series(is_same, dtype=pl.Boolean))
         .select(table_schema("analysis.replication_cells").names())
@@ -112,7 +112,7 @@ def _both_ways(correlation: pl.DataFrame) -> pl.DataFrame:
     return pl.concat([pairs, pairs.rename({"library": "library_b", "library_b": "library"})], how="diagonal")
 
 
-def _is_as_printed(cell: Mapping[str, Any]) -> bool | None:
+def is_as_printed(cell: Mapping[str, Any]) -> bool | None:
     """Return whether a computed number is rounded as printed; None without one, and for numbers that were measured.
 
     A share is compared as a fraction, so that a half is exactly a half. Both a percent and the number of bugs printed

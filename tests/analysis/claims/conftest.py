@@ -15,6 +15,11 @@ from dlbug_assets.protocol.claims import claim_rows, load_claims
 from dlbug_assets.warehouse.rows import table_schema
 
 
+def in_a_further_sheet(*bugs: str) -> pl.DataFrame:
+    """Return labeling.leftover_labels of bugs."""
+    return pl.DataFrame({"bug_id": bugs}, schema=table_schema("labeling.leftover_labels", only=("bug_id",)))
+
+
 class Claimed:
     """A study with bugs (see ``study`` of tests/analysis/conftest.py) and the claims of a file."""
 
@@ -57,10 +62,12 @@ class Claimed:
         found = [judged(claim, place, tally, {}) for place, claim in enumerate(self.claims)]
         return findings(self.claims, [each.reading if isinstance(each, Case) else each for each in found])
 
-    def sensitivity(self) -> pl.DataFrame:
-        """Return analysis.finding_sensitivity."""
+    def sensitivity(self, *first_batch: str) -> pl.DataFrame:
+        """Return analysis.finding_sensitivity, with bugs in a further sheet of the release."""
         stated = pl.DataFrame(claim_rows(self.claims), schema=table_schema("reference.claims"))
-        return finding_sensitivity(stated, **self._inputs(), study=self.study.study)
+        return finding_sensitivity(
+            stated, **self._inputs(), leftovers=in_a_further_sheet(*first_batch), study=self.study.study
+        )
 
 
 @pytest.fixture

@@ -3,9 +3,9 @@
 import polars as pl
 import pytest
 
-from dlbug_assets.analysis.claims.sensitivity import AS_LABELLED, ONE_VOTE, REPEATS_ONCE, variants
+from dlbug_assets.analysis.claims.sensitivity import AS_LABELLED, FIRST_BATCH, ONE_VOTE, REPEATS_ONCE, variants
 from dlbug_assets.layout import STUDIES
-from support.small_studies import SO
+from support.small_studies import GH, SO
 
 CRASHES = """
 [[claims]]
@@ -44,7 +44,8 @@ def judged(claimed):
 def _variants(made):
     labels = made.study.labels()
     bug_labels = made.study.connection.sql("from labeling.bug_labels").pl()
-    return variants(labels, bug_labels, made.study.study), variants(labels.reverse(), bug_labels, made.study.study)
+    nothing = pl.DataFrame(schema={"bug_id": pl.String})
+    return tuple(variants(rows, bug_labels, nothing, made.study.study) for rows in (labels, labels.reverse()))
 
 
 def test_exact_repeats_of_labels_as_written_count_once(judged):
@@ -98,6 +99,34 @@ def test_untestable_findings_neither_survive_nor_fail(judged):
     assert rows.filter(verdict="not testable")["survives"].unique().to_list() == [None]
     assert rows.filter(position=21)["survives"].to_list() == [True] * 3
     assert rows.group_by("position").len()["len"].unique().to_list() == [3]
+
+
+def test_the_first_batch_has_the_bugs_of_a_further_sheet(judged):
+    made = judged(
+        *((f"crash {n}", "Crash") for n in range(12)), *((f"hang {n}", "Hang") for n in range(20)), text=CRASHES
+    )
+    batch = [*(f"crash {n}#1" for n in range(12)), "hang 1#1", "unknown#1"]
+
+    rows = made.sensitivity(*batch)
+
+    assert rows.select("variant", "bugs", "computed", "holds", "survives").rows() == [
+        (AS_LABELLED, 32, "37.5", False, True), (REPEATS_ONCE, 32, "37.5", False, True),
+        (ONE_VOTE, 32, "37.5", False, True), (FIRST_BATCH, 13, "92.3", True, False),
+    ]  # fmt: skip
+
+
+def test_what_the_first_batch_has_no_data_for_neither_survives_nor_fails(judged):
+    text = CRASHES + f'source = "{GH}"\n'
+    made = judged(*((f"crash {n}", "Crash") for n in range(12)), text=text)
+    for n in range(12):
+        made.study.label(bug_id=f"other {n}#1", item_id=f"other {n}", source=GH, library="Keras", bug_index=1,
+                         link=None, effect="Crash", effect_as_written="Crash")  # fmt: skip
+
+    rows = made.sensitivity("crash 1#1")
+
+    assert rows.select("variant", "survives").rows() == [
+        (AS_LABELLED, True), (REPEATS_ONCE, True), (ONE_VOTE, True), (FIRST_BATCH, None)
+    ]  # fmt: skip
 
 
 def test_a_finding_of_which_few_bugs_are_left_does_not_survive(judged):
