@@ -23,9 +23,16 @@ measured as (
     select
         library,
         post_id,
-        coalesce(len(codes), 0) as code_blocks,
-        coalesce(list_sum(list_transform(codes, lambda code: length(regexp_replace(code, '<[^>]*>', '', 'g')))), 0)
-            as code_chars
+        -- unknown where the body is
+        len(codes) as code_blocks,
+        case
+            when codes is not null
+                then
+                    coalesce(
+                        list_sum(list_transform(codes, lambda code: length(regexp_replace(code, '<[^>]*>', '', 'g')))),
+                        0
+                    )
+        end as code_chars
     from blocks
 ),
 
@@ -53,7 +60,7 @@ select
     judged.post_id,
     judged.is_in_scope,
     measured.code_blocks > 0 as has_code,
-    judged.is_in_scope and (measured.code_blocks > 0 or not judged.require_code) as is_candidate,
+    judged.is_in_scope and (coalesce(measured.code_blocks > 0, false) or not judged.require_code) as is_candidate,
     measured.code_blocks,
     measured.code_chars
 from judged

@@ -144,17 +144,17 @@ def test_a_post_of_two_libraries_is_a_candidate_of_both():
     assert [(row["library"], row["post_id"]) for row in found] == [("Keras", 0), ("Keras", 1), ("Theano", 1)]
 
 
-def test_null_values_fail_their_criterion_without_an_error():
+def test_unknown_values_fail_their_criterion_and_stay_unknown():
     unknown = {"body_html": None, "score": None, "created_at": None}
     (row,) = select(unknown, table="stackoverflow.screening")
     assert row == {
         "library": "Keras",
         "post_id": 1,
         "is_in_scope": False,
-        "has_code": False,
+        "has_code": None,
         "is_candidate": False,
-        "code_blocks": 0,
-        "code_chars": 0,
+        "code_blocks": None,
+        "code_chars": None,
     }
 
 
