@@ -89,7 +89,7 @@ def build_defs(study: Study, environ: Mapping[str, str], *, incomplete: bool = F
             incomplete=incomplete,
         ),
         *dlbug_assets.labeling.assets.assets(study, home.labels, tables, taxonomy, release),
-        *dlbug_assets.analysis.assets.assets(tables),
+        *dlbug_assets.analysis.assets.assets(tables, home.reconstructions),
     ]
     assets += dlbug_assets.publishing.assets.assets(study, home, tables)
     missing = sorted(set(specs) - tables.registered)

@@ -112,6 +112,11 @@ class Home:
         return self.folder / "labels"
 
     @property
+    def reconstructions(self) -> Path:
+        """What searches for edits found out about printed tables; saves repeating them, and can be deleted."""
+        return self.folder / "reconstructions"
+
+    @property
     def secret_key(self) -> Path:
         """The key of the pseudonyms, see `privacy.secret_key`."""
         return self.folder / "secret.key"

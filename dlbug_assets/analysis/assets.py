@@ -4,6 +4,7 @@ Counts and joins are SQL models.
 """
 
 from functools import partial
+from pathlib import Path
 
 import dagster as dg
 
@@ -15,6 +16,7 @@ from dlbug_assets.analysis.comparison import source_comparison
 from dlbug_assets.analysis.correlation import library_correlation
 from dlbug_assets.analysis.distributions import distributions, yearly_evolution
 from dlbug_assets.analysis.first_batch import first_batch
+from dlbug_assets.analysis.reconstruction.kept import kept_reconstruction
 from dlbug_assets.analysis.repeat_agreement import repeat_agreement
 from dlbug_assets.analysis.replication_cells import replication_cells
 from dlbug_assets.analysis.replication_diff import replication_diff
@@ -37,8 +39,8 @@ _CLAIMS = _LABELS | {
 }
 
 
-def assets(tables: TableAssets) -> list[dg.AssetsDefinition]:
-    """Return the assets of the analysis that Python computes."""
+def assets(tables: TableAssets, reconstructions: Path) -> list[dg.AssetsDefinition]:
+    """Return the assets of the analysis that Python computes; ``reconstructions`` is the folder of kept ones."""
     study = tables.study
     queried = queried_tables(study_claims(study, load_taxonomy(study)), tables.specs)
     has = tables.specs.__contains__
@@ -127,7 +129,7 @@ def assets(tables: TableAssets) -> list[dg.AssetsDefinition]:
         tables.table(
             "analysis.replication_diff",
             "analysis.reconstruction",
-            compute=replication_diff,
+            compute=partial(replication_diff, search=partial(kept_reconstruction, folder=reconstructions)),
             reads=_LABELS
             | {
                 "cells": "analysis.replication_cells",

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -42,7 +43,7 @@ class PrintedColumn:
         return [sum(label == category for label in self.labels) for category in categories]
 
 
-def printed_frames(columns, *, categories=CATEGORIES, p_values=(), leftovers=(), **other):
+def printed_frames(columns, *, categories=CATEGORIES, p_values=(), leftovers=(), **other) -> dict[str, Any]:
     """Return the arguments of ``replication_diff`` for one table.
 
     ``columns`` are {(library, source): :class:`PrintedColumn`}, ``p_values`` (category, printed P value), ``leftovers``
@@ -103,7 +104,7 @@ class Planted:
 
     columns: dict[tuple[str, str], PrintedColumn]
     edits: dict[tuple[str, str], str]
-    frames: dict[str, pl.DataFrame]
+    frames: dict[str, Any]
 
     def value(self, diff, column, category):
         """Return the reconstructed share of a cell."""

@@ -10,6 +10,8 @@ from dlbug_assets.analysis.reconstruction.printed_tables import Floats, Ints, Pr
 
 #: A printed digit is exact to half of it; numbers of shares are whole, so that more would be rounding.
 _ROUNDING = 1e-9
+#: A t statistic squared that no shares have; infinity times no variance would be undefined.
+_ANY = 1e100
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class PrintedTest:
         degrees = len(is_first) - 2
 
         def squared(p: float) -> float:
-            return float(stdtrit(degrees, p / 2)) ** 2 if p > 0 else np.inf
+            return float(stdtrit(degrees, p / 2)) ** 2 if p > 0 else _ANY
 
         return cls(printed, is_first, squared(min(printed.value + half, 1.0)), squared(printed.value - half))
 
