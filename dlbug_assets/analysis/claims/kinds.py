@@ -111,21 +111,29 @@ def correlated(distributions: np.ndarray, rest: np.ndarray, *, at_least: float, 
 def trend(
     bugs: np.ndarray, totals: np.ndarray, years: np.ndarray, direction: Literal["rising", "falling", "steady"]
 ) -> Held:
-    """Return whether the share of each library rises or falls, or stays close to that of all years.
+    """Return whether the share of each library rises or falls, by its slope, or stays close to that of all years.
+
+    The arguments are those of :func:`slope`.
+    """
+    if direction == "steady":
+        with np.errstate(invalid="ignore", divide="ignore"):
+            overall = bugs.sum(axis=-1) / totals.sum(axis=-1)
+            apart = np.abs(100 * bugs / totals - 100 * overall[..., None])
+        held = ((apart <= CLOSE) | (totals == 0)).all(axis=-1) & ~np.isnan(overall)
+        return Held(held, held)
+    signed = slope(bugs, totals, years) * (1 if direction == "rising" else -1)
+    return Held(signed > _NO_SLOPE, signed >= -_NO_SLOPE)
+
+
+def slope(bugs: np.ndarray, totals: np.ndarray, years: np.ndarray) -> np.ndarray:
+    """Return the slope of a share over the years, per year, by draw and library.
 
     ``bugs`` and ``totals`` are by draw, library and year (``years``, last axis). The slope is that of the regression of
     the bugs (1 if of the category, else 0) on their years; years without bugs do not count.
     """
     with np.errstate(invalid="ignore", divide="ignore"):
-        overall = bugs.sum(axis=-1) / totals.sum(axis=-1)
-        if direction == "steady":
-            apart = np.abs(100 * bugs / totals - 100 * overall[..., None])
-            held = ((apart <= CLOSE) | (totals == 0)).all(axis=-1) & ~np.isnan(overall)
-            return Held(held, held)
         later = years - (totals * years).sum(axis=-1, keepdims=True) / totals.sum(axis=-1, keepdims=True)
-        slope = (later * bugs).sum(axis=-1) / (later**2 * totals).sum(axis=-1)
-    slope = slope if direction == "rising" else -slope
-    return Held(slope > _NO_SLOPE, slope >= -_NO_SLOPE)
+        return (later * bugs).sum(axis=-1) / (later**2 * totals).sum(axis=-1)
 
 
 def jensen_shannon(first: np.ndarray, second: np.ndarray) -> np.ndarray:

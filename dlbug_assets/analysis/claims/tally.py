@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
 YEAR = "year"
+#: The first and the last possible year of a bug whose year is not certain; either may be unknown.
+_POSSIBLE = ("year_low", "year_high")
+Span = tuple[int | None, int | None]
 #: Column of labels with what each bug counts for, where it is not 1.
 VOTES = "votes"
 
@@ -123,7 +126,7 @@ class Tally:
         return (
             labels.join(clusters.select("bug_id", _name="cluster"), on="bug_id")
             .select(
-                "bug_id", LIBRARY, SOURCE, YEAR, "_name",
+                "bug_id", LIBRARY, SOURCE, YEAR, *_POSSIBLE, "_name",
                 pl.col(VOTES) if VOTES in labels.columns else pl.lit(1, dtype=pl.Int64).alias(VOTES),
                 _item_name=pl.coalesce("commit_sha", "link", "item_id"),
                 _l=pl.col("library").replace_strict(_positions(self.libraries), return_dtype=pl.Int64),
@@ -150,10 +153,12 @@ class Tally:
         """Register the columns of a dimension, by year or by the categories of another one if ``by`` names it."""
         rows = self._labelled(bug_labels, dimension).rename({"_category": "_c"})
         if by == YEAR:
-            members: tuple[Any, ...] = tuple(rows[YEAR].drop_nulls().unique().sort())
-            rows = rows.filter(pl.col(YEAR).is_not_null()).with_columns(
-                _m=pl.col(YEAR).replace_strict(_positions(members), return_dtype=pl.Int64)
-            )
+            rows = rows.with_columns(pl.when(pl.col(YEAR).is_null()).then(pl.col(_POSSIBLE)))
+            found = rows.select(YEAR, *_POSSIBLE).unique().filter(~pl.all_horizontal(pl.all().is_null()))
+            found = found.sort(YEAR, *_POSSIBLE, nulls_last=True)
+            members: tuple[Any, ...] = tuple(row[0] or row[1:] for row in found.iter_rows())
+            places = found.with_columns(_m=pl.int_range(pl.len()))
+            rows = rows.join(places, on=found.columns, nulls_equal=True)
         elif by:
             members = self.categories.get(by, ())
             other = self._labelled(bug_labels, by).select("bug_id", _m="_category")
@@ -260,12 +265,13 @@ class Tally:
         source: str | None = None,
         libraries: Sequence[str] | None = None,
         within: tuple[str, Sequence[str]] | None = None,
-        years: Sequence[int] | None = None,
+        years: Sequence[int | Span] | None = None,
         over: str = "pooled",
     ) -> Selection:
         """Return the shares of categories, by default of all; of several in one sequence the share together.
 
-        ``within``: only of the bugs with one of these categories of another dimension; ``years``: of these years.
+        ``within``: only of the bugs with one of these categories of another dimension; ``years``: of these years, or
+        of uncertain ones (see :meth:`spans`).
         ``over``: one group, pooled; or a group for each category of ``within``, or for each library ("mean": of which
         the mean is taken). Raises :class:`NotTestable` for a name that the study does not have.
         """
@@ -291,7 +297,13 @@ class Tally:
             over == "mean",
         )
 
-    def _members(self, grid: _Grid, within: tuple[str, Sequence[str]] | None, years: Sequence[int] | None) -> list[int]:
+    def spans(self, dimension: str) -> list[Span]:
+        """Return the first and last possible years of bugs whose year is not certain, where labels have years."""
+        return [member for member in self._grids[dimension, YEAR].members if isinstance(member, tuple)]
+
+    def _members(
+        self, grid: _Grid, within: tuple[str, Sequence[str]] | None, years: Sequence[int | Span] | None
+    ) -> list[int]:
         if within is not None:
             return self._find(grid.members, within[1], "the taxonomy has no {}")
         if years is not None:
@@ -327,7 +339,7 @@ def _positions(names: Sequence[Any]) -> dict[Any, int]:
     return {name: position for position, name in enumerate(names)}
 
 
-def _by(within: str | None, years: Sequence[int] | None) -> str:
+def _by(within: str | None, years: Sequence[int | Span] | None) -> str:
     return within or (YEAR if years else "")
 
 

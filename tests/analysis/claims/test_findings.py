@@ -247,10 +247,10 @@ def test_printed_years_result_in_the_printed_findings(judge_years):
     ]
 
 
-def test_a_year_without_bugs_is_not_testable(judge_years):
-    rows = judge_years({("Torch", "Data Bug"): {2016: 48, 2017: 52}})
+def test_bugs_of_a_single_year_are_not_testable(judge_years):
+    rows = judge_years({("Torch", "Data Bug"): {2017: 52}})
 
-    missing = "there is no Stack Overflow bug of Torch from 2018"
+    missing = "there are no Stack Overflow bugs of Torch from two years from 2016 to 2018"
     assert _one(rows, 21)["note"] == f"The data it needs is not there: {missing}."
 
 
