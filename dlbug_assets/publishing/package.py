@@ -28,6 +28,7 @@ from dlbug_assets.layout import MODELS
 from dlbug_assets.privacy import redact_emails
 from dlbug_assets.protocol.addresses import repository_name
 from dlbug_assets.protocol.study import STUDY_FILE, Study, shipped_studies
+from dlbug_assets.publishing.checklist import checklist
 from dlbug_assets.publishing.citations import citation, zenodo
 from dlbug_assets.publishing.contents import author_names
 from dlbug_assets.publishing.report import TEMPLATES, render_figures, report_files
@@ -105,6 +106,7 @@ class Package:
         ).encode()
         files[".zenodo.json"] = _json(zenodo(self.study, self._title, self.authors))
         files["README.md"] = self._readme(info, tables).encode()
+        files["CHECKLIST.md"] = self._checklist(rows).encode()
         files[_MANIFEST] = "".join(f"{_sha256(files[name])}  {name}\n" for name in sorted(files)).encode()
         return dict(sorted(files.items()))
 
@@ -296,15 +298,13 @@ class Package:
             "schema": schema,
         }
 
-    def _readme(self, info: Mapping[str, str], tables: Mapping[str, pl.DataFrame]) -> str:
-        environment = jinja2.Environment(
-            autoescape=jinja2.select_autoescape(),  # which leaves Markdown as it is
-            loader=jinja2.FileSystemLoader(TEMPLATES),
-            trim_blocks=True,
-            lstrip_blocks=True,
-            undefined=jinja2.StrictUndefined,
+    def _checklist(self, rows: Mapping[str, pl.DataFrame]) -> str:
+        return _markdown("checklist.md.j2").render(
+            title=self._title, study=self.study.name, items=checklist(self.study, rows, self.missing_files)
         )
-        return environment.get_template("package.md.j2").render(
+
+    def _readme(self, info: Mapping[str, str], tables: Mapping[str, pl.DataFrame]) -> str:
+        return _markdown("package.md.j2").render(
             title=self._title,
             info=info,
             study=self.study,
@@ -317,6 +317,17 @@ class Package:
             left_out_tables=LEFT_OUT_TABLES,
             left_out_columns=LEFT_OUT_COLUMNS,
         )
+
+
+def _markdown(template: str) -> jinja2.Template:
+    environment = jinja2.Environment(
+        autoescape=jinja2.select_autoescape(),  # which leaves Markdown as it is
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    return environment.get_template(template)
 
 
 def archive(name: str, files: Mapping[str, bytes]) -> bytes:

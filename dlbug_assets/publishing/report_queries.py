@@ -60,17 +60,16 @@ from labeling.labels as labels
 left join reference.sources as sources on sources.source = labels.source
 group by labels.source, sources.position
 order by sources.position""",
-    "leftovers": """
-select
-    sheet, source, dimension, count(*) as labels, count(bug_id) as aligned, count(*) filter (agrees) as agreeing
-from labeling.leftover_labels
-group by sheet, source, dimension
-order by sheet, source, dimension""",
     "repeat_agreement": """
-select source, dimension, pairs, agreements, observed_agreement, kappa, kappa_low, kappa_high, underpowered,
+select basis, source, dimension, pairs, agreements, observed_agreement, kappa, kappa_low, kappa_high, underpowered,
     undefined_reason
 from analysis.repeat_agreement
-where basis = 'repeated rows' and pairs > 0""",
+where pairs > 0""",
+    "further_labels": """
+select sum(agreements) as agreements, sum(pairs) as pairs
+from analysis.repeat_agreement
+where basis = 'leftover sheet' and source <> 'both'
+having sum(pairs) > 0""",
 }
 _COLLECTED = {
     "refreshes": "from publishing.corpus_refreshes order by corpus",
@@ -114,6 +113,11 @@ order by about desc, list_position(
     verdict
 )""",
     "verdicts": FINDINGS,
+    "leave_one_out": """
+select position, left_out, units, deciding, largest, largest_bugs
+from analysis.leave_one_out
+where deciding > 0
+order by position, left_out""",
     "thresholds": """
 select supported_from, contradicted_to, is_used, supported, contradicted, undecided, not_testable
 from analysis.claim_thresholds
@@ -137,10 +141,14 @@ order by min(position)""",
     "differing": """
 select
     reference, dimension, category, within_category, library, library_b, source, "year", unit, published, computed,
-    difference, decimals, explanation
+    difference, decimals, reconstructed, explanation
 from analysis.replication_diff
 where not same_when_rounded
 order by position""",
+    "reconstruction": """
+select reference, "column", edit, concerns, evidence, gain, is_chosen
+from analysis.reconstruction
+order by reference, "column", is_chosen desc, gain desc, edit""",
 }
 
 

@@ -246,7 +246,7 @@ def test_printed_numbers_are_counted_and_differing_ones_listed(study):
         *(base | row for row in (
             {"reference": "table2", "category": "A", "computed": 20.1, "same_when_rounded": True},
             {"reference": "table2", "category": "B", "computed": 23.4567, "difference": 3.4567,
-             "same_when_rounded": False, "explanation": "Exchanged."},
+             "same_when_rounded": False, "reconstructed": 20.0, "explanation": "Exchanged."},
             {"reference": "table2", "category": "C"},
             {"reference": "fig1", "category": "A", "computed": 21.0, "reading": "approximate"},
         )),
@@ -259,14 +259,70 @@ def test_printed_numbers_are_counted_and_differing_ones_listed(study):
     measured = found.index("Figure 1", counts)
     assert found[measured : measured + 7] == ["Figure 1", "1", "0", "0", "0", "1", "0"]
     listed = found.index("Table 2", counts + 1)
-    assert found[listed : listed + 9] == [
-        "Table 2", "B", "Keras", "GitHub", "percent", "20", "23.5", "3.5", "Exchanged.",
+    assert found[listed : listed + 10] == [
+        "Table 2", "B", "Keras", "GitHub", "percent", "20", "23.5", "3.5", "20", "Exchanged.",
     ]  # fmt: skip
     # P values are compared and shown with four decimals.
-    p_value = listed + 9
-    assert found[p_value : p_value + 9] == [
-        "Table 2, P values", "D", "Keras", "GitHub", "p", "0.0020", "0.0003", "-0.0017", "-",
+    p_value = listed + 10
+    assert found[p_value : p_value + 10] == [
+        "Table 2, P values", "D", "Keras", "GitHub", "p", "0.0020", "0.0003", "-0.0017", "-", "-",
     ]  # fmt: skip
+
+
+def test_edits_that_may_have_led_to_printed_numbers_are_listed_with_rivals(study):
+    study.put("analysis.replication_diff", {"reference": "table2", "unit": "percent", "published": 1.0,
+              "computed": 2.0, "decimals": 0, "same_when_rounded": False})  # fmt: skip
+    edit = {"reference": "table2", "column": "Keras (GitHub)", "concerns": "A", "evidence": "explains 1 cell"}
+    study.put(
+        "analysis.reconstruction",
+        edit | {"edit": "one A less", "gain": 7.0, "is_chosen": False},
+        edit | {"edit": "one A more", "gain": 8.5, "is_chosen": True},
+    )
+    found = cells(study.page())
+    start = found.index("Gain in bits") + 2
+    assert found[start : start + 14] == [
+        "Table 2", "Keras (GitHub)", "one A more", "A", "explains 1 cell", "8.500", "yes",
+        "Table 2", "Keras (GitHub)", "one A less", "A", "explains 1 cell", "7.000", "no",
+    ]  # fmt: skip
+
+
+def test_a_claim_that_depends_on_one_cluster_names_it(study):
+    claim(study)
+    study.put("analysis.leave_one_out",
+              {"position": 1, "left_out": "cluster", "units": 41, "deciding": 1, "largest": "a/b", "largest_bugs": 126},
+              {"position": 1, "left_out": "item", "units": 99, "deciding": 0})  # fmt: skip
+    text = " ".join(re.sub(r"<[^>]+>", " ", study.page()).split())
+    expected = "Without any one of 1 of 41 clusters, the outcome is another; the largest of them is a/b with 126 bugs."
+    assert expected in text
+    assert "99 items" not in text
+
+
+def test_labels_in_further_sheets_are_compared_with_the_final_ones(study):
+    row = {"basis": "leftover sheet", "dimension": "effect", "pairs": 30, "agreements": 29}
+    study.put("analysis.repeat_agreement", row | {"source": SO}, row | {"source": "both"})
+    text = " ".join(study.page().split())
+    assert "equal the final label of the same bug in 29 of 30 cases" in text
+    assert "only final labels, and further sheets that do not state their rater." in text
+
+
+def test_other_thresholds_and_what_they_would_decide_are_listed(study):
+    claim(study)
+    study.put("analysis.claim_thresholds", {"supported_from": 0.9, "contradicted_to": 0.1, "is_used": False,
+              "supported": 4, "contradicted": 3, "undecided": 2, "not_testable": 1})  # fmt: skip
+    found = cells(study.page())
+    start = found.index("Used") + 1
+    assert found[start : start + 7] == ["90.0%", "10.0%", "4", "3", "2", "1", "no"]
+
+
+def test_years_are_counted_with_those_that_are_estimated_or_uncertain(study):
+    study.put("labeling.labels", *(
+        {"source": SO, "year": year, "year_source": "estimated"} for year in (2015, 2016, None)
+    ), {"source": "GitHub"})  # fmt: skip
+    text = " ".join(study.page().split())
+    assert (
+        "Stack Overflow: 2 of 3 labels have a year, 2 of them estimated from the number of the post; 1 more may be of "
+        "several years. GitHub: 0 of 1 labels have a year." in text
+    )
 
 
 def test_without_labels_of_raters_a_released_study_has_no_section_on_agreement(study):
