@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 
 from dlbug_assets.analysis.statistics.shares import ENOUGH_BUGS
-from dlbug_assets.labeling.agreement.coefficients import cohen_kappa
+from dlbug_assets.labeling.agreement.coefficients import cohen_kappa, interval_reason
 from dlbug_assets.labeling.agreement.subsets import ONE_CATEGORY
 from dlbug_assets.protocol.study import Study
 from dlbug_assets.warehouse.rows import table_schema
@@ -28,7 +28,8 @@ def repeat_agreement(labels: pl.DataFrame, leftovers: pl.DataFrame, study: Study
 
     Columns: basis, source, dimension, pairs, pairs_across_libraries, agreements, observed_agreement (0..1), kappa
     (Cohen 1960, first against second label), kappa_low and kappa_high (analytic 95% limits; Fleiss, Cohen and Everitt
-    1969), underpowered (fewer than 10 pairs) and undefined_reason.
+    1969; NULL with fewer than 20 pairs), interval_undefined_reason, underpowered (fewer than 10 pairs) and
+    undefined_reason.
     """
     released = labels.filter(pl.col("decided_by") == "artifact")
     missing = {
@@ -112,7 +113,10 @@ def _agreement(pairs: pl.DataFrame, missing: str) -> dict[str, object]:
     categories = sorted(set(pairs["first"]) | set(pairs["second"]))
     counts = {(first, second): number for first, second, number in pairs.group_by("first", "second").len().iter_rows()}
     table = np.array([[counts.get((first, second), 0) for second in categories] for first in categories])
-    kappa = cohen_kappa(table)
-    if kappa is None:
+    found = cohen_kappa(table)
+    if found is None:
         return row | {"undefined_reason": ONE_CATEGORY}
-    return row | dict(zip(("kappa", "kappa_low", "kappa_high"), kappa, strict=True))
+    kappa, low, high = found
+    return row | {
+        "kappa": kappa, "kappa_low": low, "kappa_high": high, "interval_undefined_reason": interval_reason(kappa, low),
+    }  # fmt: skip

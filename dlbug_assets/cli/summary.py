@@ -121,7 +121,8 @@ def _kappas(study: Study, connection: duckdb.DuckDBPyConnection, console: Consol
     lines: dict[tuple[int, int], list[Any]] = {}
     for number, checkpoint, units, _, kappa, low, high, reason in rows:
         line = lines.setdefault((number, checkpoint), [number, f"{checkpoint}%", units])
-        line.append(reason or f"{kappa:z.3f} ({low:z.2f}, {high:z.2f})")
+        interval = "" if low is None else f" ({low:z.2f}, {high:z.2f})"
+        line.append(reason or f"{kappa:z.3f}{interval}")
     titles = dict.fromkeys(title for _, _, _, title, *_ in rows)
     columns = ("#Round", "#Checkpoint", "#Units", *titles)
     # A first round is not counted.

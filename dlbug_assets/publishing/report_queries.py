@@ -62,7 +62,7 @@ group by labels.source, sources.position
 order by sources.position""",
     "repeat_agreement": """
 select basis, source, dimension, pairs, agreements, observed_agreement, kappa, kappa_low, kappa_high, underpowered,
-    undefined_reason
+    coalesce(undefined_reason, interval_undefined_reason) as undefined_reason
 from analysis.repeat_agreement
 where pairs > 0""",
     "further_labels": """

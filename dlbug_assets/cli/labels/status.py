@@ -55,7 +55,8 @@ def _print_bars(rows: pl.DataFrame) -> None:
 def _print_kappas(study: Study, query: Callable[[str], pl.DataFrame], console: Console) -> None:
     """Print kappa of each dimension over all sources, at the newest checkpoint that has units."""
     kappas = query(
-        "select dimension, round, checkpoint, units, waiting, kappa, kappa_low, kappa_high, undefined_reason, alpha "
+        "select dimension, round, checkpoint, units, waiting, kappa, kappa_low, kappa_high, alpha, "
+        "coalesce(undefined_reason, interval_undefined_reason) "
         "from labeling.kappa_checkpoints where scope = 'cumulative' and source = 'all' and units > 0 "
         "qualify row_number() over (partition by dimension order by round desc, checkpoint desc) = 1"
     )
@@ -64,7 +65,7 @@ def _print_kappas(study: Study, query: Callable[[str], pl.DataFrame], console: C
         (dimension, f"{checkpoint}%" if number == 1 else f"r{number} {checkpoint}%", units, waiting,
          None if kappa is None else f"{kappa:z.3f}", reason or f"{low:z.3f} to {high:z.3f}",
          *([None if alpha is None else f"{alpha:z.3f}"] if study.labeling.raters_per_item else []))
-        for dimension, number, checkpoint, units, waiting, kappa, low, high, reason, alpha
+        for dimension, number, checkpoint, units, waiting, kappa, low, high, alpha, reason
         in kappas.sort(pl.col("dimension").cast(order)).rows()
     ]  # fmt: skip
     if not rows:

@@ -91,8 +91,8 @@ def words(shown: pl.DataFrame) -> str:
 def picture(shown: pl.DataFrame, title: str, notes: Sequence[str]) -> "alt.TopLevelMixin":
     """Return the chart of the rows of :data:`QUERY`: cumulative kappa over the checkpoints.
 
-    One panel per dimension and one line per source, interrupted where kappa is undefined. Intervals are clipped at 1,
-    the maximum of kappa, and just below the lowest kappa.
+    One panel per dimension and one line per source, interrupted where kappa is undefined. Intervals are clipped just
+    below the lowest kappa.
     """
     import altair as alt  # noqa: PLC0415 - see chart_style.py
 
@@ -106,8 +106,8 @@ def picture(shown: pl.DataFrame, title: str, notes: Sequence[str]) -> "alt.TopLe
         panel=pl.col("dimension").replace(dict(zip(dimensions, panels, strict=True))),
         # Sources are shifted apart, so that intervals at the same checkpoint do not overlap.
         percent=pl.col("checkpoint") + pl.col("source").replace_strict(dict(zip(sources, shifts, strict=True))),
-        low=pl.max_horizontal("kappa_low", pl.lit(bottom)),
-        high=pl.min_horizontal("kappa_high", pl.lit(1.0)),
+        low=pl.col("kappa_low").clip(lower_bound=bottom),
+        high="kappa_high",
     )
     base = alt.Chart(rows).encode(
         x=alt.X("percent:Q", title="percent of the queue", scale=alt.Scale(domain=[0, 102], nice=False)),
@@ -115,7 +115,9 @@ def picture(shown: pl.DataFrame, title: str, notes: Sequence[str]) -> "alt.TopLe
     )
     kappa = alt.Y("kappa:Q", title="kappa", scale=alt.Scale(domain=[bottom, 1], nice=False))
     defined = base.transform_filter("isValid(datum.kappa)")
-    bars = defined.mark_rule(strokeWidth=5, opacity=0.3).encode(y="low:Q", y2="high:Q")
+    bars = (
+        base.transform_filter("isValid(datum.low)").mark_rule(strokeWidth=5, opacity=0.3).encode(y="low:Q", y2="high:Q")
+    )
     line = base.mark_line(strokeWidth=1.5, invalid="break-paths-show-path-domains").encode(y=kappa)
     marks = defined.mark_point(filled=True, size=34, opacity=1).encode(
         y=kappa,
@@ -144,9 +146,11 @@ def below_target(kappas: pl.DataFrame, target: float) -> list[str]:
     )
     sentences = []
     for row in newest.filter(pl.col("kappa") < target).to_dicts():
-        kappa, low, high = (_number(row[name]) for name in ("kappa", "kappa_low", "kappa_high"))
+        interval = row["interval_undefined_reason"] or (
+            f"95% interval {_number(row['kappa_low'])} to {_number(row['kappa_high'])}"
+        )
         sentences.append(
-            f"{row['source']}, {_dimension_text(row['dimension'])}: kappa {kappa} (95% interval {low} to {high}) "
+            f"{row['source']}, {_dimension_text(row['dimension'])}: kappa {_number(row['kappa'])} ({interval}) "
             f"at {row['checkpoint']}% of {_round_text(row['round'])} is below the target of {target:g}"
             + (f"; lowest for {row['disagree_most']}" if row["disagree_most"] else "")
             + (f"; units that wait for an answer: {row['waiting']}." if row["waiting"] else ".")

@@ -15,6 +15,7 @@ from dlbug_assets.labeling.agreement.bootstrap import bootstrap_interval
 from dlbug_assets.labeling.agreement.coefficients import (
     Kappa,
     cohen_kappa,
+    interval_reason,
     krippendorff_alpha,
     mean_of_pairs,
     one_against_rest,
@@ -56,7 +57,8 @@ def measure(
     appears for a source if it has units, a batch up to it was submitted for its items, and only up to the last batch
     that was; ``all`` is the union of the sources' items. ``cumulative`` covers the items up to the checkpoint,
     ``increment`` those new at it. Shares and coefficients are fractions, not percent; undefined values are NULL, with
-    ``undefined_reason`` if kappa is. The analytic interval is not clipped to [-1, 1].
+    ``undefined_reason`` if kappa is. The analytic interval is cut to -1..1; it is NULL, with
+    ``interval_undefined_reason``, if a pair of raters has too few units in common for it.
 
     kappa covers the units that all raters have answered who are asked about them; ``waiting`` counts the others. With
     more than two raters, kappa, its limits, observed and expected agreement are means over the pairs who share units,
@@ -95,7 +97,10 @@ def _kappa_row(subset: Subset, study: Study) -> dict[str, Any]:
         subset.key
         | {"units": len(subset.codes), "waiting": subset.waiting, "undefined_reason": subset.undefined_reason}
         | statistics
-        | {"reached_target": None if kappa is None else kappa >= study.labeling.kappa_target}
+        | {
+            "interval_undefined_reason": interval_reason(kappa, statistics.get("kappa_low")),
+            "reached_target": None if kappa is None else kappa >= study.labeling.kappa_target,
+        }
     )
 
 
@@ -142,6 +147,7 @@ def _category_rows(subset: Subset, kappas: list[tuple[str, Kappa]]) -> list[dict
         rows.append(
             key
             | {"category": category, "kappa": kappa, "kappa_low": low, "kappa_high": high}
+            | {"interval_undefined_reason": interval_reason(kappa, low)}
             | {"units": len(subset.codes), "undefined_reason": reason if kappa is None else None}
         )
     return rows

@@ -15,8 +15,14 @@ _Z_95 = NormalDist().inv_cdf(0.975)
 #: The code of a label that was not submitted.
 MISSING = -1
 
-#: Kappa with its analytic 95% limits; None where undefined.
-Kappa = tuple[float, float, float] | tuple[None, None, None]
+#: With fewer units, kappa has no analytic limits: their formula is for large samples.
+ENOUGH_UNITS = 20
+FEW_UNITS = f"fewer than {ENOUGH_UNITS} units"
+
+#: Kappa with its analytic 95% limits, which are None with fewer than :data:`ENOUGH_UNITS` units.
+DefinedKappa = tuple[float, float, float] | tuple[float, None, None]
+#: The same, or None where kappa is undefined.
+Kappa = DefinedKappa | tuple[None, None, None]
 
 
 def has_one_category(table: np.ndarray) -> bool:
@@ -35,11 +41,12 @@ def one_against_rest(table: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return np.array([[both, first], [second, table.sum() - both - first - second]])
 
 
-def cohen_kappa(table: np.ndarray) -> tuple[float, float, float] | None:
-    """Return Cohen's kappa of a square contingency table with its analytic 95% limits.
+def cohen_kappa(table: np.ndarray) -> DefinedKappa | None:
+    """Return Cohen's kappa of a square contingency table with its analytic 95% limits, cut to -1..1.
 
     Sources: Cohen 1960 ("A coefficient of agreement for nominal scales"); Fleiss, Cohen & Everitt 1969, formula 13.
-    Returns None where kappa is undefined, because both raters used the same single category.
+    Returns None where kappa is undefined, because both raters used the same single category. The limits are None with
+    fewer than :data:`ENOUGH_UNITS` units.
 
     Shares are multiplied out to integers of any size: rounding in the difference of two nearly equal terms would
     widen intervals whose variance is 0.
@@ -49,6 +56,9 @@ def cohen_kappa(table: np.ndarray) -> tuple[float, float, float] | None:
     numerator, left = kappa_ratio(int(np.trace(table)), first, second)
     if not left:
         return None
+    kappa = numerator / left
+    if n < ENOUGH_UNITS:
+        return kappa, None, None
     missed = left - numerator  # the observed disagreement, and left is the expected one, both times n squared
     total = 0
     for row, column in zip(*(indices.tolist() for indices in np.nonzero(table)), strict=True):
@@ -59,12 +69,16 @@ def cohen_kappa(table: np.ndarray) -> tuple[float, float, float] | None:
         total += int(table[row, column]) * weight * weight
     mean = n * n * numerator - (n * n - left) * missed
     half = _Z_95 * math.sqrt((n * total - mean * mean) / (n * left**4))
-    kappa = numerator / left
-    return kappa, kappa - half, kappa + half
+    return kappa, max(kappa - half, -1.0), min(kappa + half, 1.0)
 
 
-def mean_of_pairs(kappas: list[tuple[float, float, float] | None]) -> Kappa:
-    """Return the means of kappa and its limits over pairs of raters; None where the kappa of a pair is undefined.
+def interval_reason(kappa: float | None, low: float | None) -> str | None:
+    """Return why kappa has no analytic limits, None if it has them or is itself undefined."""
+    return FEW_UNITS if kappa is not None and low is None else None
+
+
+def mean_of_pairs(kappas: list[DefinedKappa | None]) -> Kappa:
+    """Return the means of kappa and its limits over pairs of raters; None where that of a pair is undefined.
 
     The interval is rather too wide than too narrow: the standard error of a mean is at most the mean of the standard
     errors.
@@ -72,7 +86,11 @@ def mean_of_pairs(kappas: list[tuple[float, float, float] | None]) -> Kappa:
     defined = [kappa for kappa in kappas if kappa is not None]
     if not defined or len(defined) < len(kappas):
         return None, None, None
-    kappa, low, high = (sum(values) / len(defined) for values in zip(*defined, strict=True))
+    kappa = sum(kappa for kappa, _, _ in defined) / len(defined)
+    limits = [(low, high) for _, low, high in defined if low is not None and high is not None]
+    if len(limits) < len(defined):
+        return kappa, None, None
+    low, high = (sum(values) / len(limits) for values in zip(*limits, strict=True))
     return kappa, low, high
 
 

@@ -53,9 +53,9 @@ def test_each_dimension_has_a_panel_in_the_order_of_the_rows(shown):
     assert [text for text in written if text in panels] == panels
 
 
-def test_intervals_are_clipped_at_one_and_below_the_lowest_kappa(shown):
+def test_intervals_are_clipped_below_the_lowest_kappa(shown):
     rows, spec = data(
-        shown(("GitHub", "effect", 5, -0.45, -0.9, 0.0), ("Stack Overflow", "bug_type", 10, 0.2, -0.8, 1.2))
+        shown(("GitHub", "effect", 5, -0.45, -0.9, 0.0), ("Stack Overflow", "bug_type", 10, 0.2, -0.8, 1.0))
     )
     assert rows["low"].round(6).to_list() == [-0.6, -0.6]
     assert rows["high"].to_list() == [0.0, 1.0]
@@ -89,6 +89,13 @@ def test_lines_are_interrupted_where_kappa_is_undefined(shown):
     bars = [bar for bar in tree.iter(f"{SVG}line") if bar.get("stroke-width") == "5"]
     assert len(bars) == 4
     assert "NaN" not in svg and "null" not in svg
+
+
+def test_a_kappa_without_an_interval_has_a_mark_and_no_bar(shown):
+    rows = shown(("GitHub", "effect", 5, 0.5, None, None), ("GitHub", "effect", 10, 0.6, 0.4, 0.8))
+    tree = ET.fromstring(chart_style.svg(picture(rows, TITLE, NOTES), "kappa", words(rows)))  # noqa: S314 (our own)
+    assert len([bar for bar in tree.iter(f"{SVG}line") if bar.get("stroke-width") == "5"]) == 1
+    assert data(rows)[0]["low"].to_list() == [None, 0.4]
 
 
 def test_the_text_alternative_lists_the_newest_kappa_per_source_and_dimension(shown):
@@ -154,6 +161,15 @@ def test_below_target_lists_the_lowest_categories(kappas):
         "of 0.8; lowest for Coding Bug (0.000), Data Bug (0.250).",
         "GitHub, root cause: kappa 0.000 (95% interval -0.250 to 0.250) at 5% of the queue is below the target of "
         "0.8; lowest for API Misuse (0.000).",
+    ]
+
+
+def test_below_target_gives_the_reason_if_there_is_no_interval(kappas):
+    rows = kappas(("GitHub", "effect", 5, 0.5, None, None)).with_columns(
+        interval_undefined_reason=pl.lit("fewer than 20 units"), waiting=0
+    )
+    assert below_target(rows, 0.8) == [
+        "GitHub, effect: kappa 0.500 (fewer than 20 units) at 5% of the queue is below the target of 0.8."
     ]
 
 

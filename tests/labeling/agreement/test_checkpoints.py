@@ -96,7 +96,7 @@ def test_kappa_of_a_two_by_two_table_computed_by_hand(rater_row, posts, study, v
     assert row["kappa_boot_high"] == pytest.approx(row["kappa_high"], abs=0.05)
 
 
-answers = st.lists(st.tuples(st.sampled_from(BUG_TYPES), st.sampled_from(BUG_TYPES)), min_size=1, max_size=25)
+answers = st.lists(st.tuples(st.sampled_from(BUG_TYPES), st.sampled_from(BUG_TYPES)), min_size=1, max_size=40)
 
 
 @pytest.mark.slow
@@ -124,11 +124,17 @@ def test_kappa_equals_that_of_statsmodels(rated, posts, study, validated, pairs)
     assert row["kappa"] == pytest.approx(expected.kappa)
     assert row["undefined_reason"] is None
     assert row["alpha"] is not None
-    if expected.var_kappa > 1e-12:
-        assert row["kappa_low"] == pytest.approx(expected.kappa_low)
-        assert row["kappa_high"] == pytest.approx(expected.kappa_upp)
+    if len(pairs) < 20:
+        assert row["kappa_low"] is row["kappa_high"] is None
+        assert row["interval_undefined_reason"] == "fewer than 20 units"
+    else:
+        assert -1 <= row["kappa_low"] <= row["kappa"] <= row["kappa_high"] <= 1
+        assert row["interval_undefined_reason"] is None
+        if expected.var_kappa > 1e-12:
+            assert row["kappa_low"] == pytest.approx(max(expected.kappa_low, -1))
+            assert row["kappa_high"] == pytest.approx(min(expected.kappa_upp, 1))
     if first == second:
-        assert row["kappa"] == row["kappa_low"] == row["kappa_high"] == 1
+        assert row["kappa"] == (row["kappa_low"] or 1) == (row["kappa_high"] or 1) == 1
         assert row["kappa_boot_low"] == row["kappa_boot_high"] == row["alpha"] == 1
         assert row["reached_target"]
 
@@ -329,8 +335,8 @@ def test_the_adjudicator_and_superseded_rows_do_not_count(rater_row, rated, post
 def test_with_three_raters_kappa_is_the_mean_of_the_pairs(rated, posts, make_study, validated):
     three = make_study(raters=("ann", "bob", "cid"))
     a, c = BUG_TYPES[:2]
-    kinds = {"ann": [a, a, c, c, a], "bob": [a, c, c, c, a], "cid": [a, a, c, a, c]}
-    items = posts(5)
+    kinds = {"ann": [a, a, c, c, a] * 4, "bob": [a, c, c, c, a] * 4, "cid": [a, a, c, a, c] * 4}
+    items = posts(20)
     table = measure(validated(rated(**kinds), items, three), items, three).kappa_checkpoints
     row = one(table, dimension="bug_type", checkpoint=100)
     results = []
@@ -384,13 +390,13 @@ def test_all_is_the_union_of_the_sources(rater_row, make_items, study, validated
 
 def test_category_kappa_compares_one_category_with_the_rest(rated, posts, study, validated):
     a, c, d = BUG_TYPES
-    items = posts(6)
-    labels = validated(rated(ann=[a, a, c, c, d, d], bob=[a, c, c, c, d, a]), items, study)
+    items = posts(24)
+    labels = validated(rated(ann=[a, a, c, c, d, d] * 4, bob=[a, c, c, c, d, a] * 4), items, study)
     table = measure(labels, items, study).category_kappa
     assert table.schema == CATEGORY_KAPPA
-    expected = statsmodels_kappa(np.array([[1, 1], [1, 3]]))
+    expected = statsmodels_kappa(np.array([[4, 4], [4, 12]]))
     row = one(table, dimension="bug_type", checkpoint=100, category=a)
-    assert (row["units"], row["undefined_reason"]) == (6, None)
+    assert (row["units"], row["undefined_reason"], row["interval_undefined_reason"]) == (24, None, None)
     assert row["kappa"] == pytest.approx(expected.kappa)
     assert (row["kappa_low"], row["kappa_high"]) == pytest.approx((expected.kappa_low, expected.kappa_upp))
     checkpoints = measure(labels, items, study).kappa_checkpoints

@@ -209,11 +209,13 @@ def exact_bounds(table: np.ndarray) -> tuple[float, float]:
     return float(kappa) - half, float(kappa) + half
 
 
-def bounds_of(first: tuple[str, ...], second: tuple[str, ...]) -> tuple[float, float]:
+def bounds_of(first: tuple[str, ...], second: tuple[str, ...]) -> tuple[float, float] | None:
+    """Return the limits within -1..1, None with too few units for them."""
     result, table = statsmodels_of(first, second)
-    if result.var_kappa > 1e-6:
-        return result.kappa_low, result.kappa_upp
-    return exact_bounds(table)
+    if len(first) < 20:
+        return None
+    low, high = (result.kappa_low, result.kappa_upp) if result.var_kappa > 1e-6 else exact_bounds(table)
+    return max(low, -1), min(high, 1)
 
 
 def krippendorff_of(rated: list[Unit]) -> float | None:
@@ -302,8 +304,14 @@ def test_kappa_and_its_interval_equal_those_of_statsmodels(random_study):
         bounds = [bounds_of(*pair) for pair in pairs]
         assert row["undefined_reason"] is None
         assert row["kappa"] == pytest.approx(np.mean([result.kappa for result in results]), abs=WITHIN)
-        assert row["kappa_low"] == pytest.approx(np.mean([low for low, _ in bounds]), abs=WITHIN)
-        assert row["kappa_high"] == pytest.approx(np.mean([high for _, high in bounds]), abs=WITHIN)
+        if None in bounds:
+            assert row["kappa_low"] is row["kappa_high"] is None
+            assert row["interval_undefined_reason"] == "fewer than 20 units"
+            continue
+        assert row["interval_undefined_reason"] is None
+        assert (row["kappa_low"], row["kappa_high"]) == pytest.approx(np.mean(bounds, axis=0), abs=WITHIN)
+        assert -1 <= row["kappa_low"] <= row["kappa"] + WITHIN
+        assert row["kappa"] - WITHIN <= row["kappa_high"] <= 1
 
 
 def test_kappa_and_the_agreements_equal_those_of_scikit_learn(random_study):
@@ -354,8 +362,14 @@ def test_category_kappa_equals_that_of_statsmodels(random_study):
             continue
         bounds = [bounds_of(*pair) for pair in pairs]
         assert row["kappa"] == pytest.approx(np.mean([result.kappa for result in results]), abs=WITHIN)
-        assert row["kappa_low"] == pytest.approx(np.mean([low for low, _ in bounds]), abs=WITHIN)
-        assert row["kappa_high"] == pytest.approx(np.mean([high for _, high in bounds]), abs=WITHIN)
+        if None in bounds:
+            assert row["kappa_low"] is row["kappa_high"] is None
+            assert row["interval_undefined_reason"] == "fewer than 20 units"
+            continue
+        assert row["interval_undefined_reason"] is None
+        assert (row["kappa_low"], row["kappa_high"]) == pytest.approx(np.mean(bounds, axis=0), abs=WITHIN)
+        assert -1 <= row["kappa_low"] <= row["kappa"] + WITHIN
+        assert row["kappa"] - WITHIN <= row["kappa_high"] <= 1
 
 
 def test_no_value_is_nan_or_infinite(random_study):
@@ -489,13 +503,14 @@ def test_other_implementations_reproduce_the_examples():
 @pytest.mark.parametrize(
     ("table", "expected"),
     [
-        ([[7, 0], [0, 2]], (1, 1, 1)),
+        ([[17, 0], [0, 3]], (1, 1, 1)),
         ([[0, 1], [0, 408]], (0, 0, 0)),  # one rater never used it, the other once: kappa is 0 without variance
-        ([[0, 0], [3, 14]], (0, 0, 0)),
-        ([[0, 5], [5, 0]], (-1, -1, -1)),
+        ([[0, 0], [3, 17]], (0, 0, 0)),
+        ([[0, 10], [10, 0]], (-1, -1, -1)),
+        ([[17, 0], [0, 2]], (1, None, None)),
         ([[4, 0], [0, 0]], None),
     ],
-    ids=("full agreement", "only the second", "only the first", "full disagreement", "one category"),
+    ids=("full agreement", "only the second", "only the first", "full disagreement", "too few", "one category"),
 )
 def test_kappa_without_variance_has_an_interval_without_width(agree, table, expected):
     row, _ = agree(*unrolled(table))
