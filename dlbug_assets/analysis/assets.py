@@ -21,6 +21,7 @@ from dlbug_assets.analysis.repeat_agreement import repeat_agreement
 from dlbug_assets.analysis.replication_cells import replication_cells
 from dlbug_assets.analysis.replication_diff import replication_diff
 from dlbug_assets.analysis.source_tests import source_residuals, source_tests
+from dlbug_assets.analysis.stratified_tests import stratified_tests
 from dlbug_assets.analysis.trends import trends
 from dlbug_assets.asset_factories.tables import TableAssets
 from dlbug_assets.protocol.claims import study_claims
@@ -71,7 +72,12 @@ def assets(tables: TableAssets, reconstructions: Path) -> list[dg.AssetsDefiniti
                     "analysis.source_residuals",
                     compute=partial(source_residuals, study=study),
                     reads=_COUNTS | _CLUSTERS,
-                )
+                ),
+                tables.table(
+                    "analysis.stratified_tests",
+                    compute=partial(stratified_tests, study=study),
+                    reads=_COUNTS | _CLUSTERS,
+                ),
             ]
             if has("analysis.source_residuals")
             else []
