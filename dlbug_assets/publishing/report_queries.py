@@ -234,7 +234,7 @@ def _correlation(study: Study) -> Mapping[str, str]:
     of_pairs = f"source = '{_quoted(printed.source if printed else BOTH_SOURCES)}' and dimension = '{dimension}'"
     return {
         "correlation": f"""
-select library_a, library_b, pearson, pearson_low, pearson_high, spearman, spearman_low, spearman_high,
+select library_a, library_b, pearson, pearson_low, pearson_high, pearson_clr, spearman, spearman_low, spearman_high,
     jensen_shannon, jensen_shannon_low, jensen_shannon_high, pearson_without_largest, most_influential,
     coalesce(undefined_reason, interval_undefined_reason) as undefined_reason
 from analysis.library_correlation

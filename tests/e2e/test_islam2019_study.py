@@ -1,16 +1,23 @@
 """The paper, recomputed end to end from its authors' labels."""
 
+import shutil
 import sqlite3
 from datetime import UTC, datetime
 
 import pytest
+from playwright.sync_api import sync_playwright
 from scipy.stats import chi2_contingency, ttest_ind
 from sklearn.metrics import cohen_kappa_score
 
+from dlbug_assets.protocol.study import load_study
+from dlbug_assets.publishing.report_queries import run_queries
 from servers.github import GitHub, make_repositories
 from servers.stackexchange import StackExchange, question
 from support.commands import NEXT, Ran, ran
+from support.prose import unknown_numbers
 from support.release import release_path
+
+CHROMIUM = shutil.which("chromium")
 
 #: Rows that depend on the labels alone, and a table that also needs dates.
 OF_LABELS = {
@@ -590,3 +597,22 @@ def test_with_a_network_commits_gain_titles_dates_sizes_and_years(islam2019, tmp
     for table, condition in OF_LABELS.items():
         rows = f"from {table} where {condition} order by all"
         assert done.query(rows).equals(islam2019.query(rows)), table
+
+
+def test_the_numbers_in_the_text_of_the_report_are_those_of_its_tables(islam2019):
+    study = load_study("islam2019")
+    rows = run_queries(islam2019.query, study)
+    assert unknown_numbers((islam2019.home.report / "index.html").read_text(encoding="utf-8"), rows, study) == []
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed: apt-get install chromium")
+def test_the_report_is_short_with_details_folded_and_its_claims_need_no_scrolling(islam2019):
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        page = browser.new_page(viewport={"width": 1440, "height": 900})
+        page.goto((islam2019.home.report / "index.html").as_uri())
+        assert page.evaluate("document.documentElement.scrollHeight") <= 12_000
+        page.set_viewport_size({"width": 1100, "height": 900})
+        widths = page.evaluate("(box => [box.scrollWidth, box.clientWidth])(document.querySelector('.claims'))")
+        assert widths[0] == widths[1]
+        browser.close()

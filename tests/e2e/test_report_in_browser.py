@@ -10,7 +10,8 @@ import pytest
 from playwright.sync_api import sync_playwright
 
 from dlbug_assets.protocol.study import load_study
-from dlbug_assets.publishing.report_queries import queries
+from dlbug_assets.publishing.report_queries import queries, run_queries
+from support.prose import unknown_numbers
 
 CHROMIUM = shutil.which("chromium")
 WIDTHS = (360, 800, 1400)
@@ -110,6 +111,12 @@ def test_the_queries_on_the_page_run_on_the_published_database(sample):
     largest = results["bug_type_distribution"].sort("bugs").row(-1, named=True)
     assert f">{largest['library']}  ({largest['total']})</text>" in page
     assert f">{largest['bugs']}</text>" in page
+
+
+def test_the_numbers_in_the_text_are_those_of_the_tables(sample):
+    study = load_study("sample")
+    page = (sample.home.report / "index.html").read_text(encoding="utf-8")
+    assert unknown_numbers(page, run_queries(sample.query, study), study) == []
 
 
 def test_the_materialization_has_small_figures(sample):

@@ -223,7 +223,7 @@ def test_why_two_libraries_have_no_interval_stands_in_a_column_of_its_own(study)
     heads = found.index("Most influential category")
     assert found[heads + 1] == "Not computed because"
     row = found.index("Caffe, Torch")
-    assert found[row + 8 : row + 10] == ["Data Bug", "one cluster"]
+    assert found[row + 9 : row + 11] == ["Data Bug", "one cluster"]
 
 
 @pytest.mark.parametrize(("repository", "links", "shared"), [
