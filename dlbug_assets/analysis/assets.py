@@ -26,6 +26,7 @@ from dlbug_assets.analysis.trends import trends
 from dlbug_assets.asset_factories.tables import TableAssets
 from dlbug_assets.protocol.claims import study_claims
 from dlbug_assets.protocol.taxonomy import load_taxonomy
+from dlbug_assets.warehouse.rows import Columns
 
 _COUNTS = {"counts": "analysis.label_counts"}
 _CLUSTERS = {"clusters": "analysis.cluster_counts"}
@@ -136,9 +137,9 @@ def assets(tables: TableAssets, reconstructions: Path) -> list[dg.AssetsDefiniti
             "analysis.replication_diff",
             "analysis.reconstruction",
             compute=partial(replication_diff, search=partial(kept_reconstruction, folder=reconstructions)),
-            reads=_LABELS
-            | {
+            reads={
                 "cells": "analysis.replication_cells",
+                "labels": Columns("labeling.labels", ("bug_id", "library", "source")),
                 "bug_labels": "labeling.bug_labels",
                 "leftovers": "labeling.leftover_labels",
             },

@@ -17,6 +17,8 @@ _MOMENT = 1.0
 _EXCHANGE = log2(3)
 #: A hypothesis that takes this many bits more than the best of its column is dropped: two P values of four digits.
 _WINDOW = 27.0
+#: Edits of more bugs than this are not small.
+_MOST_BUGS = 1000
 #: So many slips may each have happened before or after the P values, else all happened at the same moment.
 _FEW_SLIPS = 3
 
@@ -220,11 +222,11 @@ def _number_bits(numbers: Ints) -> Floats:
 
 def _missing_rows(column: Column) -> Iterator[_Block]:
     size = len(column.labels)
-    numbers = np.arange(1, size)
+    numbers = np.arange(1, min(size, _MOST_BUGS + 1))
     if not len(numbers):
         return
     for end, labels in (("first", column.labels), ("last", column.labels[::-1])):
-        missing = labels.cumsum(axis=0)[:-1]
+        missing = labels[: len(numbers)].cumsum(axis=0)
         yield _block(
             column.counts - missing, size - numbers, KIND + 1 + _number_bits(numbers),
             lambda number, end=end, missing=missing: (
@@ -252,8 +254,9 @@ def _moved(table: PrintedTable, column: Column) -> Iterator[_Block]:
     if not pairs:
         return
     # One row per pair and number of bugs, from one to all of the first category.
-    origins, targets = np.repeat(np.array(pairs), counts[[a for a, _ in pairs]], axis=0).T
-    numbers = np.concatenate([np.arange(1, counts[a] + 1) for a, _ in pairs])
+    most = np.minimum(counts, _MOST_BUGS)
+    origins, targets = np.repeat(np.array(pairs), most[[a for a, _ in pairs]], axis=0).T
+    numbers = np.concatenate([np.arange(1, most[a] + 1) for a, _ in pairs])
     every = np.arange(len(numbers))
     moved = np.tile(counts, (len(numbers), 1))
     moved[every, origins] -= numbers

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dlbug_assets.analysis.reconstruction.printed_tables import PrintedTable
 from dlbug_assets.analysis.reconstruction.reconstruction import Found, Reconstruction, reconstruct
@@ -22,7 +23,7 @@ def kept_reconstruction(
 
     The folder has one file per table, and can be deleted at any time.
     """
-    inputs = json.dumps([code_digest(), asdict(table)], default=np.ndarray.tolist).encode()
+    inputs = json.dumps([code_digest(), asdict(table)], default=_digest).encode()
     path = folder / hashlib.sha256(f"{table.reference}\0{table.dimension}".encode()).hexdigest()[:16]
     with suppress(OSError):
         seal, _, reply = path.read_bytes().partition(b"\n")
@@ -34,6 +35,10 @@ def kept_reconstruction(
         folder.mkdir(parents=True, exist_ok=True)
         write_atomically(path, _seal(inputs, reply) + b"\n" + reply)
     return found
+
+
+def _digest(array: NDArray[np.generic]) -> list[object]:
+    return [array.shape, hashlib.sha256(array.tobytes()).hexdigest()]
 
 
 def _seal(inputs: bytes, reply: bytes) -> bytes:

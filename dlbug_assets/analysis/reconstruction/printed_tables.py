@@ -128,14 +128,25 @@ def printed_tables(
         ["reference", "dimension"], maintain_order=True
     ):
         categories = table["category"].unique(maintain_order=True).to_list()
-        bugs = bug_labels.filter(dimension=dimension).join(order, on="bug_id").sort("order")
+        bugs = (
+            bug_labels.filter(dimension=dimension)
+            .join(order, on="bug_id")
+            .sort("order")
+            .with_columns(is_only_here=pl.struct("library", "source").n_unique().over("as_written") == 1)
+        )
+        of_columns = bugs.partition_by("library", "source", as_dict=True)
         decimals = table["decimals"].max()
         columns = [
-            _column(rows, categories, bugs, bars.filter(dimension=dimension), leftovers.filter(dimension=dimension))
-            for _, rows in table.group_by(["library", "source"], maintain_order=True)
-            if set(rows["category"]) == set(categories) and rows["decimals"].n_unique() == 1
+            _column(
+                rows,
+                categories,
+                of_columns[key],
+                bars.filter(dimension=dimension),
+                leftovers.filter(dimension=dimension),
+            )
+            for key, rows in table.group_by(["library", "source"], maintain_order=True)
+            if key in of_columns and set(rows["category"]) == set(categories) and rows["decimals"].n_unique() == 1
         ]
-        columns = [column for column in columns if column.labels.size]
         if columns:
             yield PrintedTable(
                 reference=str(reference),
@@ -152,19 +163,20 @@ def _column(
     cells: pl.DataFrame, categories: list[str], bugs: pl.DataFrame, bars: pl.DataFrame, leftovers: pl.DataFrame
 ) -> Column:
     library, source = cells["library"][0], cells["source"][0]
-    cells = cells.sort(pl.col("category").replace_strict({name: row for row, name in enumerate(categories)}))
     of_column = (pl.col("library") == library) & (pl.col("source") == source)
-    own, others = bugs.filter(of_column), bugs.filter(~of_column)
-    rows = {order: row for row, order in enumerate(own["order"].unique(maintain_order=True))}
-    labels = np.zeros((len(rows), len(categories)), dtype=np.int64)
     place = {name: row for row, name in enumerate(categories)}
-    for order, category in own.select("order", "category").iter_rows():
-        if category in place:
-            labels[rows[order], place[category]] = 1
+    cells = cells.sort(pl.col("category").replace_strict(place))
+    bugs = bugs.with_columns(
+        row=pl.col("order").rank("dense") - 1,
+        place=pl.col("category").replace_strict(place, default=None, return_dtype=pl.Int64),
+    )
+    labels = np.zeros((bugs["row"].n_unique(), len(categories)), dtype=np.int64)
+    of_table = bugs.filter(pl.col("place").is_not_null())
+    labels[of_table["row"].to_numpy(), of_table["place"].to_numpy()] = 1
     spellings = {
-        str(spelling): np.array([rows[order] for order in of_spelling["order"]])
-        for (spelling,), of_spelling in own.filter(
-            pl.col("as_written").is_not_null() & ~pl.col("as_written").is_in(others["as_written"].implode())
+        str(spelling): of_spelling["row"].to_numpy()
+        for (spelling,), of_spelling in bugs.filter(
+            pl.col("is_only_here") & pl.col("as_written").is_not_null()
         ).group_by(["as_written"], maintain_order=True)
     }
     drawn, bar_positions = np.full(len(categories), np.nan), [None] * len(categories)
