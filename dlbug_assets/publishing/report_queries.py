@@ -88,6 +88,11 @@ group by library
 order by library""",
 }
 _RELEASED = {"mappings": "select dimension, written, category, reason from reference.taxonomy_mappings"}
+_STRATIFIED = {
+    "stratified_tests": """
+select dimension, libraries, shift, p_clusters, cmh, cmh_df, p_cmh, undefined_reason
+from analysis.stratified_tests""",
+}
 _CLAIMS = {
     "claims": """
 select position, finding, claim, metric, role, printed, computed, number_verdict, support, probability, at_threshold,
@@ -170,6 +175,7 @@ def _queries(study: Study) -> Mapping[str, str]:
         _COMMITS if sources.commits else {},
         _RELEASED if sources.labels == "release" else {},
         _comparison(study) if "analysis.source_tests" in specs else {},
+        _STRATIFIED if "analysis.stratified_tests" in specs else {},
         _residuals(study) if "analysis.source_residuals" in specs else {},
         _correlation(study) if len(study.libraries) > 1 else {},
         {"trends": _trends(study)},

@@ -26,6 +26,8 @@ def study(small_study):
         base | {"library": "Keras", "decision": "no difference shown", "p_holm": 0.6},
         base | {"library": "Torch", "decision": "undecided", "undecided_reason": "fewer than 5 clusters in GitHub"},
     )
+    study.put("analysis.stratified_tests", {"dimension": "effect", "libraries": 4, "cmh": 12.3456, "cmh_df": 6,
+                                            "p_clusters": 0.0471})  # fmt: skip
     pair = {"source": SO, "dimension": "bug_type", "library_a": "Caffe", "library_b": "Keras"}
     study.put(
         "analysis.library_correlation",
@@ -58,6 +60,14 @@ def test_the_answer_to_a_research_question_names_the_leading_categories_and_the_
         "No difference is shown in Keras. Undecided: Torch."
     ) in text
     assert "No bug of this study has a label in stage." in text
+
+
+def test_whether_sources_differ_alike_in_all_libraries_is_told_with_the_tests(study):
+    text = " ".join(prose(study.page()).split())
+    assert (
+        "Within 4 of them, a common shift has P 0.047 by permutation of clusters (not corrected); the "
+        "Cochran-Mantel-Haenszel statistic, of independent bugs, is 12.346 with 6 degrees of freedom."
+    ) in text
 
 
 def test_the_most_and_least_alike_libraries_and_the_trends_are_named(study):
