@@ -16,7 +16,7 @@ from dlbug_assets.warehouse.rows import table_schema
 
 REPOSITORIES = table_schema("github.repositories", without=["retrieved_at"])
 #: ``author`` is the author's e-mail address, which the table holds as a keyed hash only.
-COMMITS = table_schema("github.fix_commits", without=["year", "author_hash"], author=pl.String)
+COMMITS = table_schema("github.fix_commits", without=["year", "is_fix", "author_hash"], author=pl.String)
 #: What a source adds to the sampled commits.
 CHANGES = table_schema(
     "github.sampled_commits",

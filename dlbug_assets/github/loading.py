@@ -13,6 +13,7 @@ from dlbug_assets.privacy import redact_emails
 from dlbug_assets.warehouse.rows import PartitionRows
 
 COLLECTIONS = "github.collections"
+_SELECTED = pl.lit(value=True)
 
 
 def known_details(changes: pl.DataFrame, shas: Sequence[str]) -> pl.DataFrame:
@@ -27,13 +28,18 @@ def replace_library(
     commits: pl.DataFrame | Iterator[pl.DataFrame],
     done: Sequence[Collection],
     retrieved_at: datetime,
+    *,
+    is_fix: pl.Expr = _SELECTED,
 ) -> dict[str, PartitionRows]:
-    """Return these as the only rows of a library in the tables that a source loads; ``retrieved_at`` is in UTC."""
+    """Return these as the only rows of a library in the tables that a source loads; ``retrieved_at`` is in UTC.
+
+    ``is_fix`` tells which commits have a title that matches the study's fix_pattern, if that is not why they are here.
+    """
     retrieved = pl.lit(utc_naive(retrieved_at)).alias("retrieved_at")
     year = pl.col("authored_at").dt.year().alias("year")
     return {
         "repositories": PartitionRows.replacing(_with(repositories, retrieved), library),
-        "fix_commits": PartitionRows.replacing(_with(commits, year), library),
+        "fix_commits": PartitionRows.replacing(_with(commits, year, is_fix.alias("is_fix")), library),
         "collections": collection_rows(library, done),
     }
 
@@ -47,7 +53,7 @@ def collection_rows(library: str, done: Sequence[Collection]) -> PartitionRows:
     return collections.collection_rows(COLLECTIONS, library, done, columns)
 
 
-def _with(rows: pl.DataFrame | Iterator[pl.DataFrame], column: pl.Expr) -> pl.DataFrame | Iterator[pl.DataFrame]:
+def _with(rows: pl.DataFrame | Iterator[pl.DataFrame], *columns: pl.Expr) -> pl.DataFrame | Iterator[pl.DataFrame]:
     if isinstance(rows, pl.DataFrame):
-        return rows.with_columns(column)
-    return (frame.with_columns(column) for frame in rows)
+        return rows.with_columns(columns)
+    return (frame.with_columns(columns) for frame in rows)

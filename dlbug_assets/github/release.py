@@ -16,6 +16,7 @@ from dlbug_assets.github.loading import COLLECTIONS, known_details, replace_libr
 from dlbug_assets.ingest.collections import loaded_collections, look_up_while_reachable
 from dlbug_assets.ingest.landing import Collected, Landing
 from dlbug_assets.privacy import secret_key
+from dlbug_assets.protocol.study import Study
 from dlbug_assets.warehouse.rows import PartitionRows, ReadCurrent
 
 
@@ -23,6 +24,7 @@ from dlbug_assets.warehouse.rows import PartitionRows, ReadCurrent
 class Release:
     """Commits of the study's releases: repository and hash of each; the rest is looked up where there is a network."""
 
+    study: Study
     landing: Landing
     access: ApiAccess
     key_file: Path
@@ -56,7 +58,9 @@ class Release:
         )
         names = released["full_name"].unique(maintain_order=True)
         repositories = repository_rows(library, [Repository(name, name) for name in names], None)
-        return replace_library(library, repositories, commits, lookups.done, datetime.now(UTC))
+        # Matched as by title_patterns.matches; NULL without a title.
+        is_fix = pl.col("title").str.normalize("NFC").str.contains(self.study.selection.fix_pattern)
+        return replace_library(library, repositories, commits, lookups.done, datetime.now(UTC), is_fix=is_fix)
 
     def details(self, library: str, shas: Sequence[str]) -> pl.DataFrame:
         """Return the changes of these commits, where they were looked up."""

@@ -63,7 +63,7 @@ def commit_source(
         case "sample":
             return Sample(study)
         case "release":
-            return Release(landing, access, key_file, release)
+            return Release(study, landing, access, key_file, release)
         case "clone" | "api":
             return Followed(study, landing, access, clones, key_file, spark)
         case None:
@@ -82,7 +82,7 @@ class NoCommits:
     def load(self, library: str, read_current: ReadCurrent) -> dict[str, PartitionRows]:
         """Return no rows."""
         del read_current
-        commits = pl.DataFrame(schema=table_schema("github.fix_commits", without=("year",)))
+        commits = pl.DataFrame(schema=table_schema("github.fix_commits", without=("year", "is_fix")))
         return replace_library(library, pl.DataFrame(schema=REPOSITORIES), commits, [], datetime.now(UTC))
 
     def details(self, library: str, shas: Sequence[str]) -> pl.DataFrame:

@@ -24,7 +24,7 @@ _WORDS = ("net", "vision", "speech", "text", "gan", "segment", "detect", "captio
 _SHA_LENGTH = 40
 
 _REPOSITORIES = table_schema("github.repositories", without=("retrieved_at",))
-_FIX_COMMITS = table_schema("github.fix_commits", without=("year",))
+_FIX_COMMITS = table_schema("github.fix_commits", without=("year", "is_fix"))
 _DETAILS = table_schema(
     "github.sampled_commits", only=("library", "sha", "files_changed", "additions", "deletions", "patch_excerpt")
 )
@@ -48,9 +48,10 @@ def repositories(study: Study, library: str, part: int = 0) -> pl.DataFrame:
 
 
 def fix_commits(study: Study, library: str, part: int = 0) -> pl.DataFrame:
-    """Return the commits of a part whose title matches fix_pattern: github.fix_commits without year, times in UTC.
+    """Return the commits of a part whose title matches fix_pattern: github.fix_commits without year and is_fix.
 
-    A fork has the first commits of the repository it was forked from; those are listed once for each repository.
+    Times are UTC. A fork has the first commits of the repository it was forked from; those are listed once for each
+    repository.
     """
     return pl.DataFrame(_corpus(study, library, part).commits, schema=_FIX_COMMITS)
 

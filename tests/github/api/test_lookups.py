@@ -5,6 +5,9 @@ import pytest
 
 import servers.github
 from dlbug_assets.github.api.lookups import CommitLookups
+from dlbug_assets.github.release import Release
+from dlbug_assets.protocol.study import load_study
+from dlbug_assets.releases import Released
 from servers.github import GitHub
 from servers.stand_in import Fault
 from support.followed_repositories import PLANTED, Following
@@ -76,6 +79,27 @@ def test_a_commit_with_malformed_replies_is_looked_up_again(api, known, lookups,
     assert files(lookups().changes()) == [(1, 1), (5, 5)]
     assert len(api.log) - requests == 2
     assert sorted(lookups().commits(known)["title"]) == ["Fix five", "Fix one"]
+
+
+def test_a_released_commit_is_a_fix_if_its_title_is_known_to_match(api, tmp_path):
+    repository = GitRepository(tmp_path / "r")
+    shas = [repository.commit(title, {"a.py": title}) for title in ("Fix one", "prefix names")]
+    api.add(repository.path, "jane/r", number=1)
+    shas.append("0" * 40)  # GitHub doesn't have it
+    commits = pl.DataFrame({"library": "Keras", "repository": "jane/r", "commit_sha": shas})
+    followed = Following(api, tmp_path)
+    study = load_study("islam2019")
+    source = Release(
+        study, followed.landing, followed.access, tmp_path / "secret.key", lambda: Released(commits, pl.DataFrame())
+    )
+
+    list(source.collect(["Keras"], sweep=False))
+    loaded = source.load("Keras", lambda *_: pl.DataFrame(schema={"collection": pl.String}))["fix_commits"].frame
+
+    assert isinstance(loaded, pl.DataFrame)
+    assert loaded.select("title", "is_fix").rows() == [
+        ("Fix one", True), ("prefix names", False), (None, None)
+    ]  # fmt: skip
 
 
 def test_a_malformed_reply_is_requested_again(api, known, lookups):
