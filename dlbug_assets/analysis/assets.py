@@ -20,7 +20,7 @@ from dlbug_assets.analysis.reconstruction.kept import kept_reconstruction
 from dlbug_assets.analysis.repeat_agreement import repeat_agreement
 from dlbug_assets.analysis.replication_cells import replication_cells
 from dlbug_assets.analysis.replication_diff import replication_diff
-from dlbug_assets.analysis.source_tests import source_residuals, source_tests
+from dlbug_assets.analysis.source_tests import source_differences
 from dlbug_assets.analysis.stratified_tests import stratified_tests
 from dlbug_assets.analysis.trends import trends
 from dlbug_assets.asset_factories.tables import TableAssets
@@ -61,7 +61,10 @@ def assets(tables: TableAssets, reconstructions: Path) -> list[dg.AssetsDefiniti
                     reads=_COUNTS | {"published": "reference.published_cells"},
                 ),
                 tables.table(
-                    "analysis.source_tests", compute=partial(source_tests, study=study), reads=_COUNTS | _CLUSTERS
+                    "analysis.source_tests",
+                    *(table for table in ("analysis.source_residuals",) if has(table)),
+                    compute=partial(source_differences, study=study),
+                    reads=_COUNTS | _CLUSTERS,
                 ),
             ]
             if has("analysis.source_comparison")
@@ -69,11 +72,6 @@ def assets(tables: TableAssets, reconstructions: Path) -> list[dg.AssetsDefiniti
         ),
         *(
             [
-                tables.table(
-                    "analysis.source_residuals",
-                    compute=partial(source_residuals, study=study),
-                    reads=_COUNTS | _CLUSTERS,
-                ),
                 tables.table(
                     "analysis.stratified_tests",
                     compute=partial(stratified_tests, study=study),

@@ -48,11 +48,23 @@ SEVERAL_CATEGORIES = "bugs have several categories: see source_comparison"
 _ROUNDING = 1e-9
 
 
-def source_tests(counts: pl.DataFrame, clusters: pl.DataFrame, study: Study) -> pl.DataFrame:
+def source_differences(counts: pl.DataFrame, clusters: pl.DataFrame, study: Study) -> dict[str, pl.DataFrame]:
+    """Return the rows of analysis.source_tests and, if two sources are compared, analysis.source_residuals.
+
+    ``counts`` is analysis.label_counts, ``clusters`` analysis.cluster_counts. Both tables use the same permutations.
+    """
+    parts = _parts(counts, clusters, study)
+    tables = {"source_tests": source_tests(parts, study)}
+    if len(study.source_names) == 2:  # noqa: PLR2004
+        tables["source_residuals"] = source_residuals(parts, study)
+    return tables
+
+
+def source_tests(parts: "Sequence[_Part]", study: Study) -> pl.DataFrame:
     """Return analysis.source_tests: whether bugs are distributed alike in the sources.
 
-    One row per library (and `All`) and dimension. ``counts`` is analysis.label_counts, ``clusters``
-    analysis.cluster_counts. If three sources or more are compared, those without labels are left out.
+    One row per library (and `All`) and dimension. If three sources or more are compared, those without labels are left
+    out.
 
     Columns: library, dimension, bugs_<source> and clusters_<source> of each source (with a label in the dimension),
     categories (the number that occur), chi_square (Pearson), p_permutation (share of the tables with the same margins
@@ -65,7 +77,7 @@ def source_tests(counts: pl.DataFrame, clusters: pl.DataFrame, study: Study) -> 
     p_permutation and p_fisher use the same :data:`RESAMPLES` tables. They estimate what scipy's ``chi2_contingency``
     and ``fisher_exact`` estimate by Monte Carlo, from one random sample of tables instead of two.
     """
-    rows = parallel_map(_test_part, _parts(counts, clusters, study))
+    rows = parallel_map(_test_part, parts)
     later = ("p_holm", "p_benjamini_hochberg", "family", "decision")
     tests = pl.DataFrame(rows, schema=table_schema("analysis.source_tests", study, without=later))
     return (
@@ -83,11 +95,10 @@ def source_tests(counts: pl.DataFrame, clusters: pl.DataFrame, study: Study) -> 
     )
 
 
-def source_residuals(counts: pl.DataFrame, clusters: pl.DataFrame, study: Study) -> pl.DataFrame:
+def source_residuals(parts: "Sequence[_Part]", study: Study) -> pl.DataFrame:
     """Return analysis.source_residuals: the categories in which the two sources of a study differ.
 
-    One row per library (and `All`), dimension and category. ``counts`` is analysis.label_counts, ``clusters``
-    analysis.cluster_counts.
+    One row per library (and `All`), dimension and category.
 
     Columns: library, dimension, category, bugs_<source> of both sources, expected_<source> of the second (its bugs if
     the category had the same share in both), residual (adjusted standardized residual of its cell, above 0 if it has
@@ -95,7 +106,7 @@ def source_residuals(counts: pl.DataFrame, clusters: pl.DataFrame, study: Study)
     :func:`~dlbug_assets.analysis.statistics.cluster_tests.compare_clusters`), differs (whether it is below 5%),
     undecided_reason and undefined_reason.
     """
-    rows = parallel_map(_category_rows, _parts(counts, clusters, study))
+    rows = parallel_map(_category_rows, parts)
     return pl.DataFrame([row for part in rows for row in part], schema=table_schema("analysis.source_residuals", study))
 
 
@@ -150,8 +161,9 @@ class _Part:
             return f"one cluster in {', '.join(alone)}"
         return f"fewer than {ENOUGH_CLUSTERS} clusters in {', '.join(few)}" if few else None
 
-    def compare(self) -> ClusterTest | None:
-        """Return the test of clusters, None if a source has only one."""
+    @cached_property
+    def compared(self) -> ClusterTest | None:
+        """The test of clusters, None if a source has only one."""
         tested = [table for table in self.clusters if len(table)]
         return None if min(map(len, tested)) == 1 else compare_clusters(tested, RESAMPLES, generator(*self.purpose))
 
@@ -204,7 +216,7 @@ def _test_part(part: _Part) -> dict[str, object]:
     row |= _test_bugs(part.table[tested][:, used], generator(*part.purpose)) | {"undecided_reason": part.undecided}
     from scipy.special import chdtrc  # noqa: PLC0415 - slow to import
 
-    found = part.compare()
+    found = part.compared
     if found is None:
         return row
     freedom = (int(tested.sum()) - 1) * (int(used.sum()) - 1)
@@ -254,7 +266,7 @@ def _residuals(part: _Part) -> dict[str, dict[str, object]]:
     of_all = part.table.sum(axis=0)
     tested = (of_all > 0) & (of_all < part.totals.sum())
     expected, residuals = adjusted_residuals(part.table[:, tested], part.totals)
-    found = part.compare()
+    found = part.compared
     rows: dict[str, dict[str, object]] = {}
     for place, of_second, residual in zip(np.flatnonzero(tested), expected[1], residuals[1], strict=True):
         p = None if found is None else float(found.p_categories[place])

@@ -157,7 +157,7 @@ class TableAssets:
         def run(context: dg.AssetExecutionContext, warehouse: Warehouse) -> Events:
             frames = {name: warehouse.read(str(source)) for name, source in inputs.items()}
             computed = compute(**frames)
-            by_name = {specs[0].name: computed} if len(specs) == 1 else computed
+            by_name = computed if isinstance(computed, Mapping) else {specs[0].name: computed}
             written = []
             for spec in selected(context, specs):
                 rows = by_name[spec.name]

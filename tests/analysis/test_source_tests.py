@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 from scipy import stats
 
-from dlbug_assets.analysis.source_tests import source_residuals, source_tests
+from dlbug_assets.analysis.source_tests import source_differences
 from dlbug_assets.analysis.statistics.multiplicity import with_corrections
 from dlbug_assets.protocol.study import load_study
 from dlbug_assets.protocol.taxonomy import load_taxonomy
@@ -22,6 +22,14 @@ SEVERAL = {
     "dimensions": {"effect": "multiple = true"},
     "taxonomy": "dimension,name\n" + "".join(f"effect,{name}\n" for name in EFFECTS),
 }
+
+
+def source_tests(counts, clusters, study):
+    return source_differences(counts, clusters, study)["source_tests"]
+
+
+def source_residuals(counts, clusters, study):
+    return source_differences(counts, clusters, study)["source_residuals"]
 
 
 def _counts(label_counts, table, libraries=("Keras",)):
