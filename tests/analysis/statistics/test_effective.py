@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dlbug_assets.analysis.statistics.effective import Limits, difference, intraclass_correlation, limits
 
@@ -42,3 +44,33 @@ def test_a_difference_adds_the_squares_of_its_limits():
     assert difference([first], [second]) == (pytest.approx([0.2 - 0.17**0.5]), pytest.approx([0.2 + 0.1**0.5]))
     # The mean of two equal differences varies less.
     assert difference([first] * 2, [second] * 2)[1] == pytest.approx([0.2 + 0.1**0.5 / 2**0.5])
+
+
+tables = st.lists(st.tuples(*[st.integers(0, 9)] * 3).filter(any), min_size=2, max_size=12).map(np.array)
+
+
+@given(tables, tables, st.sampled_from([0.8, 0.95, 0.999]))
+def test_no_limit_leaves_the_range_of_shares_and_differences(first, second, confidence):
+    found = []
+    for bugs in (first, second):
+        totals = bugs.sum(axis=1)
+        correlation = intraclass_correlation(bugs, totals)
+        assert 0 <= correlation <= 1
+        found.append(limits(bugs, totals, correlation, confidence))
+        assert (found[-1].low >= 0).all()
+        assert (found[-1].low <= found[-1].share).all()
+        assert (found[-1].share <= found[-1].high).all()
+        assert (found[-1].high <= 1).all()
+    low, high = difference([found[0]], [found[1]])
+    assert (low >= -1 - 1e-12).all()
+    assert (high <= 1 + 1e-12).all()
+    assert (low <= found[0].share - found[1].share + 1e-12).all()
+
+
+def test_the_correlation_within_groups_does_not_count_their_difference():
+    bugs = np.array([[2, 0], [2, 0], [0, 2], [0, 2]])
+    totals = bugs.sum(axis=1)
+
+    assert intraclass_correlation(bugs, totals) == 1
+    assert intraclass_correlation(bugs, totals, np.array([0, 0, 1, 1])) == 0
+    assert intraclass_correlation(bugs[:2], totals[:2], np.array([0, 1])) == 0
