@@ -71,7 +71,7 @@ def distribution(rows: pl.DataFrame, title: str, notes: Sequence[str]) -> "alt.T
         layers = alt.layer(
             base.mark_bar(height=11, fill=BAR, stroke=INK, strokeWidth=0.3).encode(x=at("share")),
             whiskers.transform_filter("datum.bugs > 0 && isValid(datum.low)").encode(x=at("low"), x2="high:Q"),
-            text.transform_calculate(end="isValid(datum.high) ? datum.high : datum.share")
+            text.transform_calculate(end="max(datum.share, datum.high || 0, datum.published || 0)")
             .transform_filter(has_bugs)
             .encode(x=at("end"), text="bugs:Q"),
             diamonds.transform_filter("isValid(datum.published)").encode(x=at("published")),
