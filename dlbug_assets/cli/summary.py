@@ -1,6 +1,6 @@
 """The summary of a study's results that is printed after a run."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import duckdb
@@ -49,12 +49,24 @@ def print_summary(study: Study, home: Home, console: Console) -> None:
     console.print(f'Query:    dlbug sql --study {home.study} "from {table}"', soft_wrap=True)
 
 
-def print_table(console: Console, title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """Print a table; columns of numbers, whose names begin with #, are aligned to the right."""
+def print_table(
+    console: Console,
+    title: str,
+    columns: Sequence[str],
+    rows: Sequence[Sequence[Any]],
+    unfolded: Collection[str] = (),
+) -> None:
+    """Print a table; columns of numbers, whose names begin with #, are aligned to the right.
+
+    Long texts are folded, except in the columns ``unfolded``.
+    """
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     for column in columns:
         table.add_column(
-            column.removeprefix("#").strip(), overflow="fold", justify="right" if column.startswith("#") else "left"
+            column.removeprefix("#").strip(),
+            overflow="fold",
+            justify="right" if column.startswith("#") else "left",
+            no_wrap=column in unfolded,
         )
     for row in rows:
         # Text, because a title with brackets is not markup.
@@ -146,10 +158,10 @@ def _findings(connection: duckdb.DuckDBPyConnection, console: Console) -> None:
     ).fetchall()
     columns = ("#Finding", "Number", "Support", "#Probability", "Claim")
     if any(verdict is not None for _, verdict, *_ in rows):
-        print_table(console, "Findings", columns, rows)
+        print_table(console, "Findings", columns, rows, columns[1:3])
         console.print(f"\n{NUMBER_MEANS}")
     else:
-        print_table(console, "Findings", columns[:1] + columns[2:], [row[:1] + row[2:] for row in rows])
+        print_table(console, "Findings", columns[:1] + columns[2:], [row[:1] + row[2:] for row in rows], columns[2:3])
     console.print(SUPPORT_MEANS)
     counts = connection.execute(
         "select support, count(*) from analysis.claims group by support "

@@ -17,14 +17,14 @@ TAXONOMY = {"fault": ["Late", "Early"], "moon": ["new", "full"]}
 def printed(tmp_path):
     """Return a function that returns the lines which the summary of a database prints."""
 
-    def summary(database):
+    def summary(database, width=100):
         home = Home(tmp_path / "home", database.study.name)
         home.root.mkdir()
         database.connection.execute(f"attach '{home.published}' as published")
         database.connection.execute("copy from database memory to published")
         database.connection.execute("detach published")
         text = io.StringIO()
-        print_summary(database.study, home, Console(file=text, width=100))
+        print_summary(database.study, home, Console(file=text, width=width))
         return [line.rstrip() for line in text.getvalue().replace(str(home.root), "HOME").splitlines() if line.strip()]
 
     return summary
@@ -92,6 +92,15 @@ def test_findings_have_the_verdicts_on_their_headlines(printed):
         "Support: whether the headline claim holds in at least 95% of 10,000 resamples of clusters (supported), "
         "in at most 5% (contradicted), or neither is shown (undecided)."
     )
+
+
+def test_long_claims_are_folded_and_verdicts_are_not(printed):
+    database = SmallStudy("islam2019")
+    database.put("analysis.claims", {"finding": 1, "position": 1, "claim": "Data bugs are frequent " * 8,
+                                     "role": "headline", "support": "not testable"})  # fmt: skip
+    database.put("analysis.finding_verdicts",
+                 {"finding": 1, "verdict": "reproduced differently", "support": "not testable"})  # fmt: skip
+    assert [line for line in printed(database, width=70) if "reproduced differently  not testable" in line]
 
 
 def test_findings_without_printed_numbers_have_the_support_alone(printed):
