@@ -400,6 +400,26 @@ def test_a_further_sheet_holds_the_released_labels_of_the_first_batch(islam2019)
     assert found.rows() == [("bug_type", 306, 306), ("root_cause", 306, 306), ("effect", 306, 306)]
 
 
+def test_figure_3_shows_the_first_batch_and_figure_6_effects(islam2019):
+    found = islam2019.query(
+        "select count(*) as cells, count(*) filter (fits) as fits, count(*) filter (released_fits) as released_fits "
+        "from analysis.first_batch where reference = 'fig3'"
+    )
+    assert found.rows() == [(99, 99, 57)]
+    found = islam2019.query(
+        "select dimension, is_stated, same_when_rounded, round(mean_difference, 3) as difference "
+        "from analysis.printed_correlations where fits_best or is_stated"
+    )
+    assert found.rows() == [("bug_type", True, 0, 0.168), ("effect", False, 5, 0.028)]
+
+
+def test_what_nobody_knows_of_released_posts_and_commits_is_not_claimed(islam2019):
+    assert islam2019.query("select distinct has_code, code_blocks from stackoverflow.screening").rows() == [
+        (None, None)
+    ]
+    assert islam2019.query("select distinct is_fix from github.fix_commits").rows() == [(None,)]
+
+
 def test_labels_keep_the_original_spelling_beside_the_category(islam2019):
     found = islam2019.query(
         "select bug_type_as_written, bug_type, root_cause_as_written, root_cause, provenance from labeling.labels "
