@@ -10,12 +10,11 @@ import polars as pl
 from dlbug_assets import releases
 from dlbug_assets.labeling.bug_labels import bug_labels, full_schema, wide
 from dlbug_assets.labeling.imported.tables import NOTHING_IMPORTED, imported_bugs, imported_decisions
-from dlbug_assets.labeling.items import add_dates
+from dlbug_assets.labeling.items import add_dates, add_years
 from dlbug_assets.labeling.label_texts import IS_BUG, from_text
 from dlbug_assets.labeling.questions import LEFT, NOT_ASKED
 from dlbug_assets.labeling.sheets.formats import RATE_BUGS
 from dlbug_assets.labeling.units import ADJUDICATION, AGREEMENT
-from dlbug_assets.labeling.years import add_years
 from dlbug_assets.protocol.dimensions import NONE
 from dlbug_assets.protocol.study import Study
 from dlbug_assets.protocol.taxonomy import Taxonomy

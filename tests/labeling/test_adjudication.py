@@ -5,10 +5,10 @@ import pytest
 
 from dlbug_assets.labeling.adjudication import DISAGREEMENTS, decide, disagreements
 from dlbug_assets.labeling.bug_labels import bug_labels, full_schema, wide
+from dlbug_assets.labeling.items import add_years
 from dlbug_assets.labeling.questions import QUESTIONS, questions
 from dlbug_assets.labeling.sheets.validation import REJECTED_LABELS
 from dlbug_assets.labeling.units import freeze
-from dlbug_assets.labeling.years import add_years
 from dlbug_assets.protocol.study import load_study
 from support.filled_sheets import NO_BRACKETS
 

@@ -5,7 +5,7 @@ from datetime import datetime
 import polars as pl
 import pytest
 
-from dlbug_assets.labeling.years import add_years
+from dlbug_assets.labeling.items import add_years
 from dlbug_assets.layout import MODELS
 
 #: 2015 begins between the posts 100 and 110, 2016 between 200 and 210, 2017 between 300 and 301.

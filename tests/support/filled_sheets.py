@@ -13,7 +13,7 @@ import polars as pl
 from dlbug_assets.labeling import adjudication, units
 from dlbug_assets.labeling.bug_labels import bug_labels, wide
 from dlbug_assets.labeling.imported.history import read_imported
-from dlbug_assets.labeling.items import ITEMS
+from dlbug_assets.labeling.items import ITEMS, add_years
 from dlbug_assets.labeling.questions import questions
 from dlbug_assets.labeling.rounds import ROUND
 from dlbug_assets.labeling.sheets import inbox, submissions
@@ -22,7 +22,6 @@ from dlbug_assets.labeling.sheets.formats import LIST_BUGS
 from dlbug_assets.labeling.sheets.writing import label_studio
 from dlbug_assets.labeling.sheets.writing.csv_format import to_csv
 from dlbug_assets.labeling.sheets.writing.xlsx_format import to_xlsx
-from dlbug_assets.labeling.years import add_years
 from dlbug_assets.protocol.study import Study, StudyFiles, load_study
 from dlbug_assets.protocol.taxonomy import Taxonomy
 from dlbug_assets.warehouse.frames import register_frame
