@@ -125,7 +125,7 @@ def _mining(study: Study, rows: Mapping[str, pl.DataFrame]) -> list[Item]:
 
 def _replication(study: Study, rows: Mapping[str, pl.DataFrame]) -> list[Item]:
     is_released = study.sources.labels == "release"
-    counts = rows["diff_counts"].select(pl.col("cells", "same", "differ").sum()).row(0, named=True)
+    counts = rows["diff_totals"].row(0, named=True)
     verdicts = _counts(rows, "number")
     return [
         Item(_REPLICATION, "Names its type", "met",

@@ -143,6 +143,11 @@ select
 from analysis.replication_diff
 group by reference
 order by min(position)""",
+    "diff_totals": """
+select
+    count(*) as cells, count(*) filter (same_when_rounded) as same, count(*) filter (not same_when_rounded) as differ,
+    count(*) filter (not same_when_rounded and explanation is not null) as explained
+from analysis.replication_diff""",
     "differing": """
 select
     reference, dimension, category, within_category, library, library_b, source, "year", unit, published, computed,
@@ -150,6 +155,21 @@ select
 from analysis.replication_diff
 where not same_when_rounded
 order by position""",
+    "nearer_correlations": """
+select
+    nearest.reference, stated.dimension as stated, stated.mean_difference as stated_difference,
+    nearest.dimension as nearest, nearest.mean_difference as nearest_difference
+from analysis.printed_correlations as nearest
+inner join analysis.printed_correlations as stated
+    on stated.reference = nearest.reference and stated.source = nearest.source
+where nearest.fits_best and stated.is_stated and not nearest.is_stated
+order by nearest.reference, nearest.source""",
+    "first_batch": """
+select
+    reference, count(*) as numbers, count(*) filter (released_fits) as of_all, count(*) filter (fits) as of_batch
+from analysis.first_batch
+group by reference
+order by min(position)""",
     "reconstruction": """
 select reference, "column", edit, concerns, evidence, gain, is_chosen
 from analysis.reconstruction

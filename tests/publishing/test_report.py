@@ -253,7 +253,9 @@ def test_printed_numbers_are_counted_and_differing_ones_listed(study):
         base | {"reference": "table2_p", "category": "D", "published": 0.002, "computed": 0.00034, "unit": "p",
                 "decimals": 4, "difference": -0.00166, "same_when_rounded": False},
     )  # fmt: skip
-    found = cells(study.page())
+    page = study.page()
+    assert "Of 5 printed numbers, 1 are as printed and 2 differ, of which 1 have an explanation." in page
+    found = cells(page)
     counts = found.index("Table 2")
     assert found[counts : counts + 7] == ["Table 2", "3", "1", "1", "1", "0", "1"]
     measured = found.index("Figure 1", counts)
@@ -303,6 +305,19 @@ def test_labels_in_further_sheets_are_compared_with_the_final_ones(study):
     text = " ".join(study.page().split())
     assert "equal the final label of the same bug in 29 of 30 cases" in text
     assert "only final labels, and further sheets that do not state their rater." in text
+
+
+def test_printed_numbers_that_the_first_batch_fits_better_are_named(study):
+    for position, (reference, of_all, of_batch) in enumerate(
+        [("fig3", False, True), ("fig3", True, True), ("fig1", True, True)]
+    ):
+        study.put("analysis.first_batch", {"position": position, "reference": reference, "released_fits": of_all,
+                                           "fits": of_batch})  # fmt: skip
+    page = study.page()
+    assert "Figure 3: 2 of 2 numbers fit the first batch, 1 fit all bugs, so that" in " ".join(page.split())
+    found = cells(page)
+    start = found.index("Fit the first batch") + 1
+    assert found[start : start + 8] == ["Figure 3", "2", "1", "2", "Figure 1", "1", "1", "1"]
 
 
 def test_other_thresholds_and_what_they_would_decide_are_listed(study):
