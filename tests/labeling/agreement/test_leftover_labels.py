@@ -10,7 +10,7 @@ import pytest
 
 from dlbug_assets.labeling.agreement.leftover_labels import leftover_labels
 from dlbug_assets.protocol.sections import Sources
-from support import release, workbooks
+from support import release, released_studies, workbooks
 from support.release import KERAS_SO, STUDY, TAXONOMY, release_path
 from support.workbooks import POST_HEADER, Cell, workbook
 
@@ -162,6 +162,33 @@ def test_what_no_category_is_spelled_like_is_left_out(tmp_path):
     found = labelled(tmp_path, labels, Other=[RATED, *rows])
     assert found.filter(pl.col("row") == 2)["dimension"].to_list() == ["root_cause", "effect"]
     assert found["row"].max() == 21
+
+
+def test_links_find_bugs_in_any_release_and_sets_of_categories_agree_in_any_order(tmp_path):
+    further = [
+        ("Link", "First symptom", "First cause", "First inputs", "First remark"),
+        ("https://example.org/2", "Hang", "Race", "", ""),
+        ("https://example.org/1", "Crash", "Race", "port; file", "by day"),
+    ]
+    content = workbook({"Labels": [released_studies.HEADER, *released_studies.ROWS], "Other": further})
+    (tmp_path / "bugs.xlsx").write_bytes(content)
+    # The sheet is named, so that it alone is read at first.
+    study = released_studies.study_of(tmp_path, {"file": "bugs.xlsx", "sheet": "Labels"})
+    found = leftover_labels(study=study, release=lambda: released_studies.read(study))
+    assert found.select("library", "sheet", "row", "bug_id", "dimension", "category", "agrees").rows() == [
+        ("Beta", "bugs.xlsx, sheet 2", 2, "Beta-https://example.org/2#1", "symptom", "Hang", True),
+        ("Beta", "bugs.xlsx, sheet 2", 2, "Beta-https://example.org/2#1", "cause", "Race", None),
+        ("Alpha", "bugs.xlsx, sheet 2", 3, "Alpha-https://example.org/1#1", "symptom", "Crash", True),
+        ("Alpha", "bugs.xlsx, sheet 2", 3, "Alpha-https://example.org/1#1", "cause", "Race", False),
+        ("Alpha", "bugs.xlsx, sheet 2", 3, "Alpha-https://example.org/1#1", "inputs", "port; file", True),
+        ("Alpha", "bugs.xlsx, sheet 2", 3, "Alpha-https://example.org/1#1", "remark", "by day", False),
+    ]
+
+
+def test_files_without_sheets_have_no_leftovers(tmp_path):
+    (tmp_path / "bugs.csv").write_text(released_studies.csv_text(), encoding="utf-8")
+    study = released_studies.study_of(tmp_path, {"file": "bugs.csv"})
+    assert leftover_labels(study=study, release=lambda: released_studies.read(study)).is_empty()
 
 
 def test_a_release_without_further_sheets_has_no_leftovers(tmp_path):
