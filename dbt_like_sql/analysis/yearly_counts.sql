@@ -11,27 +11,39 @@ libraries as (
     select 'All' as library, 1000000 as position
 ),
 
--- a bug whose post may be of several years is in each of them
-labelled as (
+bugs as (
     select
         labels.source,
         labels.library,
-        years.year,
-        labels.year is not null as is_certain,
-        bug_labels.bug_id,
+        labels.year,
+        labels.year_low,
+        labels.year_high,
         bug_labels.dimension,
-        bug_labels.category
+        bug_labels.category,
+        bug_labels.position
     from labeling.bug_labels as bug_labels
     inner join labeling.labels as labels on bug_labels.bug_id = labels.bug_id
     inner join reference.libraries as studied on labels.library = studied.library
-    inner join (select distinct year from labeling.labels where year is not null) as years
+),
+
+years as (
+    select distinct year from bugs
+    where year is not null
+),
+
+-- a bug whose post may be of several years is in each of them
+labelled as (
+    select source, library, year, dimension, category, position, true as is_certain
+    from bugs
+    where year is not null
+    union all
+    select bugs.source, bugs.library, years.year, bugs.dimension, bugs.category, bugs.position, false as is_certain
+    from bugs
+    inner join years
         on
-            labels.year = years.year
-            or (
-                labels.year is null
-                and coalesce(labels.year_low, labels.year_high) is not null
-                and years.year between coalesce(labels.year_low, years.year) and coalesce(labels.year_high, years.year)
-            )
+            years.year >= coalesce(bugs.year_low, years.year)
+            and years.year <= coalesce(bugs.year_high, years.year)
+    where bugs.year is null and coalesce(bugs.year_low, bugs.year_high) is not null
 ),
 
 counted as (
@@ -47,16 +59,17 @@ counted as (
     group by year, dimension, category, cube (source, library)
 ),
 
--- only years with bugs: without bugs a share is undefined
+-- a bug with several categories counts once; only years with bugs: without bugs a share is undefined
 totals as (
     select
         case when grouping(source) = 1 then 'both' else source end as source,
         case when grouping(library) = 1 then 'All' else library end as library,
         year,
         dimension,
-        count(distinct bug_id) filter (where is_certain) as total,
-        count(distinct bug_id) as total_high
+        count(*) filter (where is_certain) as total,
+        count(*) as total_high
     from labelled
+    where position = 1
     group by year, dimension, cube (source, library)
     having total > 0
 )

@@ -113,6 +113,11 @@ def _series(
     dated = clusters.join(labels.filter(pl.col("year").is_not_null()).select("bug_id", "year"), on="bug_id").join(
         bug_labels.select("bug_id", "dimension", "category"), on="bug_id"
     )
+    dated = dated.with_columns(
+        _cluster=pl.struct("source", "cluster").rank("dense"),
+        # A bug with several categories counts once.
+        _is_first=pl.struct("dimension", "bug_id").is_first_distinct(),
+    )
     by_dimension = {dimension: rows for (dimension,), rows in dated.group_by("dimension")}
     found: list[_Series] = []
     for keys, cells in evolution.group_by(_KEYS, maintain_order=True):
@@ -143,10 +148,10 @@ def _series(
 
 
 def _by_cluster(rows: pl.DataFrame, categories: pl.Series) -> tuple[np.ndarray, np.ndarray]:
-    """Return the table and the mean years of the clusters of labels (bug_id, source, cluster, year, category)."""
+    """Return the table and mean years of the clusters of labels (_cluster, _is_first of the bug, year, category)."""
     places = {category: place for place, category in enumerate(categories)}
-    rows = rows.with_columns(_row=pl.struct("source", "cluster").rank("dense").cast(pl.Int64) - 1).sort("_row")
-    bugs = rows.unique("bug_id").group_by("_row").agg(pl.len(), pl.col("year").mean()).sort("_row")
+    rows = rows.with_columns(_row=pl.col("_cluster").rank("dense").cast(pl.Int64) - 1)
+    bugs = rows.filter("_is_first").group_by("_row").agg(pl.len(), pl.col("year").mean()).sort("_row")
     table = np.zeros((bugs.height, len(places) + 1), dtype=np.int64)
     columns = rows["category"].replace_strict(places, return_dtype=pl.Int64)
     np.add.at(table, (rows["_row"].to_numpy(), columns.to_numpy()), 1)
