@@ -43,7 +43,7 @@ def assets(study: Study, home: Home, tables: TableAssets) -> list[dg.AssetsDefin
         code_version=text_version(
             source_version(report_files),
             study.hash,
-            *(path.read_text(encoding="utf-8") for path in sorted(TEMPLATES.glob("*.j2"))),
+            *(path.read_text(encoding="utf-8") for path in sorted(TEMPLATES.iterdir())),
         ),
         metadata=function_reference(report_files),
         automation_condition=FOLLOW_UPSTREAM,
