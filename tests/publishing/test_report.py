@@ -189,7 +189,7 @@ def test_every_claim_has_verdicts_and_reasons(study):
     assert "Because. With another seed, the verdict on the claim might differ. Smallest group: 1 bug." in page
     assert "Decisive share: 12.3%, 95% interval 10.0% to 25.0%. Estimator: Shares." in page
     variant = "one vote per commit: 2 of 3 outcomes unchanged."
-    assert f"With possible duplicates counted once: {variant}" in page
+    assert f"With other counts of the bugs: {variant}" in page
 
 
 def test_a_finding_without_printed_numbers_is_not_called_reproduced_or_not(study):
@@ -201,7 +201,7 @@ def test_a_finding_without_printed_numbers_is_not_called_reproduced_or_not(study
     assert "Claims of the findings 1 contradicted" in shown
     assert "Numbers of the findings" not in shown
     assert "Finding 3: contradicted" in shown
-    assert "With possible duplicates counted once: one vote per commit: 2 of 3 outcomes unchanged." in shown
+    assert "With other counts of the bugs: one vote per commit: 2 of 3 outcomes unchanged." in shown
     assert "reproduced" not in shown.split("Differences from the printed numbers")[0]
 
 
