@@ -51,6 +51,8 @@ def test_every_number_that_the_authors_print_is_reproduced(tmp_path, study, bugs
     diff = done.query("select reference, same_when_rounded from analysis.replication_diff")
     assert dict(diff["reference"].value_counts().rows()) == printed
     assert diff["same_when_rounded"].to_list() == [True] * sum(printed.values())
+    # What is printed is what was released: no edits.
+    assert done.query("select count(*) from analysis.reconstruction").item() == 0
     labels = done.query("select count(*), count(created_at), count(distinct item_id) from labeling.labels")
     assert labels.row(0) == (bugs, bugs, bugs)
 

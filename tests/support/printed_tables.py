@@ -121,24 +121,41 @@ def planted(seed, *, edits=3, has_random_p=False):
     columns = _random_columns(rng)
     leftovers = [(library, row, str(rng.choice(CATEGORIES))) for library in LIBRARIES for row in (1, 2)]
     chosen = [list(columns)[number] for number in rng.choice(len(columns), edits, replace=False)]
-    texts = {}
-    for key, column in columns.items():
-        released = percents(column.counts(CATEGORIES))
-        column.printed = column.working = released
-        if key not in chosen:
-            continue
-        while list(column.printed) == released:
-            left = [category for library, row, category in leftovers if library == key[0] and row == 1]
-            edits_of_column = _edits(rng, column, left if key[1] == SO else [])
-            texts[key], column.working, printed = edits_of_column[rng.integers(len(edits_of_column))]
-            column.printed = printed or column.working
-    by_source = [[column for (_, source), column in columns.items() if source == one] for one in (SO, GH)]
-    p_values = []
-    for row, category in enumerate(CATEGORIES):
-        p = p_value(*([column.working[row] for column in of_source] for of_source in by_source))
-        if p is not None:
-            p_values.append((category, round(float(rng.random()), 4) if has_random_p else p))
+    for column in columns.values():
+        column.printed = column.working = percents(column.counts(CATEGORIES))
+    texts: dict[tuple[str, str], str] = {}
+    # Until each edit leaves evidence, beside those of the other columns.
+    while not texts or not all(_has_evidence(columns, key) for key in chosen):
+        for key in chosen:
+            left = [category for library, row, category in leftovers if (library, SO, row) == (*key, 1)]
+            possible = _edits(rng, columns[key], left)
+            texts[key], working, printed = possible[rng.integers(len(possible))]
+            columns[key].working, columns[key].printed = working, printed or working
+    p_values = [
+        (category, round(float(rng.random()), 4) if has_random_p else p)
+        for category, p in _p_values({key: column.working for key, column in columns.items()}).items()
+    ]
     return Planted(columns, texts, printed_frames(columns, p_values=p_values, leftovers=leftovers))
+
+
+def _p_values(shares):
+    """Return the P values of shares by column, by category."""
+    by_source = [[values for (_, source), values in shares.items() if source == one] for one in (SO, GH)]
+    found = {
+        category: p_value(*([values[row] for values in of_source] for of_source in by_source))
+        for row, category in enumerate(CATEGORIES)
+    }
+    return {category: p for category, p in found.items() if p is not None}
+
+
+def _has_evidence(columns, key):
+    """Return whether an edit of labels changes several shares, and one of shares a P value."""
+    column = columns[key]
+    if column.printed == column.working:
+        released = percents(column.counts(CATEGORIES))
+        return sum(share != other for share, other in zip(column.printed, released, strict=True)) > 1
+    working = {one: other.working for one, other in columns.items()}
+    return _p_values(working) != _p_values({**working, key: column.printed})
 
 
 def _random_columns(rng):

@@ -25,10 +25,14 @@ _FEW_SLIPS = 3
 
 @dataclass(frozen=True)
 class Edit:
-    """An edit in words, and the rows of the table that it concerns. Edits are of labels or else of shares."""
+    """An edit in words, and the rows of the table that it concerns. Edits are of labels or else of shares.
+
+    Edits of one ``kind`` differ only in a number of bugs; others are of a kind of their own.
+    """
 
     text: str
     rows: tuple[int, ...]
+    kind: str = ""
     is_of_labels: bool = True
 
 
@@ -51,6 +55,11 @@ class Hypothesis:
     slips: tuple[int, ...]
     missed_bars: int
 
+    @property
+    def unexplained(self) -> int:
+        """The number of slips that no P value dates."""
+        return len(self.slips) - sum(not edit.is_of_labels for edit in self.edits) if self.slips else 0
+
 
 @dataclass(frozen=True)
 class _Block:
@@ -66,16 +75,6 @@ class _Block:
     drawn: Ints | None = None
 
 
-def slip_bits(table: PrintedTable) -> float:
-    """Return the bits of a printed share that nothing explains: its row and its value."""
-    return KIND + log2(len(table.categories)) + log2(table.whole)
-
-
-def _other_data_bits(table: PrintedTable) -> float:
-    """Return the bits of a column that has nothing to do with the released labels: the value of each share."""
-    return KIND + len(table.categories) * log2(table.whole)
-
-
 def released(table: PrintedTable, column: Column) -> Ints:
     """Return the shares of the released labels in units of the last printed decimal."""
     return table.rounded(column.counts[None, :], np.array([len(column.labels)]))[0]
@@ -88,17 +87,14 @@ def hypotheses(table: PrintedTable, column: Column) -> list[Hypothesis]:
     """
     blocks = list(_label_edits(table, column))
     shares = [table.rounded(block.counts, block.totals) for block in blocks]
-    differing = [(rounded != column.printed).sum(axis=1) for rounded in shares]
     missed = [_missed_bars(column, block) for block in blocks]
     bar_bits = log2(table.whole)
-    slip = slip_bits(table)
-    least = [
-        block.bits
-        + missed_bars * bar_bits
-        + np.where(_closes(table, column, rounded), np.minimum(number * slip, KIND), number * slip)
-        for block, rounded, number, missed_bars in zip(blocks, shares, differing, missed, strict=True)
-    ]
-    limit = min(_other_data_bits(table), *(bits.min() for bits in least)) + _WINDOW
+    least = []
+    for block, rounded, missed_bars in zip(blocks, shares, missed, strict=True):
+        unexplained = _slip_bits(table, column, rounded)
+        closed = np.where(_closes(table, column, rounded), np.minimum(unexplained, KIND), unexplained)
+        least.append(block.bits + missed_bars * bar_bits + closed)
+    limit = min(bits.min() for bits in least) + _WINDOW
     found = []
     for which, (block, bits) in enumerate(zip(blocks, least, strict=True)):
         for number in np.flatnonzero((bits <= limit) | (which == 0)):
@@ -113,6 +109,19 @@ def hypotheses(table: PrintedTable, column: Column) -> list[Hypothesis]:
                                    slips, int(missed[which][number]))
                     )  # fmt: skip
     return sorted(found, key=lambda one: one.bits)
+
+
+def _slip_bits(table: PrintedTable, column: Column, shares: Ints) -> Floats:
+    """Return the bits of printed shares that no edit explains, by row of ``shares``.
+
+    They are either slips, each in a row of its own, or the column is of other data. A share takes the more bits the
+    farther it is from the expected one, at most those of any value.
+    """
+    distances = np.abs(shares - column.printed)
+    values = np.where(distances > 0, np.minimum(1 + _number_bits(np.maximum(distances, 1)), log2(table.whole)), 0.0)
+    size = len(table.categories)
+    slips = ((distances > 0) * (KIND + log2(size)) + values).sum(axis=1)
+    return np.minimum(slips, KIND + size + values.sum(axis=1))
 
 
 def as_printed(hypothesis: Hypothesis, column: Column) -> bool:
@@ -161,10 +170,10 @@ def _in_print(
         bits = KIND + log2(comb(len(names), 2)) + _EXCHANGE
         text = f"{_listed(names, rows)} exchanged in print"
         yield bits, (Edit(text + _when(moments[-1][0]), rows, is_of_labels=False),), shares, printed, ()
-    yield min(len(rows) * (slip_bits(table) + timing), _other_data_bits(table)), (), printed, shares, rows
+    bits = float(_slip_bits(table, column, shares[None, :])[0]) + len(rows) * timing
+    yield bits, (), printed, shares, rows
     if not table.p_values:
         return
-    bits = len(rows) * (slip_bits(table) + timing)
     for choice in _slip_moments(len(rows)):
         working, edits = printed.copy(), []
         for row in np.array(rows)[list(choice)].tolist():
@@ -233,6 +242,7 @@ def _missing_rows(column: Column) -> Iterator[_Block]:
                 Edit(
                     f"the {end} row missing" if number == 0 else f"the {end} {number + 1} rows missing",
                     tuple(int(row) for row in np.flatnonzero(missing[number])),
+                    kind=end,
                 ),
             ),
         )  # fmt: skip
@@ -264,7 +274,7 @@ def _moved(table: PrintedTable, column: Column) -> Iterator[_Block]:
 
     def edit(at: int) -> tuple[Edit, ...]:
         a, b = int(origins[at]), int(targets[at])
-        return (Edit(f"{numbers[at]} of {counts[a]} {names[a]} counted as {names[b]}", (a, b)),)
+        return (Edit(f"{numbers[at]} of {counts[a]} {names[a]} counted as {names[b]}", (a, b), kind=f"{a} as {b}"),)
 
     bits = KIND + log2(len(names) * (len(names) - 1)) + _number_bits(numbers)
     yield _block(moved, np.full(len(numbers), len(column.labels)), bits, edit)

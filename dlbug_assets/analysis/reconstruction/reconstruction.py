@@ -14,6 +14,8 @@ from dlbug_assets.analysis.reconstruction.search import shortest
 
 # Edits that shorten the description by fewer bits may be chance.
 _LEAST_GAIN = 3.0
+# If edits leave more of a table's shares unexplained, whatever the P values, it is of other data.
+_MOST_UNEXPLAINED = 0.2
 # Edits that fit as well as the chosen ones are reported if their description is up to this much longer.
 _RIVAL_BITS = 8.0
 
@@ -42,7 +44,11 @@ class Reconstruction:
 def reconstruct(table: PrintedTable) -> Reconstruction:
     """Return the reconstruction of a table that has the shortest description."""
     as_it_is = _Solution(table)
-    solution = min([as_it_is, *(_Solution(one.table, one) for one in exchanges(table))], key=lambda one: one.total)
+    exchanged = [_Solution(one.table, one) for one in exchanges(table)]
+    solution = min(
+        [as_it_is, *(one for one in exchanged if not one.is_of_other_data)],
+        key=lambda one: one.total,
+    )
     found = list(solution.found())
     if solution.exchange:
         found.insert(0, _exchange_found(table, solution.exchange, as_it_is.total - solution.total))
@@ -68,17 +74,29 @@ class _Solution:
         self.is_first = np.array([column.source == table.columns[0].source for column in table.columns])
         self.tests = [PrintedTest.of(printed, self.is_first) for printed in table.p_values]
         self.columns = [hypotheses(table, column) for column in table.columns]
-        chosen = shortest(self.columns, self.tests)
-        self.chosen = [column[number] for column, number in zip(self.columns, chosen, strict=True)]
         self.as_typed = [
             next(one for one in of_column if as_printed(one, column))
             for of_column, column in zip(self.columns, table.columns, strict=True)
         ]
-        for number, typed in enumerate(self.as_typed):
-            if self._bits(number, typed) - self._bits(number, self.chosen[number]) < _LEAST_GAIN:
-                self.chosen[number] = typed
+        self.chosen = list(self.as_typed)
+        self.is_of_other_data = self._unexplained([column[0] for column in self.columns]) > _MOST_UNEXPLAINED
+        if not self.is_of_other_data:
+            chosen = shortest(self.columns, self.tests)
+            self.chosen = [column[number] for column, number in zip(self.columns, chosen, strict=True)]
+            for number, typed in enumerate(self.as_typed):
+                if self._bits(number, typed) - self._bits(number, self.chosen[number]) < _LEAST_GAIN:
+                    self.chosen[number] = typed
+            # Of the differences from other data, any search would explain some.
+            self.is_of_other_data = 2 * self._unexplained(self.chosen) > self._unexplained(self.as_typed)
+        if self.is_of_other_data:
+            self.chosen = list(self.as_typed)
         missed = sum(test.bits for test, is_reached in zip(self.tests, self._reached(), strict=True) if not is_reached)
         self.total = sum(one.bits for one in self.chosen) + missed + (exchange.bits if exchange else 0.0)
+
+    def _unexplained(self, hypotheses: Sequence[Hypothesis]) -> float:
+        """Return the share of the printed shares that hypotheses leave unexplained, 0..1."""
+        shares = sum(len(column.printed) for column in self.table.columns)
+        return sum(one.unexplained for one in hypotheses) / shares
 
     def found(self) -> Iterator[Found]:
         """Yield the edits of columns that are chosen, each followed by those that fit as well."""
@@ -170,16 +188,16 @@ class _Solution:
             return []
         limit = self._bits(number, chosen) + _RIVAL_BITS
         reached = self._reached()
-        of_chosen = frozenset(edit.text for edit in chosen.edits)
-        rivals: dict[frozenset[str], Hypothesis] = {}
+        kinds = [_kinds(chosen)]
+        rivals: list[Hypothesis] = []
         for one in self.columns[number]:
-            edits = frozenset(edit.text for edit in one.edits)
+            # Those with further edits that change nothing, or with other numbers in the same edits, are not rivals.
+            is_other = bool(one.edits) and not any(_kinds(one) >= others for others in kinds)
             fits = len(one.slips) <= len(chosen.slips) and one.missed_bars <= chosen.missed_bars
-            # Hypotheses with further edits that change nothing are not rivals.
-            is_other = bool(edits) and not any(edits >= others for others in (of_chosen, *rivals))
-            if fits and is_other and self._bits(number, one) <= limit and (self._reached(number, one) >= reached).all():
-                rivals[edits] = one
-        return list(rivals.values())
+            if is_other and fits and self._bits(number, one) <= limit and (self._reached(number, one) >= reached).all():
+                rivals.append(one)
+                kinds.append(_kinds(one))
+        return rivals
 
     def _evidence(self, number: int, one: Hypothesis) -> str:
         table, column, typed = self.table, self.table.columns[number], self.as_typed[number]
@@ -195,6 +213,10 @@ class _Solution:
             f"agrees with {_number(bars, 'more bar')}" if bars > 0 else "",
         ]
         return "; ".join(part for part in parts if part)
+
+
+def _kinds(hypothesis: Hypothesis) -> frozenset[str]:
+    return frozenset(edit.kind or edit.text for edit in hypothesis.edits)
 
 
 def _number(number: int, one: str, more: str | None = None) -> str:

@@ -15,6 +15,8 @@ from dlbug_assets.analysis.reconstruction.printed_tables import Floats, Ints
 _FEW, _MANY = 3, 60
 # A P value is not reached by shares that take so many bits more than others: two P values of four digits do.
 _MOST_BITS = 27.0
+# Combinations of shares of one row of the table that are tried; those that take most bits are left out.
+_COMBINATIONS = 50_000
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,8 @@ def _reaching(
         least = np.full(len(values), np.inf)
         np.minimum.at(least, which, bits)
         total = extra[:, None] + (least - bits.min())[None, :]
+        if total.size > _COMBINATIONS:
+            most = min(most, float(np.partition(total, _COMBINATIONS, axis=None)[_COMBINATIONS]))
         combined, value = np.nonzero(total <= most)
         shares = np.column_stack([shares[combined], values[value]])
         extra = total[combined, value]
