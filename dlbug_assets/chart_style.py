@@ -1,4 +1,4 @@
-"""The style of charts: one style, one colour per source, and the files of a chart.
+"""The style of charts: one style, one colour per source or stage, and the files of a chart.
 
 The same chart always results in the same bytes. Charts are Altair's (Vega-Lite), rendered by vl-convert, which brings
 its own fonts and needs neither a browser nor a network. Both take a second to import, so that they are imported inside
@@ -24,9 +24,9 @@ INK, SOFT, LINE = "#1c2430", "#5b6675", "#d9dee5"
 #: The one colour of bars and squares that an axis names; intervals in ink are visible on it.
 BAR = "#9ecae1"
 
-#: Colours of sources: blue, vermilion, bluish green, reddish purple, orange, sky blue and black of Okabe & Ito (2008),
-#: "Color Universal Design".
-SOURCE_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+#: Colours of sources or stages: blue, vermilion, bluish green, reddish purple, orange, sky blue and black of Okabe & Ito
+#: (2008), "Color Universal Design".
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 
 # The sizes of the letters of a title and of the notes below it, in pixels.
 _SIZES = {"text": 14, "subtitle": 11}
@@ -46,9 +46,9 @@ _LONG_NUMBER = re.compile(r"-?\d+\.\d{2,}")
 _IDENTIFIER = re.compile(r'\bid="([\w-]+)"')
 
 
-def source_colours(sources: Sequence[str]) -> dict[str, str]:
-    """Return the colour of each source; seven are distinct, which further sources repeat."""
-    return dict(zip(sources, cycle(SOURCE_COLOURS), strict=False))
+def colours(names: Sequence[str]) -> dict[str, str]:
+    """Return the colour of each source or stage; seven are distinct, which further ones repeat."""
+    return dict(zip(names, cycle(COLOURS), strict=False))
 
 
 def vega_lite(chart: "alt.TopLevelMixin") -> dict[str, Any]:

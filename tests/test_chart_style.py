@@ -42,7 +42,7 @@ def lab(colour, vision):
 @pytest.mark.parametrize("vision", VISIONS)
 def test_every_two_colours_differ_clearly_with_every_vision(vision):
     # A difference of 2.3 is just noticeable (Mahy, Van Eycken and Oosterlinck 1994).
-    seen = [lab(colour, vision) for colour in chart_style.SOURCE_COLOURS]
+    seen = [lab(colour, vision) for colour in chart_style.COLOURS]
     assert min(np.linalg.norm(a - b) for a, b in itertools.combinations(seen, 2)) > 15
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from dlbug_assets.chart_style import BAR, INK, LINE, SOFT, scale, source_colours
+from dlbug_assets.chart_style import BAR, INK, LINE, SOFT, colours, scale
 from dlbug_assets.publishing.contents import reference_text
 
 if TYPE_CHECKING:
@@ -236,7 +236,7 @@ def against_published(rows: pl.DataFrame, title: str, notes: Sequence[str]) -> "
 
     top = rows.select(pl.max_horizontal(pl.col("published", "computed").max())).item()
     scale_to_top = alt.Scale(domain=[0, top])
-    sources = source_colours(rows.sort("position", nulls_last=True)["source"].unique(maintain_order=True).to_list())
+    sources = colours(rows.sort("position", nulls_last=True)["source"].unique(maintain_order=True).to_list())
     base = alt.Chart(rows.with_columns(panel=pl.col("reference").map_elements(reference_text, return_dtype=pl.String)))
     line = base.mark_rule(color=SOFT, strokeDash=[4, 3]).encode(
         x=alt.XDatum(0), x2=alt.X2Datum(top), y=alt.YDatum(0), y2=alt.Y2Datum(top)

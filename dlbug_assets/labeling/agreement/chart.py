@@ -111,7 +111,7 @@ def picture(shown: pl.DataFrame, title: str, notes: Sequence[str]) -> "alt.TopLe
     )
     base = alt.Chart(rows).encode(
         x=alt.X("percent:Q", title="percent of the queue", scale=alt.Scale(domain=[0, 102], nice=False)),
-        color=alt.Color("source:N", title=None, scale=chart_style.scale(chart_style.source_colours(sources))),
+        color=alt.Color("source:N", title=None, scale=chart_style.scale(chart_style.colours(sources))),
     )
     kappa = alt.Y("kappa:Q", title="kappa", scale=alt.Scale(domain=[bottom, 1], nice=False))
     defined = base.transform_filter("isValid(datum.kappa)")
