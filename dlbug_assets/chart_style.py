@@ -24,8 +24,8 @@ INK, SOFT, LINE = "#1c2430", "#5b6675", "#d9dee5"
 #: The one colour of bars and squares that an axis names; intervals in ink are visible on it.
 BAR = "#9ecae1"
 
-#: Colours of sources or stages: blue, vermilion, bluish green, reddish purple, orange, sky blue and black of Okabe & Ito
-#: (2008), "Color Universal Design".
+#: Colours of sources or stages: blue, vermilion, bluish green, reddish purple, orange, sky blue and black of Okabe and
+#: Ito 2008, "Color Universal Design".
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 
 # The sizes of the letters of a title and of the notes below it, in pixels.
