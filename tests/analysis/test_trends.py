@@ -26,7 +26,7 @@ def make(study):
 
 
 def _label(small, years, bugs, totals, *, source=SO, library="Keras", cluster=None, of=1):
-    """Add bugs, of which the first ones of each year are crashes, in clusters ``of`` so many of a year each."""
+    """Add bugs, of which the first ones of each year are crashes, in clusters of ``of`` bugs of one year."""
     for year, crashes, total in zip(years, bugs, totals, strict=True):
         for place in range(total):
             item = cluster or f"{library} {year} {place // of}"

@@ -10,7 +10,7 @@ import numpy as np
 from dlbug_assets.analysis.reconstruction.edits import KIND, Edit, released
 from dlbug_assets.analysis.reconstruction.printed_tables import Column, PrintedTable
 
-# An exchange of rows is tried if it makes at least so many more shares agree; with fewer, columns explain them.
+# An exchange of rows is tried if it makes at least this number of shares agree; fewer are explained by columns.
 _ENOUGH_CELLS = 3
 _MOMENTS = ("in the labels", "in the table", "in print, after the P values")
 

@@ -13,7 +13,7 @@ from dlbug_assets.analysis.reconstruction.printed_tables import Floats, Ints
 
 # Partial solutions that are kept from one P value to the next: few give a bound, with which many are affordable.
 _FEW, _MANY = 3, 60
-# A P value is not reached by shares that take so many bits more than others: two P values of four digits do.
+# Shares that take this many bits more than the shortest are not tried for a P value: two P values of four digits.
 _MOST_BITS = 27.0
 # Combinations of shares of one row of the table that are tried; those that take most bits are left out.
 _COMBINATIONS = 50_000
@@ -36,7 +36,7 @@ class _Candidates:
         return cls(working[first], np.array([hypotheses[number].bits for number in first]), first)
 
     def up_to(self, bits: float) -> Self:
-        """Return those that take at most so many bits more than the shortest."""
+        """Return those that take at most ``bits`` more than the shortest."""
         keep = self.bits <= self.bits.min() + bits
         return type(self)(self.working[keep], self.bits[keep], self.number[keep])
 

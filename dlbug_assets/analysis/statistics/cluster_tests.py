@@ -41,7 +41,7 @@ def compare_clusters(groups: Sequence[np.ndarray], draws: int, random: np.random
 
     Each of ``groups`` is as :func:`~dlbug_assets.analysis.statistics.resampling.cluster_table` returns it, with two
     clusters or more. Some bugs have a category that others have not. All divisions of the clusters into groups of
-    these sizes are compared if there are at most ``draws`` of them, else so many random ones.
+    these sizes are compared if there are at most ``draws`` of them, else ``draws`` random ones.
 
     With w the weight of a cluster, p the weighted shares of the categories (within a group g, or of all), W the sum of
     weights and v the variance of p within a group over its clusters, the statistic is the sum over groups and
@@ -78,7 +78,7 @@ def compare_clusters(groups: Sequence[np.ndarray], draws: int, random: np.random
         squares = w * distance**2
         between = (squares / shares).sum(axis=(-2, -1))
         inside = (w * (1 - w / total) * variance / shares).sum(axis=(-2, -1))
-        # Clusters that do not differ within the groups have no variance but for rounding errors.
+        # Clusters that do not differ within the groups have no variance apart from rounding errors.
         without = np.where(between > _ROUNDING, np.inf, 0.0)
         studentized = np.divide(between, inside, out=without, where=inside > _ROUNDING)
         return studentized, squares.sum(axis=-2) / (shares * (1 - shares)), between
@@ -103,7 +103,7 @@ def compare_clusters(groups: Sequence[np.ndarray], draws: int, random: np.random
 
 
 def _has_at_most(draws: int, sizes: np.ndarray) -> bool:
-    """Return whether there are at most so many divisions of clusters into groups of these sizes."""
+    """Return whether clusters can be divided into groups of these sizes in at most ``draws`` ways."""
     divisions = math.lgamma(sizes.sum() + 1) - sum(math.lgamma(size + 1) for size in sizes)
     return divisions <= math.log(draws) + _ROUNDING
 

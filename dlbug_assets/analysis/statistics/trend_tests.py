@@ -14,7 +14,7 @@ from dlbug_assets.analysis.statistics.effective import effective_bugs, intraclas
 #: Permutations end when this number of them is as extreme as the data: the relative error of P is about 1/sqrt of it.
 EXTREMES = 20
 
-#: With more clusters, P is that of the normal distribution, which the permutations of so many have.
+#: With more clusters, P is that of the normal distribution, which the permuted statistic then approaches.
 MANY_CLUSTERS = 2000
 
 # Statistics of permutations that should be equal may differ in the last digits.

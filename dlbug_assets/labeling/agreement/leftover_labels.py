@@ -28,7 +28,7 @@ _LEFTOVERS = table_schema("labeling.leftover_labels")
 def leftover_labels(*, study: Study, release: Callable[[], releases.Released]) -> pl.DataFrame:
     """Return labeling.leftover_labels: the labels in further sheets of the releases, and the bugs that they align with.
 
-    ``release`` reads the study's releases, if its labels are from there; else there are no such sheets.
+    ``release`` reads the study's releases; without released labels the table is empty.
 
     Columns: source and library (of the bug, or of the rows before and after if they have the same; else NULL), sheet
     (file and number of the sheet, never its name), row, link, bug_id (NULL if the row aligns with none), dimension,

@@ -122,8 +122,8 @@ def test_categories_of_no_or_every_bug_do_not_differ():
     assert found.statistic > 0
 
 
-#: Of the study islam2019, by library: how many clusters have so many bugs, on GitHub and on Stack Overflow, and how
-#: many bugs are of each type.
+#: The study islam2019 by library: number of bugs of a cluster -> number of such clusters, on GitHub and on Stack
+#: Overflow, and the number of bugs of each type.
 LABELLED = {
     "Caffe": ({1: 7, 2: 3, 3: 3, 4: 1}, {1: 35}, (2, 16, 7, 3, 19, 10, 4)),
     "Keras": (

@@ -14,7 +14,7 @@ BUGS = np.array([4, 0, 1, 1, 0, 2])
 TOTALS = np.array([5, 3, 1, 2, 1, 4])
 YEARS = np.array([2015.0, 2016.5, 2016.0, 2017.0, 2018.0, 2015.5])
 
-#: Numbers of bugs of the repositories of three libraries, how many repositories have so many.
+#: Repositories of three libraries: number of bugs of a repository -> number of such repositories.
 SIZES = {
     "Caffe": {1: 7, 2: 3, 3: 3, 4: 1},
     "Keras": {1: 16, 2: 7, 3: 2, 4: 2, 5: 1, 6: 1, 7: 2, 8: 2, 9: 1, 10: 1, 13: 1, 16: 1, 20: 1, 34: 1, 37: 1, 126: 1},
