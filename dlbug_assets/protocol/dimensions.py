@@ -14,7 +14,7 @@ accepted_answer adjudicated_at adjudicated_by all answer as_written batch both b
 category checkpoint cluster comment commit_sha content created_at decided_by dimension entry file frozen_at is_bug
 item_id items key label label_counts labelled_at labels library line link mapped none pass place position post_id
 problem provenance rater raters received_at replaced_at repository revision round row share sheet source state
-superseded swapped title total withdrawn year
+superseded swapped title total withdrawn year year_high year_low year_source year_undefined_reason
 """
 _KEYWORDS = """
 all analyse analyze and any array as asc asymmetric both case cast check collate column constraint create default
