@@ -49,7 +49,7 @@ def test_descriptions_row_counts_and_column_lineage_are_recorded(ui):
     assert found["description"].startswith("One row per finding")
     assert entries["dagster/row_count"]["intValue"] == 21
     lineage = {column["columnName"]: column["columnDeps"] for column in entries["dagster/column_lineage"]["lineage"]}
-    assert {"assetKey": {"path": ["analysis", "findings"]}, "columnName": "finding"} in lineage["finding"]
+    assert {"assetKey": {"path": ["analysis", "claims"]}, "columnName": "finding"} in lineage["finding"]
 
 
 def wait_until(condition: Callable[[], bool], failure: str) -> None:
@@ -74,7 +74,7 @@ def test_a_browser_shows_the_lineage_in_groups(ui, page, screenshots):
 
 def test_a_browser_shows_a_tables_columns_rows_checks_and_chart(ui, page, screenshots):
     page.goto(f"{ui}/assets/analysis/finding_verdicts")
-    page.get_by_text("[from analysis.findings.finding]").first.wait_for()
+    page.get_by_text("[from analysis.claims.finding]").first.wait_for()
     page.get_by_text("Row count").first.wait_for()
     page.screenshot(path=screenshots / "table.png")
     page.goto(f"{ui}/assets/analysis/finding_verdicts?view=checks")
