@@ -304,14 +304,19 @@ def test_kappa_and_its_interval_equal_those_of_statsmodels(random_study):
         bounds = [bounds_of(*pair) for pair in pairs]
         assert row["undefined_reason"] is None
         assert row["kappa"] == pytest.approx(np.mean([result.kappa for result in results]), abs=WITHIN)
-        if None in bounds:
-            assert row["kappa_low"] is row["kappa_high"] is None
-            assert row["interval_undefined_reason"] == "fewer than 20 units"
-            continue
-        assert row["interval_undefined_reason"] is None
-        assert (row["kappa_low"], row["kappa_high"]) == pytest.approx(np.mean(bounds, axis=0), abs=WITHIN)
-        assert -1 <= row["kappa_low"] <= row["kappa"] + WITHIN
-        assert row["kappa"] - WITHIN <= row["kappa_high"] <= 1
+        assert_limits(row, bounds)
+
+
+def assert_limits(row, bounds):
+    """Assert that the limits of kappa are the means of those of the pairs, unless a pair has too few units."""
+    if None in bounds:
+        assert row["kappa_low"] is row["kappa_high"] is None
+        assert row["interval_undefined_reason"] == "fewer than 20 units"
+        return
+    assert row["interval_undefined_reason"] is None
+    assert (row["kappa_low"], row["kappa_high"]) == pytest.approx(np.mean(bounds, axis=0), abs=WITHIN)
+    assert -1 <= row["kappa_low"] <= row["kappa"] + WITHIN
+    assert row["kappa"] - WITHIN <= row["kappa_high"] <= 1
 
 
 def test_kappa_and_the_agreements_equal_those_of_scikit_learn(random_study):
@@ -362,14 +367,7 @@ def test_category_kappa_equals_that_of_statsmodels(random_study):
             continue
         bounds = [bounds_of(*pair) for pair in pairs]
         assert row["kappa"] == pytest.approx(np.mean([result.kappa for result in results]), abs=WITHIN)
-        if None in bounds:
-            assert row["kappa_low"] is row["kappa_high"] is None
-            assert row["interval_undefined_reason"] == "fewer than 20 units"
-            continue
-        assert row["interval_undefined_reason"] is None
-        assert (row["kappa_low"], row["kappa_high"]) == pytest.approx(np.mean(bounds, axis=0), abs=WITHIN)
-        assert -1 <= row["kappa_low"] <= row["kappa"] + WITHIN
-        assert row["kappa"] - WITHIN <= row["kappa_high"] <= 1
+        assert_limits(row, bounds)
 
 
 def test_no_value_is_nan_or_infinite(random_study):
