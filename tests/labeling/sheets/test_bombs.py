@@ -156,7 +156,7 @@ def test_stopping_while_a_file_is_read_leaves_no_process(tmp_path, study):
     child = wait_for(lambda: Path(f"/proc/{reading.pid}/task/{reading.pid}/children").read_text().split())[0]
     wait_for(lambda: int(Path(f"/proc/{child}/statm").read_text().split()[1]) * PAGE > 100 * MIB)
     reading.send_signal(signal.SIGINT)
-    reading.wait(timeout=15)  # long before the limit of the child
+    reading.wait(timeout=10)  # long before the limit of the child
     assert not Path(f"/proc/{child}").exists()
 
 
