@@ -47,7 +47,7 @@ def test_the_statistic_is_that_of_its_formula_with_single_bugs():
     ]  # fmt: skip
     shift, _ = common_shift(strata, 99, generator(1, "x"))
 
-    # Of single bugs all weights are 1; D of the two categories is the same but for the sign.
+    # Of single bugs all weights are 1; D of the two categories differs only in sign.
     h = [table[0].sum() * table[1].sum() / table.sum() for table in TABLES]
     d = sum(
         n * (table[0, 0] / table[0].sum() - table[1, 0] / table[1].sum()) for n, table in zip(h, TABLES, strict=True)

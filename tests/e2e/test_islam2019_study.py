@@ -505,7 +505,7 @@ def test_findings_about_years_are_answered_offline_with_ranges(islam2019):
         (21, "32; 29", "undecided"),
         (21, "Caffe=0; Theano=100", "undecided"),
     ]
-    # 32 to 29 percent is no decrease, whatever the years of two posts.
+    # From 32 to 29 percent does not show a decrease, whatever the years of two posts.
     assert "-3.2 points a year (-2.9 to -2.5 with 2 bugs of uncertain years)" in rows["note"][3]
 
 

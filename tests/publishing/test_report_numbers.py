@@ -54,7 +54,7 @@ def study(small_study):
 def test_every_number_of_the_text_is_in_a_row_of_a_query(study):
     rows, page = study.rows(), study.page()
     assert unknown_numbers(page, rows, study.study) == []
-    # The test sees a number that is no row's.
+    # The test finds a number that is not in any row.
     assert unknown_numbers(page.replace("69.8%", "69.9%", 1), rows, study.study) == ["69.9%"]
 
 

@@ -86,7 +86,7 @@ def sequential_p(batches: Iterable[np.ndarray], extremes: int, most: int) -> tup
 
     ``batches`` are whether draws are as extreme as the data, by draw and test. A test ends with its draw number l that
     is the last of ``extremes`` such draws, with P = extremes / l; or with draw ``most`` - 1, of which g are such draws,
-    with P = (g + 1) / most. Both are exact: for attainable a, P is at most a with probability a if there is no effect.
+    with P = (g + 1) / most. Both are exact: for attainable a, P is at most a with probability a without an effect.
     """
     drawn, last = 0, most - 1
     found = draws = np.zeros(0, dtype=np.int64)
