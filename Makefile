@@ -89,9 +89,9 @@ audit: $(VENV)/.installed-dev ## Check the code (bandit) and its dependencies fo
 lock: ## Update the pinned requirements (needs uv)
 	uv pip compile pyproject.toml --group build --universal --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url --no-strip-extras --no-header --no-annotate -q -o requirements.txt
-	uv pip compile pyproject.toml --group build --group dev -c requirements.txt --universal --python-version 3.11 \
+	uv pip compile pyproject.toml --extra mcp --group build --group dev -c requirements.txt --universal --python-version 3.11 \
 	  --generate-hashes --no-emit-index-url --no-strip-extras --no-header --no-annotate -q -o requirements-dev.txt
-	uv pip compile pyproject.toml --extra spark --extra postgres --group build --group dev -c requirements-dev.txt \
+	uv pip compile pyproject.toml --extra spark --extra postgres --extra mcp --group build --group dev -c requirements-dev.txt \
 	  --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-strip-extras --no-header --no-annotate \
 	  -q -o requirements-cluster.txt
 
