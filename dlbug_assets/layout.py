@@ -22,6 +22,8 @@ CHECKOUT = PACKAGE.parent if (PACKAGE.parent / "pyproject.toml").is_file() else 
 #: The folder of the models and of workspace.yaml.
 PROJECT = CHECKOUT or PACKAGE / "_project"
 MODELS = PROJECT / "dbt_like_sql"
+#: The table macros of the published database, one a file.
+MACROS = MODELS / "macros"
 STUDIES = PACKAGE / "studies"
 WORKSPACE = PROJECT / "workspace.yaml"
 #: Environment variables, as for `dagster dev`, in the current folder; those that are set already take precedence.

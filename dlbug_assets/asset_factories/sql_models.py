@@ -22,7 +22,7 @@ from dlbug_assets.asset_factories.code_versions import text_version
 from dlbug_assets.asset_factories.metadata import asset_key, check_specs, column_schema, markdown_table
 from dlbug_assets.asset_factories.tables import TableAssets, upstream_tables
 from dlbug_assets.errors import DlbugError
-from dlbug_assets.layout import MODELS, display_path
+from dlbug_assets.layout import MACROS, MODELS, display_path
 from dlbug_assets.warehouse.database import Warehouse
 from dlbug_assets.warehouse.table_specs import TableSpec, described_tables
 
@@ -52,7 +52,11 @@ def load_models(known: Mapping[str, TableSpec], folder: Path = MODELS) -> list[M
     or a cycle.
     """
     left_out = described_tables(folder) - known.keys()
-    files = [file for file in sorted(folder.glob("*/*.sql")) if f"{file.parent.name}.{file.stem}" not in left_out]
+    files = [
+        file
+        for file in sorted(folder.glob("*/*.sql"))
+        if file.parent.name != MACROS.name and f"{file.parent.name}.{file.stem}" not in left_out
+    ]
     models = [_read(file, known) for file in files]
     by_table = {model.table: model for model in models}
     graph = {model.table: [table for table in model.reads if table in by_table] for model in models}

@@ -20,6 +20,7 @@ from dlbug_assets.publishing.report import TEMPLATES, render_figures, report_fil
 from dlbug_assets.publishing.report_queries import report_tables, run_queries
 from dlbug_assets.publishing.study_info import notice, study_info
 from dlbug_assets.warehouse.database import Warehouse
+from dlbug_assets.warehouse.macros import macro_files
 
 # Figures with more characters of SVG are not in the metadata of a materialization, which the UI keeps for every run.
 _LARGE = 50_000
@@ -65,7 +66,9 @@ def assets(study: Study, home: Home, tables: TableAssets) -> list[dg.AssetsDefin
         description="The published database: a copy of every table that people and BI tools open, replaced atomically",
         kinds={"duckdb"},
         owners=OWNERS,
-        code_version=source_version(Warehouse.publish),
+        code_version=text_version(
+            source_version(Warehouse.publish), *(file.read_text(encoding="utf-8") for file in macro_files())
+        ),
         metadata=function_reference(Warehouse.publish),
         automation_condition=FOLLOW_UPSTREAM,
         required_resource_keys={"warehouse"},

@@ -22,6 +22,7 @@ from duckdb import StatementType
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.layout import Home
 from dlbug_assets.warehouse.frames import create_tables, to_frame
+from dlbug_assets.warehouse.macros import stored_macros
 from dlbug_assets.warehouse.published import open_published
 
 _MAX_WIDTH = 60
@@ -36,8 +37,8 @@ _READING = "a query can only read: SELECT, FROM, WITH, VALUES, DESCRIBE, SUMMARI
 #: The nodes of a query that reads. A WITH clause may also hold COPY, INSERT, UPDATE and DELETE.
 _READING_NODES = {"SELECT_NODE", "SET_OPERATION_NODE", "RECURSIVE_CTE_NODE", "CTE_NODE"}
 _WRITING_WORDS = {"copy", "insert", "update", "delete", "merge"}
-#: The table functions that read nothing but the database, and take no query as text. All others are refused: most read
-#: files, one executes a query that is hidden in JSON, and some take addresses in memory.
+#: The table functions that read nothing but the database, and take no query as text. All others except the database's
+#: own macros are refused: most read files, one executes a query that is hidden in JSON, and some take addresses in memory.
 _TABLE_FUNCTIONS = {
     "range", "generate_series", "unnest", "repeat", "repeat_row", "json_each", "json_tree", "summary",
     "histogram", "histogram_values", "test_all_types", "test_vector_types", "icu_calendar_names", "pg_timezone_names",
@@ -192,8 +193,9 @@ def _check_nodes(connection: duckdb.DuckDBPyConnection, text: str, database: str
     for node in types:
         if node.endswith("_NODE") and node not in _READING_NODES:
             raise DlbugError(f"{node.split('_')[0]} is refused: {_READING}")
+    allowed = _TABLE_FUNCTIONS | stored_macros(connection) if functions else _TABLE_FUNCTIONS
     for function in functions:
-        if function.lower() not in _TABLE_FUNCTIONS:
+        if function.lower() not in allowed:
             raise DlbugError(f"{function}() is refused: a query reads tables of the published database only")
     for table in tables:
         name = ".".join(json.loads(table))
@@ -205,7 +207,7 @@ def _check_words(connection: duckdb.DuckDBPyConnection, text: str) -> None:
     """Look for what does not read in the words: DuckDB returns no tree of a PIVOT that has to look up its columns."""
     kinds = "('table', 'table_macro', 'pragma')"
     functions = connection.execute(
-        f"select distinct function_name from duckdb_functions() where function_type in {kinds}"
+        f"select distinct function_name from duckdb_functions() where function_type in {kinds} and internal"
     ).fetchall()
     refused = _WRITING_WORDS | {name for (name,) in functions} - _TABLE_FUNCTIONS
     if found := refused.intersection(re.findall(r"\w+", text.lower())):

@@ -25,6 +25,7 @@ from dlbug_assets.warehouse.checks import CheckOutcome, run_check
 from dlbug_assets.warehouse.errors import explain_errors
 from dlbug_assets.warehouse.frames import register_frame, to_frame
 from dlbug_assets.warehouse.lease import Lease
+from dlbug_assets.warehouse.macros import create_macros
 from dlbug_assets.warehouse.table_specs import TableSpec
 
 logger = logging.getLogger(__name__)
@@ -230,6 +231,7 @@ class Warehouse:
         Readers that have the old file open keep it, new ones open the new file. Raises :class:`DlbugError`.
         """
         with explain_errors("saving the working database", self.home.working):
+            create_macros(self.connection)
             self.connection.execute("checkpoint")
         # A process that copies a file that it has open loses DuckDB's lock on it: close first.
         self._disconnect()

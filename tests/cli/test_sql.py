@@ -15,6 +15,7 @@ import pytest
 from dlbug_assets.cli.sql import Bounds, answer
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.layout import Home
+from dlbug_assets.warehouse.macros import create_macros
 from dlbug_assets.warehouse.published import published_query
 from support.small_disks import mount, unmount
 
@@ -272,6 +273,51 @@ def test_a_function_that_reads_a_file_or_another_query_is_refused(home, temporar
     file = home.published if file == "database" else file
     with pytest.raises(DlbugError, match=r"^\w+\(\) is refused: a query reads tables of the published database only$"):
         answer(home, query.format(file=file, folder=temporary), "table", None)
+
+
+@pytest.fixture
+def with_macros(home):
+    """Return the home with a distribution and the macros that read it."""
+    with duckdb.connect(str(home.published)) as connection:
+        connection.execute("create schema analysis")
+        connection.execute("""create table analysis.effect_distribution as select 'GitHub' as source, 'All' as library,
+            'Crash' as category, 1 as bugs, 2 as total, 0.5 as share, 0.1 as share_low, 0.9 as share_high,
+            0.1 as cluster_low, 0.9 as cluster_high, null as undefined_reason, null as cluster_undefined_reason""")
+        create_macros(connection)
+    return home
+
+
+@pytest.mark.parametrize(
+    ("query", "rows"),
+    [
+        ("select bugs, total from share('effect', 'Crash')", [["bugs", "total"], ["1", "2"]]),
+        ("select total from Main.SHARE('effect', source := 'GitHub')", [["total"], ["2"]]),
+        ("pivot (from share('effect')) on source using sum(share) group by bugs", [["bugs", "GitHub"], ["1", "0.5"]]),
+        ("explain from share('effect')", None),
+    ],
+)  # fmt: skip
+def test_macros_of_the_database_are_answered(with_macros, printed, query, rows):
+    if rows is None:
+        assert "effect_distribution" in printed(query, "table")
+    else:
+        assert list(csv.reader(io.StringIO(printed(query, "csv")))) == rows
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        ("from share((select content from read_text('/etc/passwd')))", r"^read_text\(\) is refused"),
+        ("from share('effect', (with x as (copy (select 1) to '/tmp/x') select 1))", "^COPY is refused"),
+        ("from share('/etc/passwd')", "does not exist"),
+        ("from share('../labeling.items; drop table x; --')", "does not exist"),
+        ("from share('x'' from read_text(''/etc/passwd'') --')", "does not exist"),
+        ("create or replace macro share(a) as table from read_text(a)", "^CREATE is refused"),
+        ("drop macro table share", "^DROP is refused"),
+    ],
+)
+def test_macros_open_no_way_to_files_or_writes(with_macros, query, message):
+    with pytest.raises(DlbugError, match=message):
+        answer(with_macros, query, "table", None)
 
 
 @pytest.mark.parametrize("name", ["'{file}'", '"{file}"', "'tiny.duckdb'", "tiny.duckdb", "'/etc/passwd.csv'"])
