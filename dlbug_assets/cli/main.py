@@ -132,7 +132,8 @@ def sql(
 
     In CSV, texts that a spreadsheet could run as a formula follow an apostrophe; JSON and Parquet have them unchanged.
     """
-    from dlbug_assets.cli.sql import Bounds, answer, prompt  # noqa: PLC0415
+    from dlbug_assets.cli.sql.answer import Bounds, answer  # noqa: PLC0415
+    from dlbug_assets.cli.sql.prompt import prompt  # noqa: PLC0415
 
     bounds = Bounds(limit, memory, timeout)
     home = open_home(load_study(study_name, os.environ))

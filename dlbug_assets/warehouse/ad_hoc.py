@@ -1,7 +1,7 @@
 """Queries from outside on the published database: run in a process of its own, reading nothing else, within limits.
 
 What belongs here: what a query may contain, and how its result becomes bytes. What doesn't: the limits that the kernel
-enforces (ingest/child_process.py) and where the bytes go (cli/sql.py).
+enforces (ingest/child_process.py) and where the bytes go (cli/sql/).
 """
 
 import contextlib

@@ -90,6 +90,7 @@ def small(tmp_path):
         connection.execute("create schema labeling")
         connection.execute("create table labeling.items as select 'SO-1-Keras' as item_id")
         connection.execute("comment on table labeling.items is 'Items to label'")
+        connection.execute("create macro named(prefix) as table from labeling.items where starts_with(item_id, prefix)")
     return tmp_path
 
 
@@ -256,9 +257,10 @@ def test_the_prompt_lists_tables_and_commands_and_prints_results(small):
     )
     assert "│ labeling.items │     1 │ Items to label │" in rest
     assert [line for line in rest if "describe" in line] == [
-        "dlbug> A query may span lines and ends with ;  .tables lists the tables, `describe labeling.items;` a table's "
-        "columns. Ctrl+C stops a query, .quit exits."
+        "dlbug> A query may span lines and ends with ;  .tables lists tables and macros, `describe labeling.items;` a "
+        "table's columns. Tab completes names, Ctrl+C stops a query, .quit exits."
     ]
+    assert "│ named(prefix) │ NULL    │" in rest
     assert "│     42 │" in rest
     assert "never" not in result.stdout
     assert result.stderr == ""
@@ -317,3 +319,23 @@ def test_the_prompt_stops_a_query_at_ctrl_c_and_keeps_a_history(sample, temporar
     history = sample.home.folder / "sql_history"
     assert history.stat().st_mode & 0o777 == 0o600
     assert history.read_text().splitlines() == [f"{ENDLESS};", "select 40 + 2 as answer;", ".quit"]
+
+
+def test_tab_completes_names_over_several_lines(small):
+    terminal = Terminal(small)
+    terminal.read(b"dlbug> ")
+    terminal.write(b"select it\t from labeling.i\t as i\n")
+    terminal.read(b"from labeling.items as i\r\n  ...> ")
+    terminal.write(b"where i.\t = 'SO-1-Keras' lim\t 7;\n")
+    output = terminal.read(b"SO-1-Keras \xe2\x94\x82")
+    assert b"where i.item_id = 'SO-1-Keras' limit 7;" in output
+    terminal.close()
+
+
+def test_tab_lists_what_several_names_have_in_common(small):
+    terminal = Terminal(small)
+    terminal.read(b"dlbug> ")
+    terminal.write(b".\t\t")
+    assert b".exit    .help    .quit    .tables" in terminal.read(b"tables")
+    terminal.write(b"quit\n")
+    terminal.wait()

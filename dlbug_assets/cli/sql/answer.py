@@ -1,15 +1,13 @@
-"""Ad-hoc SQL on the published database: each query runs in a child process within limits, and can read nothing else."""
+"""Results of queries: each query runs in a child process within limits, and can read the published database only."""
 
 import codecs
-import contextlib
 import os
 import re
-import signal
 import stat
 import sys
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dlbug_assets.atomic_files import open_atomically
@@ -30,13 +28,6 @@ _MORE_MEMORY = 512 << 20
 #: Temporary files of a query, in bytes; less if the disk has not twice as much free.
 _MOST_SPILL = 4 << 30
 _FUNCTION = "dlbug_assets.warehouse.ad_hoc:run"
-_HISTORY_LINES = 1000
-_TABLES = """select schema_name || '.' || table_name as "table", estimated_size as rows, comment
-from duckdb_tables() order by all;"""
-_HELP = (
-    "A query may span lines and ends with ;  .tables lists the tables, `describe labeling.items;` a table's columns. "
-    "Ctrl+C stops a query, .quit exits."
-)
 
 
 @dataclass(frozen=True)
@@ -84,27 +75,39 @@ def answer(home: Home, query: str, output_format: str, output: Path | None, boun
     bounds = bounds or Bounds()
     rows = SHOWN_ROWS if output_format == "table" and bounds.rows is None else bounds.rows
     truncated = f"(the first {rows} rows; --limit N shows more, --format csv has all)"
-    limits = Limits(bounds.memory_bytes + _MORE_MEMORY, bounds.seconds)
-    try:
-        with (
-            _write_errors(output),
-            _writer(output) as write,
-            ChildProcess(_FUNCTION, limits, largest_file=_MOST_SPILL, with_folder=True) as process,
-        ):
-            for piece in process.call(
-                root=str(home.root), study=home.study, query=query, output_format=output_format, rows=rows,
-                truncated=truncated, memory=bounds.memory, spill=_MOST_SPILL, escaped_start=ESCAPED_START,
-            ):  # fmt: skip
+    with write_errors(output), _writer(output) as write:
+        try:
+            for piece in result(home, query, output_format, replace(bounds, rows=rows), truncated=truncated):
                 if piece == truncated.encode():
                     print(truncated, file=sys.stderr)
                 else:
                     write(piece)
+        except LimitError as error:
+            raise DlbugError(f"{error}. --timeout and --memory allow more.") from None
+
+
+def result(
+    home: Home, query: str, output_format: str, bounds: Bounds, *, truncated: str = "", most_bytes: int = sys.maxsize
+) -> Generator[bytes, None, None]:
+    """Yield the result of a query as table, csv, json or parquet, in pieces of the format's bytes.
+
+    A table that has more rows than it may have ends with a piece with the text ``truncated``. Raises
+    :class:`DlbugError` for SQL that is refused or fails, and :class:`LimitError` for a query that takes too long or
+    whose result has more than ``most_bytes``. If the caller stops early, the query is stopped.
+    """
+    limits = Limits(bounds.memory_bytes + _MORE_MEMORY, bounds.seconds, most_bytes)
+    try:
+        with ChildProcess(_FUNCTION, limits, largest_file=_MOST_SPILL, with_folder=True) as process:
+            yield from process.call(
+                root=str(home.root), study=home.study, query=query, output_format=output_format, rows=bounds.rows,
+                truncated=truncated, memory=bounds.memory, spill=_MOST_SPILL, escaped_start=ESCAPED_START,
+            )  # fmt: skip
     except LimitError as error:
-        raise DlbugError(f"the query was stopped: {error}. --timeout and --memory allow more.") from None
+        raise LimitError(f"the query was stopped: {error}") from None
 
 
 @contextmanager
-def _write_errors(output: Path | None = None) -> Generator[None, None, None]:
+def write_errors(output: Path | None = None) -> Generator[None, None, None]:
     """Raise errors of writing as :class:`DlbugError`."""
     if output is None and sys.stdout is None:
         raise DlbugError("standard output is closed: name a file with --output FILE")
@@ -143,65 +146,3 @@ def _print(piece: bytes) -> None:
 def _print_escaped() -> Callable[[bytes], None]:
     decoder = codecs.getincrementaldecoder("utf-8")()
     return lambda piece: _print(printable(decoder.decode(piece)).encode())
-
-
-def prompt(home: Home, bounds: Bounds | None = None) -> None:
-    """Read queries from the terminal until the end of input or .quit, and print their results.
-
-    A query ends with a semicolon; .tables and .help list tables and commands. Ctrl+C stops a query. At a terminal, the
-    queries are kept as history in the study's folder. Raises :class:`DlbugError` if nothing is published yet, and for
-    a terminal that cannot be read or written.
-    """
-    if sys.stdin is None:
-        raise DlbugError("standard input is closed: pass the query as an argument")
-    answer(home, "select 1", "csv", Path(os.devnull), bounds)  # fails at once if nothing is published yet
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # see stopping: Ctrl+C doesn't end the command
-    with _write_errors(), _history(home.folder / "sql_history"):
-        print(f"{home.published}, read-only. End a query with ;  .tables lists tables, .help explains, .quit exits.")
-        pending = ""
-        while True:
-            try:
-                line = input("dlbug> " if not pending else "  ...> ")
-            except EOFError:
-                print()
-                return
-            except KeyboardInterrupt:
-                print()
-                pending = ""
-                continue
-            word = "" if pending else line.strip()
-            if word in (".quit", ".exit"):
-                return
-            if word.startswith(".") and word != ".tables":
-                print(_HELP)
-                continue
-            pending = _TABLES if word == ".tables" else f"{pending}\n{line}".strip()
-            if pending.endswith(";"):
-                try:
-                    answer(home, pending, "table", None, bounds)
-                except DlbugError as error:
-                    print(printable(f"error: {error}"), file=sys.stderr)
-                except KeyboardInterrupt:
-                    print("stopped", file=sys.stderr)
-                pending = ""
-
-
-@contextmanager
-def _history(path: Path) -> Iterator[None]:
-    """Keep the lines for the arrow keys in a file that only its owner can read."""
-    if not sys.stdin.isatty():
-        yield
-        return
-    import readline  # noqa: PLC0415 - it changes how input() reads, even from a pipe
-
-    readline.set_history_length(_HISTORY_LINES)
-    with contextlib.suppress(OSError):
-        readline.read_history_file(path)
-    try:
-        yield
-    finally:
-        try:
-            os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
-            readline.write_history_file(path)
-        except OSError as error:
-            print(f"note: the history of the prompt is not saved: {error.strerror}", file=sys.stderr)

@@ -12,7 +12,7 @@ import duckdb
 import polars as pl
 import pytest
 
-from dlbug_assets.cli.sql import Bounds, answer
+from dlbug_assets.cli.sql.answer import Bounds, answer
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.layout import Home
 from dlbug_assets.warehouse.macros import create_macros
