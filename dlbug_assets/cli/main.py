@@ -5,6 +5,7 @@ Polars, DuckDB, requests and Dagster take seconds to import, so only the command
 
 import os
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import click
@@ -146,6 +147,30 @@ def sql(
 
 
 cli.add_command(labels)
+
+
+@cli.command()
+@study_option
+@click.option("--memory", default="1GB", show_default=True, help="Memory of a query.")
+@click.option(
+    "--timeout",
+    type=click.IntRange(1, 86400),
+    default=60,
+    show_default=True,
+    help="Seconds after which a query is stopped.",
+)
+def mcp(study_name: str, *, memory: str, timeout: int) -> None:
+    """Serve the published database to an assistant: Model Context Protocol over standard input and output.
+
+    Its tools list, describe and explain tables and run read-only queries, with the limits of `dlbug sql`.
+    """
+    if find_spec("mcp") is None:
+        raise DlbugError("this needs the package mcp, an extra of dlbug: pip install 'dlbug[mcp]'")
+    from dlbug_assets.cli.mcp.server import serve  # noqa: PLC0415
+    from dlbug_assets.cli.sql.answer import Bounds  # noqa: PLC0415
+
+    study = load_study(study_name, os.environ)
+    serve(study, open_home(study), Bounds(memory=memory, seconds=timeout), os.environ)
 
 
 @cli.command()

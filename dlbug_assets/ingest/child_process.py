@@ -66,6 +66,7 @@ class ChildProcess:
         self._process: subprocess.Popen[bytes] | None = None
         self._connection: Connection[Any, Any] | None = None
         self._errors = b""
+        self._is_stopped = False
 
     def __enter__(self) -> Self:
         return self
@@ -81,6 +82,13 @@ class ChildProcess:
             if self._folder is not None:
                 shutil.rmtree(self._folder, ignore_errors=True)
                 self._folder = None
+
+    def stop(self) -> None:
+        """Kill the process from another thread, for good: a call raises :class:`LimitError`."""
+        self._is_stopped = True
+        if (process := self._process) is not None:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
 
     def _kill(self) -> None:
         if self._process is None:
@@ -160,6 +168,9 @@ class ChildProcess:
         assert self._process.stderr  # noqa: S101 - a pipe
         os.set_blocking(self._process.stderr.fileno(), False)
         self._connection = Connection(ours.detach())
+        if self._is_stopped:  # while it started
+            self.close()
+            raise LimitError("it was stopped")
         try:
             self._receive(self._connection, _START_SECONDS, _START_SECONDS)
         except LimitError as error:

@@ -75,35 +75,36 @@ def answer(home: Home, query: str, output_format: str, output: Path | None, boun
     bounds = bounds or Bounds()
     rows = SHOWN_ROWS if output_format == "table" and bounds.rows is None else bounds.rows
     truncated = f"(the first {rows} rows; --limit N shows more, --format csv has all)"
-    with write_errors(output), _writer(output) as write:
-        try:
-            for piece in result(home, query, output_format, replace(bounds, rows=rows), truncated=truncated):
+    try:
+        with write_errors(output), _writer(output) as write, query_process(bounds) as process:
+            for piece in result(process, home, query, output_format, replace(bounds, rows=rows), truncated=truncated):
                 if piece == truncated.encode():
                     print(truncated, file=sys.stderr)
                 else:
                     write(piece)
-        except LimitError as error:
-            raise DlbugError(f"{error}. --timeout and --memory allow more.") from None
+    except LimitError as error:
+        raise DlbugError(f"the query was stopped: {error}. --timeout and --memory allow more.") from None
+
+
+def query_process(bounds: Bounds, most_bytes: int = sys.maxsize) -> ChildProcess:
+    """Return the process for queries within bounds whose results have at most so many bytes."""
+    limits = Limits(bounds.memory_bytes + _MORE_MEMORY, bounds.seconds, most_bytes)
+    return ChildProcess(_FUNCTION, limits, largest_file=_MOST_SPILL, with_folder=True)
 
 
 def result(
-    home: Home, query: str, output_format: str, bounds: Bounds, *, truncated: str = "", most_bytes: int = sys.maxsize
+    process: ChildProcess, home: Home, query: str, output_format: str, bounds: Bounds, *, truncated: str = ""
 ) -> Generator[bytes, None, None]:
     """Yield the result of a query as table, csv, json or parquet, in pieces of the format's bytes.
 
     A table that has more rows than it may have ends with a piece with the text ``truncated``. Raises
-    :class:`DlbugError` for SQL that is refused or fails, and :class:`LimitError` for a query that takes too long or
-    whose result has more than ``most_bytes``. If the caller stops early, the query is stopped.
+    :class:`DlbugError` for SQL that is refused or fails, and :class:`LimitError` for what exceeds the limits of the
+    process.
     """
-    limits = Limits(bounds.memory_bytes + _MORE_MEMORY, bounds.seconds, most_bytes)
-    try:
-        with ChildProcess(_FUNCTION, limits, largest_file=_MOST_SPILL, with_folder=True) as process:
-            yield from process.call(
-                root=str(home.root), study=home.study, query=query, output_format=output_format, rows=bounds.rows,
-                truncated=truncated, memory=bounds.memory, spill=_MOST_SPILL, escaped_start=ESCAPED_START,
-            )  # fmt: skip
-    except LimitError as error:
-        raise LimitError(f"the query was stopped: {error}") from None
+    yield from process.call(
+        root=str(home.root), study=home.study, query=query, output_format=output_format, rows=bounds.rows,
+        truncated=truncated, memory=bounds.memory, spill=_MOST_SPILL, escaped_start=ESCAPED_START,
+    )  # fmt: skip
 
 
 @contextmanager

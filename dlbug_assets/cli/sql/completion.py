@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Self
 
-from dlbug_assets.cli.sql.answer import Bounds, result
+from dlbug_assets.cli.sql.answer import Bounds, query_process, result
 from dlbug_assets.layout import Home
 
 #: What ends a word; a dot does not.
@@ -36,7 +36,8 @@ class Completion:
     @classmethod
     def of(cls, home: Home, bounds: Bounds) -> Self:
         """Return those of the published database. Raises :class:`DlbugError` if it does not exist yet."""
-        names = json.loads(b"".join(result(home, _NAMES, "json", bounds)))
+        with query_process(bounds) as process:
+            names = json.loads(b"".join(result(process, home, _NAMES, "json", bounds)))
         columns: dict[str, list[str]] = {}
         for each in names:
             if each["kind"] == "column":
