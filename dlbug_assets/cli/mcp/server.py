@@ -1,6 +1,7 @@
 """The server: tools over standard input and output, each query in a process of its own, one at a time."""
 
 import sys
+import threading
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager, redirect_stdout
 from dataclasses import replace
@@ -26,6 +27,7 @@ from dlbug_assets.publishing.study_info import notice
 
 _MOST_ROWS, _ROWS = 1000, 100
 _MOST_BYTES = 1 << 20
+_STOP_SECONDS = 1.0
 _INSTRUCTIONS = """The published database of the bug study "{title}". {notice}.
 Begin with list_tables. Queries are SQL of DuckDB, read-only, one SELECT each; tables are schema.table. Bugs of one
 repository or post resemble each other: prefer intervals by clusters (cluster_low, cluster_high). Use explain to find
@@ -58,16 +60,24 @@ def build_server(study: Study, home: Home, bounds: Bounds, environ: Mapping[str,
         with gate.call():
             async with turn:
                 process = query_process(bounds, _MOST_BYTES)
+                has_ended = threading.Event()
 
                 def ask(query: str, rows: int) -> Rows:
                     return _ask(process, home, query, bounds, rows)
 
+                def run() -> T:
+                    try:
+                        return work(ask)
+                    finally:
+                        has_ended.set()
+
                 try:
-                    return await anyio.to_thread.run_sync(work, ask, abandon_on_cancel=True)
+                    return await anyio.to_thread.run_sync(run, abandon_on_cancel=True)
                 except DlbugError as error:
                     raise ToolError(str(error)) from None
                 except anyio.get_cancelled_exc_class():
                     process.stop()
+                    has_ended.wait(_STOP_SECONDS)  # until its temporary files are deleted
                     raise
 
     server = MCPServer(
@@ -128,5 +138,3 @@ def _ask(process: ChildProcess, home: Home, query: str, bounds: Bounds, most: in
             return as_rows(b"".join(result(process, home, query, "json", replace(bounds, rows=most + 1))), most)
     except LimitError as error:
         raise DlbugError(f"the query was stopped: {error}. Select fewer rows or columns, or aggregate them.") from None
-    except RecursionError:
-        raise DlbugError("the result is nested too deeply") from None

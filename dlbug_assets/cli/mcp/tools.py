@@ -3,7 +3,7 @@
 import functools
 import json
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dlbug_assets.cli.mcp.answers import (
     CheckDescription,
@@ -18,20 +18,26 @@ from dlbug_assets.cli.mcp.answers import (
     UsedBy,
 )
 from dlbug_assets.cli.mcp.claims import CLAIMS, uses
-from dlbug_assets.cli.mcp.lineage import Lineage
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.protocol.names import closest
 from dlbug_assets.protocol.study import Study
 from dlbug_assets.publishing.study_info import notice
 from dlbug_assets.warehouse.table_specs import TableSpec, load_specs
 
+if TYPE_CHECKING:
+    from dlbug_assets.cli.mcp.lineage import Lineage
+
 #: Rows of an explained number.
 _MOST_EXPLAINED = 20
 _MOST_CLAIMS = 1000
+#: Lists and structs within each other.
+_MOST_DEPTH = 100
+_TOO_DEEP = f"values of the result are nested more than {_MOST_DEPTH} levels deep: select parts of them"
 _TABLES = """select schema_name || '.' || table_name as "table", estimated_size as "rows",
 coalesce(comment, '') as description from duckdb_tables() order by all"""
 _MACROS = """select function_name || '(' || array_to_string(parameters, ', ') || ')' as "call",
 coalesce(comment, '') as description from duckdb_functions() where not internal order by all"""
+_JUDGED = "select 1 from duckdb_tables() where schema_name = 'analysis' and table_name = 'claims'"
 
 #: Returns the first rows of a query, given how many.
 Ask = Callable[[str, int], Rows]
@@ -47,8 +53,10 @@ class Catalog:
         self._environ = environ
 
     @functools.cached_property
-    def lineage(self) -> Lineage:
-        """The lineage; it takes seconds to load Dagster's asset graph."""
+    def lineage(self) -> "Lineage":
+        """The lineage, from Dagster's asset graph, which takes seconds to load: only what needs it waits."""
+        from dlbug_assets.cli.mcp.lineage import Lineage  # noqa: PLC0415
+
         return Lineage(self.study, self._environ)
 
     def spec(self, table: str) -> TableSpec:
@@ -120,8 +128,8 @@ class Catalog:
         return Step(table=name, made_by=origin.made_by, reads=list(origin.reads))
 
     def _claims(self, table: str, column: str | None, where: Mapping[str, Scalar], ask: Ask) -> list[UsedBy]:
-        """Return the claims that use the numbers; none if the study has no claims."""
-        if "analysis.claims" not in self.specs:
+        """Return the claims that use the numbers; none if the study has no claims, or they are not judged yet."""
+        if "analysis.claims" not in self.specs or not ask(_JUDGED, 1).rows:
             return []
         names = {each.name for each in self.study.dimensions}
         of_table = next((name for name in names if table == f"analysis.{name}_distribution"), None)
@@ -136,8 +144,20 @@ class Catalog:
 
 
 def as_rows(content: bytes, most: int) -> Rows:
-    """Return the first rows of a JSON array that may have one more."""
-    rows = json.loads(content)
+    """Return the first rows of a JSON array that may have one more.
+
+    Raises :class:`DlbugError` for values that are nested so deeply that they cannot be written again.
+    """
+    try:
+        rows: list[dict[str, Any]] = json.loads(content)
+    except RecursionError:
+        raise DlbugError(_TOO_DEEP) from None
+    level: list[Any] = [rows]
+    for _ in range(_MOST_DEPTH):
+        nested = [each.values() if isinstance(each, dict) else each for each in level if isinstance(each, dict | list)]
+        level = [value for values in nested for value in values]
+    if level:
+        raise DlbugError(_TOO_DEEP)
     return Rows(rows=rows[:most], truncated=len(rows) > most)
 
 

@@ -75,17 +75,21 @@ class _Input(io.RawIOBase):
         self._descriptor = descriptor
         self._gate = gate
         self._length = 0
+        self._has_ended = False
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any, /) -> int:
+        if self._has_ended:
+            return 0
         self._gate.wait()
         data = os.read(self._descriptor, len(buffer))
         _, newline, after = data.rpartition(b"\n")
         self._length = len(after) if newline else self._length + len(data)
         if self._length > _MOST_BYTES:
             click.echo(f"error: a message of the client has more than {_MOST_BYTES >> 20} MiB; stopped", err=True)
+            self._has_ended = True
             return 0
         buffer[: len(data)] = data
         return len(data)
