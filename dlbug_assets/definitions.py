@@ -3,6 +3,7 @@
 import functools
 import os
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 import dagster as dg
 
@@ -15,7 +16,7 @@ from dlbug_assets import releases
 from dlbug_assets.asset_factories.seeds import seed_assets
 from dlbug_assets.asset_factories.sql_models import load_models, sql_assets
 from dlbug_assets.asset_factories.tables import TableAssets
-from dlbug_assets.automation.jobs import automation
+from dlbug_assets.automation.jobs import automation, study_tags
 from dlbug_assets.automation.orphaned_runs import run_lock
 from dlbug_assets.automation.step_log import logs_in_the_event_log, progress
 from dlbug_assets.clock import Clock
@@ -95,8 +96,13 @@ def build_defs(study: Study, environ: Mapping[str, str], *, incomplete: bool = F
     missing = sorted(set(specs) - tables.registered)
     if missing:
         raise DlbugError(f"{specs[missing[0]].source}: {missing[0]} is described, but no asset computes it")
+
+    def in_the_study(spec: dg.AssetSpec) -> dg.AssetSpec:
+        tags = {**study_tags(study), "stage": str(spec.group_name)}
+        return spec.merge_attributes(tags=tags, metadata={"dagster/uri": _place(spec.key, home).as_uri()})
+
     tables_of_the_study = dg.Definitions(
-        assets=assets,
+        assets=dg.map_asset_specs(in_the_study, assets),
         resources={"warehouse": warehouse},
         loggers={"console": dg.colored_console_logger, "progress": progress},
         # Steps share one writing connection under one lease: in processes of their own they would wait for each other.
@@ -104,6 +110,12 @@ def build_defs(study: Study, environ: Mapping[str, str], *, incomplete: bool = F
     )
     corpora = [spec.key for asset in assets for spec in asset.specs if spec.partitions_def]
     return dg.Definitions.merge(tables_of_the_study, automation(study, home, corpora))
+
+
+def _place(key: dg.AssetKey, home: Home) -> Path:
+    """Return the file or folder in which users find what an asset makes: for a table, the published database."""
+    stage, name = key.path
+    return {"landing": home.landing / stage, "report": home.report / "index.html"}.get(name, home.published)
 
 
 @dg.definitions

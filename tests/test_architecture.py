@@ -56,6 +56,8 @@ WITH_DAGSTER = (
     "asset_factories/sql_models",
     "asset_factories/tables",
     "automation/event_log",
+    "automation/failures",
+    "automation/instance",
     "automation/jobs",
     "automation/orphaned_runs",
     "automation/schedules",
@@ -71,9 +73,10 @@ WITH_DAGSTER = (
 
 #: Dagster offers no public base class for the event log that dagster.yaml may name, nor for the output of steps; ours
 #: halves the time of a run, and lets Ctrl+C end it without tracebacks. It offers no public way to put anything in front
-#: of its web server either.
+#: of its web server either, nor to give a run that is executed in process the code location by which the UI lists runs.
 WITH_PRIVATE_PARTS = (
     "dlbug_assets.automation.event_log",
+    "dlbug_assets.automation.instance",
     "dlbug_assets.automation.step_output",
     "dlbug_assets.cli.ui.server",
 )

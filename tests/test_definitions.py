@@ -224,3 +224,20 @@ def _one_row(spec, number) -> pl.DataFrame:
         "VARCHAR[]": [str(number)],
     }  # fmt: skip
     return pl.DataFrame({column.name: [values.get(column.data_type)] for column in spec.columns})
+
+
+def test_assets_and_jobs_are_tagged_with_the_study_and_whether_it_is_synthetic(definitions):
+    tags = {"study": "sample", "synthetic": "true"}
+    for spec in definitions.resolve_all_asset_specs():
+        assert {name: spec.tags[name] for name in ("study", "synthetic", "stage")} == tags | {"stage": spec.group_name}
+    for job in definitions.resolve_all_job_defs():
+        if not job.name.startswith("__"):  # Dagster's own
+            assert tags.items() <= job.run_tags.items(), job.name
+
+
+def test_the_address_of_an_asset_is_where_users_find_it(tmp_path):
+    found = build_defs(load_study("sample"), {"DLBUG_HOME": str(tmp_path)}).resolve_all_asset_specs()
+    addresses = {spec.key.to_user_string(): spec.metadata["dagster/uri"] for spec in found}
+    assert addresses["analysis/findings"] == addresses["publishing/database"] == f"file://{tmp_path}/sample.duckdb"
+    assert addresses["publishing/report"] == f"file://{tmp_path}/sample/report/index.html"
+    assert addresses["github/landing"] == f"file://{tmp_path}/sample/landing/github"

@@ -12,6 +12,11 @@ from dlbug_assets.protocol.study import Study
 WHOLE_GRAPH = "whole_graph"
 
 
+def study_tags(study: Study) -> dict[str, str]:
+    """Return the tags of a study's assets and runs: its name, and whether its data are synthetic."""
+    return {"study": study.name, "synthetic": str(study.is_synthetic).lower()}
+
+
 def automation(study: Study, home: Home, corpora: Sequence[dg.AssetKey]) -> dg.Definitions:
     """Return the jobs, schedules and sensors of a study; ``corpora`` are its partitioned assets.
 
@@ -21,19 +26,25 @@ def automation(study: Study, home: Home, corpora: Sequence[dg.AssetKey]) -> dg.D
     labels are submitted as files has a sensor on the inbox. While the UI runs, a sensor materializes what is downstream
     of a change, and another marks orphaned runs as failed.
     """
+    tags = study_tags(study)
     everything = dg.define_asset_job(
-        WHOLE_GRAPH, selection=dg.AssetSelection.all(), description="All tables of the study, then their publication"
+        WHOLE_GRAPH,
+        selection=dg.AssetSelection.all(),
+        description="All tables of the study, then their publication",
+        tags=tags,
     )
     refresh = dg.define_asset_job(
         REFRESH,
         selection=list(corpora),
         description="The replies of the sources, and the corpora that are loaded from them",
+        tags=tags,
     )
     stages = [
         dg.define_asset_job(
             f"{schema}_group",
             selection=dg.AssetSelection.groups(schema) | dg.AssetSelection.groups("publishing"),
             description=f"The tables of the stage {schema}, then their publication",
+            tags=tags,
         )
         for schema in SCHEMAS
     ]
@@ -44,10 +55,12 @@ def automation(study: Study, home: Home, corpora: Sequence[dg.AssetKey]) -> dg.D
         LABELLING,
         selection=dg.AssetSelection.groups("labeling", "analysis", "publishing"),
         description="Everything downstream of submitted sheets: agreement, decisions, analysis, publication",
+        tags=tags,
     )
     downstream = dg.AutomationConditionSensorDefinition(
         "downstream",
         target=dg.AssetSelection.all(),
+        run_tags=tags,
         default_status=dg.DefaultSensorStatus.RUNNING,
         minimum_interval_seconds=INBOX_INTERVAL_SECONDS,
         description="Materializes what is downstream of a change, up to the published database",

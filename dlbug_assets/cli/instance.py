@@ -26,6 +26,9 @@ concurrency:
   pools: {default_limit: 1, granularity: op}
 run_retries: {enabled: true, max_retries: 1, retry_on_asset_or_op_failure: false}
 run_monitoring: {enabled: true}
+instance_class:
+  module: dlbug_assets.automation.instance
+  class: StudyInstance
 event_log_storage:
   module: dlbug_assets.automation.event_log
   class: EventLog

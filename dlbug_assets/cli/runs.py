@@ -18,6 +18,7 @@ from rich.console import Console
 
 from dlbug_assets.asset_factories.landings import LANDINGS, step_name
 from dlbug_assets.asset_factories.metadata import asset_key
+from dlbug_assets.automation.failures import failure_message
 from dlbug_assets.automation.jobs import WHOLE_GRAPH
 from dlbug_assets.automation.orphaned_runs import run_lock
 from dlbug_assets.automation.schedules import RANGE_END, RANGE_START, REFRESH
@@ -152,16 +153,15 @@ def run_study(
         )
         if is_current and study.follows_a_source:
             for libraries_of_run in ranges:
-                failures += runs.run(REFRESH, None, libraries_of_run, then_downstream=False)
+                failures += runs.run(None, libraries_of_run, job_name=REFRESH, then_downstream=False)
             if input_fingerprint(study, files, instance, corpus_keys) == fingerprint:
                 return failures
             rest = dg.AssetSelection.all() - _corpora(definitions)
-            failures += runs.run("downstream", rest, ranges[-1], then_downstream=True)
+            failures += runs.run(rest, ranges[-1], then_downstream=True)
         else:
             for libraries_of_run in ranges[:-1]:
-                failures += runs.run("corpora", corpora, libraries_of_run, then_downstream=False)
-            job = WHOLE_GRAPH if chosen is None else "selection"
-            failures += runs.run(job, chosen, ranges[-1], then_downstream=True)
+                failures += runs.run(corpora, libraries_of_run, then_downstream=False)
+            failures += runs.run(chosen, ranges[-1], then_downstream=True)
         if select is None and not failures:
             record_fingerprint(instance, runs.last, input_fingerprint(study, files, instance, corpus_keys))
     return failures
@@ -232,14 +232,19 @@ class _Runs:
         self._collected: dict[str, set[str]] = {landing: set() for landing in LANDINGS}
 
     def run(
-        self, job_name: str, selection: dg.AssetSelection | None, libraries: tuple[str, str], *, then_downstream: bool
+        self,
+        selection: dg.AssetSelection | None,
+        libraries: tuple[str, str],
+        *,
+        job_name: str = WHOLE_GRAPH,
+        then_downstream: bool,
     ) -> list[StepFailure]:
-        """Run a job for a range of libraries; return the failed steps.
+        """Run a job, or ``selection`` of it, for a range of libraries; return the failed steps.
 
         If some libraries could not be collected, the corpora of the others are loaded in runs of their own. Assets
         downstream of the corpora follow in another one if ``then_downstream``.
         """
-        result = self._execute(job_name, selection, libraries)
+        result = self._execute(selection, libraries, job_name)
         failures = list(_failures(result))
         failed = [landing for landing in LANDINGS if any(failure.step == landing for failure in failures)]
         collected = {landing: _collected(result, landing) for landing in LANDINGS}
@@ -256,30 +261,34 @@ class _Runs:
         corpora = _corpora(self._definitions)
         for landing, following in zip(failed, downstream, strict=True):
             for libraries_of_run in contiguous_ranges(self._libraries, collected[landing]):
-                failures += _failures(self._execute("continue_downstream", following & corpora, libraries_of_run))
+                failures += _failures(self._execute(following & corpora, libraries_of_run))
         if then_downstream:
             rest = functools.reduce(operator.or_, downstream) - corpora
-            failures += _failures(self._execute("continue_downstream", rest, libraries))
+            failures += _failures(self._execute(rest, libraries))
         return failures
 
     def _execute(
-        self, job_name: str, selection: dg.AssetSelection | None, libraries: tuple[str, str]
+        self, selection: dg.AssetSelection | None, libraries: tuple[str, str], job_name: str = WHOLE_GRAPH
     ) -> dg.ExecuteInProcessResult:
-        definitions = self._definitions
+        job = self._definitions.resolve_job_def(job_name)
+        keys = None
         if selection is not None:
-            job = dg.define_asset_job(job_name, selection=selection)
-            definitions = dg.Definitions.merge(definitions, dg.Definitions(jobs=[job]))
+            keys = sorted(selection.resolve(self._definitions.resolve_asset_graph()))
         config: dict[str, Any] = {"loggers": {"progress": {"config": {"format": self._log_format}}}}
         if self._sweep:
-            keys = (selection or dg.AssetSelection.all()).resolve(definitions.resolve_asset_graph())
-            collecting = [landing for landing in LANDINGS if asset_key(landing) in keys]
+            collecting = [landing for landing in LANDINGS if keys is None or asset_key(landing) in keys]
             config["ops"] = {step_name(landing): {"config": {"sweep": True}} for landing in collecting}
         run_id = self.last = str(uuid.uuid4())
         # The user of the command sees that it failed: the daemon must not retry it.
         tags = {RANGE_START: libraries[0], RANGE_END: libraries[1], "dagster/max_retries": "0"}
         with run_lock(self._run_locks, run_id):
-            result = definitions.resolve_job_def(job_name).execute_in_process(
-                instance=self._instance, run_config=config, tags=tags, raise_on_error=False, run_id=run_id
+            result = job.execute_in_process(
+                instance=self._instance,
+                run_config=config,
+                tags=tags,
+                raise_on_error=False,
+                run_id=run_id,
+                asset_selection=keys,
             )
         raise_if_stopped()
         return result
@@ -297,23 +306,7 @@ def _collected(result: dg.ExecuteInProcessResult, landing: str) -> list[str]:
 def _failures(result: dg.ExecuteInProcessResult) -> Iterator[StepFailure]:
     for event in result.all_events:
         if event.event_type == dg.DagsterEventType.STEP_FAILURE:
-            data = event.step_failure_data
-            if data.user_failure_data and data.user_failure_data.description:
-                message = data.user_failure_data.description
-            else:
-                message = _message(data.error)
-            yield StepFailure((event.step_key or "").replace("__", ".", 1), message)
+            step = (event.step_key or "").replace("__", ".", 1)
+            yield StepFailure(step, failure_message(event))
     if not result.success and not any(e.event_type == dg.DagsterEventType.STEP_FAILURE for e in result.all_events):
         yield StepFailure("the run", "failed before its first step; see its log with `dlbug ui`")
-
-
-def _message(error: Any) -> str:
-    """Return the message of the DlbugError in the chain of causes, or else the root cause with its class."""
-    ours = f"{DlbugError.__module__}.{DlbugError.__qualname__}: "
-    message = "no reason recorded"
-    while error:
-        message = error.message.strip()
-        if message.startswith(ours):
-            return message.removeprefix(ours)
-        error = error.cause
-    return message

@@ -17,8 +17,8 @@ from dlbug_assets.labeling.sheets.inbox import file_stats, settled_files
 from dlbug_assets.layout import Home
 from dlbug_assets.protocol.study import Study
 
-#: The tag of a run that holds its fingerprint.
-_FINGERPRINT_TAG = "dlbug/made_from"
+#: The tag of a run that holds its fingerprint; the UI hides tags with this prefix.
+_FINGERPRINT_TAG = ".dagster/dlbug_fingerprint"
 _DATA_VERSION = "dagster/data_version"
 _LANDINGS = frozenset(map(asset_key, LANDINGS))
 
