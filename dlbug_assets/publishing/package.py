@@ -33,6 +33,7 @@ from dlbug_assets.publishing.citations import citation, zenodo
 from dlbug_assets.publishing.contents import author_names
 from dlbug_assets.publishing.report import TEMPLATES, render_figures, report_files
 from dlbug_assets.publishing.report_queries import run_queries
+from dlbug_assets.warehouse.macros import macro_files
 from dlbug_assets.warehouse.table_specs import TableSpec
 
 #: Tables that quote what people wrote.
@@ -97,7 +98,7 @@ class Package:
         report = report_files(rows, rendered, self.study)
         files |= {f"report/{name}": content for name, content in report.items()}
         models = sorted(path for path in MODELS.glob("*/*.sql") if f"{path.parent.name}.{path.stem}" in self.specs)
-        files |= {f"sql/{path.relative_to(MODELS)}": path.read_bytes() for path in models}
+        files |= {f"sql/{path.relative_to(MODELS)}": path.read_bytes() for path in (*models, *macro_files())}
         files |= {f"{_FOLDER}/{name}": content for name, content in self._study_files().items()}
         files["requirements.txt"] = _requirements(info).encode()
         files["datapackage.json"] = _json(self._data_package(tables, files))

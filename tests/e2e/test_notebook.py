@@ -41,7 +41,8 @@ def test_the_distribution_has_every_category_with_bugs_and_its_interval(sample, 
 def test_the_comparison_has_the_differences_of_the_sources(sample, defined):
     expected = sample.query(
         """select category, a.share - b.share as difference
-        from analysis.bug_type_distribution as a inner join analysis.bug_type_distribution as b using (category, library)
+        from analysis.bug_type_distribution as a
+        inner join analysis.bug_type_distribution as b using (category, library)
         where a.source = 'GitHub' and b.source = 'Stack Overflow' and library = 'All' and a.bugs + b.bugs > 0"""
     )
     assert defined["differences"].select("category", "difference").sort("category").equals(expected.sort("category"))

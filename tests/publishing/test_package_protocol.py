@@ -193,5 +193,6 @@ def test_the_models_and_tables_of_a_package_are_those_of_the_study(packed_study,
     database = own_study(**OWN)
     _, packed = packed_study(database)
     assert "sql/analysis/crosstab.sql" in packed
+    assert "sql/macros/share.sql" in packed
     assert "sql/analysis/root_cause_by_bug_type.sql" not in packed
     assert {"tables/analysis.moon_distribution.csv", "tables/analysis.phase_distribution.csv"} <= packed.keys()
