@@ -22,6 +22,7 @@ select 'keyword', null, keyword_name from duckdb_keywords() where keyword_catego
 union all
 select 'keyword', null, unnest(['by', 'explain', 'partition', 'over'])
 order by all"""
+_IN_FROM = re.compile(r"\b(?:from|join|describe|summarize)\s+$", re.IGNORECASE)
 _MENTION = re.compile(r"\b(\w+\.\w+)(?:\s+(?:as\s+)?(\w+))?", re.IGNORECASE)
 
 
@@ -48,9 +49,9 @@ class Completion:
     def candidates(self, word: str, statement: str) -> list[str]:
         """Return what the word can become, sorted; ``statement`` is the query so far, which includes it.
 
-        After the name or alias of a table and a dot, these are its columns. Otherwise they are tables, macros,
-        keywords (in upper case after upper case), and the columns of the tables that the query mentions; if it mentions
-        none, those of all.
+        After FROM and the like, these are tables and macros; after the name or alias of a table and a dot, its columns.
+        Otherwise they are tables, macros, keywords (in upper case after upper case), and the columns of the tables that
+        the query mentions; if it mentions none, those of all.
         """
         if statement.strip() == word and word.startswith("."):
             return [command for command in _COMMANDS if command.startswith(word)]
@@ -62,13 +63,15 @@ class Completion:
         }
         folded = word.lower()
         tables = [table for table in self.columns if table.startswith(folded)]
+        macros = {f"{macro}(" for macro in self.macros}
         owner, dot, _ = word.rpartition(".")
-        if dot:
+        if _IN_FROM.search(statement.removesuffix(word)):
+            found = macros
+        elif dot:
             table = mentioned.get(owner.lower(), owner).lower()
             found = {f"{owner}.{column}" for column in self.columns.get(table, ())}
         else:
             of_tables = [table.lower() for table in mentioned.values()] or list(self.columns)
             found = {column for table in of_tables for column in self.columns[table]}
-            found |= {f"{macro}(" for macro in self.macros}
-            found |= {keyword.upper() if word.isupper() else keyword for keyword in self.keywords}
+            found |= macros | {keyword.upper() if word.isupper() else keyword for keyword in self.keywords}
         return sorted({*tables, *(name for name in found if name.lower().startswith(folded))})

@@ -12,7 +12,7 @@ COMPLETION = Completion(
     {
         "labeling.items": ["item_id", "library"],
         "labeling.labels": ["bug_id", "item_id", "bug_type"],
-        "analysis.clusters": ["bug_id", "cluster"],
+        "analysis.clusters": ["bug_id", "cluster", "shared"],
     },
     ["share"],
     ["select", "set", "limit", "like"],
@@ -25,6 +25,9 @@ COMPLETION = Completion(
         ("se", "se", ["select", "set"]),
         ("SE", "SE", ["SELECT", "SET"]),
         ("sh", "from sh", ["share("]),
+        ("sh", "from labeling.items\nJOIN  sh", ["share("]),
+        ("sh", "select sh", ["share(", "shared"]),
+        ("", "describe ", ["analysis.clusters", "labeling.items", "labeling.labels", "share("]),
         ("lab", "from lab", ["labeling.items", "labeling.labels"]),
         ("labeling.l", "from labeling.l", ["labeling.labels"]),
         ("Labeling.L", "from Labeling.L", ["labeling.labels"]),
