@@ -68,6 +68,11 @@ def plural(noun: str) -> str:
     return f"{noun}es" if re.search(r"(?i)(s|x|z|ch|sh)$", noun) else f"{noun}s"
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number with a noun that agrees with it: `1 row`, `2 rows`, `1,000 rows`."""
+    return f"{number:,} {noun if number == 1 else plural(noun)}"
+
+
 def in_sentence(name: str) -> str:
     """Return a title as it is written within a sentence: with a small letter, except for abbreviations and names."""
     first = name.split(maxsplit=1)[0] if name.strip() else name

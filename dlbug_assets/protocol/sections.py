@@ -28,6 +28,7 @@ from dlbug_assets.protocol.addresses import (
     without_account,
 )
 from dlbug_assets.protocol.cron import next_due
+from dlbug_assets.protocol.files.expectations import as_toml
 from dlbug_assets.protocol.names import (
     person_name,
     require_more_than_case,
@@ -52,7 +53,7 @@ Size = Annotated[Whole, Field(ge=1, le=MOST)]
 
 def _is_day(value: Any) -> Any:
     if isinstance(value, int | float):  # pydantic would take it for a Unix time
-        raise ValueError(f"use a date such as 2020-01-31, not {shown(value)}")  # noqa: TRY004 - pydantic expects it
+        raise ValueError(f"use a date such as 2020-01-31, not {as_toml(value)}")  # noqa: TRY004 - pydantic expects it
     return value
 
 
@@ -87,7 +88,7 @@ class Citation(Section, frozen=True):
     """A work that the study reproduces, replicates or follows: ``text`` as the report shows it."""
 
     text: str = Field(min_length=1, max_length=500)
-    doi: str | None = Field(default=None, pattern=r"^10\.\d{4,9}/\S{1,200}$")
+    doi: str | None = Field(default=None, pattern=r"^10\.\d{4,9}/\S{1,200}$", examples=["10.1000/182"])
 
 
 class Author(Section, frozen=True):
@@ -95,7 +96,7 @@ class Author(Section, frozen=True):
 
     family: str = Field(min_length=1, max_length=100)
     given: str | None = Field(default=None, max_length=100)
-    orcid: str | None = Field(default=None, pattern=r"^\d{4}-\d{4}-\d{4}-\d{3}[\dX]$")
+    orcid: str | None = Field(default=None, pattern=r"^\d{4}-\d{4}-\d{4}-\d{3}[\dX]$", examples=["0000-0002-1825-0097"])
 
 
 class Identity(Section, frozen=True):

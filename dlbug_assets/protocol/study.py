@@ -86,6 +86,11 @@ class Study(Section, frozen=True):
                     f"libraries.{position}.repositories: missing; commits of {library.name} are found in them"
                 )
         if self.sources.labels != "release":
+            if "labeling" not in self.model_fields_set:
+                raise ValueError(
+                    "labeling: missing; add the table [labeling] with two raters or more, raters = ['..', '..'], and "
+                    "an adjudicator = '..', or take labels that exist already (sources.labels = 'release')"
+                )
             if len(self.labeling.raters) < 2:  # noqa: PLR2004
                 raise ValueError("labeling.raters: agreement needs two raters or more")
             if not self.labeling.adjudicator:

@@ -169,7 +169,7 @@ def test_unknown_names_are_reported_with_the_nearest_and_the_known_ones(load, li
         ),
         (
             LEADS.replace("leads", "share") + "above = 101",
-            "claims.0 ('x').above: Input should be less than or equal to 100",
+            "claims.0 ('x').above: write 100 or less",
         ),
         (LEADS.replace("leads", "rank"), "claims.0 ('x'): a rank needs either at_most or exactly"),
         (LEADS.replace("leads", "more"), "claims.0 ('x').than: missing"),
@@ -216,7 +216,7 @@ def test_unknown_names_are_reported_with_the_nearest_and_the_known_ones(load, li
             "claims.0 ('x').than.librarys: unknown key (did you mean 'libraries'?) (known are category, libraries, ",
         ),
         (LEADS + "libraries = []", "claims.0 ('x').libraries: "),
-        (LEADS + f'metric = "{"x" * 1001}"', "claims.0 ('x').metric: String should have at most 1000 characters"),
+        (LEADS + f'metric = "{"x" * 1001}"', "claims.0 ('x').metric: write a text of 1,000 characters or less"),
     ],
 )
 def test_a_claim_that_lacks_what_its_kind_needs_is_an_error_with_the_key(load, lines, problem):
@@ -247,7 +247,7 @@ def test_all_problems_are_reported_up_to_ten(load):
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("claims = 3", "claims: Input should be a valid tuple, not 3"),
+        ("claims = 3", r"claims: write tables \[\[claims\]\], not 3"),
         ("claim = []", r"claim: unknown key \(did you mean 'claims'\?\)"),
         ("[[claims]", "not valid TOML"),
         (_claim(LEADS.replace("Crash", "Cr\\u0007ash")), r"contains the control character U\+0007"),

@@ -224,7 +224,7 @@ def test_what_is_not_a_printed_number_is_an_error(problem, keys, text, message):
 @pytest.mark.parametrize(
     ("keys", "message"),
     [
-        ('unit = "permille"', "published.0.unit: Input should be 'percent', 'bugs', 'items', 'p' or 'correlation', not "
+        ('unit = "permille"', "published.0.unit: write one of 'percent', 'bugs', 'items', 'p' or 'correlation', not "
          "'permille'"),
         ('category = {}', "published.0.category: use the name of a column, or {value = '..'} for all rows"),
         ('category = {value = "a", column = "b"}',
@@ -234,7 +234,7 @@ def test_what_is_not_a_printed_number_is_an_error(problem, keys, text, message):
         ('unit = "bugs"\nbugs = "n"',
          "published.0: bugs are printed beside a percent, but unit is 'bugs': leave bugs out"),
         ('unit = "p"\nof = "all"', "published.0: of is for unit = 'percent', not 'p': leave it out"),
-        ("decimals = 16", "published.0.decimals: Input should be less than or equal to 15, not 16"),
+        ("decimals = 16", "published.0.decimals: write 15 or less, not 16"),
     ],
 )  # fmt: skip
 def test_entries_are_validated(problem, keys, message):

@@ -66,7 +66,7 @@ def test_a_release_can_be_written_and_read_again(tmp_path):
     [
         ({}, "releases.0: give url, or path or file relative to the study"),
         ({"url": URL}, "releases.0: sha256: missing; what is downloaded is checked by it"),
-        ({"url": URL, "sha256": "abc"}, "releases.0.sha256: String should match pattern '^[0-9a-f]{64}$', not 'abc'"),
+        ({"url": URL, "sha256": "abc"}, "releases.0.sha256: write a text that matches ^[0-9a-f]{64}$, not 'abc'"),
         ({"url": "ftp://x.org/a.csv", "sha256": SHA256}, "releases.0.url: 'ftp://x.org/a.csv' is not an address such"),
         ({"url": "https://me:pw@x.org/a.csv", "sha256": SHA256}, "without an account"),
         ({"url": "https://x.org/a", "sha256": SHA256, "files": ["1.csv"]}, "url: end it with / if files are below it"),
@@ -83,9 +83,9 @@ def test_a_release_can_be_written_and_read_again(tmp_path):
         ({"file": "a.csv", "sheet": "A"}, "releases.0: sheet is for files of the kind workbook, but these are csv"),
         ({"file": "a.csv", "encoding": "utf-9"}, "releases.0.encoding: 'utf-9' is not an encoding of text such as"),
         ({"file": "a.csv", "encoding": "hex"}, "releases.0.encoding: 'hex' is not an encoding of text such as"),
-        ({"file": "a.csv", "separator": ",,"}, "releases.0.separator: String should have at most 1 character"),
-        ({"file": "a.csv", "variable": "GITHUB_TOKEN"}, "releases.0.variable: String should match pattern '^DLBUG_"),
-        ({"file": "a.csv", "on_unknown": "skip"}, "releases.0.on_unknown: Input should be 'stop' or 'reject'"),
+        ({"file": "a.csv", "separator": ",,"}, "releases.0.separator: write a text of 1 character or less, not ',,'"),
+        ({"file": "a.csv", "variable": "GITHUB_TOKEN"}, "releases.0.variable: write a text that matches ^DLBUG_"),
+        ({"file": "a.csv", "on_unknown": "skip"}, "releases.0.on_unknown: write one of 'stop' or 'reject', not 'skip'"),
         ({"file": "a.csv", "colums": {}}, "releases.0.colums: unknown key"),
     ],
 )  # fmt: skip

@@ -175,7 +175,11 @@ def test_paths_are_relative_to_the_file(tmp_path):
         ("seed = 1", 'seed = "one"', "study.seed: "),
         ('name = "tiny"', 'name = "Tiny Study"', "study.name: use a small letter"),
         ('tags = ["keras"]', "tags = []", "libraries.0.tags: "),
-        ('tags = ["keras"]', 'tags = ["keras", " "]', "libraries.0.tags.1: String should have at least 1 character"),
+        (
+            'tags = ["keras"]',
+            'tags = ["keras", " "]',
+            "libraries.0.tags.1: write a text of 1 character or more",
+        ),
         (
             'tags = ["keras"]',
             'tags = ["keras;gpu"]',
@@ -207,10 +211,14 @@ def test_paths_are_relative_to_the_file(tmp_path):
         ('"eve"', '"ANN"', "labeling: 'ann' and 'ANN' differ only in case, but they name files"),
         ('"bob"', '"NUL"', "labeling.raters.1: 'NUL' is the name of a device on Windows"),
         ('name = "Keras"', 'name = "com1"', "libraries.0.name: 'com1' is the name of a device on Windows"),
-        ('name = "Keras"', f'name = "{"k" * 41}"', "libraries.0.name: String should have at most 40 characters"),
+        ('name = "Keras"', f'name = "{"k" * 41}"', "libraries.0.name: write a text of 40 characters or less"),
         ('name = "tiny"', 'name = "lpt1"', "study.name: 'lpt1' is the name of a device on Windows"),
         ("A tiny study", "\\u001b[2J", "study.title: contains the control character U+001B: remove it"),
-        ("topic:keras", "a" * 2001, "libraries.0.repositories: String should have at most 2000"),
+        (
+            "topic:keras",
+            "a" * 2001,
+            "libraries.0.repositories: write a text of 2,000 characters or less or a list",
+        ),
         ('adjudicator = "eve"', 'adjudicator = "eve"\ncheckpoints = [10, 5, 100]', "labeling.checkpoints: checkpoints"),
         ('adjudicator = "eve"', 'adjudicator = "eve"\n[selection]\nfix_pattern = "("', "selection.fix_pattern: not a"),
         (
@@ -246,8 +254,8 @@ def test_libraries_that_are_not_tables_are_an_error(tmp_path, libraries):
 def test_a_boolean_is_not_a_number(tmp_path, section, key):
     text = f"{MINIMAL}\n[selection]".replace("seed = 1", "").replace(f"[{section}]", f"[{section}]\n{key} = true")
     message = error_of(tmp_path, text)
-    assert f"{section}.{key}: Input should be a valid " in message
-    assert message.count("not True") == 1
+    assert f"{section}.{key}: write a {'number' if key == 'kappa_target' else 'whole number'}, not true" in message
+    assert message.count("not true") == 1
 
 
 @pytest.mark.parametrize(
@@ -269,22 +277,21 @@ def test_every_whole_number_has_bounds_that_the_tables_can_hold(tmp_path, sectio
     for value in (lowest, highest):
         content = text(value) if key == "seed" else text(value).replace("[study]", "[study]\nseed = 1")
         assert getattr(getattr(load_study(write(tmp_path, content)), section), key) == value
-    for value, bound in ((lowest - 1, f"greater than or equal to {lowest}"), (highest + 1, f"equal to {highest}")):
+    for value, bound in ((lowest - 1, f"{lowest} or more"), (highest + 1, f"{highest} or less")):
         message = error_of(tmp_path, text(value))
-        assert f"{section}.{key}: Input should be " in message
-        assert f"{bound}, not {value}" in message
+        assert f"{section}.{key}: write {bound}, not {value}" in message
 
 
 @pytest.mark.parametrize(
     ("number", "expected"),
     [
-        ("9" * 400, "study.seed: Input should be less than or equal to 9223372036854775807, not 9999"),
+        ("9" * 400, "study.seed: write 9223372036854775807 or less, not 9999"),
         (
             "0x" + "f" * 10_000,
-            "study.seed: Input should be less than or equal to 9223372036854775807, not such a large",
+            "study.seed: write 9223372036854775807 or less, not such a large",
         ),
-        ("1e400", "study.seed: Input should be a valid integer, not inf"),
-        ("nan", "study.seed: Input should be a valid integer, not nan"),
+        ("1e400", "study.seed: write a whole number, not inf"),
+        ("nan", "study.seed: write a whole number, not nan"),
     ],
 )
 def test_a_number_that_no_table_can_hold_is_reported_briefly(tmp_path, number, expected):
@@ -298,10 +305,25 @@ def test_a_number_with_more_digits_than_python_reads_is_reported_with_its_key(tm
     assert message == f"{tmp_path / 'study.toml'}, line 5: study.seed: a number of more than 4300 digits"
 
 
-@pytest.mark.parametrize("target", ["nan", "inf", "1e400", "-1e400", "0", "1.01"])
-def test_the_target_of_kappa_is_a_share(tmp_path, target):
+@pytest.mark.parametrize(
+    ("target", "expected"),
+    [
+        ("nan", "1 or less, not nan"),
+        ("inf", "1 or less, not inf"),
+        ("1e400", "1 or less, not inf"),
+        ("-1e400", "more than 0, not -inf"),
+        ("0", "more than 0, not 0"),
+        ("1.01", "1 or less, not 1.01"),
+    ],
+)
+def test_the_target_of_kappa_is_a_share(tmp_path, target, expected):
     message = error_of(tmp_path, f"{MINIMAL}kappa_target = {target}\n")
-    assert "labeling.kappa_target: Input should be " in message
+    assert f"labeling.kappa_target: write {expected}" in message
+
+
+def test_missing_raters_are_reported_as_a_missing_table(tmp_path):
+    without = MINIMAL[: MINIMAL.index("[labeling]")]
+    assert "labeling: missing; add the table [labeling] with two raters or more" in error_of(tmp_path, without)
 
 
 @pytest.mark.parametrize("day", ["0", "1600000000", "1e400", "true"])

@@ -1,11 +1,11 @@
 """What pydantic finds wrong with a TOML file, as messages with the keys of the file."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, get_args
+from typing import Any
 
 from pydantic import BaseModel, ValidationError
-from pydantic.fields import FieldInfo
 
+from dlbug_assets.protocol.files.expectations import as_toml, expectation, field_at, known_keys, models, table_header
 from dlbug_assets.protocol.names import closest, shown
 
 _MOST_PROBLEMS = 10
@@ -27,30 +27,45 @@ def explanation(error: ValidationError, content: Mapping[str, Any], model: type[
     problems = error.errors(include_url=False)
     listed: set[tuple[Any, ...]] = set()
     tables = {problem["loc"][:length] for problem in problems for length in range(len(problem["loc"]))}
+    explained: list[str] = []
+    expected: dict[str, list[str]] = {}
+    inputs: dict[str, Any] = {}
+    for problem in problems:
+        if problem["type"] == "too_short" and problem["loc"] in tables:
+            continue
+        key = ".".join(_keys(problem["loc"], content, is_missing=problem["type"] == "missing"))
+        # A value that fits none of several alternatives has a problem with each of them.
+        if phrase := expectation(problem, key, model):
+            if key not in expected:
+                explained.append(key)
+            expected.setdefault(key, []).append(phrase)
+            inputs[key] = problem["input"]
+        else:
+            explained.append(_explain(problem, key, model, listed))
     explained = [
-        _explain(problem, content, model, listed)
-        for problem in problems
-        if problem["type"] != "too_short" or problem["loc"] not in tables
+        f"{key}: write {' or '.join(dict.fromkeys(expected[key]))}, not {as_toml(inputs[key])}"
+        if key in expected
+        else key
+        for key in explained
     ]
     more = [f"{len(explained) - _MOST_PROBLEMS} more"] if len(explained) > _MOST_PROBLEMS else []
     return "; ".join(explained[:_MOST_PROBLEMS] + more)
 
 
-def _explain(problem: Any, content: Mapping[str, Any], model: type[BaseModel], listed: set[tuple[Any, ...]]) -> str:
+def _explain(problem: Any, key: str, model: type[BaseModel], listed: set[tuple[Any, ...]]) -> str:
     """Format one problem as `key: message`; ``listed`` are the tables whose keys are listed in an earlier message."""
     location, kind = problem["loc"], problem["type"]
-    key = ".".join(_keys(location, content, is_missing=kind == "missing"))
     message = problem["msg"].removeprefix("Value error, ")
     if kind == "extra_forbidden":
-        known = list(_known(location[:-1], model))
+        known = list(known_keys(location[:-1], model))
         message = f"unknown key{closest(str(location[-1])[:_LONGEST_KEY], known)}"
         if location[:-1] not in listed:
             message += f" (known are {', '.join(known)})"
             listed.add(location[:-1])
     elif kind == "missing":
-        message = "missing"
-    elif kind != "value_error" and not isinstance(problem["input"], dict | list | tuple):
-        message = f"{message}, not {shown(problem['input'])}"
+        field = field_at(location, model)
+        is_table = len(location) == 1 and field is not None and any(models(field.annotation))
+        message = f"missing; add the table {table_header(key, field)}" if is_table else "missing"
     return f"{key}: {message}" if key else message
 
 
@@ -73,28 +88,3 @@ def _keys(location: Sequence[Any], content: Any, *, is_missing: bool) -> Iterato
         elif not (is_missing and number == len(location)):
             continue
         yield key
-
-
-def _known(location: Sequence[str | int], model: type[BaseModel]) -> Iterator[str]:
-    """Yield the keys of the table at a place."""
-    tables = [model]
-    for part in location:
-        annotations = [field.annotation for table in tables for name, field in _fields(table) if name == part]
-        found = [model for annotation in annotations for model in _models(annotation)]
-        # The tag of a union is a value of one of the table's keys.
-        tagged = [table for table in tables if any(part in get_args(field.annotation) for _, field in _fields(table))]
-        tables = found or tagged or tables
-    yield from dict.fromkeys(name for table in tables for name, _ in _fields(table))
-
-
-def _fields(model: type[BaseModel]) -> Iterator[tuple[str, FieldInfo]]:
-    for name, field in model.model_fields.items():
-        yield field.alias or name, field
-
-
-def _models(annotation: Any) -> Iterator[type[BaseModel]]:
-    """Yield the tables that a value may be, or that its entries may be."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield annotation
-    for argument in get_args(annotation):
-        yield from _models(argument)
