@@ -205,3 +205,9 @@ def test_assets_have_description_group_kinds_dependencies_columns_and_sql(folder
     assert [dep.asset_key.to_user_string() for dep in shares.deps] == ["analysis/counts"]
     assert [column.name for column in shares.metadata["dagster/column_schema"].columns] == ["library", "share"]
     assert "cross join everything" in shares.metadata["sql"].value
+
+
+def test_table_macros_are_not_models(folder):
+    (folder / "macros").mkdir()
+    (folder / "macros" / "share.sql").write_text("create macro share() as table select 1", encoding="utf-8")
+    assert set(load(folder)) == {"analysis.counts", "analysis.shares"}
