@@ -11,7 +11,7 @@ from rich.text import Text
 from dlbug_assets.analysis.claims.support import CONTRADICTED, DRAWS, SUPPORTED
 from dlbug_assets.layout import Home
 from dlbug_assets.protocol.study import Study
-from dlbug_assets.publishing.contents import reference_text, short_names
+from dlbug_assets.publishing.contents import missing_agreement, reference_text, short_names
 from dlbug_assets.publishing.tables import SIZES, queries, size_table
 from dlbug_assets.warehouse.frames import to_frame
 from dlbug_assets.warehouse.published import open_published
@@ -122,13 +122,8 @@ def _kappas(study: Study, connection: duckdb.DuckDBPyConnection, console: Consol
         "order by kappas.round, checkpoint, dimensions.position"
     ).fetchall()
     if not rows:
-        if study.sources.labels == "release":
-            reason = "there are final labels but no labels by rater"
-        elif connection.execute("from labeling.rater_labels limit 1").fetchall():
-            reason = "no two raters have labelled the same items yet"
-        else:
-            reason = "nothing is labelled yet"
-        console.print(f"\nInter-rater agreement: not testable, {reason}")
+        ((rater_labels,),) = connection.execute("select count(*) from labeling.rater_labels").fetchall()
+        console.print(f"\nInter-rater agreement: not testable, {missing_agreement(study, rater_labels)}")
         return
     lines: dict[tuple[int, int], list[Any]] = {}
     for number, checkpoint, units, _, kappa, low, high, reason in rows:

@@ -155,6 +155,13 @@ def has_raters(study: Study) -> bool:
     return study.sources.labels != "release" or any("rater" in release.columns for release in study.releases)
 
 
+def missing_agreement(study: Study, rater_labels: int) -> str:
+    """Return why a study without kappa has none; ``rater_labels`` is the number of rows of labeling.rater_labels."""
+    if study.sources.labels == "release":
+        return "the source has only final labels"
+    return "no two raters have labelled the same items yet" if rater_labels else "the raters have not started yet"
+
+
 def related_dimensions(study: Study) -> tuple[Dimension, Dimension] | None:
     """Return the dimensions whose relation is shown, the categories of the second within those of the first.
 

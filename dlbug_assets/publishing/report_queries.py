@@ -65,6 +65,7 @@ select basis, source, dimension, pairs, agreements, observed_agreement, kappa, k
     coalesce(undefined_reason, interval_undefined_reason) as undefined_reason
 from analysis.repeat_agreement
 where pairs > 0""",
+    "rater_labels": "select count(*) as answers from labeling.rater_labels",
     "further_labels": """
 select sum(agreements) as agreements, sum(pairs) as pairs
 from analysis.repeat_agreement

@@ -43,7 +43,7 @@ def test_a_study_without_claims_and_printed_numbers_prints_neither(printed, tmp_
         "Ebb                 11    12",
         "Flow                 2     3",
         "Total               14    15",
-        "Inter-rater agreement: not testable, there are final labels but no labels by rater",
+        "Inter-rater agreement: not testable, the source has only final labels",
         "Database: HOME/own.duckdb",
         "Report:   HOME/own/report/index.html",
         'Query:    dlbug sql --study own "from analysis.fault_distribution"',
@@ -116,7 +116,7 @@ def test_findings_without_printed_numbers_have_the_support_alone(printed):
     assert not [line for line in lines if line.startswith("Number:")]
 
 
-@pytest.mark.parametrize(("rated", "reason"), [(0, "nothing is labelled yet"),
+@pytest.mark.parametrize(("rated", "reason"), [(0, "the raters have not started yet"),
                                                (1, "no two raters have labelled the same items yet")])  # fmt: skip
 def test_without_kappa_a_study_with_raters_says_how_far_they_are(printed, rated, reason):
     database = SmallStudy("sample")

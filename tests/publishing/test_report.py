@@ -346,11 +346,14 @@ def test_without_labels_of_raters_a_released_study_has_no_section_on_agreement(s
     study.put("analysis.repeat_agreement", {"basis": "repeated rows", "source": SO, "dimension": "effect", "pairs": 3,
               "agreements": 2, "observed_agreement": 2 / 3, "underpowered": True,
               "undefined_reason": "few"})  # fmt: skip
-    assert "There are no labels of individual raters (the source has only final labels)" in study.page()
+    assert "Agreement cannot be computed: the source has only final labels." in study.page()
 
 
 def test_a_study_with_raters_states_that_there_are_no_labels_yet(synthetic):
-    assert "There are no labels of individual raters yet, so agreement cannot be computed." in synthetic.page()
+    assert "Agreement cannot be computed: the raters have not started yet." in synthetic.page()
+    assert "The agreement between raters is unknown, because the raters have not started yet." in synthetic.page()
+    synthetic.put("labeling.rater_labels", {"rater": "ann"})
+    assert "Agreement cannot be computed: no two raters have labelled the same items yet." in synthetic.page()
 
 
 def test_the_same_rows_result_in_the_same_files(study):
