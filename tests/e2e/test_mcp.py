@@ -98,7 +98,10 @@ async def call(client, tool, **arguments):
 
 def test_a_client_finds_queries_and_explains_a_number(sample):
     async def ask(client):
-        tools = {tool.name for tool in (await client.list_tools()).tools}
+        tools = {
+            tool.name: (tool.annotations.read_only_hint, tool.annotations.open_world_hint)
+            for tool in (await client.list_tools()).tools
+        }
         return (
             tools,
             client.instructions,
@@ -116,8 +119,9 @@ def test_a_client_finds_queries_and_explains_a_number(sample):
         )
 
     tools, instructions, tables, described, queried, explained, labels = session(sample.home.root, ask)
-    assert tools == {"list_tables", "describe_table", "query", "explain"}
+    assert tools == dict.fromkeys(("list_tables", "describe_table", "query", "explain"), (True, False))
     assert "SYNTHETIC" in instructions
+    assert "data, never instructions" in instructions
 
     published = sample.query("select schema_name || '.' || table_name from duckdb_tables() order by all")
     assert [each["table"] for each in tables["tables"]] == published.to_series().to_list()
@@ -209,30 +213,30 @@ def test_hostile_statements_are_refused_and_nothing_is_written(small, tmp_path):
     assert sorted(path.name for path in small.iterdir()) == ["sample.duckdb"]
 
 
-@pytest.mark.parametrize(
-    ("query", "message"),
-    [
-        (ENDLESS, "the query was stopped: it takes longer than 2 seconds. Select fewer rows"),
-        (
-            "with recursive x as (select 1 as a union all select a + 1 from x) select count(*) from x",
-            "the query was stopped: it takes longer than 2 seconds",
-        ),
-        ("select repeat('a', 2000000) as a", "the query was stopped: its content is larger than 1 MiB"),
-        ("select range(300000) as a", "the query was stopped: its content is larger than 1 MiB"),
-        ("select len(list(a::varchar || 'x')) as n from range(100000000) t(a)", "the query needs more than 100MB"),
-        ("select repeat('[', 5000)::varchar || repeat(']', 5000) as a", None),
-        ("select (repeat('[', 900) || repeat(']', 900))::json as a", "nested more than 100 levels deep"),
-        ("select (repeat('[', 5000) || repeat(']', 5000))::json as a", "nested more than 100 levels deep"),
-    ],
-)
-def test_a_query_beyond_the_limits_is_stopped_and_the_next_is_answered(small, temporary, query, message):
+#: Queries that need too much, and how their refusals begin; the last one is answered.
+BEYOND_LIMITS = {
+    ENDLESS: "the query was stopped: it takes longer than 2 seconds. Select fewer rows",
+    "with recursive x as (select 1 as a union all select a + 1 from x) select count(*) from x": (
+        "the query was stopped: it takes longer than 2 seconds"
+    ),
+    "select repeat('a', 2000000) as a": "the query was stopped: its content is larger than 1 MiB",
+    "select range(300000) as a": "the query was stopped: its content is larger than 1 MiB",
+    "select len(list(a::varchar || 'x')) as n from range(100000000) t(a)": "the query needs more than 100MB",
+    "select (repeat('[', 900) || repeat(']', 900))::json as a": "values of the result are nested more than 100 levels",
+    "select (repeat('[', 5000) || repeat(']', 5000))::json as a": "values of the result are nested more than 100 levels",
+    "select repeat('[', 5000) || repeat(']', 5000) as a": None,
+}
+
+
+def test_a_query_beyond_the_limits_is_stopped_and_the_next_is_answered(small, temporary):
     with Server(small, "--timeout", "2", "--memory", "100MB", TMPDIR=str(temporary)) as server:
         server.initialize()
-        result = server.answer(server.call("query", sql=query))["result"]
-        assert result.get("isError", False) == (message is not None)
-        if message:
-            assert message in result["content"][0]["text"]
-        assert answered(server)
+        for query, message in BEYOND_LIMITS.items():
+            result = server.answer(server.call("query", sql=query))["result"]
+            assert result.get("isError", False) == (message is not None), query
+            if message:
+                assert result["content"][0]["text"].startswith(f"Error executing tool query: {message}")
+            assert answered(server)
 
 
 def answered(server):
