@@ -222,8 +222,8 @@ BEYOND_LIMITS = {
     "select repeat('a', 2000000) as a": "the query was stopped: its content is larger than 1 MiB",
     "select range(300000) as a": "the query was stopped: its content is larger than 1 MiB",
     "select len(list(a::varchar || 'x')) as n from range(100000000) t(a)": "the query needs more than 100MB",
-    "select (repeat('[', 900) || repeat(']', 900))::json as a": "values of the result are nested more than 100 levels",
-    "select (repeat('[', 5000) || repeat(']', 5000))::json as a": "values of the result are nested more than 100 levels",
+    "select (repeat('[', 900) || repeat(']', 900))::json as a": "values of the result are nested more than 100",
+    "select (repeat('[', 5000) || repeat(']', 5000))::json as a": "values of the result are nested more than 100",
     "select repeat('[', 5000) || repeat(']', 5000) as a": None,
 }
 

@@ -5,6 +5,7 @@ import signal
 import stat
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -63,6 +64,19 @@ def test_memory_is_limited():
         with pytest.raises(LimitError, match=r"\Ait needs more than 256 MiB of memory\Z"):
             list(process.call(size=1 << 30))
         assert list(process.call(size=1 << 20)) == [b"1048576"]
+
+
+def test_another_thread_can_stop_a_call_and_all_later_ones():
+    with child("wait") as process:
+        timer = threading.Timer(1.0, process.stop)
+        timer.start()
+        began = time.monotonic()
+        with pytest.raises(LimitError, match="ended with signal SIGKILL"):
+            list(process.call(seconds=60))
+        assert time.monotonic() - began < LIMITS.seconds
+        timer.join()
+        with pytest.raises(LimitError, match="it was stopped"):
+            list(process.call(seconds=0))
 
 
 @pytest.mark.parametrize(
