@@ -8,7 +8,7 @@ from dotenv import dotenv_values
 from dlbug_assets.layout import ENV_FILE
 from dlbug_assets.protocol.files.text import read_text_file
 
-#: The variables that the file may set, which README.md describes. Any other could make Python or git run code.
+#: The variables that the file may set, which docs/operator.md describes. Any other could make Python or git run code.
 VARIABLES = (
     "DLBUG_STUDY",
     "DLBUG_HOME",

@@ -29,7 +29,7 @@ def cli(context: click.Context) -> None:
     context.obj = restrict_new_files()
     ignored = load_env_file(os.environ)
     if ignored:
-        click.echo(f"{ENV_FILE.resolve()}: ignored {', '.join(ignored)}; see README.md for the variables", err=True)
+        click.echo(f"{ENV_FILE.resolve()}: ignored {', '.join(ignored)}; see docs/operator.md for the variables", err=True)
 
 
 @cli.command()
