@@ -77,7 +77,7 @@ def _(mo):
 
 
 @app.cell
-def _(alt, dimension, query, source):
+def _(alt, dimension, mo, query, source):
     shares = query(
         f"""
         select shown.category, shown.bugs, shown.total, shown.share, shown.cluster_low, shown.cluster_high
@@ -97,7 +97,7 @@ def _(alt, dimension, query, source):
         _base.mark_rule().encode(x="cluster_low", x2="cluster_high"),
         _base.mark_text(align="left", dx=4).encode(x="cluster_high", text="bugs"),
     )
-    distribution
+    mo.md("No bug has a label in this dimension.") if shares.is_empty() else distribution
     return distribution, shares
 
 
@@ -113,7 +113,7 @@ def _(mo):
 
 
 @app.cell
-def _(alt, dimension, query):
+def _(alt, dimension, mo, query):
     differences = query(
         f"""
         select category, a || ' - ' || b as pair, share_a, share_b, difference, difference_low, difference_high
@@ -138,7 +138,7 @@ def _(alt, dimension, query):
         .facet(row=alt.Row("pair", title=None))
         .resolve_scale(y="independent")
     )
-    comparison
+    mo.md("There are no two sources with bugs.") if differences.is_empty() else comparison
     return comparison, differences
 
 
@@ -153,7 +153,7 @@ def _(mo):
 
 
 @app.cell
-def _(alt, dimension, query, source):
+def _(alt, dimension, mo, query, source):
     correlations = query(
         f"""
         select library_a, library_b, pearson, pearson_low, pearson_high
@@ -171,7 +171,7 @@ def _(alt, dimension, query, source):
         _base.mark_rect().encode(color=alt.Color("pearson", scale=alt.Scale(scheme="redblue", domain=[-1, 1]))),
         _base.mark_text().encode(text=alt.Text("pearson", format=".2f")),
     ).properties(width=alt.Step(70), height=alt.Step(40))
-    similarity
+    mo.md("There are no two libraries with bugs.") if correlations.is_empty() else similarity
     return correlations, similarity
 
 

@@ -1,9 +1,12 @@
 """The notebook docs/notebook.py, run on the sample study: three figures, redrawn from the published database."""
 
 import importlib.util
+import shutil
 import subprocess
 import sys
 
+import altair as alt
+import duckdb
 import polars as pl
 import pytest
 import vl_convert
@@ -15,18 +18,22 @@ NOTEBOOK = PROJECT / "docs" / "notebook.py"
 TEXT = NOTEBOOK.read_text(encoding="utf-8")
 
 
-@pytest.fixture(scope="module")
-def defined(sample):
-    """Return what the cells define."""
+def run(home):
+    """Return what the cells show and what they define."""
     spec = importlib.util.spec_from_file_location("notebook", NOTEBOOK)
     assert spec
     assert spec.loader
     notebook = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(notebook)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("DLBUG_HOME", str(sample.home.root))
+        patch.setenv("DLBUG_HOME", str(home))
         patch.setenv("DLBUG_STUDY", "sample")
-        _, definitions = notebook.app.run()
+        return notebook.app.run()
+
+
+@pytest.fixture(scope="module")
+def defined(sample):
+    _, definitions = run(sample.home.root)
     return definitions
 
 
@@ -69,6 +76,23 @@ def test_each_figure_is_drawn_with_all_names(defined, chart, frame, column):
     svg = vl_convert.vegalite_to_svg(defined[chart].to_dict(), allowed_base_urls=[])
     names = set(defined[frame][column])
     assert {name for name in names if f">{name}</text>" in svg} == names
+
+
+def test_what_a_study_lacks_is_a_sentence_in_place_of_a_figure(sample, tmp_path):
+    shutil.copyfile(sample.home.published, tmp_path / "sample.duckdb")
+    with duckdb.connect(str(tmp_path / "sample.duckdb")) as connection:
+        connection.execute("delete from analysis.bug_type_distribution; delete from analysis.library_correlation")
+    outputs, _ = run(tmp_path)
+    texts = [output.text for output in outputs if hasattr(output, "text")]
+    assert [text for text in texts if "No bug has" in text or "There are no two" in text] == [
+        f'<span class="markdown prose dark:prose-invert contents"><span class="paragraph">{sentence}</span></span>'
+        for sentence in (
+            "No bug has a label in this dimension.",
+            "There are no two sources with bugs.",
+            "There are no two libraries with bugs.",
+        )
+    ]
+    assert [output for output in outputs if isinstance(output, alt.TopLevelMixin)] == []
 
 
 def test_it_is_about_any_study(sample):
