@@ -5,10 +5,10 @@ import sys
 
 import pytest
 
-_SLOW = ("dagster", "duckdb", "polars", "requests", "scipy")
+_SLOW = ("dagster", "duckdb", "mcp", "polars", "requests", "scipy")
 
 
-@pytest.mark.parametrize("command", [(), ("run",), ("labels", "export"), ("doctor",)])
+@pytest.mark.parametrize("command", [(), ("run",), ("labels", "export"), ("doctor",), ("sql",), ("mcp",)])
 def test_help_imports_nothing_slow(command):
     code = f"""
 import sys
