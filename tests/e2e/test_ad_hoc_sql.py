@@ -322,7 +322,7 @@ def test_the_prompt_stops_a_query_at_ctrl_c_and_keeps_a_history(sample, temporar
 
 
 def test_tab_completes_names_over_several_lines(small):
-    terminal = Terminal(small)
+    terminal = Terminal(small, "sql", "--limit", "1")
     terminal.read(b"dlbug> ")
     terminal.write(b"select it\t from labeling.i\t as i\n")
     terminal.read(b"from labeling.items as i\r\n  ...> ")

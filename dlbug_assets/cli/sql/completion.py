@@ -35,8 +35,9 @@ class Completion:
     keywords: Collection[str]
 
     @classmethod
-    def of(cls, home: Home, bounds: Bounds) -> Self:
+    def of(cls, home: Home) -> Self:
         """Return those of the published database. Raises :class:`DlbugError` if it does not exist yet."""
+        bounds = Bounds()  # not those of the user's queries, which may limit the rows
         with query_process(bounds) as process:
             names = json.loads(b"".join(result(process, home, _NAMES, "json", bounds)))
         columns: dict[str, list[str]] = {}

@@ -34,8 +34,7 @@ def prompt(home: Home, bounds: Bounds | None = None) -> None:
     """
     if sys.stdin is None:
         raise DlbugError("standard input is closed: pass the query as an argument")
-    bounds = bounds or Bounds()
-    completion = Completion.of(home, bounds)  # fails at once if nothing is published yet
+    completion = Completion.of(home)  # fails at once if nothing is published yet
     signal.signal(signal.SIGINT, signal.default_int_handler)  # see stopping: Ctrl+C doesn't end the command
     pending = ""
 

@@ -3,7 +3,6 @@
 import duckdb
 import pytest
 
-from dlbug_assets.cli.sql.answer import Bounds
 from dlbug_assets.cli.sql.completion import Completion
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.layout import Home
@@ -54,7 +53,7 @@ def test_names_are_those_of_the_published_database(tmp_path):
     with duckdb.connect(str(home.published)) as connection:
         connection.execute("create schema labeling; create table labeling.items as select 1 as item_id, 2 as position")
         connection.execute("create macro first_items() as table from labeling.items")
-    completion = Completion.of(home, Bounds())
+    completion = Completion.of(home)
     assert completion.columns == {"labeling.items": ["item_id", "position"]}
     assert completion.macros == ["first_items"]
     assert {"select", "join", "by", "qualify"} < set(completion.keywords)
@@ -62,4 +61,4 @@ def test_names_are_those_of_the_published_database(tmp_path):
 
 def test_without_a_published_database_there_is_nothing_to_complete(tmp_path):
     with pytest.raises(DlbugError, match="does not exist yet"):
-        Completion.of(Home(tmp_path, "tiny"), Bounds())
+        Completion.of(Home(tmp_path, "tiny"))
