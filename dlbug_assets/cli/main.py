@@ -29,7 +29,9 @@ def cli(context: click.Context) -> None:
     context.obj = restrict_new_files()
     ignored = load_env_file(os.environ)
     if ignored:
-        click.echo(f"{ENV_FILE.resolve()}: ignored {', '.join(ignored)}; see docs/operator.md for the variables", err=True)
+        click.echo(
+            f"{ENV_FILE.resolve()}: ignored {', '.join(ignored)}; see docs/operator.md for the variables", err=True
+        )
 
 
 @cli.command()
@@ -197,6 +199,26 @@ def package(study_name: str, authors: tuple[str, ...]) -> None:
     click.echo(f"Archive: {home.package / f'{name}.zip'}")
     if packed.missing_files:
         click.echo(f"Not in it, but needed to run its study: {', '.join(packed.missing_files)}")
+
+
+@cli.command()
+@click.argument("package", type=click.Path(path_type=Path))
+def verify(package: Path) -> None:
+    """Recompute a replication package, a zip or a folder, and compare every table; exit with status 1 if any differs.
+
+    Files of releases are looked for in DLBUG_RELEASES, then downloaded.
+    """
+    from dlbug_assets.cli.verify import verify  # noqa: PLC0415
+    from dlbug_assets.protocol.names import counted  # noqa: PLC0415
+
+    found = verify(package, os.environ)
+    for difference in found.differences:
+        click.echo(printable(difference))
+    if found.versions:
+        click.echo(found.versions, err=True)
+    click.echo(f"{found.tables - len(found.differences)} of {counted(found.tables, 'table')} equal")
+    if found.differences:
+        raise DlbugError("the package is not what its study results in: the first difference of each table is above")
 
 
 @cli.command()

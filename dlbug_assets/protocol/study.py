@@ -163,6 +163,12 @@ class Study(Section, frozen=True):
         return self.sources.posts == "api" or self.sources.commits in ("api", "clone")
 
     @property
+    def is_recomputable(self) -> bool:
+        """Whether its tables follow from its files and releases: nothing is collected, no rater submits sheets."""
+        collected = {"api", "clone", "dump"} & {self.sources.posts, self.sources.commits}
+        return not collected and self.sources.labels != "files"
+
+    @property
     def hash(self) -> str:
         """The sha256 of the validated protocol and its files.
 

@@ -44,8 +44,10 @@ _COLLECTED = ("stackoverflow", "github", "labeling")
 # Columns that name raters, alone or within a file name or a reason.
 _RATER_COLUMNS = ("rater", "raters", "rater_1", "rater_2", "adjudicated_by", "file", "provenance", "undefined_reason")
 
-_MANIFEST = "manifest-sha256.txt"
-_FOLDER = "study"
+#: The file with the SHA-256 of every other one, as `sha256sum` checks it.
+MANIFEST = "manifest-sha256.txt"
+#: The folder of the study.
+FOLDER = "study"
 # The earliest time that a zip file can store. With a fixed time, the same files result in the same archive.
 _ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
 
@@ -91,15 +93,15 @@ class Package:
                 f"the published database does not state which code computed it: run `dlbug run --study "
                 f"{self.study.name}` first"
             )
-        tables = {name: self._table(spec) for name, spec in sorted(self.specs.items()) if name not in LEFT_OUT_TABLES}
-        files = {f"tables/{name}.csv": _csv(frame) for name, frame in tables.items()}
+        tables = {name: self.table(name) for name in self.table_names}
+        files = {table_path(name): csv_text(frame) for name, frame in tables.items()}
         rows = {name: self._pseudonymize(frame) for name, frame in run_queries(self.query, self.study).items()}
         rendered = render_figures(rows, self.study)
         report = report_files(rows, rendered, self.study)
         files |= {f"report/{name}": content for name, content in report.items()}
         models = sorted(path for path in MODELS.glob("*/*.sql") if f"{path.parent.name}.{path.stem}" in self.specs)
         files |= {f"sql/{path.relative_to(MODELS)}": path.read_bytes() for path in (*models, *macro_files())}
-        files |= {f"{_FOLDER}/{name}": content for name, content in self._study_files().items()}
+        files |= {f"{FOLDER}/{name}": content for name, content in self._study_files().items()}
         files["requirements.txt"] = _requirements(info).encode()
         files["datapackage.json"] = _json(self._data_package(tables, files))
         files["CITATION.cff"] = yaml.safe_dump(
@@ -108,7 +110,7 @@ class Package:
         files[".zenodo.json"] = _json(zenodo(self.study, self._title, self.authors))
         files["README.md"] = self._readme(info, tables).encode()
         files["CHECKLIST.md"] = self._checklist(rows).encode()
-        files[_MANIFEST] = "".join(f"{_sha256(files[name])}  {name}\n" for name in sorted(files)).encode()
+        files[MANIFEST] = "".join(f"{_sha256(files[name])}  {name}\n" for name in sorted(files)).encode()
         return dict(sorted(files.items()))
 
     @cached_property
@@ -122,10 +124,10 @@ class Package:
             for file in release.file_names:
                 path = release.path_of(file)
                 if path and release.path:
-                    name = PurePosixPath(_FOLDER, path.relative_to(Path(release.path).parent).as_posix())
+                    name = PurePosixPath(FOLDER, path.relative_to(Path(release.path).parent).as_posix())
                     missing[str(name)] = _sha256(path.read_bytes()) if path.is_file() else None
         if self.study.sources.posts == "dump" and self.study.sources.dump_path:
-            missing[f"{_FOLDER}/{Path(self.study.sources.dump_path).name}"] = None
+            missing[f"{FOLDER}/{Path(self.study.sources.dump_path).name}"] = None
         return missing
 
     @property
@@ -173,7 +175,14 @@ class Package:
     def _title(self) -> str:
         return f"{self.study.study.title}: replication package"
 
-    def _table(self, spec: TableSpec) -> pl.DataFrame:
+    @property
+    def table_names(self) -> list[str]:
+        """The names of the tables in the package, in alphabetical order."""
+        return [name for name in sorted(self.specs) if name not in LEFT_OUT_TABLES]
+
+    def table(self, name: str) -> pl.DataFrame:
+        """Return the rows of a table as the package has them."""
+        spec = self.specs[name]
         kept = [name for name in spec.column_names if spec.schema not in _COLLECTED or name not in LEFT_OUT_COLUMNS]
         columns = ", ".join(f'"{name}"' for name in kept)
         return self._pseudonymize(self.query(f"select {columns} from {spec.table} order by all"))
@@ -268,7 +277,7 @@ class Package:
             ]  # fmt: skip
         if identity.licence:
             descriptor["licenses"] = [{"name": identity.licence}]
-        resources = [self._resource(self.specs[name], frame, files[f"tables/{name}.csv"])
+        resources = [self._resource(self.specs[name], frame, files[table_path(name)])
                      for name, frame in tables.items()]  # fmt: skip
         return descriptor | {"resources": resources}
 
@@ -288,7 +297,7 @@ class Package:
             schema["primaryKey"] = key
         return {
             "name": spec.table,
-            "path": f"tables/{spec.table}.csv",
+            "path": table_path(spec.table),
             "profile": "tabular-data-resource",
             "description": spec.description,
             "format": "csv",
@@ -309,8 +318,9 @@ class Package:
             title=self._title,
             info=info,
             study=self.study,
-            folder=_FOLDER,
+            folder=FOLDER,
             missing_files=self.missing_files,
+            is_recomputable=self.study.is_recomputable,
             tables=[
                 {"name": name, "rows": frame.height, "description": self.specs[name].description}
                 for name, frame in tables.items()
@@ -360,7 +370,12 @@ def _shortest_ends(paths: Iterable[str]) -> dict[str, str]:
             for path, ends in endings.items()}  # fmt: skip
 
 
-def _csv(frame: pl.DataFrame) -> bytes:
+def table_path(name: str) -> str:
+    """Return the path of a table in the package."""
+    return f"tables/{name}.csv"
+
+
+def csv_text(frame: pl.DataFrame) -> bytes:
     """Return a table as CSV; no spreadsheet runs a text in it as a formula, and numbers are as they are."""
     texts = [name for name, dtype in frame.schema.items() if dtype == pl.String]
     lists = [name for name, dtype in frame.schema.items() if dtype == pl.List]

@@ -13,6 +13,7 @@ from dlbug_assets.parallel import parallel_map
 from dlbug_assets.protocol.names import in_sentence, plural, slug
 from dlbug_assets.protocol.study import Study
 from dlbug_assets.publishing import tables
+from dlbug_assets.publishing.badges import badges
 from dlbug_assets.publishing.contents import (
     author_names,
     has_raters,
@@ -47,6 +48,9 @@ def report_files(
     # The conversion to PNG and PDF releases the GIL.
     for of_figure in parallel_map(figure_files, rendered):
         files |= {f"figures/{name}": content for name, content in of_figure.items()}
+    if "claims" in rows:
+        stated = rows["claims"].sort("position").iter_rows(named=True)
+        files |= {f"badges/{name}": content for name, content in badges(stated, notice).items()}
     for table in tables.study_tables(study, rows):
         files |= {f"tables/{name}": content for name, content in tables.files(table, notice).items()}
     return files

@@ -100,6 +100,26 @@ select position, finding, claim, metric, role, printed, computed, number_verdict
     bugs, note
 from analysis.claims
 order by finding, position""",
+    "history": """
+with conclusions as (
+    select
+        *,
+        lag(number_verdict) over claims as number_before,
+        lag(support) over claims as support_before
+    from analysis.claim_history
+    where revision = 1 or changes_conclusion
+    window claims as (partition by finding, claim, repetition order by revision)
+)
+
+select
+    stated.position, conclusions.published_at as since, conclusions.number_before, conclusions.support_before
+from (
+    select position, finding, claim, row_number() over (partition by finding, claim order by position) as repetition
+    from analysis.claims
+) as stated
+inner join conclusions using (finding, claim, repetition)
+qualify conclusions.revision = max(conclusions.revision) over (partition by stated.position)
+order by stated.position""",
     "findings": """
 select position, verdict, estimator, decisive, interval_low, interval_high
 from analysis.findings

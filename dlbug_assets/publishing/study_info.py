@@ -24,7 +24,6 @@ def study_info(refreshes: pl.DataFrame, study: Study) -> pl.DataFrame:
     commit only in a checkout) and the versions of the installed packages.
     """
     refreshed: dict[str, datetime | None] = dict(refreshes.select("corpus", "last_refresh").iter_rows())
-    commit = code_commit()
     info = {
         "study": study.name,
         "title": study.study.title,
@@ -36,11 +35,7 @@ def study_info(refreshes: pl.DataFrame, study: Study) -> pl.DataFrame:
         **({"posts_source": study.sources.posts} if study.sources.posts else {}),
         **({"commits_source": study.sources.commits} if study.sources.commits else {}),
         "labels_source": study.sources.labels,
-        "dlbug_version": code_version(),
-        **({} if commit is None else {"code_commit": commit}),
-        "code_digest": code_digest(),
-        "python_version": platform.python_version(),
-        **{f"{package}_version": installed for package, installed in installed_packages().items()},
+        **code_and_versions(),
         **{
             f"last_refresh_{corpus}": "never" if moment is None else moment.isoformat(timespec="seconds")
             for corpus, moment in refreshed.items()
@@ -48,3 +43,15 @@ def study_info(refreshes: pl.DataFrame, study: Study) -> pl.DataFrame:
         },
     }
     return pl.DataFrame({"key": list(info), "value": list(info.values())})
+
+
+def code_and_versions() -> dict[str, str]:
+    """Return what of publishing.study_info is about the installation: the code, Python and the installed packages."""
+    commit = code_commit()
+    return {
+        "dlbug_version": code_version(),
+        **({} if commit is None else {"code_commit": commit}),
+        "code_digest": code_digest(),
+        "python_version": platform.python_version(),
+        **{f"{package}_version": installed for package, installed in installed_packages().items()},
+    }

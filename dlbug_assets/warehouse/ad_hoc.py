@@ -38,7 +38,8 @@ _READING = "a query can only read: SELECT, FROM, WITH, VALUES, DESCRIBE, SUMMARI
 _READING_NODES = {"SELECT_NODE", "SET_OPERATION_NODE", "RECURSIVE_CTE_NODE", "CTE_NODE"}
 _WRITING_WORDS = {"copy", "insert", "update", "delete", "merge"}
 #: The table functions that read nothing but the database, and take no query as text. All others except the database's
-#: own macros are refused: most read files, one executes a query that is hidden in JSON, and some take addresses in memory.
+#: own macros are refused: most read files, one executes a query that is hidden in JSON, and some take addresses in
+#: memory.
 _TABLE_FUNCTIONS = {
     "range", "generate_series", "unnest", "repeat", "repeat_row", "json_each", "json_tree", "summary",
     "histogram", "histogram_values", "test_all_types", "test_vector_types", "icu_calendar_names", "pg_timezone_names",

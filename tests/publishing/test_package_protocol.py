@@ -152,7 +152,7 @@ def test_files_that_the_study_reads_and_the_package_lacks_are_named_with_their_c
     database = own_study(**OWN)
     _, packed = packed_study(database)
     readme = packed["README.md"].decode()
-    assert "runs it, once the files below are in place" in readme
+    assert "# runs the study, once the files below are in place" in readme
     assert "- `study/bugs.csv`\n" in readme
     (tmp_path / "own" / "bugs.csv").write_bytes(b"link\n")
     _, packed = packed_study(database)

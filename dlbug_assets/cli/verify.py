@@ -1,0 +1,72 @@
+"""Verify a replication package: recompute it in a temporary home and compare every table."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from dlbug_assets.cli.runs import run_study
+from dlbug_assets.errors import DlbugError
+from dlbug_assets.layout import Home
+from dlbug_assets.protocol.names import counted
+from dlbug_assets.protocol.study import Study, load_study, shipped_studies
+from dlbug_assets.publishing.package import FOLDER, Package
+from dlbug_assets.publishing.study_info import code_and_versions
+from dlbug_assets.publishing.verification import (
+    compare,
+    read_package,
+    study_info,
+    versions_that_differ,
+    write_study,
+)
+from dlbug_assets.warehouse.published import published_query
+from dlbug_assets.warehouse.table_specs import load_specs
+
+
+@dataclass(frozen=True)
+class Verification:
+    """The number of compared tables, the first difference of each that differs, and which versions differ."""
+
+    tables: int
+    differences: tuple[str, ...]
+    versions: str | None
+
+
+def verify(path: Path, environ: Mapping[str, str]) -> Verification:
+    """Recompute the study of a package and compare its tables; ``environ`` says where the files of releases are.
+
+    Raises :class:`DlbugError` for a package that is damaged, that cannot be recomputed, or whose study fails to run.
+    """
+    files = read_package(path)
+    info = study_info(path, files)
+    with TemporaryDirectory(prefix="dlbug-verify-") as folder:
+        study = _study(info, files, Path(folder))
+        _require_recomputable(path, study)
+        own = {**environ, "DLBUG_HOME": str(Path(folder) / "home")}
+        if failures := run_study(study, own):
+            reasons = "; ".join(dict.fromkeys(failure.message for failure in failures))
+            raise DlbugError(f"{path} cannot be recomputed: {counted(len(failures), 'step')} failed: {reasons}")
+        home = Home.of(study.name, own)
+        with published_query(home) as query:
+            recomputed = Package(study, load_specs(study=study), query, home.root)
+            compared = list(compare(files, recomputed))
+    differences = tuple(difference for _, difference in compared if difference)
+    return Verification(len(compared), differences, versions_that_differ(info, code_and_versions()))
+
+
+def _study(info: Mapping[str, str], files: Mapping[str, bytes], folder: Path) -> Study:
+    """Return the study of the package, or the one that ships if it is the same: the package's has numbered raters."""
+    name = info["study"]
+    if name in shipped_studies() and load_study(name).hash == info["study_hash"]:
+        return load_study(name)
+    return load_study(write_study(files, folder))
+
+
+def _require_recomputable(path: Path, study: Study) -> None:
+    """Raise :class:`DlbugError` for a study of sources that a package cannot contain."""
+    if not study.is_recomputable:
+        raise DlbugError(
+            f"{path}: its files match their checksums, but its tables cannot be recomputed from it: they come from "
+            "collected posts and commits, whose texts it leaves out, or from sheets of raters. Its study, which "
+            f"collects them again, runs with `dlbug run --study {FOLDER}` in its folder."
+        )
