@@ -10,15 +10,15 @@ from dlbug_assets.errors import DlbugError
 from dlbug_assets.layout import Home
 from dlbug_assets.protocol.names import counted
 from dlbug_assets.protocol.study import Study, load_study, shipped_studies
-from dlbug_assets.publishing.package import FOLDER, Package
-from dlbug_assets.publishing.study_info import code_and_versions
-from dlbug_assets.publishing.verification import (
+from dlbug_assets.publishing.packages.package import FOLDER, Package
+from dlbug_assets.publishing.packages.verification import (
     compare,
     read_package,
     study_info,
     versions_that_differ,
     write_study,
 )
+from dlbug_assets.publishing.study_info import code_and_versions
 from dlbug_assets.warehouse.published import published_query
 from dlbug_assets.warehouse.table_specs import load_specs
 

@@ -15,7 +15,7 @@ from frictionless import Package
 
 from dlbug_assets.layout import Home
 from dlbug_assets.protocol.study import load_study
-from dlbug_assets.publishing.package import LEFT_OUT_COLUMNS, LEFT_OUT_TABLES
+from dlbug_assets.publishing.packages.package import LEFT_OUT_COLUMNS, LEFT_OUT_TABLES
 from dlbug_assets.warehouse.table_specs import load_specs
 from support.commands import command
 from support.repositories import GitRepository

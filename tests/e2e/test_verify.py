@@ -6,8 +6,8 @@ import pytest
 
 from dlbug_assets.layout import Home
 from dlbug_assets.protocol.study import load_study
-from dlbug_assets.publishing.package import Package
-from dlbug_assets.publishing.verification import compare, read_package
+from dlbug_assets.publishing.packages.package import Package
+from dlbug_assets.publishing.packages.verification import compare, read_package
 from dlbug_assets.warehouse.published import published_query
 from dlbug_assets.warehouse.table_specs import load_specs
 from support.commands import command

@@ -12,7 +12,7 @@ import yaml
 
 from dlbug_assets.ingest.csv_cells import escape
 from dlbug_assets.protocol.study import load_study, shipped_studies
-from dlbug_assets.publishing.package import Package
+from dlbug_assets.publishing.packages.package import Package
 from dlbug_assets.warehouse.table_specs import load_specs
 
 pytestmark = pytest.mark.slow

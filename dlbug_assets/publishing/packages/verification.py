@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.protocol.files.csv import allow_long_fields
 from dlbug_assets.protocol.names import counted, shown
-from dlbug_assets.publishing.package import FOLDER, MANIFEST, Package, csv_text, table_path
+from dlbug_assets.publishing.packages.package import FOLDER, MANIFEST, Package, csv_text, table_path
 
 _MOST_FILES, _MOST_BYTES = 10_000, 4 << 30
 #: Keys of publishing.study_info that state who computed the database and when, not what it is about.

@@ -7,7 +7,7 @@ import zipfile
 import pytest
 
 from dlbug_assets.errors import DlbugError
-from dlbug_assets.publishing.verification import read_package, versions_that_differ
+from dlbug_assets.publishing.packages.verification import read_package, versions_that_differ
 
 FILES = {"README.md": b"# Bugs\n", "tables/analysis.claims.csv": b"claim\nCrash\n"}
 

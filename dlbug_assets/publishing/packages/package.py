@@ -28,9 +28,9 @@ from dlbug_assets.layout import MODELS
 from dlbug_assets.privacy import redact_emails
 from dlbug_assets.protocol.addresses import repository_name
 from dlbug_assets.protocol.study import STUDY_FILE, Study, shipped_studies
-from dlbug_assets.publishing.checklist import checklist
-from dlbug_assets.publishing.citations import citation, zenodo
 from dlbug_assets.publishing.contents import author_names
+from dlbug_assets.publishing.packages.checklist import checklist
+from dlbug_assets.publishing.packages.citations import citation, zenodo
 from dlbug_assets.publishing.report import TEMPLATES, render_figures, report_files
 from dlbug_assets.publishing.report_queries import run_queries
 from dlbug_assets.warehouse.macros import macro_files

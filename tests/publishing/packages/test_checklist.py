@@ -2,7 +2,7 @@
 
 import pytest
 
-from dlbug_assets.publishing.checklist import checklist
+from dlbug_assets.publishing.packages.checklist import checklist
 
 
 @pytest.fixture
