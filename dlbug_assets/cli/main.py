@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 
+from dlbug_assets.cli.completion import SHELLS, script
 from dlbug_assets.cli.env_file import load_env_file
 from dlbug_assets.cli.labels.commands import labels
 from dlbug_assets.cli.options import incomplete_option, open_home, study_option
@@ -183,7 +184,7 @@ def mcp(study_name: str, *, memory: str, timeout: int) -> None:
 def package(study_name: str, authors: tuple[str, ...]) -> None:
     """Write the replication package of the published study: tables, protocol and report, without texts and names."""
     from dlbug_assets.atomic_files import write_folder  # noqa: PLC0415
-    from dlbug_assets.publishing.package import Package, archive  # noqa: PLC0415
+    from dlbug_assets.publishing.packages.package import Package, archive  # noqa: PLC0415
     from dlbug_assets.warehouse.published import published_query  # noqa: PLC0415
     from dlbug_assets.warehouse.table_specs import load_specs  # noqa: PLC0415
 
@@ -266,6 +267,17 @@ def schema(file: str) -> None:
     from dlbug_assets.cli.studies.schemas import schema  # noqa: PLC0415
 
     click.echo(schema(file), nl=False)
+
+
+@cli.command()
+@click.argument("shell", type=click.Choice(SHELLS))
+def completion(shell: str) -> None:
+    """Print the script by which a shell completes commands, options and names of studies.
+
+    In ~/.bashrc or ~/.zshrc: eval "$(dlbug completion bash)", or zsh; in ~/.config/fish/config.fish: dlbug completion
+    fish | source
+    """
+    click.echo(script(shell, cli))
 
 
 @cli.command()

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from dlbug_assets.cli.completion import study_names
 from dlbug_assets.layout import Home
 from dlbug_assets.protocol.study import Study
 
@@ -19,6 +20,7 @@ def study_option(command: Callable[..., Any]) -> Callable[..., Any]:
         default="sample",
         show_default=True,
         metavar="NAME|PATH",
+        shell_complete=study_names,
         help="A study that ships or was run before, or the path of its folder or TOML file.",
     )(command)
 
