@@ -114,6 +114,11 @@ class Home:
         return self.folder / "labels"
 
     @property
+    def packaged_study(self) -> Path:
+        """The study of a package that was run."""
+        return self.folder / "packaged_study"
+
+    @property
     def reconstructions(self) -> Path:
         """What searches for edits found out about printed tables; saves repeating them, and can be deleted."""
         return self.folder / "reconstructions"

@@ -47,12 +47,16 @@ def cli(context: click.Context) -> None:
 def run(
     study_name: str, *, select: str | None, libraries: str | None, sweep: bool, incomplete: bool, log_format: str
 ) -> None:
-    """Materialize a study's tables and publish them; exit with status 1 if anything that it follows is unread."""
+    """Materialize a study's tables and publish them; exit with status 1 if anything that it follows is unread.
+
+    The study may also be a replication package, a zip or a folder: its study is kept in the home and run from there.
+    """
+    from dlbug_assets.cli.packages import study_of_package  # noqa: PLC0415
     from dlbug_assets.cli.runs import run_and_report  # noqa: PLC0415
     from dlbug_assets.ingest.completeness import are_corpora_known, require_complete  # noqa: PLC0415
     from dlbug_assets.warehouse.published import published_query  # noqa: PLC0415
 
-    study = load_study(study_name, os.environ)
+    study = load_study(study_of_package(study_name, os.environ) or study_name, os.environ)
     wanted = [library.strip() for library in libraries.split(",")] if libraries else None
     run_and_report(study, select, libraries=wanted, sweep=sweep, incomplete=incomplete, log_format=log_format)
     with published_query(open_home(study)) as query:
@@ -209,7 +213,7 @@ def verify(package: Path) -> None:
 
     Files of releases are looked for in DLBUG_RELEASES, then downloaded.
     """
-    from dlbug_assets.cli.verify import verify  # noqa: PLC0415
+    from dlbug_assets.cli.packages import verify  # noqa: PLC0415
     from dlbug_assets.protocol.names import counted  # noqa: PLC0415
 
     found = verify(package, os.environ)

@@ -107,6 +107,17 @@ def test_the_first_difference_of_a_table_is_named(differences, change, expected)
     assert [message[: len(start)] for message, start in zip(found, expected, strict=True)] == expected
 
 
+def test_the_study_of_a_package_is_run_and_found_by_its_name_afterwards(packed, tmp_path):
+    home = Home(tmp_path, "sample_package")
+    arguments = ("--select", "group:reference")
+    done = command(tmp_path, "run", "--study", str(packed), *arguments)
+    assert done.returncode == 0, done.stderr
+    assert load_study(home.packaged_study).name == "sample_package"
+    assert command(tmp_path, "run", "--study", "sample_package", *arguments).returncode == 0
+    raters = command(tmp_path, "sql", "select * from reference.study", "--study", "sample_package", "--format", "csv")
+    assert "sample_package" in raters.stdout
+
+
 def test_a_changed_package_is_refused_before_it_is_run(packed, tmp_path):
     (tmp_path / "bugs.zip").write_bytes(packed.read_bytes()[:-100])
     done = command(tmp_path / "home", "verify", str(tmp_path / "bugs.zip"))

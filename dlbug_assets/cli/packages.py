@@ -1,16 +1,17 @@
-"""Verify a replication package: recompute it in a temporary home and compare every table."""
+"""Packages of others: verify one by recomputing it, and run the study of one."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from dlbug_assets.atomic_files import write_folder
 from dlbug_assets.cli.runs import run_study
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.layout import Home
 from dlbug_assets.protocol.names import counted
 from dlbug_assets.protocol.study import Study, load_study, shipped_studies
-from dlbug_assets.publishing.packages.package import FOLDER, Package
+from dlbug_assets.publishing.packages.package import FOLDER, MANIFEST, Package
 from dlbug_assets.publishing.packages.verification import (
     compare,
     read_package,
@@ -54,6 +55,25 @@ def verify(path: Path, environ: Mapping[str, str]) -> Verification:
     return Verification(len(compared), differences, versions_that_differ(info, code_and_versions()))
 
 
+def study_of_package(name_or_path: str, environ: Mapping[str, str]) -> Path | None:
+    """Return the study of a package, unpacked into the home of the study; None for what is not a package.
+
+    A package is a zip, or a folder with the checksums of its files. Raises :class:`DlbugError` for one that is damaged.
+    """
+    path = Path(name_or_path)
+    if not (path.suffix == ".zip" and path.is_file()) and not (path / MANIFEST).is_file():
+        return None
+    files = read_package(path)
+    with TemporaryDirectory(prefix="dlbug-package-") as folder:
+        name = load_study(write_study(files, Path(folder))).name
+    own = {file.removeprefix(f"{FOLDER}/"): content for file, content in files.items() if file.startswith(f"{FOLDER}/")}
+    home = Home.of(name, environ)
+    home.check_access()
+    home.folder.mkdir(parents=True, exist_ok=True)
+    write_folder(home.packaged_study, own)
+    return home.packaged_study
+
+
 def _study(info: Mapping[str, str], files: Mapping[str, bytes], folder: Path) -> Study:
     """Return the study of the package, or the one that ships if it is the same: the package's has numbered raters."""
     name = info["study"]
@@ -68,5 +88,5 @@ def _require_recomputable(path: Path, study: Study) -> None:
         raise DlbugError(
             f"{path}: its files match their checksums, but its tables cannot be recomputed from it: they come from "
             "collected posts and commits, whose texts it leaves out, or from sheets of raters. Its study, which "
-            f"collects them again, runs with `dlbug run --study {FOLDER}` in its folder."
+            f"collects them again, runs with `dlbug run --study {path}`."
         )
