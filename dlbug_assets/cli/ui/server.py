@@ -13,8 +13,11 @@ import subprocess
 import sys
 import threading
 from collections.abc import Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
+from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import FrameType
@@ -27,8 +30,6 @@ from dagster._core.workspace.context import WorkspaceProcessContext
 from dagster._core.workspace.load_target import WorkspaceFileTarget
 from dagster._serdes import serialize_value
 from dagster_shared.ipc import get_ipc_shutdown_pipe, open_ipc_subprocess, send_ipc_shutdown_message
-from dagster_webserver.app import create_app_from_workspace_process_context
-from dagster_webserver.version import __version__
 
 from dlbug_assets.cli.ui.guard import Guard
 from dlbug_assets.errors import DlbugError
@@ -89,6 +90,8 @@ def serve(address: Address, token: str | None, *, read_only: bool) -> None:
     The environment also has DAGSTER_HOME. Without ``read_only`` the daemon runs, too: schedules, sensors and queued
     runs. Raises :class:`DlbugError` if the address is in use or the daemon ends.
     """
+    # Imported while the code server starts in a process of its own: each takes seconds.
+    web = ThreadPoolExecutor(1).submit(import_module, "dagster_webserver.app")
     with (
         address.listen() as listener,
         dg.DagsterInstance.get() as instance,
@@ -100,11 +103,12 @@ def serve(address: Address, token: str | None, *, read_only: bool) -> None:
         workspace.write_text(yaml.dump({"load_from": code_servers.get_code_server_specs()}), encoding="utf-8")
         with WorkspaceProcessContext(
             instance,
-            version=__version__,
+            version=version("dagster-webserver"),
             read_only=read_only,
             workspace_load_target=WorkspaceFileTarget([str(workspace)]),
         ) as context:
-            app = create_app_from_workspace_process_context(context, live_data_poll_rate=_POLL_MILLISECONDS)
+            create_app = web.result().create_app_from_workspace_process_context
+            app = create_app(context, live_data_poll_rate=_POLL_MILLISECONDS)
             guard = Guard(app, address.hosts, token)
             server = _Server(uvicorn.Config(guard, log_level="warning", timeout_graceful_shutdown=5))
             if read_only:
