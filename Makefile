@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= 3000
+# An installation takes a minute: a terminal shows what is being installed, logs do not.
+PIP_OUTPUT = $(shell test -t 2 || echo --quiet)
 STUDY ?= sample
 KILLS ?= 200
 PUBLICATIONS ?= 100
@@ -25,7 +27,7 @@ $(VENV)/.installed: requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo "dlbug needs Python 3.11 or newer; $(PYTHON) is `$(PYTHON) -V 2>&1`. Install one and run: make run PYTHON=python3.11" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	$(BIN)/python -m pip install $(PIP_OUTPUT) --disable-pip-version-check --require-hashes -r requirements.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 

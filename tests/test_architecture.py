@@ -60,6 +60,7 @@ WITH_DAGSTER = (
     "automation/instance",
     "automation/jobs",
     "automation/orphaned_runs",
+    "automation/run_progress",
     "automation/schedules",
     "automation/sensors",
     "automation/step_log",

@@ -14,6 +14,7 @@ from typing import Any
 import dagster as dg
 
 from dlbug_assets.asset_factories.metadata import ROWS_IN, ROWS_OUT
+from dlbug_assets.automation.run_progress import current_progress
 
 _OUTCOMES = {
     dg.DagsterEventType.STEP_SUCCESS: "done",
@@ -28,13 +29,16 @@ class _StepLines(logging.Handler):
     def __init__(self, *, as_json: bool) -> None:
         super().__init__()
         self._as_json = as_json
-        self._stderr = _stderr()
+        self._stderr = terminal()
         self._rows_in: dict[str, int] = {}
         self._rows_out: defaultdict[str, dict[dg.AssetKey | None, int]] = defaultdict(dict)
 
     def emit(self, record: logging.LogRecord) -> None:
         meta = getattr(record, "dagster_meta", {})
         event = meta.get("dagster_event")
+        progress = current_progress()
+        if event is not None and progress is not None:
+            progress.follow(event, meta["run_id"])
         if event is None:
             if record.levelno in (logging.INFO, logging.WARNING):  # Dagster's own messages are on DEBUG
                 self._write(meta, {"message": meta.get("orig_message", record.getMessage())})
@@ -72,11 +76,15 @@ class _StepLines(logging.Handler):
             line = json.dumps({"time": now, "run": meta.get("run_id"), **entry}, ensure_ascii=False)
         else:
             line = _line(entry)
+        progress = current_progress()
+        if progress is not None:
+            progress.print(line)
+            return
         os.write(self._stderr, f"{line}\n".encode(errors="backslashreplace"))
 
 
 @functools.cache
-def _stderr() -> int:
+def terminal() -> int:
     """Return a copy of the file descriptor of standard error, taken before any step runs.
 
     While a step runs, standard error is redirected into a file.

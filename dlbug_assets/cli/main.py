@@ -14,6 +14,7 @@ from dlbug_assets.cli.completion import SHELLS, script
 from dlbug_assets.cli.env_file import load_env_file
 from dlbug_assets.cli.labels.commands import labels
 from dlbug_assets.cli.options import incomplete_option, open_home, study_option
+from dlbug_assets.cli.printing.next_step import command
 from dlbug_assets.cli.terminal import printable
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.layout import ENV_FILE, Home, restrict_new_files
@@ -204,6 +205,7 @@ def package(study_name: str, authors: tuple[str, ...]) -> None:
     click.echo(f"Archive: {home.package / f'{name}.zip'}")
     if packed.missing_files:
         click.echo(f"Not in it, but needed to run its study: {', '.join(packed.missing_files)}")
+    click.echo(f"Next:    {command('verify', home.package / f'{name}.zip')}")
 
 
 @cli.command()
@@ -233,6 +235,7 @@ def studies() -> None:
 
     for description in descriptions(os.environ):
         click.echo(description)
+    click.echo(f"Next: {command('run')}")
 
 
 @cli.command()
@@ -261,7 +264,7 @@ def new(umask: int, name: Path, *, like: str | None, file: Path | None) -> None:
     else:
         study = create(name)
     click.echo(f"Study: {study.files.study}")
-    click.echo(f"Next:  edit it, then dlbug run --study {name}")
+    click.echo(f"Next:  edit it, then {command('run', '--study', name)}")
 
 
 @cli.command()
@@ -299,6 +302,7 @@ def doctor(study_name: str) -> None:
         raise DlbugError(
             f"{failing} {'check' if failing == 1 else 'checks'} failed; fix {'it' if failing == 1 else 'them'} first"
         )
+    click.echo(f"Next: {command('run', '--study', study_name)}")
 
 
 def main() -> None:

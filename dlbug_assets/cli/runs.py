@@ -21,13 +21,16 @@ from dlbug_assets.asset_factories.metadata import asset_key
 from dlbug_assets.automation.failures import failure_message
 from dlbug_assets.automation.jobs import WHOLE_GRAPH
 from dlbug_assets.automation.orphaned_runs import run_lock
+from dlbug_assets.automation.run_progress import drawn_progress
 from dlbug_assets.automation.schedules import RANGE_END, RANGE_START, REFRESH
+from dlbug_assets.automation.step_log import terminal
 from dlbug_assets.cli.instance import prepared_instance
 from dlbug_assets.cli.options import open_home
+from dlbug_assets.cli.printing.next_step import command
+from dlbug_assets.cli.printing.summary import print_summary
 from dlbug_assets.cli.staleness import input_fingerprint, last_fingerprint, record_fingerprint, submitted_files
 from dlbug_assets.cli.stopping import raise_if_stopped
 from dlbug_assets.cli.studies.known import record_path
-from dlbug_assets.cli.summary import print_summary
 from dlbug_assets.clock import Clock
 from dlbug_assets.definitions import build_defs
 from dlbug_assets.errors import DlbugError
@@ -88,6 +91,7 @@ def run_and_report(
         )
     if select is not None:
         click.echo(f"Database: {home.published}")
+        click.echo(f"Next:     {command('sql', '--study', study.name)}")
 
 
 def _version_of(path: Path) -> int | None:
@@ -139,7 +143,9 @@ def run_study(
         corpora &= chosen
     home = Home.of(study.name, environ)
     failures: list[StepFailure] = []
-    with prepared_instance(home) as instance, _frozen_garbage():
+    # A program reads the log in JSON, even on a terminal.
+    drawn_on = {} if log_format == "json" else environ
+    with prepared_instance(home) as instance, drawn_progress(instance, terminal(), drawn_on), _frozen_garbage():
         record_path(study, home)
         runs = _Runs(definitions, instance, home.run_locks, study.library_names, sweep=sweep, log_format=log_format)
         corpus_keys = _corpus_keys(definitions)

@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from dlbug_assets.automation.terminal_line import ERASE_LINE, can_redraw
+
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 #: Time to close what is open, in seconds.
 _GRACE_SECONDS = 2.0
@@ -81,7 +83,9 @@ def _end(terminal: int | None) -> None:
         with suppress(ProcessLookupError):
             os.kill(child, signal.SIGKILL)
     if terminal is not None:
-        os.write(terminal, b"stopped\n")
+        # The run may have drawn its progress there.
+        erased = ERASE_LINE if can_redraw(terminal, os.environ) else ""
+        os.write(terminal, f"{erased}stopped\n".encode())
     os._exit(128 + _received[0])
 
 

@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console
 
 from dlbug_assets.cli.labels.status import print_status
+from dlbug_assets.cli.printing.next_step import command
 from support.small_study import RELEASED, SmallStudy, write_study
 
 SOURCES = 'tags = ["tide"]\n[sources]\nposts = "sample"\nlabels = "files"\n'
@@ -127,7 +128,7 @@ def test_refused_rows_are_listed_below_the_receipts_of_their_files(database, pri
     ]
     assert lines[start + 21 : start + 26] == [
         "    line 21, i0: is_bug: 'x'",
-        '  and 2 more: dlbug sql --study own "from labeling.rejected_labels"',
+        f"  and 2 more: {command('sql', '--study', 'own', 'from labeling.rejected_labels')}",
         "Next:",
         "  ann: fix 21 refused rows of 10-ann.csv",
         "  ann: fix 1 refused row of 5-ann.csv",

@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from dlbug_assets.cli.options import incomplete_option, open_home, study_option
+from dlbug_assets.cli.printing.next_step import command
 from dlbug_assets.clock import Clock
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.labeling.sheets.formats import FORMATS, XLSX
@@ -47,7 +48,10 @@ def labels_export(study_name: str, *, file_format: str, again: str, incomplete: 
         )
         for path in paths:
             click.echo(path)
-        if not paths:
+        if paths:
+            status = command("labels", "status", "--study", study.name)
+            click.echo(f"Next: fill in these sheets, import them, and see what is left with {status}", err=True)
+        else:
             click.echo("Nothing is due: everybody has answered everything.", err=True)
 
 

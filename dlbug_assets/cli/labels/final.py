@@ -7,6 +7,7 @@ import click
 from dlbug_assets.cli.labels.receipts import receipt_lines
 from dlbug_assets.cli.labels.submitted import queued_items
 from dlbug_assets.cli.options import open_home
+from dlbug_assets.cli.printing.next_step import command
 from dlbug_assets.clock import Clock
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.labeling.imported.archive import check_format, receive_final
@@ -34,6 +35,6 @@ def import_final(study: Study, file: Path, map_file: Path) -> int:
     submitted = submissions.read(home.labels / "received", items, study, taxonomy, imported)
     refused = submitted.rejected.filter(file=name)
     receipt = submitted.receipts.filter(file=name).sort("version").row(-1, named=True)
-    for line in receipt_lines(receipt, refused, f"dlbug labels status --study {study.name}"):
+    for line in receipt_lines(receipt, refused, command("labels", "status", "--study", study.name)):
         click.echo(line)
     return refused.height

@@ -8,7 +8,8 @@ import polars as pl
 from rich.console import Console
 
 from dlbug_assets.cli.labels.receipts import MOST_REFUSALS, receipt_lines
-from dlbug_assets.cli.summary import print_table
+from dlbug_assets.cli.printing.next_step import command
+from dlbug_assets.cli.printing.summary import print_table
 from dlbug_assets.cli.terminal import printable
 from dlbug_assets.labeling.status import next_steps, progress
 from dlbug_assets.protocol.study import Study
@@ -83,15 +84,15 @@ def _print_refusals(study: Study, query: Callable[[str], pl.DataFrame]) -> None:
         return
     receipts = query("from labeling.receipts order by received_at desc")
     newest = receipts.join(rejected, left_on=["file", "received_at"], right_on=["file", "seen_at"], how="semi")
-    command = f'dlbug sql --study {study.name} "from labeling.rejected_labels"'
+    all_of_them = command("sql", "--study", study.name, "from labeling.rejected_labels")
     click.echo(f"\nRefused, and not answered since: {rejected.height}")
     left = MOST_REFUSALS
     for receipt in newest.iter_rows(named=True):
         rows = rejected.filter(file=receipt["file"], seen_at=receipt["received_at"])
-        for line in receipt_lines(receipt, rows.head(left), command):
+        for line in receipt_lines(receipt, rows.head(left), all_of_them):
             click.echo(f"  {line}")
         left -= min(left, rows.height)
         if not left:
             break
     if rejected.height > MOST_REFUSALS:
-        click.echo(f"  and {rejected.height - MOST_REFUSALS} more: {command}")
+        click.echo(f"  and {rejected.height - MOST_REFUSALS} more: {all_of_them}")

@@ -8,6 +8,7 @@ import polars as pl
 
 from dlbug_assets.cli.labels.receipts import receipt_lines
 from dlbug_assets.cli.options import open_home
+from dlbug_assets.cli.printing.next_step import command
 from dlbug_assets.clock import Clock
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.labeling.imported.history import FINAL, read_imported
@@ -24,7 +25,9 @@ def queued_items(home: Home) -> pl.DataFrame:
     with published_query(home) as query:
         items = query("from labeling.items")
     if items.is_empty():
-        raise DlbugError("labeling.items is empty: collect posts and commits first, with dlbug run")
+        raise DlbugError(
+            f"labeling.items is empty: collect posts and commits first, with `{command('run', '--study', home.study)}`"
+        )
     return items
 
 
@@ -54,7 +57,7 @@ def import_sheets(study: Study, files: Sequence[Path]) -> int:
         if receipt["file"] in known:
             click.echo(f"{receipt['file']} was received before, at {receipt['received_at']:%Y-%m-%d %H:%M} UTC:")
         rows = submitted.problems.filter(file=receipt["file"], seen_at=receipt["received_at"])
-        for line in receipt_lines(receipt, rows, f"dlbug labels status --study {study.name}"):
+        for line in receipt_lines(receipt, rows, command("labels", "status", "--study", study.name)):
             click.echo(line)
         refused += receipt["refused"]
     return refused

@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dlbug_assets.analysis.claims.support import CONTRADICTED, DRAWS, SUPPORTED
+from dlbug_assets.cli.printing.next_step import command
 from dlbug_assets.layout import Home
 from dlbug_assets.protocol.study import Study
 from dlbug_assets.publishing.contents import missing_agreement, reference_text, short_names
@@ -46,7 +47,9 @@ def print_summary(study: Study, home: Home, console: Console) -> None:
     table = "analysis.claims" if study.files.claims else f"analysis.{study.dimension_names[0]}_distribution"
     console.print(f"\nDatabase: {home.published}", soft_wrap=True)
     console.print(f"Report:   {home.report / 'index.html'}", soft_wrap=True)
-    console.print(f'Query:    dlbug sql --study {home.study} "from {table}"', soft_wrap=True)
+    query = command("sql", "--study", home.study, f"from {table}")
+    console.print(f"Query:    {query}", soft_wrap=True, markup=False, highlight=False)
+    console.print(f"Next:     {command('ui', '--study', home.study)}", soft_wrap=True, markup=False, highlight=False)
 
 
 def print_table(

@@ -5,7 +5,8 @@ import io
 import pytest
 from rich.console import Console
 
-from dlbug_assets.cli.summary import print_summary
+from dlbug_assets.cli.printing.next_step import command
+from dlbug_assets.cli.printing.summary import print_summary
 from dlbug_assets.layout import Home
 from support.small_study import SmallStudy, write_study
 
@@ -46,7 +47,8 @@ def test_a_study_without_claims_and_printed_numbers_prints_neither(printed, tmp_
         "Inter-rater agreement: not testable, the source has only final labels",
         "Database: HOME/own.duckdb",
         "Report:   HOME/own/report/index.html",
-        'Query:    dlbug sql --study own "from analysis.fault_distribution"',
+        f"Query:    {command('sql', '--study', 'own', 'from analysis.fault_distribution')}",
+        f"Next:     {command('ui', '--study', 'own')}",
     ]
 
 
