@@ -54,7 +54,7 @@ def run(tmp_path, monkeypatch, instance):
     def materialized(log_format):
         terminal = tmp_path / "terminal"
         with terminal.open("wb") as file:
-            monkeypatch.setattr(step_log, "_stderr", file.fileno)
+            monkeypatch.setattr(step_log, "terminal", file.fileno)
             job = dg.Definitions(
                 assets=[posts],
                 resources={"warehouse": warehouse},
