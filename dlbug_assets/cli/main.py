@@ -235,7 +235,7 @@ def studies() -> None:
 
     for description in descriptions(os.environ):
         click.echo(description)
-    click.echo(f"Next: {command('run')}")
+    click.echo(f"Next: {command('run')}", err=True)
 
 
 @cli.command()
