@@ -302,7 +302,7 @@ def doctor(study_name: str) -> None:
         raise DlbugError(
             f"{failing} {'check' if failing == 1 else 'checks'} failed; fix {'it' if failing == 1 else 'them'} first"
         )
-    click.echo(f"Next: {command('run', '--study', study_name)}")
+    click.echo(f"Next: {command('run', '--study', study_name)}", err=True)
 
 
 def main() -> None:

@@ -32,7 +32,7 @@ def test_the_command_that_new_prints_runs_for_a_path_with_blanks(tmp_path: Path,
     printed, done = copied_from_new(tmp_path, "my studies/own", path)
     assert printed.endswith(" run --study 'my studies/own'")
     assert done.returncode == 0, done.stderr
-    assert done.stdout.endswith(f"Next: {printed}\n")
+    assert done.stderr.endswith(f"Next: {printed}\n")
 
 
 def test_the_program_is_called_by_its_name_where_the_shell_finds_it(monkeypatch: pytest.MonkeyPatch) -> None:
