@@ -135,7 +135,7 @@ def _server_errors() -> tuple[type[Exception], ...]:
     """Return the errors that Dagster's storage in PostgreSQL raises if it cannot reach the server."""
     if find_spec("dagster_postgres") is None:
         return ()
-    from dagster_postgres.utils import DagsterPostgresException  # noqa: PLC0415
+    from dagster_postgres.utils import DagsterPostgresException  # noqa: PLC0415 # pyright: ignore[reportMissingImports]
 
     return (DagsterPostgresException,)
 

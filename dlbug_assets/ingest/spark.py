@@ -69,8 +69,9 @@ def session(address: str) -> Iterator[Any]:
     with warnings.catch_warnings():
         # pyspark warns that it wasn't tested with a new pandas, which is not used here.
         warnings.simplefilter("ignore", FutureWarning)
-        from py4j.protocol import Py4JError  # noqa: PLC0415 - only if Spark is requested
-        from pyspark.errors import PySparkException  # noqa: PLC0415
+        # Only if Spark is requested.
+        from py4j.protocol import Py4JError  # noqa: PLC0415 # pyright: ignore[reportMissingImports]
+        from pyspark.errors import PySparkException  # noqa: PLC0415 # pyright: ignore[reportMissingImports]
 
         try:
             if address not in _sessions:
@@ -115,8 +116,8 @@ def _close() -> None:
     """Close the open session, if there is one."""
     if not _sessions:
         return
-    from py4j.protocol import Py4JError  # noqa: PLC0415
-    from pyspark.errors import PySparkException  # noqa: PLC0415
+    from py4j.protocol import Py4JError  # noqa: PLC0415 # pyright: ignore[reportMissingImports]
+    from pyspark.errors import PySparkException  # noqa: PLC0415 # pyright: ignore[reportMissingImports]
 
     _, spark = _sessions.popitem()
     with suppress(PySparkException, Py4JError, OSError):  # its server, or its Java, may be gone
@@ -182,7 +183,7 @@ def _open(address: str) -> Any:
 
 
 def _build(address: str) -> Any:
-    from pyspark.sql import SparkSession  # noqa: PLC0415
+    from pyspark.sql import SparkSession  # noqa: PLC0415 # pyright: ignore[reportMissingImports]
 
     if address.startswith("sc://"):
         return SparkSession.builder.remote(address).getOrCreate()

@@ -336,7 +336,7 @@ def _escape(name: str) -> str:
 
 def _length(spark: Any, name: str, escaped: str) -> int:
     """Return the length of the file in bytes."""
-    from pyspark.errors import AnalysisException  # noqa: PLC0415
+    from pyspark.errors import AnalysisException  # noqa: PLC0415 # pyright: ignore[reportMissingImports]
 
     try:
         files = spark.read.format("binaryFile").load(escaped).select("path", "length").collect()
