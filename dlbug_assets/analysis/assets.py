@@ -9,6 +9,7 @@ from pathlib import Path
 import dagster as dg
 
 from dlbug_assets.analysis.claims.claims import claims
+from dlbug_assets.analysis.claims.history import claim_history
 from dlbug_assets.analysis.claims.queries import queried_tables
 from dlbug_assets.analysis.claims.sensitivity import finding_sensitivity
 from dlbug_assets.analysis.clusters import clusters
@@ -102,6 +103,11 @@ def assets(tables: TableAssets, reconstructions: Path) -> list[dg.AssetsDefiniti
             "analysis.leave_one_out",
             compute=partial(claims, study=study),
             reads=_CLAIMS | {table: table for table in sorted(queried)},
+        ),
+        *(
+            [tables.history("analysis.claim_history", compute=claim_history, reads={"claims": "analysis.claims"})]
+            if has("analysis.claim_history")
+            else []
         ),
         tables.table(
             "analysis.finding_sensitivity",

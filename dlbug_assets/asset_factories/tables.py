@@ -8,6 +8,7 @@ transaction: where a blocking one fails, the table keeps its content and the ste
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
@@ -26,6 +27,7 @@ from dlbug_assets.asset_factories.metadata import (
     rendered,
     violation,
 )
+from dlbug_assets.clock import utc_naive
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.protocol.cron import longest_interval
 from dlbug_assets.protocol.study import Study
@@ -167,6 +169,31 @@ class TableAssets:
 
         read = [source.table if isinstance(source, Columns) else source for source in inputs.values()]
         return self._multi_asset(compute, specs, read, run, partitioned=False)
+
+    def history(self, table: str, *, compute: Callable[..., Any], reads: Mapping[str, str]) -> dg.AssetsDefinition:
+        """Create the asset of a table that keeps what earlier publications said.
+
+        ``compute`` gets each table of ``reads`` as the argument of that name, the table's rows in the published
+        database as ``published``, and the run's start (UTC) and identifier as ``moment`` and ``run_id``. It returns a
+        frame. The history continues from the published rows: a run whose publication failed leaves no trace, and
+        deleting the working database loses nothing.
+        """
+        spec = self.register(table)
+
+        def run(context: dg.AssetExecutionContext, warehouse: Warehouse) -> Events:
+            frames = {name: warehouse.read(source) for name, source in reads.items()}
+            started = context.instance.get_run_stats(context.run_id).start_time
+            assert started is not None  # noqa: S101 - the step is part of the run
+            rows = compute(
+                **frames,
+                published=warehouse.published_rows(spec),
+                moment=utc_naive(datetime.fromtimestamp(started, UTC)),
+                run_id=context.run_id,
+            )
+            rows_in = sum(frame.height for frame in frames.values())
+            yield from self.events([(warehouse.replace(spec, rows), {})], rows_in)
+
+        return self._multi_asset(compute, [spec], list(reads.values()), run, partitioned=False)
 
     def partitioned_table(
         self,

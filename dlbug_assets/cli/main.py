@@ -223,6 +223,8 @@ def verify(package: Path) -> None:
         click.echo(printable(difference))
     if found.versions:
         click.echo(found.versions, err=True)
+    if found.histories:
+        click.echo(f"Not compared: {', '.join(found.histories)}, which earlier publications are part of", err=True)
     click.echo(f"{found.tables - len(found.differences)} of {counted(found.tables, 'table')} equal")
     if found.differences:
         raise DlbugError("the package is not what its study results in: the first difference of each table is above")

@@ -26,11 +26,15 @@ from dlbug_assets.warehouse.table_specs import load_specs
 
 @dataclass(frozen=True)
 class Verification:
-    """The number of compared tables, the first difference of each that differs, and which versions differ."""
+    """The number of compared tables, the first difference of each that differs, and which versions differ.
+
+    ``histories`` are tables that keep what earlier publications said, which no recomputation has.
+    """
 
     tables: int
     differences: tuple[str, ...]
     versions: str | None
+    histories: tuple[str, ...]
 
 
 def verify(path: Path, environ: Mapping[str, str]) -> Verification:
@@ -51,8 +55,9 @@ def verify(path: Path, environ: Mapping[str, str]) -> Verification:
         with published_query(home) as query:
             recomputed = Package(study, load_specs(study=study), query, home.root)
             compared = list(compare(files, recomputed))
+            histories = tuple(name for name in recomputed.table_names if recomputed.specs[name].is_history)
     differences = tuple(difference for _, difference in compared if difference)
-    return Verification(len(compared), differences, versions_that_differ(info, code_and_versions()))
+    return Verification(len(compared), differences, versions_that_differ(info, code_and_versions()), histories)
 
 
 def study_of_package(name_or_path: str, environ: Mapping[str, str]) -> Path | None:

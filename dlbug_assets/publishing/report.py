@@ -13,7 +13,7 @@ from dlbug_assets.parallel import parallel_map
 from dlbug_assets.protocol.names import in_sentence, plural, slug
 from dlbug_assets.protocol.study import Study
 from dlbug_assets.publishing import tables
-from dlbug_assets.publishing.badges import badges
+from dlbug_assets.publishing.badges import badge_names, badges
 from dlbug_assets.publishing.contents import (
     author_names,
     has_raters,
@@ -48,9 +48,7 @@ def report_files(
     # The conversion to PNG and PDF releases the GIL.
     for of_figure in parallel_map(figure_files, rendered):
         files |= {f"figures/{name}": content for name, content in of_figure.items()}
-    if "claims" in rows:
-        stated = rows["claims"].sort("position").iter_rows(named=True)
-        files |= {f"badges/{name}": content for name, content in badges(stated, notice).items()}
+    files |= {f"badges/{name}": content for name, content in badges(_claims(rows), notice).items()}
     for table in tables.study_tables(study, rows):
         files |= {f"tables/{name}": content for name, content in tables.files(table, notice).items()}
     return files
@@ -96,6 +94,7 @@ def render_page(rows: Mapping[str, pl.DataFrame], rendered: Sequence[RenderedFig
         prints_p_values=prints_p_values(study),
         authors=" and ".join(author_names(study)),
         queries=queries(study),
+        badges={row["position"]: name for row, name in zip(_claims(rows), badge_names(_claims(rows)), strict=True)},
         figures={
             # chart_style.svg escapes the text in it.
             each.figure.name: {"rendered": each, "svg": None if each.svg is None else Markup(each.svg)}  # noqa: S704
@@ -106,6 +105,11 @@ def render_page(rows: Mapping[str, pl.DataFrame], rendered: Sequence[RenderedFig
             for table in tables.study_tables(study, rows)
         },
     )
+
+
+def _claims(rows: Mapping[str, pl.DataFrame]) -> list[dict[str, Any]]:
+    """Return the claims in the order of the study, none for a study without claims."""
+    return rows["claims"].sort("position").to_dicts() if "claims" in rows else []
 
 
 def _sections(rows: Mapping[str, pl.DataFrame], study: Study) -> list[tuple[str, str]]:

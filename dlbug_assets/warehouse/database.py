@@ -26,6 +26,7 @@ from dlbug_assets.warehouse.errors import explain_errors
 from dlbug_assets.warehouse.frames import register_frame, to_frame
 from dlbug_assets.warehouse.lease import Lease
 from dlbug_assets.warehouse.macros import create_macros
+from dlbug_assets.warehouse.published import published_query
 from dlbug_assets.warehouse.table_specs import TableSpec
 
 logger = logging.getLogger(__name__)
@@ -138,6 +139,24 @@ class Warehouse:
         """Return the rows of a table that satisfy a condition with ? for ``params``; none if it does not exist yet."""
         if self.exists(spec.table):
             return self._frame(spec.table, f"from {spec.table} where {condition}", list(params))
+        return self._no_rows(spec)
+
+    def published_rows(self, spec: TableSpec) -> pl.DataFrame:
+        """Return the rows of a table as they were published last; none if it was not published yet.
+
+        Raises :class:`DlbugError` for a published database that cannot be read, or whose table lacks a column.
+        """
+        if not self.home.published.is_file():
+            return self._no_rows(spec)
+        schema, name = spec.table.split(".")
+        with published_query(self.home) as query:
+            found = f"from duckdb_tables() where schema_name = '{schema}' and table_name = '{name}'"
+            if query(found).is_empty():
+                return self._no_rows(spec)
+            columns = ", ".join(f'"{column}"' for column in spec.column_names)
+            return query(f"select {columns} from {spec.table}")
+
+    def _no_rows(self, spec: TableSpec) -> pl.DataFrame:
         columns = ", ".join(f'null::{column.data_type} as "{column.name}"' for column in spec.columns)
         return self._frame(spec.table, f"select {columns} where false", [])
 

@@ -66,7 +66,7 @@ class TableSpec:
     """A table as schema.yml describes it.
 
     ``source`` is the path and line in schema.yml. The rows of a table with ``preview`` are shown with each
-    materialization.
+    materialization. A table that ``is_history`` keeps rows of earlier publications.
     """
 
     schema: str
@@ -77,6 +77,7 @@ class TableSpec:
     checks: tuple[Check, ...]
     source: str
     preview: bool = False
+    is_history: bool = False
 
     @property
     def table(self) -> str:
@@ -266,7 +267,7 @@ def _read(file: Path, schema: str, shape: _Shape | None) -> Iterator[TableSpec]:
     top = _Entry(file, _content(file), {"version", "models"}, {"models"})
     for model in _repeated(top["models"], shape) if shape else _without_study(top["models"]):
         keys = {"name", "description", "grain", "columns"}
-        entry = _Entry(file, model, keys | {"tests", "preview"}, keys, top.line)
+        entry = _Entry(file, model, keys | {"tests", "preview", "history"}, keys, top.line)
         columns = [
             _Entry(
                 file,
@@ -311,6 +312,7 @@ def _read(file: Path, schema: str, shape: _Shape | None) -> Iterator[TableSpec]:
             checks=tuple(unique.values()),
             source=f"{display_path(file)}, line {entry.line}",
             preview=bool(entry["preview"]),
+            is_history=bool(entry["history"]),
         )
 
 

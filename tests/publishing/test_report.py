@@ -92,7 +92,7 @@ def test_the_page_has_no_scripts_and_loads_nothing(study):
     assert not re.search(r"<script|<img|<iframe|<object|@import|\bon\w+=| src=|url\((?!#)", page)
     assert "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'" in page
     # links within the page, and to files beside it
-    assert {link.split("/")[0][:1] for link in Outline(page).links} <= {"#", "f", "t"}
+    assert {link.split("/")[0][:1] for link in Outline(page).links} <= {"#", "b", "f", "t"}
     assert not [link for link in Outline(page).links if ":" in link]
 
 
@@ -164,13 +164,47 @@ def test_the_first_section_has_a_table_of_all_claims(study):
     claim(study, 7, position=2, role="supporting", claim="D", number_verdict=None, support="not testable")
     page = study.page()
     assert page.index('<h2 id="claims">') < page.index('<h2 id="study">')
-    assert cells(page)[:18] == [
-        "Finding", "Claim", "Printed", "Computed", "Number", "Claim is", "Probability", "Bugs",
-        "3", "C", "see Table 2, P values", "65", "differs", "undecided", "0.97", "12",
+    assert cells(page)[:20] == [
+        "Finding", "Claim", "Printed", "Computed", "Number", "Claim is", "Since", "Probability", "Bugs",
+        "3", "C", "see Table 2, P values", "65", "differs", "undecided", "-", "0.97", "12",
         "7", "D",
     ]  # fmt: skip
     assert "<b>C</b>" in page
     assert "<b>D</b>" not in page
+
+
+def revision(number, published_at, **columns):
+    return {"finding": 3, "claim": "C", "repetition": 1, "revision": number, "published_at": published_at,
+            "number_verdict": "differs", "support": "undecided", "changes_conclusion": False} | columns  # fmt: skip
+
+
+def test_claims_show_since_when_their_verdicts_are_published_and_what_they_were_before(study):
+    claim(study)
+    study.put(
+        "analysis.claim_history",
+        revision(1, datetime(2026, 1, 2, 9, 30), support="supported", number_verdict="reproduced"),
+        revision(2, datetime(2026, 2, 3, 9, 30), changes_conclusion=True),
+        revision(3, datetime(2026, 3, 4, 9, 30)),  # another number, the same verdicts
+    )
+    page = study.page()
+    assert dict(zip(cells(page)[:7], cells(page)[7:14], strict=True))["Since"] == "2026-02-03"
+    text = " ".join(re.sub(r"<[^>]+>", "", page).split())
+    assert ("Published with these verdicts since 2026-02-03 09:30 UTC; before, the number was reproduced and the claim "
+            "supported. Badge") in text  # fmt: skip
+
+
+def test_first_publication_has_no_verdict_before(study):
+    claim(study)
+    study.put("analysis.claim_history", revision(1, datetime(2026, 1, 2, 9, 30)))
+    assert "Published with these verdicts since 2026-01-02 09:30 UTC. <a" in study.page()
+
+
+def test_each_claim_links_its_badge(study):
+    claim(study)
+    claim(study, position=2, role="supporting", claim="D", support="supported")
+    files = study.files()
+    assert b">supported</text>" in files["badges/finding-3-1.svg"]
+    assert {name for name in files if name.startswith("badges/")} == {"badges/finding-3.svg", "badges/finding-3-1.svg"}
 
 
 def test_many_values_are_folded_and_counted(study):
