@@ -98,6 +98,20 @@ class Author(Section, frozen=True):
     given: str | None = Field(default=None, max_length=100)
     orcid: str | None = Field(default=None, pattern=r"^\d{4}-\d{4}-\d{4}-\d{3}[\dX]$", examples=["0000-0002-1825-0097"])
 
+    @field_validator("orcid")
+    @classmethod
+    def _has_its_check_digit(cls, orcid: str | None) -> str | None:
+        """Check the last digit, by ISO 7064 MOD 11-2 (support.orcid.org, Structure of the ORCID Identifier)."""
+        if orcid is None:
+            return None
+        total = 0
+        for digit in orcid.replace("-", "")[:-1]:
+            total = (total + int(digit)) * 2
+        check = (12 - total % 11) % 11
+        if orcid[-1] != ("X" if check == 10 else str(check)):  # noqa: PLR2004
+            raise ValueError(f"{orcid} is not an ORCID: its last digit does not fit the others. Copy it again.")
+        return orcid
+
 
 class Identity(Section, frozen=True):
     """[study]: name and title of the study, the seed of its random samples, and what report and package state of it.

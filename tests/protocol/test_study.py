@@ -659,3 +659,14 @@ def test_an_unknown_key_is_reported_with_the_known_ones_and_the_nearest(tmp_path
 
 def test_the_files_of_a_study_are_not_a_key(tmp_path):
     assert "study.toml: files: unknown key" in error_of(tmp_path, f"files = {{}}\n{MINIMAL}")
+
+
+@pytest.mark.parametrize("orcid", ["0000-0002-1825-0097", "0000-0001-5109-3700", "0000-0002-1694-233X"])
+def test_an_orcid_with_its_check_digit_is_accepted(tmp_path, orcid):
+    content = MINIMAL.replace("seed = 1", f'seed = 1\nauthors = [{{family = "Doe", orcid = "{orcid}"}}]')
+    assert load_study(write(tmp_path, content)).study.authors[0].orcid == orcid
+
+
+def test_an_orcid_with_another_check_digit_is_an_error(tmp_path):
+    content = MINIMAL.replace("seed = 1", 'seed = 1\nauthors = [{family = "Doe", orcid = "0000-0002-1825-0079"}]')
+    assert "study.authors.0.orcid: 0000-0002-1825-0079 is not an ORCID: its last digit" in error_of(tmp_path, content)
