@@ -230,6 +230,8 @@ def test_selected_libraries_can_be_collected_alone(dlbug, tmp_path):
     result = dlbug("run", "--libraries", "Torch,Keras", "--select", selection)
     assert result.returncode == 0, result.stderr
     assert "Keras: raw_posts: 650 rows written" in result.stderr, result.stderr
-    assert result.stdout == f"Database: {tmp_path / 'home' / 'sample.duckdb'}\n"
+    database, next_step = result.stdout.splitlines()
+    assert database == f"Database: {tmp_path / 'home' / 'sample.duckdb'}"
+    assert next_step.endswith("dlbug sql --study sample")
     found = dlbug("sql", "select distinct library from stackoverflow.raw_posts order by 1", "--format", "csv")
     assert found.stdout.split() == ["library", "Keras", "Torch"]
