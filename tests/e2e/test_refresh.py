@@ -106,7 +106,7 @@ def test_only_what_changed_is_materialized_again_up_to_the_publication(followed)
     # Both sources change, each for one library.
     GitRepository(next(iter(followed.commits.hosted.values())).path).commit("Fix what came later", {"later.py": "1\n"})
     assert followed.run("--libraries", "Torch") == ["refresh"]
-    assert followed.run("--libraries", "Keras") == ["refresh", "downstream"]
+    assert followed.run("--libraries", "Keras") == ["refresh", "whole_graph"]
     assert "Fix what came later" in followed.titles("github.fix_commits")
     added = question(900_001, tags=["torch"], title="What came later", created=1_400_000_000, activity=int(time.time()))
     followed.posts.truth[added.question_id] = added
@@ -124,7 +124,7 @@ def test_only_what_changed_is_materialized_again_up_to_the_publication(followed)
 def test_an_edit_that_later_refreshes_fetch_again_is_news_once(followed):
     followed.run()
     followed.edit("Edited")
-    assert followed.run() == ["refresh", "downstream"]
+    assert followed.run() == ["refresh", "whole_graph"]
     assert "Edited" in followed.titles("stackoverflow.raw_posts")
     assert followed.run() == ["refresh"]
     assert followed.run() == ["refresh"]
