@@ -1,5 +1,6 @@
 """Packages of others: verify one by recomputing it, and run the study of one."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,7 +67,9 @@ def study_of_package(name_or_path: str, environ: Mapping[str, str]) -> Path | No
     A package is a zip, or a folder with the checksums of its files. Raises :class:`DlbugError` for one that is damaged.
     """
     path = Path(name_or_path)
-    if not (path.suffix == ".zip" and path.is_file()) and not (path / MANIFEST).is_file():
+    # os.path, because pathlib raises an error for a folder that cannot be read.
+    is_zip = path.suffix == ".zip" and os.path.isfile(path)  # noqa: PTH113
+    if not is_zip and not os.path.isfile(path / MANIFEST):  # noqa: PTH113
         return None
     files = read_package(path)
     with TemporaryDirectory(prefix="dlbug-package-") as folder:
