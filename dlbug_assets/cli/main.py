@@ -50,7 +50,8 @@ def run(
 ) -> None:
     """Materialize a study's tables and publish them; exit with status 1 if anything that it follows is unread.
 
-    The study may also be a replication package, a zip or a folder: its study is kept in the home and run from there.
+    The study may also be a replication package: that of a zip is kept in the home and run from there, that of a folder
+    is run where it is.
     """
     from dlbug_assets.cli.packages import study_of_package  # noqa: PLC0415
     from dlbug_assets.cli.runs import run_and_report  # noqa: PLC0415
@@ -219,6 +220,8 @@ def verify(package: Path) -> None:
     from dlbug_assets.protocol.names import counted  # noqa: PLC0415
 
     found = verify(package, os.environ)
+    for name in found.changed_files:
+        click.echo(f"{printable(name)}: the study that was recomputed has another one")
     for difference in found.differences:
         click.echo(printable(difference))
     if found.versions:
@@ -226,7 +229,7 @@ def verify(package: Path) -> None:
     if found.histories:
         click.echo(f"Not compared: {', '.join(found.histories)}, which earlier publications are part of", err=True)
     click.echo(f"{found.tables - len(found.differences)} of {counted(found.tables, 'table')} equal")
-    if found.differences:
+    if found.differences or found.changed_files:
         raise DlbugError("the package is not what its study results in: the first difference of each table is above")
 
 

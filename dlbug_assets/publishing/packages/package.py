@@ -63,6 +63,24 @@ _TYPES = {
 }
 
 
+def left_out_files(study: Study) -> dict[str, Path]:
+    """Return the files that a study reads and its package lacks, by the names below the package where it reads them."""
+    files = {}
+    for release in study.releases:
+        for file in release.file_names:
+            path = release.path_of(file)
+            if path and release.path:
+                files[PurePosixPath(FOLDER, path.relative_to(Path(release.path).parent).as_posix()).as_posix()] = path
+    if dump := _dump_name(study):
+        files[dump] = Path(study.sources.dump_path or "")
+    return files
+
+
+def _dump_name(study: Study) -> str | None:
+    dump = study.sources.dump_path if study.sources.posts == "dump" else None
+    return f"{FOLDER}/{Path(dump).name}" if dump else None
+
+
 @dataclass(frozen=True)
 class Package:
     """A replication package of ``study``.
@@ -101,7 +119,7 @@ class Package:
         files |= {f"report/{name}": content for name, content in report.items()}
         models = sorted(path for path in MODELS.glob("*/*.sql") if f"{path.parent.name}.{path.stem}" in self.specs)
         files |= {f"sql/{path.relative_to(MODELS)}": path.read_bytes() for path in (*models, *macro_files())}
-        files |= {f"{FOLDER}/{name}": content for name, content in self._study_files().items()}
+        files |= {f"{FOLDER}/{name}": content for name, content in self.study_files().items()}
         files["requirements.txt"] = _requirements(info).encode()
         files["datapackage.json"] = _json(self._data_package(tables, files))
         files["CITATION.cff"] = yaml.safe_dump(
@@ -119,16 +137,12 @@ class Package:
 
         The names are those below the package: there, the packaged study finds them.
         """
-        missing: dict[str, str | None] = {}
-        for release in self.study.releases:
-            for file in release.file_names:
-                path = release.path_of(file)
-                if path and release.path:
-                    name = PurePosixPath(FOLDER, path.relative_to(Path(release.path).parent).as_posix())
-                    missing[str(name)] = _sha256(path.read_bytes()) if path.is_file() else None
-        if self.study.sources.posts == "dump" and self.study.sources.dump_path:
-            missing[f"{FOLDER}/{Path(self.study.sources.dump_path).name}"] = None
-        return missing
+        files = left_out_files(self.study)
+        dump = _dump_name(self.study)
+        return {
+            name: _sha256(path.read_bytes()) if name != dump and path.is_file() else None
+            for name, path in files.items()
+        }
 
     @property
     def _pseudonyms(self) -> dict[str, str]:
@@ -208,7 +222,7 @@ class Package:
 
         return frame.with_columns(in_column(name) for name in frame.columns if name in _RATER_COLUMNS)
 
-    def _study_files(self) -> dict[str, bytes]:
+    def study_files(self) -> dict[str, bytes]:
         """Return the study's folder: raters are numbered, and paths are relative to it.
 
         It runs once :attr:`missing_files` are in place. Files of a study that it follows are not copied: it still

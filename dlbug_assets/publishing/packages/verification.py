@@ -6,18 +6,30 @@ import io
 import re
 import stat
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+import zlib
+from collections.abc import Iterator, Mapping, Sequence, Set
 from itertools import zip_longest
 from pathlib import Path, PurePosixPath
 
+from dlbug_assets.atomic_files import write_folder
 from dlbug_assets.errors import DlbugError
 from dlbug_assets.protocol.files.csv import allow_long_fields
 from dlbug_assets.protocol.names import counted, shown
-from dlbug_assets.publishing.packages.package import FOLDER, MANIFEST, Package, csv_text, table_path
+from dlbug_assets.protocol.study import STUDY_FILE, Study, load_study
+from dlbug_assets.publishing.packages.package import (
+    FOLDER,
+    MANIFEST,
+    Package,
+    csv_text,
+    left_out_files,
+    table_path,
+)
 
 _MOST_FILES, _MOST_BYTES = 10_000, 4 << 30
+#: The largest ratio of the size of all files to that of their zip. Packages have about 5, zip bombs 1,000.
+_MOST_RATIO = 200
 #: Keys of publishing.study_info that state who computed the database and when, not what it is about.
-_OF_THE_RUN = re.compile(r"\w+_version|code_commit|code_digest|last_refresh_\w+")
+_OF_THE_RUN = re.compile(r".+_version|code_commit|code_digest|last_refresh_\w+")
 _INFO = "publishing.study_info"
 #: Columns with times of the run that are not incidental: a change of theirs alone is published.
 _TIMES = {"publishing.corpus_refreshes": {"last_refresh"}}
@@ -26,14 +38,23 @@ _TIMES = {"publishing.corpus_refreshes": {"last_refresh"}}
 def read_package(path: Path) -> dict[str, bytes]:
     """Return the files of a package, a zip or a folder, by their path in it.
 
-    Raises :class:`DlbugError` for anything else, for a zip with paths that lead out of it, links, encrypted or damaged
-    entries, or more than 10,000 files or 4 GiB, and for files that do not match the package's checksums.
+    A folder may have, besides, the files that its study reads and that no package has; they are not returned. Raises
+    :class:`DlbugError` for anything else, for a zip with paths that lead out of it, links, encrypted or damaged
+    entries, more than 10,000 files or 4 GiB, or 200 times its size, and for files that do not match the checksums.
     """
-    if path.is_dir():
-        files = {file.relative_to(path).as_posix(): file.read_bytes() for file in path.rglob("*") if file.is_file()}
-    else:
-        files = _unpacked(path)
-    _check_manifest(path, files)
+    try:
+        if not path.is_dir():
+            return _checked(path, _unpacked(path))
+        found = {file.relative_to(path).as_posix(): file for file in path.rglob("*") if file.is_file()}
+        listed = _checksums(found[MANIFEST].read_bytes()) if MANIFEST in found else {}
+        known = listed.keys() | {MANIFEST}
+        files = _checked(path, {name: file.read_bytes() for name, file in found.items() if name in known})
+        if added := found.keys() - files.keys():
+            _check_listed(path, added - left_out_files(load_study(path / FOLDER)).keys())
+    except FileNotFoundError:
+        raise DlbugError(f"{path} does not exist. Name the package's zip or folder.") from None
+    except OSError as error:
+        raise DlbugError(f"cannot read {path}: {error.strerror}") from None
     return files
 
 
@@ -41,32 +62,36 @@ def _unpacked(path: Path) -> dict[str, bytes]:
     try:
         with zipfile.ZipFile(path) as archive:
             entries = [entry for entry in archive.infolist() if not entry.is_dir()]
-            if len(entries) > _MOST_FILES or sum(entry.file_size for entry in entries) > _MOST_BYTES:
+            most = min(_MOST_BYTES, _MOST_RATIO * path.stat().st_size)
+            if len(entries) > _MOST_FILES or sum(entry.file_size for entry in entries) > most:
                 raise DlbugError(
-                    f"{path} has more than {_MOST_FILES:,} files or {_MOST_BYTES >> 30} GiB: not a package"
+                    f"{path} has more than {_MOST_FILES:,} files or {_MOST_BYTES >> 30} GiB, or {_MOST_RATIO} times "
+                    "the size of the zip: not a package"
                 )
             files = {}
             for entry in entries:
                 name = PurePosixPath(entry.filename)
                 is_link = stat.S_ISLNK(entry.external_attr >> 16)
-                if name.is_absolute() or ".." in name.parts or "\\" in entry.filename or is_link or len(name.parts) < 2:  # noqa: PLR2004
+                if name.is_absolute() or ".." in name.parts or "\\" in entry.filename or is_link:
                     raise DlbugError(f"{path}: {shown(entry.filename)} leads out of the package: do not unpack it")
+                if len(name.parts) == 1:
+                    raise DlbugError(
+                        f"{path} is not a replication package of dlbug: {shown(entry.filename)} is not in a folder"
+                    )
                 # The archive has one folder.
                 inner = PurePosixPath(*name.parts[1:]).as_posix()
                 if inner in files:
                     raise DlbugError(f"{path}: {shown(entry.filename)} occurs twice: get the package again")
                 files[inner] = _bounded(archive, entry)
-    except FileNotFoundError:
-        raise DlbugError(f"{path} does not exist. Name the package's zip or folder.") from None
-    except (zipfile.BadZipFile, zipfile.LargeZipFile, EOFError, RuntimeError, NotImplementedError) as error:
+    except (zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
         raise DlbugError(f"{path} cannot be read as a zip: {error}. Get the package again.") from None
-    except OSError as error:
-        raise DlbugError(f"cannot read {path}: {error.strerror}") from None
     return files
 
 
 def _bounded(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
     """Return an entry's content, of no more bytes than it states."""
+    if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise zipfile.BadZipFile(f"{entry.filename} is compressed in another way than in packages")
     with archive.open(entry) as file:
         content = file.read(entry.file_size + 1)
     if len(content) != entry.file_size:
@@ -74,18 +99,28 @@ def _bounded(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
     return content
 
 
-def _check_manifest(path: Path, files: Mapping[str, bytes]) -> None:
+def _checksums(manifest: bytes) -> dict[str, str]:
+    lines = (line.partition("  ") for line in _text(manifest).splitlines())
+    return {name: checksum for checksum, _, name in lines}
+
+
+def _checked(path: Path, files: dict[str, bytes]) -> dict[str, bytes]:
+    """Return the files if they are those that the manifest lists."""
     if MANIFEST not in files:
         raise DlbugError(f"{path} is not a replication package of dlbug: it has no {MANIFEST}")
-    lines = (line.partition("  ") for line in _text(files[MANIFEST]).splitlines())
-    listed = {name: checksum for checksum, _, name in lines}
-    for name in sorted(listed.keys() | files.keys() - {MANIFEST}):
+    listed = _checksums(files[MANIFEST])
+    for name, checksum in sorted(listed.items()):
         if name not in files:
             raise DlbugError(f"{path}: {name} is missing. Get the package again.")
-        if name not in listed:
-            raise DlbugError(f"{path}: {name} is not in {MANIFEST}: it does not belong to the package")
-        if hashlib.sha256(files[name]).hexdigest() != listed[name]:
+        if hashlib.sha256(files[name]).hexdigest() != checksum:
             raise DlbugError(f"{path}: {name} is not the file that {MANIFEST} lists: it was changed or damaged")
+    _check_listed(path, files.keys() - listed.keys() - {MANIFEST})
+    return files
+
+
+def _check_listed(path: Path, unlisted: Set[str]) -> None:
+    if unlisted:
+        raise DlbugError(f"{path}: {min(unlisted)} is not in {MANIFEST}: it does not belong to the package")
 
 
 def study_info(path: Path, files: Mapping[str, bytes]) -> dict[str, str]:
@@ -95,14 +130,33 @@ def study_info(path: Path, files: Mapping[str, bytes]) -> dict[str, str]:
     return {str(row.get("key")): str(row.get("value")) for row in _rows(files[table_path(_INFO)])}
 
 
-def write_study(files: Mapping[str, bytes], folder: Path) -> Path:
-    """Write the package's study below a folder and return its path."""
-    for name, content in files.items():
-        if name.startswith(f"{FOLDER}/"):
-            target = folder / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(content)
-    return folder / FOLDER
+def study_files(files: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Return the files of the package's study, by their path within it."""
+    start = f"{FOLDER}/"
+    return {name.removeprefix(start): content for name, content in files.items() if name.startswith(start)}
+
+
+def unpacked_study(path: Path, files: Mapping[str, bytes], folder: Path) -> Study:
+    """Return the study of a package; that of a zip is written below ``folder``.
+
+    Raises :class:`DlbugError` for a package without a study, or with one that this version of dlbug cannot read.
+    """
+    own = study_files(files)
+    if STUDY_FILE not in own:
+        raise DlbugError(f"{path} has no {FOLDER}/{STUDY_FILE}: it is not a replication package of dlbug")
+    if path.is_dir():
+        return load_study(path / FOLDER)
+    try:
+        write_folder(folder / FOLDER, own)
+        return load_study(folder / FOLDER)
+    except DlbugError as error:
+        raise DlbugError(str(error).replace(str(folder), str(path))) from None
+
+
+def changed_study_files(files: Mapping[str, bytes], recomputed: Package) -> list[str]:
+    """Return the names of the files of the package's study that are not those of the study that was recomputed."""
+    packed, own = study_files(files), recomputed.study_files()
+    return [f"{FOLDER}/{name}" for name in sorted(packed.keys() | own.keys()) if packed.get(name) != own.get(name)]
 
 
 def compare(files: Mapping[str, bytes], recomputed: Package) -> Iterator[tuple[str, str | None]]:
