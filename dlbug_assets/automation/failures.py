@@ -38,7 +38,8 @@ def _without_trace(event: dg.DagsterEvent) -> dg.DagsterEvent:
         message = _fixable_message(event)
         return _replace(event, error=_untraced(message)) if message else event
     if event.event_type == dg.DagsterEventType.RUN_FAILURE:
-        first = event.job_failure_data.first_step_failure_event
+        # A run whose process was killed has failed in no step, and may have no data at all.
+        first = event.job_failure_data.first_step_failure_event if event.event_specific_data else None
         message = first and _fixable_message(first)
         if first and message:
             return _replace(event, error=_untraced(message), first_step_failure_event=_without_trace(first))

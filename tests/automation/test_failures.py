@@ -58,3 +58,13 @@ def test_another_failure_keeps_its_trace(home):
     assert 'return {}["title"]' in step.to_string()
     assert 'return {}["title"]' in run.to_string()
     assert shown == "KeyError: 'title'"
+
+
+def test_a_run_whose_process_was_killed_is_reported_with_its_message(home):
+    with prepared_instance(home) as instance:
+        run = instance.create_run_for_job(dg.Definitions([faulty]).resolve_implicit_global_asset_job_def())
+        instance.report_run_failed(run, "The process of this run ended unexpectedly")
+        found = instance.get_run_by_id(run.run_id)
+        (whole,) = instance.get_records_for_run(run.run_id, of_type=dg.DagsterEventType.RUN_FAILURE).records
+    assert found.status is dg.DagsterRunStatus.FAILURE
+    assert whole.event_log_entry.get_dagster_event().message == "The process of this run ended unexpectedly"
